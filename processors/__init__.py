@@ -1,0 +1,1 @@
+"""The steps of the conversation, one a file: a frame in, a frame out."""

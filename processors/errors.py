@@ -1,0 +1,23 @@
+"""Errors of the engines and steps.
+
+    EngineError                a stage's engine could not do its work
+      EngineUnavailableError   it cannot be used at all: a model, library or server is missing
+"""
+
+
+class EngineError(Exception):
+    """An engine failed at its work; the message is one line and names what failed."""
+
+
+class EngineUnavailableError(EngineError):
+    """An engine cannot be used; the message names what is missing and `mend` the command that helps.
+
+    Args:
+        message: One line: what, and which value.
+        mend: The command (or the sentence) that mends it, shown after the message.
+    """
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(f"{message}: {mend}" if mend else message)
+        self.reason = message
+        self.mend = mend
