@@ -1,0 +1,236 @@
+"""Speech-to-text service: microphone frames in, transcripts out; drives any recognizer.
+
+In:  InputAudioRawFrame, 16 kHz mono s16, and the voice activity frames around speech.
+Out: the same frames, InterimTranscriptionFrame while the user speaks, TranscriptionFrame after each stretch of speech,
+     ErrorFrame when the engine fails.
+
+The frame path only queues; one task per conversation hands the audio to the engine's own threads.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    StartFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import STTService
+from pipecat.transcriptions.language import Language
+from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.time import time_now_iso8601
+
+from processors.errors import EngineError
+from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
+
+# Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
+PRE_ROLL_SECS = 0.6
+# Recognizers drop a word that ends with the audio.
+TAIL_SILENCE_SECS = 0.2
+# How long the turn strategy waits for words at most when none of the transcripts was final.
+LATEST_TRANSCRIPT_SECS = 2.0
+APOLOGY = "Sorry, I didn't catch that."
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class _Audio:
+    pcm16: bytes
+
+
+class _Finish:
+    """Marks the end of a stretch of speech in the queue."""
+
+
+class RecognizerSTTService(STTService):
+    """Transcribes what the voice activity detector calls speech.
+
+    Args:
+        engine: The shared engine; this conversation takes one recognizer of it.
+        threads: The engine's own threads.
+        max_utterance_secs: A longer stretch of speech is cut in two.
+    """
+
+    def __init__(self, engine: RecognizerEngine, threads: Executor, *, max_utterance_secs: float = 60.0) -> None:
+        super().__init__(
+            sample_rate=SAMPLE_RATE_HZ,
+            ttfs_p99_latency=LATEST_TRANSCRIPT_SECS,
+            settings=STTSettings(model=engine.model, language=None),
+        )
+        self._engine = engine
+        self._threads = threads
+        self._recognizer = engine.recognizer()
+        self._work: deque[_Audio | _Finish] = deque()
+        self._work_arrived = asyncio.Event()
+        self._work_task: asyncio.Task[None] | None = None
+        self._pre_roll = bytearray()
+        self._pre_roll_bytes = int(PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
+        self._max_utterance_bytes = int(max_utterance_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
+        self._utterance_bytes = 0
+        self._partial = ""
+        self._utterance_failed = False
+
+    def can_generate_metrics(self) -> bool:
+        """The time from the end of speech to the transcript is measured."""
+        return True
+
+    async def start(self, frame: StartFrame) -> None:
+        """Start the task that works off the audio."""
+        await super().start(frame)
+        self._work_task = self.create_task(self._work_off())
+
+    async def stop(self, frame: EndFrame) -> None:
+        """Stop at the end of the session."""
+        await self._stop_work()
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        """Stop at once."""
+        await self._stop_work()
+        await super().cancel(frame)
+
+    async def cleanup(self) -> None:
+        """Stop, whatever came before."""
+        await self._stop_work()
+        await super().cleanup()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Follow voice activity; all else is the base class's."""
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._begin_utterance()
+        elif isinstance(frame, VADUserStoppedSpeakingFrame):
+            self._end_utterance()
+        await super().process_frame(frame, direction)
+
+    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
+        """Queue speech; keep a little of everything else, since speech is noticed after it began."""
+        if self.is_muted:
+            return
+        if not self._user_speaking:
+            self._pre_roll += frame.audio
+            del self._pre_roll[: -self._pre_roll_bytes]
+            return
+        self._enqueue(frame.audio)
+        if self._utterance_bytes >= self._max_utterance_bytes:
+            self._put(_Finish())
+            self._utterance_bytes = 0
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Transcribe one stretch of speech at once.
+
+        Args:
+            audio: Little-endian s16 mono at 16 kHz.
+
+        Yields:
+            One TranscriptionFrame, or none when there are no words.
+        """
+        await self._on_engine_thread(lambda: self._recognizer.accept(audio))
+        transcript = await self._on_engine_thread(self._recognizer.finish)
+        if transcript.text:
+            yield self._transcription_frame(transcript)
+
+    def _begin_utterance(self) -> None:
+        if self._user_speaking:
+            return
+        self._user_speaking = True
+        self._utterance_bytes = 0
+        self._enqueue(bytes(self._pre_roll))
+        self._pre_roll.clear()
+
+    def _end_utterance(self) -> None:
+        if not self._user_speaking:
+            return
+        self._user_speaking = False
+        self._enqueue(bytes(int(TAIL_SILENCE_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE))
+        self._put(_Finish())
+
+    def _enqueue(self, pcm16: bytes) -> None:
+        if pcm16:
+            self._utterance_bytes += len(pcm16)
+            self._put(_Audio(pcm16))
+
+    def _put(self, item: _Audio | _Finish) -> None:
+        self._work.append(item)
+        self._work_arrived.set()
+
+    async def _work_off(self) -> None:
+        while True:
+            while not self._work:
+                self._work_arrived.clear()
+                await self._work_arrived.wait()
+            item = self._work.popleft()
+            if self._utterance_failed:
+                # The rest of an utterance without its beginning would be transcribed wrongly.
+                self._utterance_failed = isinstance(item, _Audio)
+                continue
+            try:
+                if isinstance(item, _Audio):
+                    await self._accept(item)
+                else:
+                    await self._finish()
+            except EngineError as error:
+                self._utterance_failed = isinstance(item, _Audio)
+                await self._report(error)
+
+    async def _accept(self, item: _Audio) -> None:
+        pcm16 = bytearray(item.pcm16)
+        while self._work and isinstance(more := self._work[0], _Audio):
+            pcm16 += more.pcm16
+            self._work.popleft()
+        text = await self._on_engine_thread(lambda: self._recognizer.accept(bytes(pcm16)))
+        if text and text != self._partial:
+            self._partial = text
+            await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
+
+    async def _finish(self) -> None:
+        transcript = await self._on_engine_thread(self._recognizer.finish)
+        self._partial = ""
+        if transcript.text:
+            frame = self._transcription_frame(transcript)
+            # While the user has gone on speaking, or more speech waits here, these are not the turn's last words.
+            frame.finalized = not self._user_speaking and not self._work
+            await self.push_frame(frame)
+
+    async def _report(self, error: EngineError) -> None:
+        self._partial = ""
+        await self.push_error(f"speech-to-text: {error}", exception=error, category=ErrorCategory.SERVER)
+        await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))
+
+    def _transcription_frame(self, transcript: Transcript) -> TranscriptionFrame:
+        frame = TranscriptionFrame(transcript.text, self._user_id, time_now_iso8601(), _language(transcript.language))
+        if transcript.confidence is not None:
+            frame.metadata["confidence"] = round(transcript.confidence, 3)
+        return frame
+
+    async def _on_engine_thread(self, call: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _stop_work(self) -> None:
+        if self._work_task:
+            await self.cancel_task(self._work_task)
+            self._work_task = None
+            # A call may still be running in the engine; the reset queues behind it there.
+            self._threads.submit(self._recognizer.reset)
+
+
+def _language(code: str | None) -> Language | None:
+    if code is None:
+        return None
+    try:
+        return Language(code)
+    except ValueError:
+        return None

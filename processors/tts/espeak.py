@@ -1,0 +1,182 @@
+"""espeak-ng through the library inside `espeakng-loader`: the voice that needs no download.
+
+In:  text.   Out: 24 kHz mono s16 with word times from espeak's own word events.
+Interface: espeak-ng `speak_lib.h`. Licence of the library: GPL-3.0-or-later.
+
+espeak-ng keeps its state per process, so one lock guards it; a sentence takes a few milliseconds.
+"""
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import soxr
+
+from processors.errors import EngineError, EngineUnavailableError
+from processors.tts.synthesizer import SpeechChunk, SpokenWord
+from processors.tts.word_times import word_spans
+
+SAMPLE_RATE_HZ = 24_000
+NATURAL_WORDS_PER_MINUTE = 165
+
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_DONT_EXIT = 0x8000
+_EVENT_LIST_TERMINATED = 0
+_EVENT_WORD = 1
+_CHARS_UTF8 = 1
+_POS_CHARACTER = 1
+_PARAMETER_RATE = 1
+_EE_OK = 0
+
+
+class _EventId(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+@dataclass
+class _Take:
+    """What the callback gathers during one synthesis."""
+
+    audio: list[np.ndarray[Any, np.dtype[np.int16]]] = field(default_factory=list)
+    # (character offset, milliseconds) of each word event.
+    words: list[tuple[int, int]] = field(default_factory=list)
+
+
+class EspeakSynthesizer:
+    """One espeak-ng voice.
+
+    Args:
+        voice: espeak's voice name, such as `en-us`, `en-gb` or `en-us+f3`.
+        speed: 1 is the natural pace.
+
+    Raises:
+        EngineUnavailableError: The library cannot be loaded, or it does not know the voice.
+    """
+
+    name = "espeak"
+    sample_rate_hz = SAMPLE_RATE_HZ
+    max_threads = 1
+    # The library is initialised once per process, whoever asks first.
+    _lock = threading.Lock()
+    _library: ctypes.CDLL | None = None
+    _library_rate_hz = 0
+
+    def __init__(self, *, voice: str = "en-us", speed: float = 1.0) -> None:
+        self.model = voice
+        self._words_per_minute = round(NATURAL_WORDS_PER_MINUTE * speed)
+        self._take = _Take()
+        self._callback = _Callback(self._gather)
+        with EspeakSynthesizer._lock:
+            self._lib = _load()
+            if self._lib.espeak_SetVoiceByName(voice.encode()) != _EE_OK:
+                raise EngineUnavailableError(
+                    f"espeak does not know the voice tts.voice = {voice!r}", "choose one such as en-us or es"
+                )
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        """See `Synthesizer.synthesize`; one chunk, since the whole takes milliseconds."""
+        tokens = word_spans(text)
+        if not tokens:
+            return
+        with EspeakSynthesizer._lock:
+            take = self._speak(text)
+        if not take.audio:
+            return
+        audio_s16 = soxr.resample(np.concatenate(take.audio), self._library_rate_hz, SAMPLE_RATE_HZ)
+        duration_secs = len(audio_s16) / SAMPLE_RATE_HZ
+        yield SpeechChunk(audio_s16.tobytes(), _words(tokens, take.words, duration_secs))
+
+    def warm_up(self) -> None:
+        """Speak one word."""
+        for _ in self.synthesize("ready"):
+            pass
+
+    def close(self) -> None:
+        """Nothing to free: the library stays for the life of the process."""
+
+    def _speak(self, text: str) -> _Take:
+        self._take = take = _Take()
+        self._lib.espeak_SetSynthCallback(self._callback)
+        self._lib.espeak_SetVoiceByName(self.model.encode())
+        self._lib.espeak_SetParameter(_PARAMETER_RATE, self._words_per_minute, 0)
+        data = text.encode() + b"\0"
+        status = self._lib.espeak_Synth(data, len(data), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
+        if status != _EE_OK:
+            raise EngineError(f"espeak failed with status {status} on {text[:40]!r}")
+        self._lib.espeak_Synchronize()
+        return take
+
+    def _gather(self, wave: Any, n_samples: int, events: Any) -> int:
+        index = 0
+        while events[index].type != _EVENT_LIST_TERMINATED:
+            if events[index].type == _EVENT_WORD:
+                self._take.words.append((events[index].text_position - 1, events[index].audio_position))
+            index += 1
+        if n_samples > 0 and wave:
+            self._take.audio.append(np.ctypeslib.as_array(wave, (n_samples,)).copy())
+        return 0
+
+
+def _load() -> ctypes.CDLL:
+    """Load and initialise the library once per process. The caller holds the lock."""
+    if EspeakSynthesizer._library is not None:
+        return EspeakSynthesizer._library
+    import espeakng_loader
+
+    try:
+        library = ctypes.CDLL(espeakng_loader.get_library_path())
+        data_path = str(espeakng_loader.get_data_path())
+    except (OSError, RuntimeError) as error:
+        raise EngineUnavailableError(f"espeak-ng's library cannot be loaded ({error})", "uv sync") from error
+    rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path.encode(), _INITIALIZE_DONT_EXIT)
+    if rate_hz <= 0:
+        raise EngineUnavailableError(f"espeak-ng does not accept its data at {data_path}", "uv sync")
+    EspeakSynthesizer._library = library
+    EspeakSynthesizer._library_rate_hz = rate_hz
+    return library
+
+
+def _words(
+    tokens: list[tuple[str, int, int]], events: list[tuple[int, int]], duration_secs: float
+) -> tuple[SpokenWord, ...]:
+    """Give every word of the text the time of the first event inside it.
+
+    Args:
+        tokens: (word, start, end) character spans in the text.
+        events: (character offset, milliseconds), in order of the audio.
+        duration_secs: The length of the whole.
+    """
+    starts: list[float] = []
+    pending = list(events)
+    latest_secs = 0.0
+    for _, start, end in tokens:
+        while pending and pending[0][0] < start:
+            pending.pop(0)
+        # A token without an event of its own (a dash, say) sounds with the word before it.
+        if pending and pending[0][0] < end:
+            latest_secs = max(latest_secs, min(pending.pop(0)[1] / 1000, duration_secs))
+        starts.append(latest_secs)
+    ends = [*starts[1:], duration_secs]
+    return tuple(
+        SpokenWord(word, start_secs, end_secs)
+        for (word, _, _), start_secs, end_secs in zip(tokens, starts, ends, strict=True)
+    )

@@ -1,0 +1,136 @@
+"""Text-to-speech service: clauses in, speech out; drives any synthesizer.
+
+In:  AggregatedTextFrame (one clause or sentence of speakable text), TTSSpeakFrame.
+Out: TTSAudioRawFrame at the engine's rate, and each word's TTSTextFrame in its place between the samples.
+
+The engine runs on its own threads; an interruption stops it at the next chunk.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from concurrent.futures import Executor
+from contextlib import aclosing
+
+from pipecat.frames.frames import Frame, TTSAudioRawFrame
+from pipecat.services.settings import TTSSettings
+from pipecat.services.tts_service import TTSService
+from pipecat.utils.errors import ErrorCategory
+
+from processors.errors import EngineError
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, Synthesizer
+
+BYTES_PER_SAMPLE = 2
+# Pipecat closes an utterance after this silence of the engine; a slow engine must not be mistaken for a finished one.
+ENGINE_SILENCE_SECS = 30.0
+
+
+class SynthesizerTTSService(TTSService):
+    """Speaks through a shared engine.
+
+    Args:
+        engine: The shared engine.
+        threads: The engine's own threads.
+    """
+
+    def __init__(self, engine: Synthesizer, threads: Executor) -> None:
+        super().__init__(
+            sample_rate=engine.sample_rate_hz,
+            push_text_frames=False,
+            push_start_frame=True,
+            push_stop_frames=True,
+            stop_frame_timeout_s=ENGINE_SILENCE_SECS,
+            # Text without a speakable word is legitimate; it must not cost the service its usability.
+            max_consecutive_zero_audio_contexts=0,
+            settings=TTSSettings(model=engine.model, voice=engine.model, language=None),
+        )
+        self._engine = engine
+        self._threads = threads
+        # Seconds of speech so far in each open audio context: word times count from its start.
+        self._context_secs: dict[str, float] = {}
+
+    def can_generate_metrics(self) -> bool:
+        """The time to the first audio is measured."""
+        return True
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        """Speak one unit of text.
+
+        Args:
+            text: Speakable text.
+            context_id: The audio context that it belongs to.
+
+        Yields:
+            TTSAudioRawFrame; the words go to the audio context between them.
+        """
+        context_start_secs = self._context_secs.get(context_id, 0.0)
+        spoken_secs = 0.0
+        try:
+            async with aclosing(self._chunks(text)) as chunks:
+                async for chunk in chunks:
+                    for pcm16, word in cut_at_words(chunk, spoken_secs, self.sample_rate):
+                        if pcm16:
+                            yield TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
+                        if word:
+                            times = [(word.text, context_start_secs + word.start_secs)]
+                            await self.add_word_timestamps(times, context_id)
+                    spoken_secs += len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate
+        except EngineError as error:
+            await self.push_error(f"text-to-speech: {error}", exception=error, category=ErrorCategory.SERVER)
+        self._context_secs[context_id] = context_start_secs + spoken_secs
+
+    async def on_audio_context_completed(self, context_id: str) -> None:
+        """Forget the clock of a context that has been spoken."""
+        self._context_secs.pop(context_id, None)
+
+    async def on_audio_context_interrupted(self, context_id: str) -> None:
+        """Forget the clock of a context that was cut."""
+        self._context_secs.pop(context_id, None)
+
+    async def _chunks(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
+        """Run the engine on its threads and take its chunks as they come."""
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
+        cancelled = threading.Event()
+
+        def synthesize() -> None:
+            for chunk in self._engine.synthesize(text):
+                if cancelled.is_set():
+                    break
+                loop.call_soon_threadsafe(arrived.put_nowait, chunk)
+
+        work = loop.run_in_executor(self._threads, synthesize)
+        work.add_done_callback(lambda _: arrived.put_nowait(None))
+        try:
+            while (chunk := await arrived.get()) is not None:
+                yield chunk
+            await work
+        finally:
+            cancelled.set()
+            work.cancel()
+
+
+def cut_at_words(
+    chunk: SpeechChunk, chunk_start_secs: float, sample_rate_hz: int
+) -> list[tuple[bytes, SpokenWord | None]]:
+    """Cut a chunk so that each word stands where half of it has sounded.
+
+    Args:
+        chunk: Speech with the words that start in it; their times count from the start of the synthesis.
+        chunk_start_secs: Where the chunk starts in the synthesis.
+        sample_rate_hz: The rate of the chunk.
+
+    Returns:
+        (pcm16, word) pairs whose pcm16 joins to the chunk's; the last pair may have no word.
+    """
+    pieces: list[tuple[bytes, SpokenWord | None]] = []
+    n_samples = len(chunk.pcm16) // BYTES_PER_SAMPLE
+    at = 0
+    for word in chunk.words:
+        middle_secs = (word.start_secs + word.end_secs) / 2 - chunk_start_secs
+        until = min(max(round(middle_secs * sample_rate_hz), at), n_samples)
+        pieces.append((chunk.pcm16[at * BYTES_PER_SAMPLE : until * BYTES_PER_SAMPLE], word))
+        at = until
+    if at < n_samples:
+        pieces.append((chunk.pcm16[at * BYTES_PER_SAMPLE :], None))
+    return pieces
