@@ -1,0 +1,18 @@
+"""Errors of the edges.
+
+TransportError     the edge cannot do its work
+  RecordingError   a recording is missing, empty or not sound
+  OfferError       a WebRTC offer cannot lead to a conversation
+"""
+
+
+class TransportError(Exception):
+    """An edge failed; the message is one line and names what failed."""
+
+
+class RecordingError(TransportError):
+    """A recording is missing, empty or not sound; the message names the file."""
+
+
+class OfferError(TransportError):
+    """A WebRTC offer cannot lead to a conversation; the message says what it lacks."""

@@ -1,0 +1,207 @@
+"""The headless edge: recorded frames in, the agent's voice recorded, both on one timeline.
+
+In:  recordings, said when they are asked for.   Out: InputAudioRawFrame every 20 ms, at the pace of real time.
+
+A virtual sound card moves 20 ms of both directions at each tick, as a full-duplex device does, so that sample n of the
+input and second n/rate of the output are the same moment. A tick that comes late is made up for at once: no sample is
+ever dropped or invented.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    StartFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.transports.base_transport import BaseTransport, TransportParams
+
+from transports.recording import Pcm16, Recording, write_stereo
+
+IN_RATE_HZ = 16_000
+OUT_RATE_HZ = 24_000
+FRAME_SECS = 0.02
+IN_FRAME_SAMPLES = int(IN_RATE_HZ * FRAME_SECS)
+OUT_FRAME_BYTES = int(OUT_RATE_HZ * FRAME_SECS) * 2
+# What may wait in the card before a writer has to wait.
+MAX_QUEUED_BYTES = 2 * OUT_FRAME_BYTES
+
+
+class SoundCard:
+    """A virtual full-duplex device whose both sides are recorded."""
+
+    def __init__(self) -> None:
+        self._said = bytearray()
+        self._heard = bytearray()
+        self._to_say = bytearray()
+        self._to_play = bytearray()
+        self._room = asyncio.Event()
+        self._ticked = asyncio.Event()
+        self._speech_end_secs: float | None = None
+
+    @property
+    def now_secs(self) -> float:
+        """The timeline's current end: everything before it has been said and heard."""
+        return len(self._said) / 2 / IN_RATE_HZ
+
+    @property
+    def is_saying(self) -> bool:
+        """Whether a recording is being said."""
+        return bool(self._to_say)
+
+    @property
+    def speech_end_secs(self) -> float | None:
+        """Where the voice of the latest recording ends on the timeline, known from the recording itself."""
+        return self._speech_end_secs
+
+    def say(self, recording: Recording) -> None:
+        """Say a recording from the next tick on, after what is being said."""
+        start_secs = self.now_secs + len(self._to_say) / 2 / IN_RATE_HZ
+        self._to_say += recording.audio_s16.astype("<i2").tobytes()
+        self._speech_end_secs = start_secs + recording.voiced_end_secs
+
+    async def play(self, pcm16: bytes) -> float:
+        """Queue sound, waiting while the card is full.
+
+        Args:
+            pcm16: Little-endian s16 mono at 24 kHz.
+
+        Returns:
+            The second on the timeline at which its first sample is played.
+        """
+        while len(self._to_play) >= MAX_QUEUED_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        start_secs = (len(self._heard) + len(self._to_play)) / 2 / OUT_RATE_HZ
+        self._to_play += pcm16
+        return start_secs
+
+    def drop(self) -> None:
+        """Forget the sound that waits."""
+        self._to_play.clear()
+        self._room.set()
+
+    def tick(self) -> bytes:
+        """Move 20 ms of both sides; the input's share is returned."""
+        size = IN_FRAME_SAMPLES * 2
+        said = bytes(self._to_say[:size]).ljust(size, b"\0")
+        del self._to_say[:size]
+        self._said += said
+        self._heard += bytes(self._to_play[:OUT_FRAME_BYTES]).ljust(OUT_FRAME_BYTES, b"\0")
+        del self._to_play[:OUT_FRAME_BYTES]
+        self._room.set()
+        self._ticked.set()
+        return said
+
+    async def next_tick(self) -> None:
+        """Wait until 20 ms more have passed on the timeline."""
+        self._ticked.clear()
+        await self._ticked.wait()
+
+    def sides(self) -> tuple[Pcm16, Pcm16]:
+        """What was said (16 kHz) and what was heard (24 kHz), int16."""
+        return np.frombuffer(bytes(self._said), "<i2"), np.frombuffer(bytes(self._heard), "<i2")
+
+    def write(self, path: Path) -> None:
+        """Write both sides as a stereo WAV: left said, right heard.
+
+        Raises:
+            RecordingError: The file cannot be written.
+        """
+        said_s16, heard_s16 = self.sides()
+        write_stereo(path, said_s16, IN_RATE_HZ, heard_s16, OUT_RATE_HZ)
+
+
+class _RecordedInput(BaseInputTransport):
+    def __init__(self, card: SoundCard, params: TransportParams) -> None:
+        super().__init__(params)
+        self._card = card
+        self._ticking: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+        self._ticking = self.create_task(self._tick())
+
+    async def stop(self, frame: EndFrame) -> None:
+        # The card goes on ticking until teardown: the agent may still be speaking its last words.
+        self._ended = True
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await self._stop_ticking()
+        await super().cancel(frame)
+
+    async def cleanup(self) -> None:
+        await self._stop_ticking()
+        await super().cleanup()
+
+    async def _tick(self) -> None:
+        due_secs = time.monotonic()
+        while True:
+            due_secs += FRAME_SECS
+            await asyncio.sleep(max(0.0, due_secs - time.monotonic()))
+            said = self._card.tick()
+            if not self._ended:
+                await self.push_audio_frame(InputAudioRawFrame(said, IN_RATE_HZ, 1))
+
+    async def _stop_ticking(self) -> None:
+        if self._ticking:
+            await self.cancel_task(self._ticking)
+            self._ticking = None
+
+
+class _RecordedOutput(BaseOutputTransport):
+    def __init__(self, card: SoundCard, params: TransportParams) -> None:
+        super().__init__(params)
+        self._card = card
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, InterruptionFrame):
+            self._card.drop()
+        await super().process_frame(frame, direction)
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        frame.metadata["playout_secs"] = await self._card.play(frame.audio)
+        return True
+
+
+class RecordedTransport(BaseTransport):
+    """Recorded speech as the user, a recorder as the loudspeaker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = SoundCard()
+        params = TransportParams(
+            audio_in_enabled=True,
+            audio_in_sample_rate=IN_RATE_HZ,
+            audio_out_enabled=True,
+            audio_out_sample_rate=OUT_RATE_HZ,
+            audio_out_10ms_chunks=2,
+            audio_out_end_silence_secs=0,
+        )
+        self._input = _RecordedInput(self.card, params)
+        self._output = _RecordedOutput(self.card, params)
+
+    def input(self) -> FrameProcessor:
+        """The user's side."""
+        return self._input
+
+    def output(self) -> FrameProcessor:
+        """The agent's side."""
+        return self._output

@@ -1,0 +1,101 @@
+"""The WebRTC edge: offers from the page checked, a transport for each peer, vanished peers noticed.
+
+In:  an SDP offer.   Out: a SmallWebRTCTransport at our rates, and the peer's connection.
+"""
+
+import time
+
+import aioice.ice
+from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
+
+from transports.errors import OfferError
+
+IN_RATE_HZ = 16_000
+MAX_SDP_CHARS = 64 * 1024
+# A peer that has not connected by then never will: ICE gives up after about as long.
+CONNECT_TIMEOUT_SECS = 15.0
+# The page says "ping" every second.
+SILENCE_TIMEOUT_SECS = 6.0
+LOOPBACK = "127.0.0.1"
+
+
+def validate_offer(sdp: object, kind: object) -> str:
+    """Check an offer before anything is built for it.
+
+    Args:
+        sdp: The session description.
+        kind: Its type.
+
+    Returns:
+        The session description.
+
+    Raises:
+        OfferError: It cannot lead to a conversation; the message says what it lacks.
+    """
+    if kind != "offer":
+        raise OfferError(f"type must be 'offer', not {str(kind)[:20]!r}")
+    if not isinstance(sdp, str) or not sdp.strip():
+        raise OfferError("sdp is missing")
+    if len(sdp) > MAX_SDP_CHARS:
+        raise OfferError(f"sdp is longer than {MAX_SDP_CHARS} characters")
+    lines = sdp.splitlines()
+    if not any(line.startswith("m=audio ") for line in lines):
+        raise OfferError("the offer has no audio section")
+    if not any(line.startswith("a=fingerprint:") for line in lines):
+        raise OfferError("the offer has no fingerprint")
+    return sdp
+
+
+def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> SmallWebRTCTransport:
+    """The transport of one peer.
+
+    Args:
+        connection: The peer's connection.
+        out_rate_hz: The rate of the agent's voice.
+    """
+    params = TransportParams(
+        audio_in_enabled=True,
+        audio_in_sample_rate=IN_RATE_HZ,
+        audio_out_enabled=True,
+        audio_out_sample_rate=out_rate_hz,
+        audio_out_10ms_chunks=2,
+        audio_out_end_silence_secs=0,
+    )
+    return SmallWebRTCTransport(webrtc_connection=connection, params=params)
+
+
+class PeerWatch:
+    """Tells when a peer has gone without a word.
+
+    Pipecat's own connect time limit never arms, and aiortc notices a vanished peer only after half a minute.
+    """
+
+    def __init__(self, connection: SmallWebRTCConnection) -> None:
+        self._connection = connection
+        self._started_secs = time.monotonic()
+        self._last_seen_secs: float | None = None
+
+    def gone(self) -> str | None:
+        """Why the peer counts as gone; None while it does not."""
+        now_secs = time.monotonic()
+        if self._connection.is_connected():
+            self._last_seen_secs = now_secs
+            return None
+        if self._last_seen_secs is None:
+            return "never connected" if now_secs - self._started_secs > CONNECT_TIMEOUT_SECS else None
+        return "vanished" if now_secs - self._last_seen_secs > SILENCE_TIMEOUT_SECS else None
+
+
+def allow_loopback_only_machines() -> None:
+    """Let peers meet on 127.0.0.1 where the machine has no other address; aioice leaves it out otherwise."""
+    original = aioice.ice.get_host_addresses
+    if getattr(original, "includes_loopback", False):
+        return
+
+    def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return original(use_ipv4, use_ipv6) or ([LOOPBACK] if use_ipv4 else [])
+
+    get_host_addresses.includes_loopback = True  # pyright: ignore[reportFunctionMemberAccess]
+    aioice.ice.get_host_addresses = get_host_addresses
