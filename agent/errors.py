@@ -1,8 +1,8 @@
 """Errors that stop a command, each one line long: what, which value, and what mends it.
 
-    SottoError        a command cannot go on
-      SettingsError   a setting is unknown or invalid
-      InputError      a file or argument that the user gave is missing or broken
+SottoError        a command cannot go on
+  SettingsError   a setting is unknown or invalid
+  InputError      a file or argument that the user gave is missing or broken
 """
 
 

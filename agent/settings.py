@@ -42,22 +42,16 @@ class SttSettings(_Section):
     model: str | None = Field(None, description="model name or directory; default: the best installed one")
     language: str = Field("en", description="ISO 639-1 code, or auto where the model detects it")
     threads: int = Field(0, ge=0, le=64, description="CPU threads of one decoding; 0: half of the cores")
-    max_utterance_secs: float = Field(
-        60.0, gt=1, le=600, description="a longer stretch of speech is cut in two"
-    )
+    max_utterance_secs: float = Field(60.0, gt=1, le=600, description="a longer stretch of speech is cut in two")
 
 
 class LlmSettings(_Section):
     """The language model."""
 
     engine: LlmEngine = Field("auto", description="which server; auto takes the best that is usable")
-    base_url: str | None = Field(
-        None, description="OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1"
-    )
+    base_url: str | None = Field(None, description="OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1")
     api_key: SecretStr | None = Field(None, description="bearer token of the endpoint, if it wants one")
-    model: str | None = Field(
-        None, description="model name at the endpoint, or a GGUF name or file for embedded"
-    )
+    model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
     system_prompt: str = Field(
         "You are a friendly voice assistant. Your words are spoken aloud: answer in one to three short "
         "sentences of plain speech, without lists, markdown, emoji or code unless you are asked for them.",
@@ -273,3 +267,8 @@ def _first_problem(
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
     value = "" if "api_key" in key else f" = {problem['input']!r}"
     return f"invalid setting in {source}: {key}{value}: {problem['msg']}"
+
+
+def public_values(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON values, secrets masked."""
+    return settings.model_dump(mode="json")

@@ -1,0 +1,52 @@
+"""What the conversation is doing, told from its events: is anybody speaking, is an answer due."""
+
+from agent.event_log import Event
+
+
+class Activity:
+    """Follows the events of one conversation; a sink of its observer."""
+
+    def __init__(self) -> None:
+        self.user_speaking = False
+        self.turn_open = False
+        self.bot_speaking = False
+        self.answer_due = False
+        self.n_turns = 0
+        self.n_answered = 0
+        self.errors: list[Event] = []
+        self.latencies_ms: list[int] = []
+        self.last_event_secs = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Nobody speaks, no turn is open and no answer is due."""
+        return not (self.user_speaking or self.turn_open or self.bot_speaking or self.answer_due)
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        self.last_event_secs = max(self.last_event_secs, event["t"])
+        match event["event"]:
+            case "user_started_speaking":
+                self.user_speaking = True
+            case "user_stopped_speaking":
+                self.user_speaking = False
+            case "turn_started":
+                self.turn_open = True
+            case "turn_ended":
+                self.turn_open = False
+                if event["text"]:
+                    self.n_turns += 1
+                    self.answer_due = True
+            case "latency":
+                self.n_answered += 1
+                if "voice_to_voice_ms" in event:
+                    self.latencies_ms.append(event["voice_to_voice_ms"])
+            case "bot_started_speaking":
+                self.bot_speaking = True
+            case "bot_stopped_speaking":
+                self.bot_speaking = False
+                self.answer_due = False
+            case "interruption":
+                self.answer_due = False
+            case "error":
+                self.errors.append(event)

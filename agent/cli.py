@@ -1,0 +1,148 @@
+"""The `sotto` command."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent import __version__
+from agent.errors import SottoError
+from agent.settings import Settings, load_settings, parse_assignment
+
+app = typer.Typer(
+    name="sotto",
+    help="A voice agent that lives on your own machine: you talk, it listens, thinks and answers in speech.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Stt = Annotated[str | None, typer.Option("--stt", help="Speech-to-text engine.", metavar="ENGINE")]
+Llm = Annotated[str | None, typer.Option("--llm", help="Language model engine.", metavar="ENGINE")]
+Tts = Annotated[str | None, typer.Option("--tts", help="Text-to-speech engine.", metavar="ENGINE")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting, such as vad.stop_secs=0.3.", metavar="KEY=VALUE")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Configuration file, in place of ./sotto.toml.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    stt: Stt = None,
+    llm: Llm = None,
+    tts: Tts = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Serve the page to talk on, at http://127.0.0.1:7860 by default."""
+    settings = _settings(stt, llm, tts, sets, config, {"server.host": host, "server.port": port})
+    from agent.server import run_server
+
+    run_server(settings)
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, or one conversation file (YAML).")],
+    out: Annotated[Path | None, typer.Option(help="Write both sides as a stereo WAV.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Write the event log (JSON lines).")] = None,
+    stt: Stt = None,
+    llm: Llm = None,
+    tts: Tts = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Hold a conversation with recorded speech, headless and in real time.
+
+    Exits with 0 when every turn was answered, 1 when one was not or a stage failed, 2 for bad input.
+    """
+    settings = _settings(stt, llm, tts, sets, config, {})
+    from rich.console import Console
+
+    from agent.conversation_script import load_script
+
+    script = load_script(files)
+    from agent.replay import ReplayFiles
+    from agent.replay import replay as hold
+
+    raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), Console())))
+
+
+@app.command()
+def doctor(
+    stt: Stt = None,
+    llm: Llm = None,
+    tts: Tts = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Print every setting and engine, what is usable, and the command that mends what is not.
+
+    Exits with 1 if a conversation could not be held.
+    """
+    settings = _settings(stt, llm, tts, sets, config, {})
+    from agent.doctor import examine
+
+    raise typer.Exit(asyncio.run(examine(settings)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _models_app() -> typer.Typer:
+    from agent.models_cli import models_app
+
+    return models_app
+
+
+app.add_typer(_models_app(), name="models")
+
+
+def _settings(
+    stt: str | None,
+    llm: str | None,
+    tts: str | None,
+    sets: Sequence[str] | None,
+    config: Path | None,
+    more: dict[str, Any],
+) -> Settings:
+    from agent.logs import configure_logs
+
+    overrides: dict[str, Any] = dict(parse_assignment(text) for text in sets or ())
+    flags = {"stt.engine": stt, "llm.engine": llm, "tts.engine": tts, **more}
+    overrides.update({key: value for key, value in flags.items() if value is not None})
+    settings = load_settings(overrides, config=config)
+    configure_logs(settings.log_level)
+    return settings
+
+
+def main() -> None:
+    """Run the command line; expected failures are one line on standard error."""
+    from processors.errors import EngineError
+    from transports.errors import TransportError
+
+    try:
+        app()
+    except SottoError as error:
+        _fail(error, error.exit_status)
+    except (EngineError, TransportError) as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: Exception, status: int) -> None:
+    typer.echo(f"sotto: {error}", err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Logging: one stream to standard error; Pipecat's own chatter only at DEBUG, which may hold what was said."""
+
+import sys
+
+from loguru import logger
+
+_ORDER = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
+_VERBOSE = ("TRACE", "DEBUG")
+
+
+def configure_logs(level: str) -> None:
+    """Send logs of a level and above to standard error.
+
+    Args:
+        level: TRACE, DEBUG, INFO, WARNING or ERROR.
+    """
+    logger.remove()
+    pattern = "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> {message}"
+    library_level = level if level in _VERBOSE else max("WARNING", level, key=_ORDER.index)
+    logger.add(sys.stderr, level=level, format=pattern, filter={"": level, "pipecat": library_level}, diagnose=False)
+
+
+def turn_logger(event: dict[str, object]) -> None:
+    """A sink that logs one INFO line a turn: its latencies, never its words."""
+    if event["event"] == "latency":
+        fields = " ".join(f"{name}={value}" for name, value in event.items() if name not in ("t", "event"))
+        logger.info(f"turn t={event['t']} {fields}")

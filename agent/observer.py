@@ -1,0 +1,257 @@
+"""The one observer: turns the frames of a conversation into events for the log, the page, the terminal and metrics.
+
+In:  every frame that passes between two steps.   Out: events (see DESIGN's table), each a dict with `t` and `event`.
+Beside the table's events it reports `turn_started` and `bot_word` (a word of the agent when it is heard).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
+    ErrorFrame,
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    OutputAudioRawFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import LLMService
+from pipecat.services.stt_service import STTService
+from pipecat.services.tts_service import TTSService
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+
+from agent.event_log import Event
+from agent.turn_clock import TurnClock
+
+# Quieter than this is not heard as the agent's voice: -50 dBFS.
+AUDIBLE_S16 = 104
+
+Sink = Callable[[Event], None]
+
+
+class ConversationObserver(BaseObserver):
+    """Watches one conversation.
+
+    Args:
+        sinks: Called with each event, on the event loop; they must not block.
+        speech_end_secs: Where the user's voice truly ended, if the transport knows it from a recording.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], *, speech_end_secs: Callable[[], float | None] = lambda: None) -> None:
+        super().__init__()
+        self._sinks = list(sinks)
+        self._true_speech_end_secs = speech_end_secs
+        self._origin_ns: int | None = None
+        self._now_secs = 0.0
+        self._clock = TurnClock()
+        self._turn_text = ""
+        self._answered = True
+        self._reply = ""
+        self._heard: list[str] = []
+        self._bot_audible = False
+        self._handlers: dict[type[Frame], Callable[[FramePushed, Any], None]] = {
+            VADUserStartedSpeakingFrame: self._on_voice_started,
+            VADUserStoppedSpeakingFrame: self._on_voice_stopped,
+            UserStartedSpeakingFrame: self._on_turn_started,
+            UserStoppedSpeakingFrame: self._on_turn_stopped,
+            InterimTranscriptionFrame: self._on_partial,
+            TranscriptionFrame: self._on_transcript,
+            LLMContextFrame: self._on_context,
+            LLMFullResponseStartFrame: self._on_reply_started,
+            LLMTextFrame: self._on_token,
+            LLMFullResponseEndFrame: self._on_reply_done,
+            TTSSpeakFrame: self._on_speak,
+            TTSStartedFrame: self._on_tts_started,
+            TTSAudioRawFrame: self._on_speech,
+            TTSTextFrame: self._on_word,
+            BotStoppedSpeakingFrame: self._on_bot_stopped,
+            InterruptionFrame: self._on_interruption,
+            FunctionCallInProgressFrame: self._on_tool_call,
+            FunctionCallResultFrame: self._on_tool_result,
+            ErrorFrame: self._on_error,
+        }
+
+    def emit(self, event: str, *, t: float | None = None, **fields: Any) -> None:
+        """Hand an event to every sink.
+
+        Args:
+            event: Its name.
+            t: Seconds on the timeline; default: the latest frame's.
+            fields: What the event says.
+        """
+        line: Event = {"t": round(self._now_secs if t is None else t, 4), "event": event, **fields}
+        for sink in self._sinks:
+            sink(line)
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Look at one frame on its way."""
+        if self._origin_ns is None:
+            if not isinstance(data.frame, InputAudioRawFrame):
+                return
+            duration_secs = data.frame.num_frames / data.frame.sample_rate
+            self._origin_ns = data.timestamp - round(duration_secs * 1e9)
+        handler = self._handlers.get(type(data.frame))
+        if handler:
+            self._now_secs = max(0.0, (data.timestamp - self._origin_ns) / 1e9)
+            handler(data, data.frame)
+
+    def _on_voice_started(self, data: FramePushed, frame: VADUserStartedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self.emit("user_started_speaking")
+
+    def _on_voice_stopped(self, data: FramePushed, frame: VADUserStoppedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._clock.speech_end_secs = max(0.0, self._now_secs - frame.stop_secs)
+            self.emit("user_stopped_speaking")
+
+    def _on_turn_started(self, data: FramePushed, frame: UserStartedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._clock = TurnClock()
+            self._turn_text = ""
+            self.emit("turn_started")
+
+    def _on_turn_stopped(self, data: FramePushed, frame: UserStoppedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            if self._clock.turn_end_secs is None:
+                self._clock.turn_end_secs = self._now_secs
+            self.emit("turn_ended", t=self._clock.turn_end_secs, text=self._turn_text)
+
+    def _on_partial(self, data: FramePushed, frame: InterimTranscriptionFrame) -> None:
+        if data.first_push:
+            self.emit("partial_transcript", text=frame.text)
+
+    def _on_transcript(self, data: FramePushed, frame: TranscriptionFrame) -> None:
+        if data.first_push:
+            self._clock.transcript_secs = self._now_secs
+            fields: dict[str, Any] = {"text": frame.text}
+            if frame.language:
+                fields["language"] = str(frame.language)
+            if "confidence" in frame.metadata:
+                fields["confidence"] = frame.metadata["confidence"]
+            self.emit("transcript", **fields)
+
+    def _on_context(self, data: FramePushed, frame: LLMContextFrame) -> None:
+        if not (data.first_push and isinstance(data.source, LLMUserAggregator)):
+            return
+        messages = [message for message in frame.context.messages if isinstance(message, dict)]
+        if messages and messages[-1].get("role") == "user":
+            self._turn_text = f"{self._turn_text} {messages[-1].get('content', '')}".strip()
+            self._clock.turn_end_secs = self._now_secs
+            self._answered = False
+
+    def _on_reply_started(self, data: FramePushed, frame: LLMFullResponseStartFrame) -> None:
+        if isinstance(data.source, LLMService):
+            self._reply = ""
+            self._heard = []
+
+    def _on_token(self, data: FramePushed, frame: LLMTextFrame) -> None:
+        if not isinstance(data.source, LLMService):
+            return
+        if not self._reply:
+            self._clock.first_token_secs = self._now_secs
+            self.emit("llm_first_token")
+        self._reply += frame.text
+
+    def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
+        if isinstance(data.source, LLMService):
+            self.emit("llm_done", text=self._reply)
+
+    def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
+        if data.first_push:
+            self._reply = f"{self._reply} {frame.text}".strip()
+
+    def _on_tts_started(self, data: FramePushed, frame: TTSStartedFrame) -> None:
+        if isinstance(data.source, TTSService):
+            self._clock.tts_start_secs = self._now_secs
+            self._clock.tts_audio_secs = None
+
+    def _on_speech(self, data: FramePushed, frame: TTSAudioRawFrame) -> None:
+        if isinstance(data.source, TTSService):
+            if self._clock.tts_audio_secs is None:
+                self._clock.tts_audio_secs = self._now_secs
+        elif isinstance(data.source, BaseOutputTransport) and not self._bot_audible:
+            self._look_for_sound(frame)
+
+    def _look_for_sound(self, frame: OutputAudioRawFrame) -> None:
+        """Date the agent's first audible sample."""
+        audible = np.flatnonzero(np.abs(np.frombuffer(frame.audio, "<i2").astype(np.int32)) > AUDIBLE_S16)
+        if audible.size == 0:
+            return
+        self._bot_audible = True
+        frame_secs = frame.metadata.get("playout_secs", self._now_secs)
+        sound_secs = frame_secs + float(audible[0]) / frame.num_channels / frame.sample_rate
+        self.emit("bot_started_speaking", t=sound_secs)
+        if not self._answered:
+            self._answered = True
+            self._report_latency(sound_secs)
+
+    def _report_latency(self, sound_secs: float) -> None:
+        truth_secs = self._true_speech_end_secs()
+        # A recording that goes on after the turn was ended has its last voice in the future.
+        if truth_secs is not None and truth_secs <= (self._clock.turn_end_secs or truth_secs):
+            self._clock.speech_end_secs = truth_secs
+        self.emit("latency", t=sound_secs, **self._clock.latencies_ms(sound_secs))
+
+    def _on_word(self, data: FramePushed, frame: TTSTextFrame) -> None:
+        if isinstance(data.source, BaseOutputTransport):
+            self._heard.append(frame.text)
+            self.emit("bot_word", text=frame.text)
+
+    def _on_bot_stopped(self, data: FramePushed, frame: BotStoppedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM and self._bot_audible:
+            self._bot_audible = False
+            self.emit("bot_stopped_speaking")
+
+    def _on_interruption(self, data: FramePushed, frame: InterruptionFrame) -> None:
+        # Pipecat interrupts at every start of a turn; it is one for the user only if the agent was cut.
+        if not (data.first_push and data.direction is FrameDirection.DOWNSTREAM):
+            return
+        heard = " ".join(self._heard)
+        if self._bot_audible or (self._reply and not self._heard):
+            self.emit("interruption", heard=heard, planned=self._reply.strip())
+        self._reply = ""
+        self._heard = []
+
+    def _on_tool_call(self, data: FramePushed, frame: FunctionCallInProgressFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self.emit("tool_call", name=frame.function_name, arguments=frame.arguments)
+
+    def _on_tool_result(self, data: FramePushed, frame: FunctionCallResultFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self.emit("tool_result", name=frame.function_name, result=frame.result)
+
+    def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
+        if data.first_push:
+            self.emit("error", stage=_stage(frame.processor or data.source), message=frame.error)
+
+
+def _stage(processor: FrameProcessor) -> str:
+    stages = (
+        ("stt", STTService),
+        ("llm", LLMService),
+        ("tts", TTSService),
+        ("transport", BaseInputTransport),
+        ("transport", BaseOutputTransport),
+    )
+    return next((name for name, kind in stages if isinstance(processor, kind)), "pipeline")

@@ -1,0 +1,85 @@
+"""The pipeline: one readable list, the same for every transport.
+
+transport in → voice activity → speech-to-text → user's turn → language model → speakable text
+    → text-to-speech → playout gate → transport out → what was heard goes into history
+"""
+
+from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
+from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
+from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.transports.base_transport import BaseTransport
+from processors.speakable import SpeakableText
+
+from agent.model_host import ModelHost
+from agent.observer import ConversationObserver
+from agent.settings import Settings
+from processors.llm import LocalLLMService
+from processors.playout_gate import PlayoutGate
+from processors.stt.service import RecognizerSTTService
+from processors.tts.service import SynthesizerTTSService
+from processors.turn import SharedSmartTurnAnalyzer, turn_strategies
+from processors.vad import SharedSileroVADAnalyzer
+
+IN_RATE_HZ = 16_000
+
+
+def build_worker(
+    host: ModelHost, settings: Settings, transport: BaseTransport, observer: ConversationObserver
+) -> tuple[PipelineWorker, LLMContext]:
+    """Wire one conversation on engines that are already loaded.
+
+    Args:
+        host: The loaded engines.
+        settings: Thresholds and times.
+        transport: Where sound comes from and goes to.
+        observer: Watches the conversation.
+
+    Returns:
+        The worker to run, and the conversation's history.
+    """
+    vad = VADParams(
+        confidence=settings.vad.confidence,
+        start_secs=settings.vad.start_secs,
+        stop_secs=settings.vad.stop_secs,
+        min_volume=settings.vad.min_volume,
+    )
+    turn = SmartTurnParams(stop_secs=settings.turn.max_pause_secs)
+    context = LLMContext()
+    history = LLMContextAggregatorPair(
+        context,
+        user_params=LLMUserAggregatorParams(
+            user_turn_strategies=turn_strategies(SharedSmartTurnAnalyzer(host.turn_session, host.turn_threads, turn)),
+            # Words nobody understood are not answered with a prompt that the user never said.
+            empty_user_turn=None,
+        ),
+    )
+    pipeline = Pipeline(
+        [
+            transport.input(),
+            VADProcessor(vad_analyzer=SharedSileroVADAnalyzer(host.vad_session, host.vad_threads, vad)),
+            RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
+            history.user(),
+            LocalLLMService(host.llm_options),
+            SpeakableText(),
+            SynthesizerTTSService(host.tts.loaded, host.tts_threads),
+            PlayoutGate(),
+            transport.output(),
+            history.assistant(),
+        ]
+    )
+    worker = PipelineWorker(
+        pipeline,
+        params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=host.tts.loaded.sample_rate_hz),
+        observers=[observer],
+        enable_rtvi=False,
+        enable_turn_tracking=False,
+        idle_timeout_secs=None,
+    )
+    return worker, context

@@ -1,0 +1,192 @@
+"""`sotto replay`: a conversation with recorded speech, paced in real time.
+
+In:  a conversation script.   Out: a stereo WAV, an event log, a summary, and an exit status that says how it went.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+from rich.console import Console
+
+from agent.activity import Activity
+from agent.conversation import Conversation
+from agent.conversation_script import IDLE, ConversationScript, Step
+from agent.errors import InputError
+from agent.event_log import Event, EventLog
+from agent.logs import turn_logger
+from agent.model_host import ModelHost, start_model_host
+from agent.replay_printer import ReplayPrinter
+from agent.settings import Settings
+from transports.errors import RecordingError
+from transports.recorded import RecordedTransport
+
+# The agent counts as idle when nothing has happened for this long: voice activity is told up to 0.4 s late.
+SETTLE_SECS = 0.8
+# A step waits no longer than this for the agent.
+STEP_TIMEOUT_SECS = 90.0
+
+
+@dataclass(frozen=True)
+class ReplayFiles:
+    """What a replay leaves behind."""
+
+    out: Path | None = None
+    events: Path | None = None
+
+
+class _EventTimes:
+    """When each event last happened; a sink."""
+
+    def __init__(self) -> None:
+        self.latest_secs: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        self.latest_secs[event["event"]] = event["t"]
+
+
+class Replay:
+    """Says the steps of a script to the agent, each at its time."""
+
+    def __init__(self, script: ConversationScript) -> None:
+        self._script = script
+        self.transport = RecordedTransport()
+        self.activity = Activity()
+        self._times = _EventTimes()
+        self._step_started_secs = 0.0
+        self._quiet_since_secs = 0.0
+        self.sinks = (self.activity, self._times)
+
+    async def run(self, conversation: Conversation) -> int:
+        """Run it to its end.
+
+        Returns:
+            0 if every step was answered and no stage failed, else 1.
+        """
+        running = conversation.start()
+        speaking = asyncio.create_task(self._speak())
+        await asyncio.wait([running, speaking], return_when=asyncio.FIRST_COMPLETED)
+        complete = speaking.done() and speaking.result()
+        speaking.cancel()
+        await conversation.stop("the script ended" if complete else "the agent did not answer")
+        return 0 if complete and not self.activity.errors else 1
+
+    async def _speak(self) -> bool:
+        """Say every step; whether each one led to an answer."""
+        answered = True
+        for step in self._script.steps:
+            if not await self._wait_for(step):
+                return False
+            turns_before = self.activity.n_answered
+            self._step_started_secs = self.transport.card.now_secs
+            self.transport.card.say(step.recording)
+            if step.after == IDLE:
+                settled = await self._until(self._idle)
+                if not settled or self.activity.n_answered == turns_before:
+                    logger.error(f"not answered: {step.recording.path}")
+                    answered = False
+        if not await self._until(self._idle):
+            return False
+        end_secs = self.transport.card.now_secs + self._script.end_secs
+        await self._until(lambda: self.transport.card.now_secs >= end_secs)
+        return answered and self.activity.n_answered >= self.activity.n_turns
+
+    async def _wait_for(self, step: Step) -> bool:
+        if step.after == IDLE:
+            happened = await self._until(self._idle)
+            since_secs = self.transport.card.now_secs
+        else:
+            happened = await self._until(lambda: self._happened(step.after))
+            since_secs = self._times.latest_secs.get(step.after, 0.0)
+        if not happened:
+            logger.error(f"never happened: after: {step.after}, before {step.recording.path}")
+            return False
+        return await self._until(lambda: self.transport.card.now_secs >= since_secs + step.delay_secs)
+
+    def _happened(self, event: str) -> bool:
+        return self._times.latest_secs.get(event, -1.0) >= self._step_started_secs
+
+    def _idle(self) -> bool:
+        card = self.transport.card
+        if card.is_saying or not self.activity.idle:
+            self._quiet_since_secs = card.now_secs
+            return False
+        quiet_since_secs = max(self._quiet_since_secs, self.activity.last_event_secs)
+        return card.now_secs - quiet_since_secs >= SETTLE_SECS
+
+    async def _until(self, condition: Callable[[], bool]) -> bool:
+        """Wait for a condition, checked at every 20 ms of the timeline; False after the time limit."""
+        card = self.transport.card
+        deadline_secs = card.now_secs + STEP_TIMEOUT_SECS
+        while not condition():
+            if card.now_secs > deadline_secs and not card.is_saying:
+                return False
+            await card.next_tick()
+        return True
+
+
+async def replay(script: ConversationScript, settings: Settings, files: ReplayFiles, console: Console) -> int:
+    """Hold the conversation and write its files.
+
+    Args:
+        script: What is said and when.
+        settings: Engines and thresholds.
+        files: Where the WAV and the event log go.
+        console: Where the conversation is shown.
+
+    Returns:
+        The exit status: 0 when every turn was answered, 1 when one was not or a stage failed.
+
+    Raises:
+        InputError: A file cannot be written.
+        EngineUnavailableError: A stage has no usable engine.
+    """
+    if files.out:
+        _check_writable(files.out)
+    log = EventLog(files.events) if files.events else None
+    try:
+        host = await start_model_host(settings)
+        try:
+            return await _hold(script, settings, host, files, console, log)
+        finally:
+            await host.close()
+    finally:
+        if log:
+            log.close()
+
+
+async def _hold(
+    script: ConversationScript,
+    settings: Settings,
+    host: ModelHost,
+    files: ReplayFiles,
+    console: Console,
+    log: EventLog | None,
+) -> int:
+    run = Replay(script)
+    printer = ReplayPrinter(console)
+    sinks = [*run.sinks, printer, turn_logger, *([log] if log else [])]
+    card = run.transport.card
+    conversation = Conversation(host, settings, run.transport, sinks, speech_end_secs=lambda: card.speech_end_secs)
+    try:
+        status = await run.run(conversation)
+    finally:
+        if files.out:
+            _write(run.transport, files.out)
+    printer.summary(run.activity, [str(path) for path in (files.out, files.events) if path])
+    return status
+
+
+def _write(transport: RecordedTransport, path: Path) -> None:
+    try:
+        transport.card.write(path)
+    except RecordingError as error:
+        raise InputError(str(error)) from error
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the conversation, not after it."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"recording cannot be written: {path}: not a file in an existing directory")

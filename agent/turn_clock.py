@@ -1,0 +1,41 @@
+"""The times of one turn, from the user's last sound to the agent's first, and the latencies between them.
+
+All times are seconds on the conversation's timeline.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class TurnClock:
+    """Marks that the observer sets as a turn goes through the pipeline."""
+
+    speech_end_secs: float | None = None
+    transcript_secs: float | None = None
+    turn_end_secs: float | None = None
+    first_token_secs: float | None = None
+    tts_start_secs: float | None = None
+    tts_audio_secs: float | None = None
+
+    def latencies_ms(self, first_sound_secs: float) -> dict[str, int]:
+        """The latencies that can be told.
+
+        Args:
+            first_sound_secs: The agent's first audible sample.
+
+        Returns:
+            voice_to_voice_ms, turn_ms and stt_ms (each from the end of speech), llm_ttft_ms (from the end of the
+            turn) and tts_ttfb_ms (from the text's arrival at text-to-speech).
+        """
+        spans = {
+            "voice_to_voice_ms": (self.speech_end_secs, first_sound_secs),
+            "turn_ms": (self.speech_end_secs, self.turn_end_secs),
+            "stt_ms": (self.speech_end_secs, self.transcript_secs),
+            "llm_ttft_ms": (self.turn_end_secs, self.first_token_secs),
+            "tts_ttfb_ms": (self.tts_start_secs, self.tts_audio_secs),
+        }
+        return {
+            name: round((end - start) * 1000)
+            for name, (start, end) in spans.items()
+            if start is not None and end is not None
+        }

@@ -1,0 +1,161 @@
+"""The conversations of `sotto serve`: capped, watched, and ended cleanly.
+
+In:  WebRTC offers.   Out: answers; one Conversation a peer, its events sent over the peer's data channel.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc.sdp import candidate_from_sdp
+from loguru import logger
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.request_handler import (
+    IceCandidate,
+    SmallWebRTCPatchRequest,
+    SmallWebRTCRequest,
+    SmallWebRTCRequestHandler,
+)
+
+from agent.conversation import Conversation
+from agent.errors import SottoError
+from agent.event_log import Event
+from agent.logs import turn_logger
+from agent.model_host import ModelHost
+from agent.settings import Settings
+from transports.errors import OfferError
+from transports.webrtc import PeerWatch, validate_offer, webrtc_transport
+
+WATCH_SECS = 1.0
+
+
+class BusyError(SottoError):
+    """The agent already holds as many conversations as it may."""
+
+
+class UnknownPeerError(SottoError):
+    """A request names a peer that is not here."""
+
+
+@dataclass
+class _Session:
+    connection: SmallWebRTCConnection
+    conversation: Conversation
+    watch: PeerWatch
+    ended: asyncio.Task[None]
+
+
+class WebSessions:
+    """All conversations of the page.
+
+    Args:
+        host: The loaded engines.
+        settings: Caps and thresholds.
+    """
+
+    def __init__(self, host: ModelHost, settings: Settings) -> None:
+        self._host = host
+        self._settings = settings
+        self._handler = SmallWebRTCRequestHandler()
+        self._sessions: dict[str, _Session] = {}
+        self._joining = 0
+        self._watching = asyncio.create_task(self._watch(), name="web-sessions")
+
+    @property
+    def n_active(self) -> int:
+        """How many conversations are being held or joined."""
+        return len(self._sessions) + self._joining
+
+    async def join(self, sdp: object, kind: object) -> dict[str, str]:
+        """Answer an offer and start a conversation.
+
+        Args:
+            sdp: The session description.
+            kind: Its type, `offer`.
+
+        Returns:
+            sdp, type and pc_id of the answer.
+
+        Raises:
+            OfferError: The offer cannot lead to a conversation.
+            BusyError: There are as many conversations as may be.
+        """
+        checked_sdp = validate_offer(sdp, kind)
+        most = self._settings.server.max_sessions
+        if self.n_active >= most:
+            raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
+        self._joining += 1
+        try:
+            answer = await self._handler.handle_web_request(SmallWebRTCRequest(checked_sdp, "offer"), self._start)
+        # What aiortc raises for a description that it cannot parse is open-ended.
+        except (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError, RuntimeError) as error:
+            raise OfferError(f"the offer cannot be answered: {' '.join(str(error).split())[:120]}") from error
+        finally:
+            self._joining -= 1
+        if answer is None or answer["pc_id"] not in self._sessions:
+            raise OfferError("the conversation could not be started")
+        return answer
+
+    async def add_candidates(self, pc_id: str, candidates: list[dict[str, Any]]) -> None:
+        """Take ICE candidates of a peer.
+
+        Raises:
+            UnknownPeerError: There is no such peer.
+            OfferError: A candidate is malformed.
+        """
+        if pc_id not in self._sessions:
+            raise UnknownPeerError(f"no such peer: {pc_id[:60]}")
+        try:
+            parsed = [
+                IceCandidate(str(one["candidate"]), str(one["sdp_mid"]), int(one["sdp_mline_index"]))
+                for one in candidates
+            ]
+            for one in parsed:
+                if one.candidate:
+                    candidate_from_sdp(one.candidate)
+        except (KeyError, ValueError, TypeError, AssertionError, IndexError) as error:
+            raise OfferError(f"malformed ICE candidate: {' '.join(str(error).split())[:120]}") from error
+        await self._handler.handle_patch_request(SmallWebRTCPatchRequest(pc_id, parsed))
+
+    async def close(self) -> None:
+        """End every conversation."""
+        self._watching.cancel()
+        await asyncio.gather(*(session.conversation.stop("the server stops") for session in self._sessions.values()))
+        await self._handler.close()
+
+    async def _start(self, connection: SmallWebRTCConnection) -> None:
+        """Start the conversation of a new peer; called by Pipecat's request handler."""
+
+        def send(event: Event) -> None:
+            connection.send_app_message({"type": "event", "event": event})
+
+        transport = webrtc_transport(connection, self._host.tts.loaded.sample_rate_hz)
+        conversation = Conversation(self._host, self._settings, transport, [send, turn_logger])
+
+        @transport.event_handler("on_client_disconnected")
+        async def on_client_disconnected(_transport: object, _client: object) -> None:
+            await conversation.stop("the peer left")
+
+        ended = conversation.start()
+        pc_id = connection.pc_id
+        self._sessions[pc_id] = _Session(connection, conversation, PeerWatch(connection), ended)
+        ended.add_done_callback(lambda task: self._ended(pc_id, task))
+        logger.info(f"conversation started, {len(self._sessions)} active")
+
+    def _ended(self, pc_id: str, task: asyncio.Task[None]) -> None:
+        session = self._sessions.pop(pc_id, None)
+        if session is None:
+            return
+        if not task.cancelled() and (error := task.exception()):
+            logger.error(f"conversation failed: {error}")
+        reason = session.conversation.end_reason
+        logger.info(f"conversation ended ({reason}), {len(self._sessions)} active")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECS)
+            for session in list(self._sessions.values()):
+                reason = session.watch.gone()
+                if reason:
+                    await session.conversation.stop(f"the peer {reason}")
+                    await session.connection.disconnect()
