@@ -1,0 +1,139 @@
+"""`sotto models list | pull [NAME] | path NAME`.
+
+In:  arguments.   Out: a table, files on disk, a path. Errors are one line on stderr; exit 1, 2 for bad input.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.catalogue import CATALOGUE, RECOMMENDED, Model, find, is_installed, model_dir
+from agent.errors import SottoError
+
+PIPED_WIDTH_COLUMNS = 140  # rows stay whole where no terminal says how wide it is
+
+ModelsDir = Annotated[
+    Path | None, typer.Option("--models-dir", metavar="PATH", help="Directory of models; default: the setting.")
+]
+
+models_app = typer.Typer(help="The models on this machine: list them, fetch them, find them.", no_args_is_help=True)
+
+
+@models_app.command("list")
+def list_models(models_dir: ModelsDir = None) -> None:
+    """Show every model that sotto can fetch, and which are installed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    with _one_line_errors():
+        directory = _models_dir(models_dir)
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=PIPED_WIDTH_COLUMNS)
+        table = Table(box=None, pad_edge=False)
+        for heading in ("name", "stage", "engine", "size", "language", "licence", "installed", "what"):
+            table.add_column(heading, no_wrap=heading != "what", justify="right" if heading == "size" else "left")
+        for model in CATALOGUE:
+            table.add_row(*_row(directory, model))
+        console.print(table)
+        console.print(f"in {directory}", soft_wrap=True, highlight=False)
+
+
+@models_app.command("pull")
+def pull_models(
+    name: Annotated[str | None, typer.Argument(help="A name of `sotto models list`; default: the recommended.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before fetching the recommended.")] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Fetch from here: this address, then the path of the original one."),
+    ] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Fetch a model, or the recommended ones; an interrupted download is continued."""
+    with _one_line_errors():
+        directory = _models_dir(models_dir)
+        if name is not None:
+            chosen = [find(name)]
+        else:
+            chosen = [model for model in map(find, RECOMMENDED) if not is_installed(directory, model)]
+            if not chosen:
+                typer.echo(f"the recommended models are installed: {', '.join(RECOMMENDED)}")
+                return
+            _agree(chosen, directory, yes)
+        for model in chosen:
+            typer.echo(f"{model.name} is ready in {_pull_with_bar(model, directory, mirror)}")
+
+
+@models_app.command("path")
+def show_path(
+    name: Annotated[str, typer.Argument(help="A name of `sotto models list`.")], models_dir: ModelsDir = None
+) -> None:
+    """Print the directory of an installed model."""
+    with _one_line_errors():
+        directory = _models_dir(models_dir)
+        model = find(name)
+        if not is_installed(directory, model):
+            raise SottoError(f"{name} is not installed in {directory}: `sotto models pull {name}` fetches it")
+        typer.echo(model_dir(directory, model))
+
+
+def _row(directory: Path, model: Model) -> tuple[str, ...]:
+    from rich.filesize import decimal
+
+    here = "yes" if is_installed(directory, model) else "no"
+    size = decimal(model.size_bytes)
+    return model.name, model.stage, model.engine, size, model.language, model.licence, here, model.description
+
+
+def _agree(chosen: list[Model], directory: Path, yes: bool) -> None:
+    """Say what would be fetched and ask; leaves with exit 1 unless the user agrees."""
+    from rich.filesize import decimal
+
+    typer.echo(f"Recommended, to be fetched into {directory}:")
+    for model in chosen:
+        typer.echo(f"  {model.name}  {decimal(model.size_bytes)}  {model.licence}  {model.description}")
+    total = decimal(sum(model.size_bytes for model in chosen))
+    if not yes:
+        typer.confirm(f"Fetch {total}?", abort=True)
+
+
+def _pull_with_bar(model: Model, directory: Path, mirror: str | None) -> Path:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from agent.catalogue import ModelFile
+    from agent.downloads import pull
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {
+            file: bar.add_task(f"{model.name}/{file.name}", total=file.size_bytes, start=False) for file in model.files
+        }
+
+        def show(file: ModelFile, done_bytes: int) -> None:
+            bar.start_task(tasks[file])
+            bar.update(tasks[file], completed=done_bytes)
+
+        path = pull(model, directory, mirror=mirror, progress=show)
+        for file, task in tasks.items():
+            bar.update(task, completed=file.size_bytes)
+        return path
+
+
+def _models_dir(option: Path | None) -> Path:
+    from agent.settings import load_settings
+
+    directory = load_settings().models_dir if option is None else option
+    return directory.expanduser().absolute()
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except SottoError as error:
+        typer.echo(f"sotto: {error}", err=True)
+        raise typer.Exit(error.exit_status) from error
