@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import httpx
 from loguru import logger
 
 from agent.candidates import Candidate
 from agent.catalogue import installed, model_dir
-from agent.embedded_llm import SMOLLM2, EmbeddedLLM, bundled_gguf
-from agent.engines import half_of_the_cores
-from agent.llm_servers import FoundServer, check_endpoint, choose_model, find_servers
+from agent.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
+from agent.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
 from agent.settings import Settings
 from processors.errors import EngineUnavailableError
 from processors.llm import LLMOptions
-
-WARM_UP_TIMEOUT_SECS = 10.0
 
 
 @dataclass
@@ -43,25 +39,8 @@ class LlmBackend:
 
     def warm_up(self) -> None:
         """Have our own server answer once; other servers are not troubled."""
-        if self.embedded is None:
-            return
-        body = {
-            "model": self.options.model,
-            "messages": [
-                {"role": "system", "content": self.options.system_prompt},
-                {"role": "user", "content": "hello"},
-            ],
-            "max_tokens": 1,
-        }
-        headers = {"Authorization": f"Bearer {self.options.api_key}"}
-        url = f"{self.options.base_url}/chat/completions"
-        try:
-            httpx.post(
-                url, json=body, headers=headers, timeout=WARM_UP_TIMEOUT_SECS, trust_env=False
-            ).raise_for_status()
-        except httpx.HTTPError as error:
-            # The first caller then waits a little longer, or hears the apology; nothing is lost here.
-            logger.warning(f"llm: the embedded model did not answer its warm-up: {error}")
+        if self.embedded is not None:
+            self.embedded.warm_up(self.options)
 
     def close(self) -> None:
         """Stop our own server."""
@@ -85,26 +64,22 @@ async def _endpoint(settings: Settings) -> Candidate[LlmBackend]:
         if llm.base_url is None:
             raise EngineUnavailableError("llm.base_url is not set", "--set llm.base_url=http://127.0.0.1:11434/v1")
         server = await check_endpoint(llm.base_url, api_key, llm.model)
-        model = choose_model(server.models, llm.model)
     except EngineUnavailableError as error:
         if llm.base_url and llm.model:
             # It may come up later: the conversation starts, apologises while it is away, and recovers.
             logger.warning(f"llm: {error}")
             return Candidate("endpoint", llm.model, partial(_remote, settings, llm.base_url, llm.model))
         return Candidate("endpoint", llm.model, partial(_remote, settings, "", ""), error.reason, error.mend)
-    return Candidate("endpoint", model, partial(_remote, settings, server.base_url, model))
+    return Candidate("endpoint", server.models[0], partial(_remote, settings, server.base_url, server.models[0]))
 
 
 def _found(settings: Settings, server: FoundServer) -> Candidate[LlmBackend]:
-    if server.reason is not None:
-        nothing = partial(_remote, settings, server.base_url, "")
-        return Candidate(server.name, None, nothing, server.reason, server.mend)
-    try:
-        model = choose_model(server.models, settings.llm.model)
-    except EngineUnavailableError as error:
-        nothing = partial(_remote, settings, server.base_url, "")
-        return Candidate(server.name, None, nothing, error.reason, error.mend)
-    return Candidate(server.name, model, partial(_remote, settings, server.base_url, model))
+    model = choose_model(server.models, settings.llm.model) if server.usable else None
+    problem = server.problem or None
+    if server.usable and model is None:
+        problem = f"it lists no {settings.llm.model or 'model that can chat'}"
+    load = partial(_remote, settings, server.base_url, model or "")
+    return Candidate(server.name, model, load, problem, START_COMMANDS[server.name] if problem else "")
 
 
 def _remote(settings: Settings, base_url: str, model: str) -> LlmBackend:
@@ -119,13 +94,13 @@ def _embedded(settings: Settings) -> Candidate[LlmBackend]:
 
 
 def _start(settings: Settings, path: Path) -> LlmBackend:
-    embedded = EmbeddedLLM(path, threads=half_of_the_cores(settings.llm.threads))
-    embedded.start()
+    embedded = EmbeddedLLM.start(path, threads=settings.llm.threads or None)
     options = _options(settings, embedded.base_url, embedded.model)
-    options = dataclasses.replace(options, api_key=embedded.api_key)
     if path == bundled_gguf():
-        options = dataclasses.replace(options, **SMOLLM2)
-    return LlmBackend(options, embedded)
+        small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)
+        kept = ("first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
+        options = dataclasses.replace(small, **{name: getattr(options, name) for name in kept})
+    return LlmBackend(dataclasses.replace(options, api_key=embedded.api_key), embedded)
 
 
 def _gguf(settings: Settings) -> tuple[Path | None, str | None]:

@@ -1,0 +1,187 @@
+"""The real recognizers, on the bundled model and on a micro model: what goes in as sound comes out as words."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from processors.errors import EngineError, EngineUnavailableError
+from processors.stt.pocketsphinx import PocketSphinxEngine
+from processors.stt.recognizer import Recognizer
+from processors.stt.whisper import WhisperEngine
+from transports.recording import load_recording
+
+BLOCK_BYTES = 3200  # 100 ms
+
+
+def pcm16_of(path: Path) -> bytes:
+    return load_recording(path).audio_s16.tobytes()
+
+
+def partials_of(recognizer: Recognizer, pcm16: bytes) -> list[str]:
+    return [recognizer.accept(pcm16[at : at + BLOCK_BYTES]) for at in range(0, len(pcm16), BLOCK_BYTES)]
+
+
+@pytest.fixture(scope="module")
+def pocketsphinx() -> Iterator[PocketSphinxEngine]:
+    engine = PocketSphinxEngine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def whisper(fixtures_dir: Path) -> Iterator[WhisperEngine]:
+    engine = WhisperEngine(fixtures_dir / "micro_whisper")
+    yield engine
+    engine.close()
+
+
+def words_of(fixtures_dir: Path, heard_by: str) -> dict[str, str]:
+    manifest = json.loads((fixtures_dir / "speech" / "words.json").read_text(encoding="utf-8"))
+    return {name: entry["words"] for name, entry in manifest.items() if entry.get("heard_by") == heard_by}
+
+
+def test_pocketsphinx_hears_every_fixture_word_for_word(pocketsphinx: PocketSphinxEngine, fixtures_dir: Path) -> None:
+    expected = words_of(fixtures_dir, "pocketsphinx")
+    recognizer = pocketsphinx.recognizer()
+    heard = {}
+    for name in expected:
+        partials_of(recognizer, pcm16_of(fixtures_dir / "speech" / name))
+        heard[name] = recognizer.finish().text
+    assert heard == expected
+
+
+def test_partials_grow_and_words_have_times(pocketsphinx: PocketSphinxEngine, fixtures_dir: Path) -> None:
+    recognizer = pocketsphinx.recognizer()
+    pcm16 = pcm16_of(fixtures_dir / "speech" / "capital_of_germany.wav")
+    partials = partials_of(recognizer, pcm16)
+    transcript = recognizer.finish()
+    assert partials[0] == ""
+    assert len(set(partials)) >= 3
+    assert [word.text for word in transcript.words] == transcript.text.split()
+    starts = [word.start_secs for word in transcript.words]
+    assert starts == sorted(starts)
+    # The voice lies between 0.30 and 2.07 s of the recording.
+    assert 0.2 <= starts[0] <= 0.5
+    assert 1.9 <= transcript.words[-1].end_secs <= 2.3
+    assert transcript.language == "en"
+    assert 0 < (transcript.confidence or 0) <= 1
+
+
+def test_two_speakers_at_once_each_get_their_own_words(pocketsphinx: PocketSphinxEngine, fixtures_dir: Path) -> None:
+    one, other = pocketsphinx.recognizer(), pocketsphinx.recognizer()
+    first = pcm16_of(fixtures_dir / "speech" / "capital_of_germany.wav")
+    second = pcm16_of(fixtures_dir / "speech" / "hello_world.wav")
+    half = len(first) // 2 // 2 * 2
+    one.accept(first[:half])
+    other.accept(second)
+    assert other.finish().text == "hello world"
+    one.accept(first[half:])
+    assert one.finish().text == "what is the capital of germany"
+
+
+def test_nothing_said_is_an_empty_transcript(pocketsphinx: PocketSphinxEngine) -> None:
+    recognizer = pocketsphinx.recognizer()
+    assert recognizer.finish().text == ""
+    recognizer.accept(bytes(BLOCK_BYTES * 5))
+    assert recognizer.finish().text == ""
+
+
+def test_a_reset_forgets_what_was_said(pocketsphinx: PocketSphinxEngine, fixtures_dir: Path) -> None:
+    recognizer = pocketsphinx.recognizer()
+    recognizer.accept(pcm16_of(fixtures_dir / "speech" / "tell_me_a_story.wav"))
+    recognizer.reset()
+    recognizer.accept(pcm16_of(fixtures_dir / "speech" / "hello_world.wav"))
+    assert recognizer.finish().text == "hello world"
+
+
+def test_a_killed_decoder_loses_one_utterance_and_no_more(fixtures_dir: Path) -> None:
+    engine = PocketSphinxEngine()
+    try:
+        recognizer = engine.recognizer()
+        hello = pcm16_of(fixtures_dir / "speech" / "hello_world.wav")
+        recognizer.accept(hello[: len(hello) // 4 * 2])
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        with pytest.raises(EngineError, match="restarted"):
+            recognizer.accept(hello)
+        recognizer.reset()
+        recognizer.accept(hello)
+        assert recognizer.finish().text == "hello world"
+    finally:
+        engine.close()
+
+
+def test_closing_ends_the_decoding_process() -> None:
+    engine = PocketSphinxEngine()
+    pid = engine.pid
+    assert pid is not None
+    engine.close()
+    assert not Path(f"/proc/{pid}").exists()
+    with pytest.raises(EngineError, match="closed"):
+        engine.recognizer().accept(b"\0\0")
+
+
+def test_an_interrupt_from_the_keyboard_does_not_end_the_decoder(pocketsphinx: PocketSphinxEngine) -> None:
+    assert pocketsphinx.pid is not None
+    os.kill(pocketsphinx.pid, signal.SIGINT)
+    time.sleep(0.1)  # a signal that ended it would have done so by then
+    recognizer = pocketsphinx.recognizer()
+    recognizer.accept(bytes(BLOCK_BYTES))
+    assert recognizer.finish().text == ""
+
+
+def test_whisper_hears_the_sentences_it_was_trained_on(whisper: WhisperEngine, fixtures_dir: Path) -> None:
+    expected = words_of(fixtures_dir, "whisper")
+    assert len(expected) >= 3
+    recognizer = whisper.recognizer()
+    heard = {}
+    for name in expected:
+        partials_of(recognizer, pcm16_of(fixtures_dir / "speech" / name))
+        heard[name] = recognizer.finish().text
+    assert heard == expected
+
+
+def test_whisper_without_sound_says_nothing(whisper: WhisperEngine) -> None:
+    assert whisper.recognizer().finish().text == ""
+
+
+def test_whisper_detects_the_language_when_it_may(fixtures_dir: Path) -> None:
+    engine = WhisperEngine(fixtures_dir / "micro_whisper", language="auto")
+    recognizer = engine.recognizer()
+    recognizer.accept(pcm16_of(fixtures_dir / "speech" / "kitchen_lights.wav"))
+    assert recognizer.finish().language == "en"
+    engine.close()
+
+
+def test_whisper_refuses_a_language_that_the_model_lacks(fixtures_dir: Path) -> None:
+    with pytest.raises(EngineUnavailableError, match=r"stt\.language = 'xx'"):
+        WhisperEngine(fixtures_dir / "micro_whisper", language="xx")
+
+
+@pytest.mark.parametrize("broken", ["empty", "truncated"])
+def test_a_broken_whisper_model_is_named_in_one_line(tmp_path: Path, fixtures_dir: Path, broken: str) -> None:
+    directory = tmp_path / "base.en"
+    directory.mkdir()
+    if broken == "truncated":
+        for path in (fixtures_dir / "micro_whisper").iterdir():
+            (directory / path.name).write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(EngineUnavailableError) as caught:
+        WhisperEngine(directory)
+    assert str(directory) in str(caught.value)
+    assert "sotto models pull base.en" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_whisper_survives_a_clipped_and_a_silent_utterance(whisper: WhisperEngine) -> None:
+    recognizer = whisper.recognizer()
+    square = np.where(np.arange(16_000) % 100 < 50, 32767, -32768).astype("<i2")
+    recognizer.accept(square.tobytes())
+    recognizer.finish()
+    recognizer.accept(bytes(2))
+    assert recognizer.finish().text == ""
