@@ -111,9 +111,9 @@ class ConversationObserver(BaseObserver):
                 return
             duration_secs = data.frame.num_frames / data.frame.sample_rate
             self._origin_ns = data.timestamp - round(duration_secs * 1e9)
+        self._now_secs = max(0.0, (data.timestamp - self._origin_ns) / 1e9)
         handler = self._handlers.get(type(data.frame))
         if handler:
-            self._now_secs = max(0.0, (data.timestamp - self._origin_ns) / 1e9)
             handler(data, data.frame)
 
     def _on_voice_started(self, data: FramePushed, frame: VADUserStartedSpeakingFrame) -> None:

@@ -76,15 +76,17 @@ class Replay:
     async def _speak(self) -> bool:
         """Say every step; whether each one led to an answer."""
         answered = True
-        for step in self._script.steps:
+        following = [*(step.after for step in self._script.steps[1:]), IDLE]
+        for step, next_after in zip(self._script.steps, following, strict=True):
             if not await self._wait_for(step):
                 return False
-            turns_before = self.activity.n_answered
+            n_answered_before = self.activity.n_answered
             self._step_started_secs = self.transport.card.now_secs
             self.transport.card.say(step.recording)
-            if step.after == IDLE:
+            # A step that the next one talks into is judged by the turns alone.
+            if next_after == IDLE:
                 settled = await self._until(self._idle)
-                if not settled or self.activity.n_answered == turns_before:
+                if not settled or (step.after == IDLE and self.activity.n_answered == n_answered_before):
                     logger.error(f"not answered: {step.recording.path}")
                     answered = False
         if not await self._until(self._idle):

@@ -3,11 +3,16 @@
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
+
+# Pipecat tells every step at DEBUG; a failing test is easier to read without it.
+logger.configure(handlers=[{"sink": sys.stderr, "level": "WARNING"}])
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -110,7 +110,7 @@ def test_both_sides_are_written_on_one_timeline(tmp_path: Path) -> None:
     stereo, rate_hz = soundfile.read(path, dtype="int16")
     assert (rate_hz, stereo.shape) == (24_000, (48_000, 2))
     assert soundfile.info(path).subtype == "PCM_16"
-    assert abs(stereo[: 11_900, 0]).max() < 200
+    assert abs(stereo[:11_900, 0]).max() < 200
     assert rms_dbfs(stereo[12_100:23_900, 0]) == pytest.approx(-9.03, abs=0.1)
     assert not stereo[24_100:, 0].any()
     np.testing.assert_array_equal(stereo[:, 1], right_s16)

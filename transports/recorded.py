@@ -42,7 +42,8 @@ class SoundCard:
 
     def __init__(self) -> None:
         self._said = bytearray()
-        self._heard = bytearray()
+        # At a tick the card takes the 20 ms that have just been said and starts to play the next 20 ms.
+        self._heard = bytearray(OUT_FRAME_BYTES)
         self._to_say = bytearray()
         self._to_play = bytearray()
         self._room = asyncio.Event()

@@ -34,6 +34,7 @@ class Streams:
         from pocketsphinx import Decoder
 
         self._decoder = Decoder(loglevel="FATAL", samprate=SAMPLE_RATE_HZ)
+        self._neutral_channel = self._decoder.get_cmn(False)
         self._live: int | None = None
         self._audio: dict[int, bytearray] = {}
 
@@ -44,7 +45,7 @@ class Streams:
         audio += pcm16[: MAX_STREAM_BYTES - len(audio)]
         if first and self._live is None:
             self._live = stream
-            self._decoder.start_utt()
+            self._start()
         if self._live != stream:
             return ""
         self._decoder.process_raw(bytes(pcm16))
@@ -64,7 +65,7 @@ class Streams:
             # The speaker who has just finished is waiting; the other one is still talking and can be decoded later.
             self._decoder.end_utt()
             self._live = None
-        self._decoder.start_utt()
+        self._start()
         self._decoder.process_raw(bytes(audio), full_utt=True)
         self._decoder.end_utt()
         return self._result()
@@ -75,6 +76,11 @@ class Streams:
         if self._live == stream:
             self._decoder.end_utt()
             self._live = None
+
+    def _start(self) -> None:
+        # What the decoder learned of the last speaker's microphone would garble the next one's words.
+        self._decoder.set_cmn(self._neutral_channel)
+        self._decoder.start_utt()
 
     def _result(self) -> dict[str, Any]:
         hypothesis = self._decoder.hyp()

@@ -1,0 +1,105 @@
+"""Builds conversations for tests: the real pipeline on scripted or real engines, joined by recorded frames."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agent.candidates import Choice
+from agent.conversation import Conversation
+from agent.conversation_script import ConversationScript, Step
+from agent.event_log import Event
+from agent.llm_backends import LlmBackend
+from agent.model_host import ModelHost
+from agent.replay import Replay
+from agent.settings import Settings
+from processors.llm import LLMOptions
+from processors.stt.recognizer import RecognizerEngine
+from processors.tts.synthesizer import Synthesizer
+from processors.turn import load_smart_turn
+from processors.vad import load_silero
+from transports.recording import load_recording
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SPEECH = FIXTURES / "speech"
+
+
+@dataclass
+class Held:
+    """What a conversation left behind."""
+
+    status: int
+    events: list[Event]
+    said_s16: np.ndarray[Any, np.dtype[np.int16]]
+    heard_s16: np.ndarray[Any, np.dtype[np.int16]]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def named(self, name: str) -> list[Event]:
+        """All events of that name."""
+        return [event for event in self.events if event["event"] == name]
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of all events of that name."""
+        return [event["text"] for event in self.named(name)]
+
+
+def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) -> ModelHost:
+    """A model host on engines that a test made."""
+    return ModelHost(
+        Choice("stt", stt.name, stt.model, stt),
+        Choice("llm", "endpoint", options.model, LlmBackend(options)),
+        Choice("tts", tts.name, tts.model, tts),
+        load_silero(),
+        load_smart_turn(),
+        ThreadPoolExecutor(stt.max_threads, "stt"),
+        ThreadPoolExecutor(tts.max_threads, "tts"),
+        ThreadPoolExecutor(1, "vad"),
+        ThreadPoolExecutor(1, "turn"),
+    )
+
+
+@asynccontextmanager
+async def hosting(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) -> AsyncIterator[ModelHost]:
+    """A scripted host that is closed at the end."""
+    host = scripted_host(stt, options, tts)
+    try:
+        yield host
+    finally:
+        await host.close()
+
+
+async def hold(
+    host: ModelHost, steps: Sequence[Step], *, end_secs: float = 0.3, settings: Settings | None = None
+) -> Held:
+    """Hold one conversation with recorded speech to its end.
+
+    Args:
+        host: The engines.
+        steps: What is said and when.
+        end_secs: Silence after the last answer.
+        settings: Thresholds; the defaults if left out.
+    """
+    run = Replay(ConversationScript(tuple(steps), end_secs))
+    events: list[Event] = []
+    card = run.transport.card
+    conversation = Conversation(
+        host,
+        settings or Settings(),
+        run.transport,
+        [*run.sinks, events.append],
+        speech_end_secs=lambda: card.speech_end_secs,
+    )
+    status = await asyncio.wait_for(run.run(conversation), 100)
+    said_s16, heard_s16 = card.sides()
+    history = [message for message in conversation.context.messages if isinstance(message, dict)]
+    return Held(status, sorted(events, key=lambda event: event["t"]), said_s16, heard_s16, history)
+
+
+def say(name: str, **when: Any) -> Step:
+    """A step that says one of the project's own recordings."""
+    return Step(load_recording(SPEECH / name), **when)

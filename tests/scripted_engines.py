@@ -1,0 +1,105 @@
+"""Fakes at the edge: speech engines whose words and sounds a test writes; everything between them is the real pipeline."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from processors.errors import EngineError
+from processors.stt.recognizer import Transcript
+from processors.tts.synthesizer import SpeechChunk, SpokenWord
+
+RATE_HZ = 24_000
+WORD_SECS = 0.25
+TONE_HZ = 300.0
+
+
+class ScriptedRecognizerEngine:
+    """Gives the texts of its script in order, one an utterance, whatever is said.
+
+    Args:
+        texts: What each utterance is heard as; an EngineError in its place is raised.
+        finish_secs: How long the final takes.
+    """
+
+    name = "scripted"
+    model = "scripted"
+    max_threads = 2
+
+    def __init__(self, *texts: str | EngineError, finish_secs: float = 0.0) -> None:
+        self.texts = list(texts)
+        self.finish_secs = finish_secs
+        self.heard_bytes: list[int] = []
+        self.threads: set[str] = set()
+
+    def recognizer(self) -> "_ScriptedRecognizer":
+        return _ScriptedRecognizer(self)
+
+    def warm_up(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _ScriptedRecognizer:
+    def __init__(self, engine: ScriptedRecognizerEngine) -> None:
+        self._engine = engine
+        self._n_bytes = 0
+
+    def accept(self, pcm16: bytes) -> str:
+        self._engine.threads.add(threading.current_thread().name)
+        self._n_bytes += len(pcm16)
+        return ""
+
+    def finish(self) -> Transcript:
+        self._engine.heard_bytes.append(self._n_bytes)
+        self._n_bytes = 0
+        time.sleep(self._engine.finish_secs)
+        text = self._engine.texts.pop(0) if self._engine.texts else ""
+        if isinstance(text, EngineError):
+            raise text
+        return Transcript(text, language="en", confidence=0.9)
+
+    def reset(self) -> None:
+        self._n_bytes = 0
+
+
+class ScriptedSynthesizer:
+    """Speaks every word as a quarter of a second of tone.
+
+    Args:
+        failing: Texts that raise an EngineError.
+    """
+
+    name = "scripted"
+    model = "tone"
+    sample_rate_hz = RATE_HZ
+    max_threads = 1
+
+    def __init__(self, failing: Sequence[str] = ()) -> None:
+        self.failing = failing
+        self.spoken: list[str] = []
+        self.threads: set[str] = set()
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        self.threads.add(threading.current_thread().name)
+        self.spoken.append(text)
+        if any(failing in text for failing in self.failing):
+            raise EngineError(f"scripted failure on {text!r}")
+        for index, word in enumerate(text.split()):
+            start_secs = index * WORD_SECS
+            yield SpeechChunk(tone(WORD_SECS), (SpokenWord(word, start_secs, start_secs + WORD_SECS),))
+
+    def warm_up(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def tone(duration_secs: float) -> bytes:
+    """A tone at half of full scale, 24 kHz mono s16."""
+    at = np.arange(round(duration_secs * RATE_HZ))
+    return (16_000 * np.sin(2 * np.pi * TONE_HZ * at / RATE_HZ)).astype("<i2").tobytes()

@@ -1,0 +1,220 @@
+"""`sotto serve` as its callers meet it: the real server with the bundled engines, joined by WebRTC peers."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.house import SPEECH
+from tests.served import Served, serving
+from tests.webrtc_peer import Peer
+from transports.recording import load_recording
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("served"), "--set", "server.max_sessions=2") as server:
+        yield server
+
+
+async def health(url: str) -> dict[str, Any]:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{url}/health")).json()
+
+
+async def until_sessions(url: str, n_sessions: int, timeout_secs: float = 20) -> None:
+    async with asyncio.timeout(timeout_secs):
+        while (await health(url))["sessions"]["active"] != n_sessions:
+            await asyncio.sleep(0.2)
+
+
+async def test_health_names_the_engines_and_why_better_ones_were_passed_over(served: Served) -> None:
+    report = await health(served.url)
+    assert report["status"] == "ready"
+    assert {stage: choice["engine"] for stage, choice in report["engines"].items()} == {
+        "stt": "pocketsphinx",
+        "llm": "embedded",
+        "tts": "espeak",
+        "vad": "silero",
+        "turn": "smart-turn",
+    }
+    assert report["engines"]["stt"]["passed_over"] == [
+        {"engine": "whisper", "reason": "no model is installed", "mend": "sotto models pull base.en"}
+    ]
+    assert report["sessions"] == {"active": 0, "max": 2}
+
+
+async def test_a_peer_speaks_and_is_answered_in_speech(served: Served) -> None:
+    peer = Peer(served.url)
+    await peer.join()
+    await peer.until("session_started")
+    peer.microphone.say(load_recording(SPEECH / "capital_of_germany.wav").audio_s16)
+    turn = await peer.until("turn_ended")
+    await peer.until("bot_stopped_speaking")
+    assert turn["text"] == "what is the capital of germany"
+    assert "berlin" in " ".join(event["text"] for event in peer.events if event["event"] == "bot_word").lower()
+    # A spoken sentence is loud for well over half a second of the 48 kHz stereo that arrives.
+    assert peer.loud_samples > 0.25 * 48_000 * 2
+    latency = next(event for event in peer.events if event["event"] == "latency")
+    assert 0 < latency["voice_to_voice_ms"] < 15_000
+    await peer.leave()
+    await until_sessions(served.url, 0)
+
+
+async def test_one_caller_too_many_is_told_that_the_agent_is_busy(served: Served) -> None:
+    peers = [Peer(served.url), Peer(served.url)]
+    for peer in peers:
+        await peer.join()
+    third = Peer(served.url)
+    body = {"sdp": await third.offer(), "type": "offer"}
+    async with httpx.AsyncClient() as client:
+        response = await client.post(f"{served.url}/api/offer", json=body)
+    assert response.status_code == 503
+    assert response.json() == {"error": "the agent is busy with 2 conversations; try again later"}
+    await third.pc.close()
+    for peer in peers:
+        await peer.leave()
+    await until_sessions(served.url, 0)
+
+
+async def test_a_vanished_caller_is_noticed_and_makes_room(served: Served) -> None:
+    peer = Peer(served.url)
+    await peer.join()
+    await peer.until("session_started")
+    await peer.vanish()
+    await until_sessions(served.url, 0, timeout_secs=15)
+    await peer.pc.close()
+
+
+async def test_a_caller_that_never_connects_is_cleaned_up(served: Served) -> None:
+    peer = Peer(served.url)
+    body = {"sdp": await peer.offer(), "type": "offer"}
+    async with httpx.AsyncClient() as client:
+        response = await client.post(f"{served.url}/api/offer", json=body)
+    assert response.status_code == 200
+    await peer.pc.close()
+    assert (await health(served.url))["sessions"]["active"] == 1
+    await until_sessions(served.url, 0, timeout_secs=30)
+
+
+GOOD_SDP = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=fingerprint:sha-256 AA\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("not json", "the body is not JSON"),
+        ("[1]", "the body is not a JSON object"),
+        ("[" * 100_000, "the body is not JSON"),
+        ({}, "type must be 'offer', not 'None'"),
+        ({"sdp": GOOD_SDP, "type": "answer"}, "type must be 'offer', not 'answer'"),
+        ({"type": "offer"}, "sdp is missing"),
+        ({"sdp": 7, "type": "offer"}, "sdp is missing"),
+        ({"sdp": "v=0\r\nm=video 9 X 96\r\na=fingerprint:x\r\n", "type": "offer"}, "the offer has no audio section"),
+        ({"sdp": "v=0\r\nm=audio 9 X 0\r\n", "type": "offer"}, "the offer has no fingerprint"),
+        ({"sdp": GOOD_SDP + "x" * 70_000, "type": "offer"}, "sdp is longer than 65536 characters"),
+        ({"sdp": "x" * 300_000, "type": "offer"}, "the body is larger than 262144 bytes"),
+    ],
+)
+async def test_a_bad_offer_is_refused_with_a_reason(served: Served, body: Any, message: str) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    async with httpx.AsyncClient() as client:
+        response = await client.post(f"{served.url}/api/offer", content=content)
+    assert (response.status_code, response.json()) == (400, {"error": message})
+    assert (await health(served.url))["sessions"]["active"] == 0
+
+
+@pytest.mark.parametrize("sdp", [GOOD_SDP, GOOD_SDP.replace("AA", ""), GOOD_SDP + "a=candidate:nonsense\r\n"])
+async def test_an_offer_that_cannot_be_parsed_is_refused(served: Served, sdp: str) -> None:
+    async with httpx.AsyncClient() as client:
+        response = await client.post(f"{served.url}/api/offer", json={"sdp": sdp, "type": "offer"})
+    assert response.status_code == 400
+    assert (await health(served.url))["sessions"]["active"] == 0
+
+
+async def test_candidates_for_nobody_and_broken_candidates_are_refused(served: Served) -> None:
+    async with httpx.AsyncClient() as client:
+        url = f"{served.url}/api/offer"
+        assert (await client.patch(url, json={"pc_id": "nobody", "candidates": []})).status_code == 404
+        assert (await client.patch(url, json={"pc_id": "nobody", "candidates": "x"})).status_code == 400
+    peer = Peer(served.url)
+    body = {"sdp": await peer.offer(), "type": "offer"}
+    async with httpx.AsyncClient() as client:
+        pc_id = (await client.post(url, json=body)).json()["pc_id"]
+        for candidate in ("garbage", "candidate:1 1 udp", 7):
+            broken = {"candidate": candidate, "sdp_mid": "0", "sdp_mline_index": 0}
+            response = await client.patch(url, json={"pc_id": pc_id, "candidates": [broken]})
+            assert response.status_code == 400
+    await peer.pc.close()
+    await until_sessions(served.url, 0, timeout_secs=30)
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({"Host": "evil.example"}, True),
+        ({"Host": "127.0.0.1.evil.example:80"}, True),
+        ({"Origin": "https://evil.example"}, True),
+        ({"Origin": "null"}, True),
+        ({}, False),
+    ],
+)
+async def test_other_sites_are_refused(served: Served, headers: dict[str, str], refused: bool) -> None:
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"{served.url}/health", headers=headers)
+    assert response.status_code == (403 if refused else 200)
+
+
+async def test_the_page_is_served_with_a_strict_policy(served: Served) -> None:
+    async with httpx.AsyncClient() as client:
+        page = await client.get(served.url)
+        outside = await client.get(f"{served.url}/../pyproject.toml")
+    assert page.status_code == 200
+    assert "<title>" in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert outside.status_code == 404
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_everything_within_three_seconds(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as server:
+        peer = Peer(server.url)
+        await peer.join()
+        await peer.until("session_started")
+        peer.microphone.say(load_recording(SPEECH / "tell_me_a_story.wav").audio_s16)
+        await peer.until("bot_started_speaking")
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        asked_secs = time.monotonic()
+        status = await asyncio.to_thread(server.stop, number)
+        took_secs = time.monotonic() - asked_secs
+        await peer.leave()
+    assert status == 0
+    # The promise to the user, not a speed: a caller in the middle of an answer does not hold the server back.
+    assert took_secs < 3
+    assert children
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+
+def test_a_taken_port_is_named_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "agent.cli", "serve", "--port", str(port)]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1].startswith(f"sotto: port {port} on 127.0.0.1 cannot be had")
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,123 @@
+"""A peer for tests: joins a server as the page does, says a recording, and keeps what it hears and is told."""
+
+import asyncio
+import fractions
+import json
+import time
+from typing import Any
+
+import httpx
+import numpy as np
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
+from av import AudioFrame
+
+from transports.recording import Pcm16
+
+RATE_HZ = 16_000
+FRAME_SAMPLES = 320
+
+
+class Microphone(AudioStreamTrack):
+    """Says what it is given, silence else, in 20 ms frames at the pace of real time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._to_say = bytearray()
+        self._started_secs: float | None = None
+        self._n_samples = 0
+
+    def say(self, audio_s16: Pcm16) -> None:
+        self._to_say += audio_s16.astype("<i2").tobytes()
+
+    async def recv(self) -> AudioFrame:
+        if self._started_secs is None:
+            self._started_secs = time.monotonic()
+        due_secs = self._started_secs + self._n_samples / RATE_HZ
+        await asyncio.sleep(max(0.0, due_secs - time.monotonic()))
+        size = FRAME_SAMPLES * 2
+        pcm16 = bytes(self._to_say[:size]).ljust(size, b"\0")
+        del self._to_say[:size]
+        frame = AudioFrame.from_ndarray(np.frombuffer(pcm16, "<i2")[None, :], layout="mono")
+        frame.sample_rate = RATE_HZ
+        frame.pts = self._n_samples
+        frame.time_base = fractions.Fraction(1, RATE_HZ)
+        self._n_samples += FRAME_SAMPLES
+        return frame
+
+
+class Peer:
+    """One caller of a server; use `join`, then `leave` or `vanish`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.microphone = Microphone()
+        self.events: list[dict[str, Any]] = []
+        self.loud_samples = 0
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def offer(self) -> str:
+        """The session description of an offer, as the page makes it: microphone first, then the data channel."""
+        self.pc.addTrack(self.microphone)
+        channel = self.pc.createDataChannel("events")
+
+        @channel.on("message")
+        def on_message(message: str) -> None:
+            content = json.loads(message)
+            if content.get("type") == "event":
+                self.events.append(content["event"])
+                self._changed.set()
+
+        @channel.on("open")
+        def on_open() -> None:
+            self._tasks.append(asyncio.create_task(self._ping(channel)))
+
+        @self.pc.on("track")
+        def on_track(track: Any) -> None:
+            self._tasks.append(asyncio.create_task(self._listen(track)))
+
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return self.pc.localDescription.sdp
+
+    async def join(self) -> None:
+        """Join the server."""
+        sdp = await self.offer()
+        async with httpx.AsyncClient() as client:
+            response = await client.post(f"{self.url}/api/offer", json={"sdp": sdp, "type": "offer"}, timeout=20)
+        response.raise_for_status()
+        answer = response.json()
+        await self.pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+
+    async def until(self, name: str, count: int = 1, timeout_secs: float = 30) -> dict[str, Any]:
+        """Wait for an event of that name; the last one."""
+        async with asyncio.timeout(timeout_secs):
+            while len(found := [event for event in self.events if event["event"] == name]) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return found[-1]
+
+    async def leave(self) -> None:
+        """Close the connection as a page does that is left."""
+        await self.vanish()
+        await self.pc.close()
+
+    async def vanish(self) -> None:
+        """Say and hear nothing more, without a word to the server."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ping(self, channel: Any) -> None:
+        while True:
+            channel.send(f"ping: {time.time()}")
+            await asyncio.sleep(1)
+
+    async def _listen(self, track: Any) -> None:
+        try:
+            while True:
+                frame = await track.recv()
+                self.loud_samples += int((np.abs(frame.to_ndarray().astype(int)) > 1000).sum())
+        except MediaStreamError:
+            return
