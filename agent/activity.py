@@ -22,6 +22,11 @@ class Activity:
         """Nobody speaks, no turn is open and no answer is due."""
         return not (self.user_speaking or self.turn_open or self.bot_speaking or self.answer_due)
 
+    def give_up(self) -> None:
+        """Wait no longer for an answer that does not come."""
+        self.answer_due = False
+        self.turn_open = False
+
     def __call__(self, event: Event) -> None:
         """Take one event."""
         self.last_event_secs = max(self.last_event_secs, event["t"])

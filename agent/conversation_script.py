@@ -121,7 +121,9 @@ def _recording(path: Path, gain_db: float = 0.0) -> Recording:
 
 
 def _problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
+    # A misspelt key also makes the right one missing; the misspelt one is what the user has to see.
+    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown key: {key}"

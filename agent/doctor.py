@@ -1,6 +1,7 @@
 """`sotto doctor`: settings, engines, devices and versions, with the command that mends what is not usable."""
 
 import platform
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -44,7 +45,8 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     Returns:
         0 if a conversation could be held, else 1.
     """
-    console = console or Console(soft_wrap=True)
+    # Into a pipe or a file, a table is written as wide as it is.
+    console = console or Console(soft_wrap=True, width=None if sys.stdout.isatty() else 240)
     console.print(f"sotto {__version__}, Python {platform.python_version()}, {platform.platform()}")
     console.print(f"configuration file: {config_path() or 'none'}")
     console.print(_settings_table(settings))

@@ -25,8 +25,8 @@ from transports.recorded import RecordedTransport
 
 # The agent counts as idle when nothing has happened for this long: voice activity is told up to 0.4 s late.
 SETTLE_SECS = 0.8
-# A step waits no longer than this for the agent.
-STEP_TIMEOUT_SECS = 90.0
+# A step gives the agent up when nothing has happened for this long.
+STEP_TIMEOUT_SECS = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ class Replay:
                 settled = await self._until(self._idle)
                 if not settled or (step.after == IDLE and self.activity.n_answered == n_answered_before):
                     logger.error(f"not answered: {step.recording.path}")
+                    self.activity.give_up()
                     answered = False
         if not await self._until(self._idle):
             return False
-        end_secs = self.transport.card.now_secs + self._script.end_secs
-        await self._until(lambda: self.transport.card.now_secs >= end_secs)
+        await self._until_time(self.transport.card.now_secs + self._script.end_secs)
         return answered and self.activity.n_answered >= self.activity.n_turns
 
     async def _wait_for(self, step: Step) -> bool:
@@ -105,7 +105,8 @@ class Replay:
         if not happened:
             logger.error(f"never happened: after: {step.after}, before {step.recording.path}")
             return False
-        return await self._until(lambda: self.transport.card.now_secs >= since_secs + step.delay_secs)
+        await self._until_time(since_secs + step.delay_secs)
+        return True
 
     def _happened(self, event: str) -> bool:
         return self._times.latest_secs.get(event, -1.0) >= self._step_started_secs
@@ -119,14 +120,19 @@ class Replay:
         return card.now_secs - quiet_since_secs >= SETTLE_SECS
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
-        """Wait for a condition, checked at every 20 ms of the timeline; False after the time limit."""
+        """Wait for a condition, checked at every 20 ms of the timeline; False once nothing has happened for too long."""
         card = self.transport.card
-        deadline_secs = card.now_secs + STEP_TIMEOUT_SECS
+        started_secs = card.now_secs
         while not condition():
-            if card.now_secs > deadline_secs and not card.is_saying:
+            since_secs = max(started_secs, self.activity.last_event_secs)
+            if card.now_secs - since_secs > STEP_TIMEOUT_SECS and not card.is_saying:
                 return False
             await card.next_tick()
         return True
+
+    async def _until_time(self, t_secs: float) -> None:
+        while self.transport.card.now_secs < t_secs:
+            await self.transport.card.next_tick()
 
 
 async def replay(script: ConversationScript, settings: Settings, files: ReplayFiles, console: Console) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from tests.conftest import REPOSITORY
 from typer.testing import CliRunner
 
 COMPOSE = REPOSITORY / "docker-compose.yml"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, ConnectionBeyondLoopback
+from tests.conftest import REPOSITORY, ConnectionBeyondLoopback
 
 ROOMS = ("agent", "processors", "transports")
 SETTINGS = "agent/settings.py"

@@ -1,0 +1,85 @@
+"""Time to the first sound of each synthesizer, and to the final words of each recognizer after the last sample.
+
+kokoro and whisper run on the test fixtures' micro models unless real ones are installed; the model column says which.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import psutil
+
+from agent.candidates import Candidate
+from agent.engines import stt_candidates, tts_candidates
+from agent.settings import Settings, load_settings
+from processors.stt.recognizer import RecognizerEngine
+from processors.tts.synthesizer import Synthesizer
+from tests.bench.table import median, show
+from tests.house import FIXTURES, SPEECH
+from transports.recording import load_recording
+
+TEXT = "The capital of Germany is Berlin, which lies on the river Spree."
+RUNS = 15
+BLOCK_BYTES = 640
+
+
+def usable(candidates: list[Candidate], micro: list[Candidate]) -> Iterator[Candidate]:
+    """Each engine with an installed model, else with its micro model."""
+    for candidate, small in zip(candidates, micro, strict=True):
+        yield candidate if candidate.usable else small
+
+
+def first_sound(engine: Synthesizer) -> tuple[float, float]:
+    """Milliseconds to the first chunk of a sentence, and the real-time factor of the whole."""
+    firsts, factors = [], []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        chunks = engine.synthesize(TEXT)
+        n_bytes = sum(len(chunk.pcm16) for chunk in islice(chunks, 1))
+        firsts.append((time.perf_counter() - started) * 1000)
+        n_bytes += sum(len(chunk.pcm16) for chunk in chunks)
+        factors.append((time.perf_counter() - started) / (n_bytes / 2 / engine.sample_rate_hz))
+    return median(firsts), median(factors)
+
+
+def final_words(engine: RecognizerEngine) -> float:
+    """Milliseconds from the last sample to the final words; the audio is fed without waiting."""
+    pcm16 = load_recording(SPEECH / "five_minutes.wav").audio_s16.tobytes()
+    took = []
+    for _ in range(RUNS):
+        recognizer = engine.recognizer()
+        for at in range(0, len(pcm16), BLOCK_BYTES):
+            recognizer.accept(pcm16[at : at + BLOCK_BYTES])
+        started = time.perf_counter()
+        recognizer.finish()
+        took.append((time.perf_counter() - started) * 1000)
+    return median(took)
+
+
+def main() -> None:
+    """Measure and print."""
+    settings = load_settings()
+    micro = Settings.model_validate(
+        {
+            **settings.model_dump(),
+            "stt": {**settings.stt.model_dump(), "model": str(FIXTURES / "micro_whisper")},
+            "tts": {**settings.tts.model_dump(), "model": str(FIXTURES / "micro_kokoro")},
+        }
+    )
+    rows = []
+    for candidate in usable(tts_candidates(settings), tts_candidates(micro)):
+        engine = candidate.load()
+        engine.warm_up()
+        first_ms, factor = first_sound(engine)
+        rows.append((engine.name, engine.model, f"first sound {first_ms:.1f} ms, real-time factor {factor:.4f}"))
+        engine.close()
+    for candidate in usable(stt_candidates(settings), stt_candidates(micro)):
+        recognizer = candidate.load()
+        recognizer.warm_up()
+        rows.append((recognizer.name, recognizer.model, f"final words {final_words(recognizer):.1f} ms"))
+        recognizer.close()
+    show(f"engines, {psutil.cpu_count()} cores, median of {RUNS}", rows, ("engine", "model", "measured"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Chromium with a fake microphone, and the page in it under watch: stray requests and console errors fail the test."""
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--allow-loopback-in-peer-connection",
+    # A page that is not on localhost, as from another machine.
+    "--host-resolver-rules=MAP sotto.test 127.0.0.1",
+    "--use-fake-device-for-media-stream",
+)
+ALLOW_MICROPHONE = "--use-fake-ui-for-media-stream"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+# Keeps what the page asks of the browser, so that a test can look at it: window.peers, window.microphones,
+# window.events: the lines of the event log that have come.
+# window.soundIsHeard(): the last call's voice is played and has energy (squared amplitude times seconds).
+WATCH = """
+window.peers = [];
+window.events = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...settings) { super(...settings); this.settings = settings; window.peers.push(this); }
+  createDataChannel(...named) {
+    const channel = super.createDataChannel(...named);
+    channel.addEventListener("message", ({ data }) => {
+      try { window.events.push(JSON.parse(data).event); } catch { /* a test sends nonsense */ }
+    });
+    return channel;
+  }
+};
+window.soundIsHeard = async () => {
+  const voice = document.querySelector("audio");
+  const stats = [...(await window.peers.at(-1).getStats()).values()];
+  const energy = stats.find(({ type }) => type === "inbound-rtp")?.totalAudioEnergy ?? 0;
+  return energy > 0.0001 && !voice.paused && !voice.muted && voice.volume === 1 && voice.currentTime > 0;
+};
+window.microphones = [];
+if (navigator.mediaDevices) {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await open(wanted);
+    window.microphones.push({ wanted, track: stream.getAudioTracks()[0] });
+    return stream;
+  };
+}
+"""
+
+
+@asynccontextmanager
+async def launch(*flags: str, speech: Path | None = None) -> AsyncIterator[Browser]:
+    """A browser whose microphone is a beep, or the WAV file `speech` said once from the moment it is opened."""
+    said = [f"--use-file-for-fake-audio-capture={speech}%noloop"] if speech else []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=next(filter(None, map(shutil.which, PROGRAMS))),
+            args=[*FLAGS, *flags, *said],
+            chromium_sandbox=False,
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def visit(
+    browser: Browser, url: str, *, allowed_errors: Sequence[str] = (), script: str = "", **options: Any
+) -> AsyncIterator[Page]:
+    """The page at `url` in a fresh context.
+
+    Args:
+        allowed_errors: parts of console errors that the test provokes (a refused request is one).
+        script: JavaScript to run before the page's own.
+        options: of playwright's `new_context`.
+
+    Raises:
+        AssertionError: on leaving, if the page asked another origin for anything, or wrote an error to the console.
+    """
+    context = await browser.new_context(**options)
+    page = await context.new_page()
+    strays: list[str] = []
+    errors: list[str] = []
+
+    def note_request(wanted: str) -> None:
+        if urlsplit(wanted).scheme not in ("about", "data", "blob") and not wanted.startswith(f"{url}/"):
+            strays.append(wanted)
+
+    def note_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not any(part in message.text for part in allowed_errors):
+            errors.append(message.text)
+
+    page.on("request", lambda request: note_request(request.url))
+    page.on("console", note_console)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.add_init_script(WATCH + script)
+    try:
+        await page.goto(f"{url}/")
+        yield page
+    finally:
+        await context.close()
+    assert strays == []
+    assert errors == []

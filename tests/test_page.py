@@ -1,0 +1,259 @@
+"""The page in Chromium, against a stub server: what it shows, says, asks for and leaves alone."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.chromium import ALLOW_MICROPHONE, launch, visit
+from tests.stub_server import StubServer, call, items, say_a_turn, serve_stub
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+NONSENSE = (
+    "",
+    "{",
+    "null",
+    "[]",
+    "7",
+    '{"type":"rtvi-ai"}',
+    '{"type":"signalling"}',
+    '{"type":"signalling","message":{"type":"renegotiate"}}',
+    '{"type":"event"}',
+    '{"type":"event","event":null}',
+    '{"type":"event","event":{}}',
+    '{"type":"event","event":{"event":7}}',
+    '{"type":"event","event":{"event":"toString"}}',
+    '{"type":"event","event":{"event":"bot_word","text":7}}',
+    '{"type":"event","event":{"event":"session_started","engines":7}}',
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with launch(ALLOW_MICROPHONE) as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stub() -> AsyncIterator[StubServer]:
+    async with serve_stub() as served:
+        yield served
+
+
+async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        state = page.get_by_role("status")
+        await expect(state).to_have_text("Idle")
+        await expect(state).to_have_attribute("aria-live", "polite")
+        peer = await call(page, stub)
+        for event, fields, expected in (
+            ("user_started_speaking", {}, "Hearing you"),
+            ("partial_transcript", {"text": "hello"}, "Hearing you"),
+            ("user_stopped_speaking", {}, "Thinking…"),
+            ("user_started_speaking", {}, "Hearing you"),
+            ("user_stopped_speaking", {}, "Thinking…"),
+            ("transcript", {"text": "hello"}, "Thinking…"),
+            ("turn_ended", {"text": "hello"}, "Thinking…"),
+            ("llm_first_token", {}, "Thinking…"),
+            ("bot_started_speaking", {}, "Speaking"),
+            ("user_started_speaking", {}, "Hearing you"),
+            ("user_stopped_speaking", {}, "Speaking"),
+            ("bot_stopped_speaking", {}, "Listening"),
+            ("user_started_speaking", {}, "Hearing you"),
+            ("user_stopped_speaking", {}, "Listening"),
+            ("turn_ended", {"text": ""}, "Listening"),
+        ):
+            peer.send(event, **fields)
+            peer.send("marker")
+            await expect(state, event).to_have_text(expected)
+        await page.get_by_role("button", name="Stop").click()
+        await expect(state).to_have_text("Idle")
+        await peer.is_closed.wait()
+
+
+async def test_both_sides_words_are_shown_and_a_partial_is_provisional(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.send("user_started_speaking")
+        peer.send("partial_transcript", text="what is the whether")
+        partial = page.locator(".user .partial")
+        await expect(partial).to_have_text("what is the whether")
+        await expect(partial).to_have_css("font-style", "italic")
+        assert await items(page) == ["You what is the whether still listening"]
+        peer.send("transcript", text="what is the weather")
+        peer.send("partial_transcript", text="in paris")
+        await expect(partial).to_have_text("in paris")
+        assert await items(page) == ["You what is the weather in paris still listening"]
+        peer.send("turn_ended", text="what is the weather in paris")
+        peer.send("bot_started_speaking")
+        peer.send("latency", voice_to_voice_ms=742.4, turn_ms=200)
+        for word in ("It", "is", "sunny", "."):
+            peer.send("bot_word", text=word)
+        await expect(page.locator(".agent .said")).to_have_text("It is sunny.")
+        assert await items(page) == [
+            "You what is the weather in paris",
+            "Agent It is sunny. answered in 742 ms",
+        ]
+
+
+async def test_each_turn_shows_its_own_latency(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        say_a_turn(peer, "one", "First answer.")
+        peer.send("latency", voice_to_voice_ms=1234)
+        peer.send("bot_stopped_speaking")
+        say_a_turn(peer, "two", "Second answer.")
+        peer.send("bot_stopped_speaking")
+        peer.send("latency", voice_to_voice_ms=None)
+        await expect(page.locator(".agent").nth(1)).to_contain_text("Second answer.")
+        assert await items(page) == [
+            "You one",
+            "Agent First answer. answered in 1.2 s",
+            "You two",
+            "Agent Second answer.",
+        ]
+
+
+async def test_an_interrupted_answer_shows_what_was_not_said(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        say_a_turn(peer, "tell me a story", "Once upon a time")
+        peer.send("user_started_speaking")
+        peer.send("partial_transcript", text="stop")
+        peer.send("interruption", heard="Once upon a", planned="Once upon a time there was a fox.")
+        peer.send("turn_ended", text="stop")
+        await expect(page.locator("s.unsaid")).to_have_text("time there was a fox.")
+        assert await items(page) == [
+            "You tell me a story",
+            "Agent Once upon a interrupted, not said: time there was a fox.",
+            "You stop",
+        ]
+
+
+async def test_a_cough_over_the_agent_leaves_no_words_and_its_answer_goes_on(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        say_a_turn(peer, "hello", "Good")
+        peer.send("user_started_speaking")
+        peer.send("partial_transcript", text="huh")
+        peer.send("user_stopped_speaking")
+        peer.send("false_interruption", cause="noise")
+        peer.send("bot_word", text="morning.")
+        await expect(page.locator(".agent .said")).to_have_text("Good morning.")
+        assert await items(page) == ["You hello", "Agent Good morning."]
+        await expect(page.get_by_role("status")).to_have_text("Speaking")
+
+
+async def test_a_stage_error_is_shown_in_words_and_the_call_lives_on(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.send("turn_ended", text="hello")
+        peer.send("error", stage="llm", message="no answer from http://127.0.0.1:11434/v1")
+        await expect(page.locator(".notice")).to_have_text("Language model: no answer from http://127.0.0.1:11434/v1")
+        await expect(page.get_by_role("status")).to_have_text("Listening")
+        say_a_turn(peer, "again", "Here.")
+        await expect(page.locator(".agent .said")).to_have_text("Here.")
+
+
+async def test_words_are_text_and_never_markup(browser: Browser, stub: StubServer) -> None:
+    hostile = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.send("turn_ended", text=hostile)
+        peer.send("bot_word", text=hostile)
+        peer.send("error", stage=hostile, message=hostile)
+        peer.send("session_started", engines={"stt": hostile, hostile: {"engine": hostile}})
+        await expect(page.locator(".user .said")).to_have_text(hostile)
+        await expect(page.locator(".agent .said")).to_have_text(hostile)
+        await expect(page.locator(".notice")).to_have_text(f"{hostile}: {hostile}")
+        await expect(page.locator("#engines-short")).to_contain_text(hostile)
+        assert await page.locator("body img, body script").count() == 0
+
+
+async def test_messages_that_are_not_understood_change_nothing(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        for nonsense in NONSENSE:
+            peer.send_text(nonsense)
+        peer.send("turn_ended", text="still here")
+        await expect(page.locator("#conversation > li")).to_have_text("You still here")
+        assert await page.get_by_role("alert").count() == 0
+
+
+async def test_the_engines_are_shown_with_the_reason_and_the_command_that_brings_better_ones(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url, viewport={"width": 1280, "height": 800}) as page:
+        rows = page.locator("#engines-list .stage")
+        await expect(rows).to_have_count(5)
+        texts = [" ".join(text.split()) for text in await rows.all_inner_texts()]
+        assert texts == [
+            "Speech to text pocketsphinx en-us"
+            " nemotron was passed over: its model is not on disk. To use it: sotto models pull nemotron"
+            " whisper was passed over: its model is not on disk. To use it: sotto models pull whisper-base.en",
+            "Language model embedded SmolLM2-135M-Instruct",
+            "Text to speech espeak en-us"
+            " kokoro was passed over: its model is not on disk. To use it: sotto models pull kokoro",
+            "Voice activity silero v6",
+            "End of turn smart-turn v3.2",
+        ]
+        await expect(page.locator("#engines-short")).to_have_text("pocketsphinx → embedded → espeak")
+        peer = await call(page, stub)
+        peer.send("session_started", engines={"stt": "whisper", "llm": {"engine": "ollama", "model": "qwen3"}})
+        await expect(page.locator("#engines-short")).to_have_text("whisper → ollama → espeak")
+
+
+async def test_the_call_is_set_up_as_the_server_expects(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        sections = [line for line in peer.offer_sdp.splitlines() if line.startswith("m=")]
+        assert [line.split()[0] for line in sections] == ["m=audio", "m=application"]
+        assert "a=sendrecv" in peer.offer_sdp
+        assert peer.channel_label == "events"
+        assert await page.evaluate("peers.map((peer) => peer.settings)") == [[{"iceServers": []}]]
+        assert await page.evaluate("microphones.map(({ wanted }) => wanted)") == [
+            {"audio": {"echoCancellation": True, "noiseSuppression": True, "autoGainControl": True}}
+        ]
+        await page.wait_for_timeout(2500)
+        assert len(peer.messages) >= 2  # one at once, then one every second
+        assert all(message.startswith("ping") for message in peer.messages)
+        assert all({"candidate", "sdp_mid", "sdp_mline_index"} == set(found) for found in peer.candidates)
+
+
+async def test_the_agents_voice_sounds(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        await call(page, stub)
+        await page.wait_for_function("soundIsHeard()")
+
+
+async def test_each_call_takes_a_fresh_microphone_and_lets_it_go(browser: Browser, stub: StubServer) -> None:
+    tracks = "microphones.map(({ track }) => track.readyState)"
+    async with visit(browser, stub.url) as page:
+        sign = page.locator("#microphone")
+        await expect(sign).to_have_text("Microphone is off")
+        await call(page, stub)
+        await expect(sign).to_have_text("Microphone is on")
+        assert await page.title() == "● Sotto"
+        await page.get_by_role("button", name="Stop").click()
+        await expect(sign).to_have_text("Microphone is off")
+        await call(page, stub)
+        assert await page.evaluate(tracks) == ["ended", "live"]
+
+
+async def test_mute_silences_the_microphone_and_says_so(browser: Browser, stub: StubServer) -> None:
+    enabled = "microphones[0].track.enabled"
+    async with visit(browser, stub.url) as page:
+        mute = page.get_by_role("button", name="Mute")
+        await expect(mute).to_be_hidden()
+        await call(page, stub)
+        await mute.click()
+        await expect(mute).to_have_attribute("aria-pressed", "true")
+        await expect(page.locator("#microphone")).to_have_text("Microphone is muted")
+        assert await page.evaluate(enabled) is False
+        await mute.click()
+        await expect(page.locator("#microphone")).to_have_text("Microphone is on")
+        assert await page.evaluate(enabled) is True

@@ -1,0 +1,46 @@
+// Which engine serves each stage, why better ones were passed over, and the command that brings them.
+
+import { create } from "/dom.js";
+
+const STAGES = {
+  stt: "Speech to text",
+  llm: "Language model",
+  tts: "Text to speech",
+  vad: "Voice activity",
+  turn: "End of turn",
+};
+
+/** @returns {string} a stage of the event log in words */
+export function describeStage(stage) {
+  return STAGES[stage] ?? stage;
+}
+
+/** @returns {string} the engines that do the work, in the order of a turn */
+export function summarizeEngines(engines) {
+  return ["stt", "llm", "tts"].map((stage) => describe(engines[stage]).engine).filter(Boolean).join(" → ");
+}
+
+/** @param {HTMLElement} list - a dl, drawn anew */
+export function drawEngines(list, engines) {
+  list.replaceChildren(...Object.keys(engines).map((stage) => drawStage(stage, describe(engines[stage]))));
+}
+
+function drawStage(stage, { engine, model, passed_over: passedOver }) {
+  const row = create("div", "stage");
+  const serving = create("dd", "serving", engine || "none");
+  if (model) serving.append(" ", create("span", "model", model));
+  row.append(create("dt", "", describeStage(stage)), serving, ...passedOver.map(drawPassedOver));
+  return row;
+}
+
+function drawPassedOver({ engine, reason, mend }) {
+  const note = create("dd", "passed-over", `${engine} was passed over: ${reason}.`);
+  if (mend) note.append(" To use it: ", create("code", "", mend));
+  return note;
+}
+
+/** Engines come as objects from the server's health, and may come as plain names in the event log. */
+function describe(engine) {
+  if (typeof engine === "string") return { engine, model: "", passed_over: [] };
+  return { engine: engine?.engine ?? "", model: engine?.model ?? "", passed_over: engine?.passed_over ?? [] };
+}
