@@ -1,0 +1,190 @@
+"""A growing text, handed on as spoken pieces: the first as early as a clause ends, later ones at sentence ends.
+
+In:  tokens.   Out: pieces of speakable text that, joined by spaces, read as the whole text would.
+
+What comes out does not depend on how the text is split into tokens.
+"""
+
+import re
+from dataclasses import dataclass
+
+from processors.markdown_stripper import closes_fence, fence_mark, inline_end
+from processors.speakable_characters import drop_invisible
+from processors.spoken_text import code_phrase, speak_text
+from processors.tts.clauses import Boundary, Strength, find_boundaries
+
+FIRST_MIN_WORDS = 3
+FIRST_MAX_CHARS = 60
+MAX_CHARS = 200
+
+# A text without any place to cut is let go at this length, so that no input is held for ever.
+_HELD_MAX_CHARS = 4000
+# So much longer than its limit a piece may grow before it is cut between a number and its unit.
+_OVERDUE_CHARS = 200
+_CODE_LINE_MAX_CHARS = 200
+_MAY_DECIDE = re.compile(r"[\s。！？｡．，、；：—]")
+
+
+@dataclass(frozen=True)
+class _Cut:
+    boundary: Boundary
+    line_ends: bool
+
+
+class SpeakableStream:
+    """Collects the tokens of one response.
+
+    Args:
+        language: ISO 639-1 code.
+        first_min_words: The first piece has at least this many words, unless the response is shorter.
+        first_max_chars: Without a clause end in this many characters, the first piece ends at a word.
+        max_chars: The same for later pieces.
+
+    Raises:
+        ValueError: A limit is below 1; the message shows it.
+    """
+
+    def __init__(
+        self,
+        *,
+        language: str = "en",
+        first_min_words: int = FIRST_MIN_WORDS,
+        first_max_chars: int = FIRST_MAX_CHARS,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        limits = {"first_min_words": first_min_words, "first_max_chars": first_max_chars, "max_chars": max_chars}
+        for name, value in limits.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        self._language = language
+        self._first_min_words = first_min_words
+        self._first_max_chars = first_max_chars
+        self._max_chars = max_chars
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; the next token begins a response."""
+        self._held = ""
+        self._fence = ""
+        self._at_line_start = True
+        self._is_first = True
+
+    def push(self, token: str) -> list[str]:
+        """Add a token.
+
+        Returns:
+            The pieces that are complete now, none of them blank.
+        """
+        token = drop_invisible(token)
+        may_decide = _MAY_DECIDE.search(self._held[-1:] + token) or len(self._held) > _HELD_MAX_CHARS
+        self._held += token
+        return self._take_pieces(final=False) if may_decide else []
+
+    def flush(self) -> list[str]:
+        """End the text.
+
+        Returns:
+            The pieces that were still held, none of them blank.
+        """
+        return self._take_pieces(final=True)
+
+    def _take_pieces(self, final: bool) -> list[str]:
+        pieces: list[str] = []
+        while self._held:
+            if self._fence:
+                if not self._skip_code(final):
+                    break
+                continue
+            piece = self._take_piece(final)
+            if piece is None:
+                break
+            if piece:
+                pieces.append(piece)
+                self._is_first = False
+        return pieces
+
+    def _take_piece(self, final: bool) -> str | None:
+        """Cut one piece off what is held; None if more text is needed first, "" if there is nothing to say."""
+        if self._at_line_start:
+            self._held = self._held.lstrip()
+            mark = fence_mark(self._held, 0, final) if self._held else None
+            if mark is None:
+                return None
+            if mark:
+                self._fence = mark
+                self._held = self._held.partition("\n")[2]
+                return code_phrase(self._language)
+        cut = self._find_cut(final)
+        if cut is None and not final:
+            return None
+        end, start = (cut.boundary.end, cut.boundary.start) if cut else (len(self._held), len(self._held))
+        piece = speak_text(
+            self._held[:end],
+            self._language,
+            at_line_start=self._at_line_start,
+            line_ends=cut is not None and cut.line_ends,
+        )
+        self._at_line_start = "\n" in self._held[end:start]
+        self._held = self._held[start:]
+        return piece
+
+    def _find_cut(self, final: bool) -> _Cut | None:
+        """Find the first place to cut; the same place however much of the text is already there."""
+        max_chars = self._first_max_chars if self._is_first else self._max_chars
+        best: Boundary | None = None
+        words = token_start = 0
+        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end):
+            judged = boundary if isinstance(boundary, int) else boundary.end
+            if judged > max_chars and best is not None:
+                return self._cut_at(best)
+            if isinstance(boundary, int):
+                break
+            if "\n" in self._held[boundary.end : boundary.start]:
+                mark = fence_mark(self._held, boundary.start, final)
+                if mark is None:
+                    return None
+                if mark:
+                    return self._cut_at(boundary)
+            words += any(char.isalnum() for char in self._held[token_start : boundary.end])
+            token_start = boundary.start
+            may_cut = self._may_cut(boundary, words)
+            overdue = judged > max_chars and (may_cut or judged > max_chars + _OVERDUE_CHARS)
+            if overdue or self._ends_piece(boundary, words):
+                return self._cut_at(boundary)
+            if may_cut and (best is None or boundary.strength >= best.strength):
+                best = boundary
+        if len(self._held) > _HELD_MAX_CHARS:
+            return self._cut_at(best or Boundary(_HELD_MAX_CHARS, _HELD_MAX_CHARS, Strength.WORD))
+        return None
+
+    def _ends_piece(self, boundary: Boundary, words: int) -> bool:
+        if not self._is_first:
+            return boundary.strength is Strength.SENTENCE
+        return boundary.strength >= Strength.CLAUSE and words >= self._first_min_words
+
+    def _may_cut(self, boundary: Boundary, words: int) -> bool:
+        """Whether a piece that grew too long may end here: at a clause end, else between two plain words."""
+        if self._is_first and words < self._first_min_words:
+            return False
+        if boundary.strength > Strength.WORD:
+            return True
+        return self._held[boundary.end - 1].isalpha() and self._held[boundary.start].isalpha()
+
+    def _cut_at(self, boundary: Boundary) -> _Cut:
+        gap = self._held[boundary.end : boundary.start]
+        return _Cut(boundary, "\n" in gap and boundary.strength is Strength.SENTENCE)
+
+    def _skip_code(self, final: bool) -> bool:
+        """Drop a line of code, or all that is held of it; False when no further line is there yet."""
+        line, line_break, rest = self._held.partition("\n")
+        if line_break:
+            self._held = rest
+            if closes_fence(line, self._fence):
+                self._fence = ""
+                self._at_line_start = True
+            return True
+        if final:
+            self._held = ""
+        elif len(line) > _CODE_LINE_MAX_CHARS:
+            self._held = "code"
+        return False

@@ -1,0 +1,90 @@
+"""The steps from written to spoken text, line by line.
+
+In:  any part of an answer that begins and ends where text may be cut.   Out: one line of spoken text.
+"""
+
+from processors.markdown_stripper import closes_fence, fence_mark, strip_inline_marks, strip_line_marks
+from processors.speakable_characters import (
+    drop_invisible,
+    keep_speakable,
+    speak_dashes,
+    tidy_marks,
+    unify_characters,
+)
+from processors.spoken_addresses import speak_addresses
+from processors.spoken_lexicon import lexicon_of
+from processors.spoken_numbers import expand_numbers
+from processors.spoken_symbols import expand_abbreviations, speak_symbols, unify_operators
+
+_LINE_ENDERS = ".!?…:;,。！？：；，、؟।"
+_FULL_STOP_SCRIPTS = range(0x3040, 0xA000)
+
+
+def speak_text(text: str, language: str, at_line_start: bool = True, line_ends: bool = False) -> str:
+    """Turn a text, or a part of one, into spoken words.
+
+    Args:
+        text: Raw text.
+        language: ISO 639-1 code.
+        at_line_start: The text begins a line, so that a list mark may stand in front.
+        line_ends: A new line that is no continuation follows the text, so that its last line ends a sentence.
+
+    Returns:
+        One line; empty if nothing can be said.
+    """
+    spoken: list[str] = []
+    fence = ""
+    at_start = at_line_start
+    lines = drop_invisible(text).split("\n")
+    for index, line in enumerate(lines):
+        if fence:
+            fence = "" if closes_fence(line, fence) else fence
+        elif at_start and (fence := fence_mark(line.lstrip())):
+            spoken.append(code_phrase(language))
+        else:
+            words = _speak_line(line, language, at_start)
+            if words and _sentence_ends_at(lines, index, line_ends):
+                words = end_sentence(words)
+            spoken.append(words)
+        at_start = True
+    return tidy_marks(" ".join(spoken))
+
+
+def code_phrase(language: str) -> str:
+    """What is said in place of a block of code; nothing in a language without a lexicon."""
+    lexicon = lexicon_of(language)
+    return lexicon.code_block if lexicon else ""
+
+
+def end_sentence(words: str) -> str:
+    """Add a full stop where a line ends without punctuation."""
+    last = words.rstrip("\"')」』》")[-1:]
+    if not last or last in _LINE_ENDERS:
+        return words
+    return words + ("。" if ord(last) in _FULL_STOP_SCRIPTS else ".")
+
+
+def _sentence_ends_at(lines: list[str], index: int, line_ends: bool) -> bool:
+    """Whether the line is followed by something else than its own continuation in lower case."""
+    following = index + 1
+    while following < len(lines) and not lines[following].strip():
+        following += 1
+    if following == len(lines):
+        return line_ends
+    return following > index + 1 or not lines[following].lstrip()[0].islower()
+
+
+def _speak_line(line: str, language: str, at_line_start: bool) -> str:
+    if not line or line.isspace():
+        return ""
+    lexicon = lexicon_of(language)
+    line = " ".join(line.split(" "))
+    if at_line_start:
+        line = strip_line_marks(line)
+    line = unify_characters(strip_inline_marks(line))
+    line = speak_addresses(expand_abbreviations(line, lexicon), lexicon)
+    line = unify_operators(line, lexicon)
+    if lexicon:
+        line = expand_numbers(line, lexicon)
+    line = speak_dashes(speak_symbols(line, lexicon))
+    return keep_speakable(line, keep_signs=lexicon is None)
