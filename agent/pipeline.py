@@ -15,13 +15,13 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.transports.base_transport import BaseTransport
-from processors.speakable import SpeakableText
 
 from agent.model_host import ModelHost
 from agent.observer import ConversationObserver
 from agent.settings import Settings
 from processors.llm import LocalLLMService
 from processors.playout_gate import PlayoutGate
+from processors.speakable import SpeakableText
 from processors.stt.service import RecognizerSTTService
 from processors.tts.service import SynthesizerTTSService
 from processors.turn import SharedSmartTurnAnalyzer, turn_strategies
@@ -67,7 +67,7 @@ def build_worker(
             RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
             history.user(),
             LocalLLMService(host.llm_options),
-            SpeakableText(),
+            SpeakableText(language=settings.tts.language.split("-")[0]),
             SynthesizerTTSService(host.tts.loaded, host.tts_threads),
             PlayoutGate(),
             transport.output(),

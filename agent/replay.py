@@ -120,7 +120,7 @@ class Replay:
         return card.now_secs - quiet_since_secs >= SETTLE_SECS
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
-        """Wait for a condition, checked at every 20 ms of the timeline; False once nothing has happened for too long."""
+        """Wait for a condition, checked at every 20 ms of the timeline; False when nothing happens."""
         card = self.transport.card
         started_secs = card.now_secs
         while not condition():

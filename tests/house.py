@@ -96,7 +96,7 @@ async def hold(
     )
     status = await asyncio.wait_for(run.run(conversation), 100)
     said_s16, heard_s16 = card.sides()
-    history = [message for message in conversation.context.messages if isinstance(message, dict)]
+    history: list[Any] = [message for message in conversation.context.messages if isinstance(message, dict)]
     return Held(status, sorted(events, key=lambda event: event["t"]), said_s16, heard_s16, history)
 
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
 from typer.testing import CliRunner
+
+from tests.conftest import REPOSITORY
 
 COMPOSE = REPOSITORY / "docker-compose.yml"
 DOCKERFILE = REPOSITORY / "Dockerfile"

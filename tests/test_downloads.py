@@ -13,8 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import Fault, FileServer
-from small_model import (
+
+from agent import transfer
+from agent.catalogue import Model, is_installed, model_dir
+from agent.downloads import LOCK_NAME, mirror_url, pull
+from agent.errors import InputError
+from agent.transfer import DownloadError
+from tests.file_server import Fault, FileServer
+from tests.small_model import (
     CONFIG,
     CONFIG_PATH,
     WEIGHTS,
@@ -26,12 +32,6 @@ from small_model import (
     serve_small,
     sha256,
 )
-
-from agent import transfer
-from agent.catalogue import Model, is_installed, model_dir
-from agent.downloads import LOCK_NAME, mirror_url, pull
-from agent.errors import InputError
-from agent.transfer import DownloadError
 
 ATTEMPTS = 5  # four waits between them
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from agent.event_log import EventLog
 from agent.turn_clock import TurnClock
 
 
-def lines_of(path: Path) -> list[dict[str, object]]:
+def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -45,7 +46,7 @@ def test_an_event_that_comes_far_too_late_keeps_the_order(tmp_path: Path) -> Non
 
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="event log cannot be written: .*nowhere"):
+    with pytest.raises(InputError, match=r"event log cannot be written: .*nowhere"):
         EventLog(tmp_path / "nowhere" / "e.jsonl")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import REPOSITORY, ConnectionBeyondLoopback
 
 ROOMS = ("agent", "processors", "transports")

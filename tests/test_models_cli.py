@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import Fault, FileServer
-from small_model import CONFIG_PATH, WHOLE, contents, model_at, serve_small
 from typer.testing import CliRunner
 
 import agent.catalogue
 from agent.catalogue import Model
 from agent.models_cli import models_app
+from tests.file_server import Fault, FileServer
+from tests.small_model import CONFIG_PATH, WHOLE, contents, model_at, serve_small
 
 ROW = "small stt whisper 262.2 kB en MIT {installed} a small one"
 

@@ -60,7 +60,7 @@ async def play(*steps: Frame | float) -> tuple[Loudspeaker, PlayoutGate]:
 
     async def send() -> None:
         for step in steps:
-            if isinstance(step, float):
+            if isinstance(step, (int, float)):
                 await asyncio.sleep(step)
             else:
                 await worker.queue_frame(step)

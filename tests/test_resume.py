@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from file_server import Fault, FileServer
-from small_model import (
+
+from agent import transfer
+from agent.catalogue import Model, is_installed
+from agent.downloads import RESERVE_BYTES, pull
+from agent.transfer import DownloadError
+from tests.file_server import Fault, FileServer
+from tests.small_model import (
     CUT,
     WEIGHTS,
     WEIGHTS_PATH,
@@ -25,11 +30,6 @@ from small_model import (
     serve_small,
     weights_requests,
 )
-
-from agent import transfer
-from agent.catalogue import Model, is_installed
-from agent.downloads import RESERVE_BYTES, pull
-from agent.transfer import DownloadError
 
 ATTEMPTS = 5  # four waits between them
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from processors.speakable import speakable
-from processors.speakable_stream import SpeakableStream
+from processors.text.speakable_stream import SpeakableStream
 
 MARKUP = [
     ("", ""),

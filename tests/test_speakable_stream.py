@@ -20,7 +20,7 @@ from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from processors.speakable import SpeakableText, speakable
-from processors.speakable_stream import SpeakableStream
+from processors.text.speakable_stream import SpeakableStream
 from processors.tts.clauses import split_clauses
 
 

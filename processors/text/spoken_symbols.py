@@ -6,7 +6,7 @@ In:  one line without markup, its numbers already words.   Out: the line in word
 import re
 import unicodedata
 
-from processors.spoken_lexicon import ENGLISH, Lexicon
+from processors.text.spoken_lexicon import ENGLISH, Lexicon
 
 _EMOTICON = re.compile(r"(?<!\S)(?:[:;]['’]?-?[)(DPpOo|/\]\[*3]|<3|[xX]D|\^_?\^|:[a-z0-9_+-]{2,30}:)(?=[\s.,!?]|\Z)")
 _ABBREVIATIONS = [

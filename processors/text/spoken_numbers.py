@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from num2words import num2words
 
-from processors.spoken_lexicon import ENGLISH, Lexicon
-from processors.spoken_units import NUMBER, NUMBER_START, expand_currencies, expand_units
+from processors.text.spoken_lexicon import ENGLISH, Lexicon
+from processors.text.spoken_units import NUMBER, NUMBER_START, expand_currencies, expand_units
 
 _LONGEST_INTEGER_DIGITS = 15
 _DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

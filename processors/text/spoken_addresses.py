@@ -5,7 +5,7 @@ In:  one line, its markup already gone.   Out: the line without address punctuat
 
 import re
 
-from processors.spoken_lexicon import Lexicon
+from processors.text.spoken_lexicon import Lexicon
 
 _URL = re.compile(r"(?:\b(?:https?|ftps?|wss?|file)://|\bwww\.)[^\s<>()\[\]{}\"'`|\\^，。、；]{1,2000}", re.IGNORECASE)
 # Only endings that are not words of a language; a missing space after a full stop is no address.

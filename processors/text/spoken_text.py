@@ -3,18 +3,18 @@
 In:  any part of an answer that begins and ends where text may be cut.   Out: one line of spoken text.
 """
 
-from processors.markdown_stripper import closes_fence, fence_mark, strip_inline_marks, strip_line_marks
-from processors.speakable_characters import (
+from processors.text.markdown_stripper import closes_fence, fence_mark, strip_inline_marks, strip_line_marks
+from processors.text.speakable_characters import (
     drop_invisible,
     keep_speakable,
     speak_dashes,
     tidy_marks,
     unify_characters,
 )
-from processors.spoken_addresses import speak_addresses
-from processors.spoken_lexicon import lexicon_of
-from processors.spoken_numbers import expand_numbers
-from processors.spoken_symbols import expand_abbreviations, speak_symbols, unify_operators
+from processors.text.spoken_addresses import speak_addresses
+from processors.text.spoken_lexicon import lexicon_of
+from processors.text.spoken_numbers import expand_numbers
+from processors.text.spoken_symbols import expand_abbreviations, speak_symbols, unify_operators
 
 _LINE_ENDERS = ".!?…:;,。！？：；，、؟।"
 _FULL_STOP_SCRIPTS = range(0x3040, 0xA000)

@@ -1,0 +1,1 @@
+"""Text for the ear: the rules behind `processors/speakable.py`, one kind of writing a file."""
