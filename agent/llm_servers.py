@@ -108,9 +108,7 @@ async def check_endpoint(
     Raises:
         EngineUnavailableError: It cannot be used; one line says why and what mends it.
     """
-    shown = _without_login(base_url)
-    if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
-        raise EngineUnavailableError(f"llm.base_url is no URL: {shown}", "give one such as http://127.0.0.1:11434/v1")
+    shown = _checked_url(base_url)
     answer = await _ask_models(base_url, api_key, timeout_secs)
     if answer.status in (401, 403):
         raise EngineUnavailableError(
@@ -174,6 +172,14 @@ def _read_answer(response: httpx.Response, body: bytes) -> _Answer:
     return _Answer(models, "" if models else "it has no model", status)
 
 
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _checked_url(url: str) -> str:
+    """The URL without a user name or password in it, for messages."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    except ValueError:
+        pass
+    raise EngineUnavailableError(
+        f"llm.base_url is no URL: {url.rpartition('@')[2]}", "give one such as http://127.0.0.1:11434/v1"
+    )

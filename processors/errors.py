@@ -1,7 +1,7 @@
 """Errors of the engines and steps.
 
-    EngineError                a stage's engine could not do its work
-      EngineUnavailableError   it cannot be used at all: a model, library or server is missing
+EngineError                a stage's engine could not do its work
+  EngineUnavailableError   it cannot be used at all: a model, library or server is missing
 """
 
 

@@ -22,8 +22,8 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
-from processors.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
-from processors.spoken_text import speak_text
+from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
+from processors.text.spoken_text import speak_text
 
 # Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
 _SETTLING_PASSES = 4

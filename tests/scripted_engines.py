@@ -1,4 +1,4 @@
-"""Fakes at the edge: speech engines whose words and sounds a test writes; everything between them is the real pipeline."""
+"""Fakes at the edge: speech engines whose words and sounds a test writes; what lies between them is real."""
 
 import threading
 import time

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from file_server import Fault, FileServer, serve_files
-
 from agent.catalogue import Model, ModelFile
 from agent.downloads import LOCK_NAME
+from tests.file_server import Fault, FileServer, serve_files
 
 WEIGHTS = bytes(range(256)) * 1024  # 262 144 bytes
 CONFIG = b'{"n_mels": 80}\n'

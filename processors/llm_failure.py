@@ -1,0 +1,135 @@
+"""Why a language model's reply failed, told in one line.
+
+ReplyError            no reply, or only a part of one; what, at which URL, and what mends it
+  ReplyTimeoutError   the model was silent for too long
+"""
+
+import json
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import openai
+from pipecat.utils.errors import ErrorCategory
+
+from processors.errors import EngineError
+
+MAX_QUOTED_CHARS = 200
+
+# What can go wrong between the request and the last chunk: refusals, broken connections, and streams that
+# are no JSON. Older OpenAI clients let the transport's errors through while a stream is read.
+REQUEST_ERRORS = (openai.APIError, httpx.TransportError, json.JSONDecodeError, UnicodeDecodeError)
+
+# As llama.cpp, vLLM, LM Studio, Ollama, OpenAI and their relatives word it; status 400 mostly, 500 at times.
+_OVERFLOW = re.compile(
+    r"context[_ ]length[_ ]exceeded|exceed(s|ed|_|ing)?[\w' ]*context|context[_ ](size|length|window)[\w' ]*exceeded"
+    r"|maximum context length|maximum model length|max_model_len|loaded with context length"
+    r"|greater than the context|longer than the context|fit into the model|prompt is too long|too many tokens"
+    r"|max_tokens must be at least 1, got -",
+    re.IGNORECASE,
+)
+
+
+class ReplyError(EngineError):
+    """No reply, or only a part of one.
+
+    Args:
+        message: One line: what failed, at which URL.
+        mend: What the user can do about it.
+        category: Never a permanent one: Pipecat would not use the service again in this session.
+    """
+
+    def __init__(self, message: str, mend: str, category: ErrorCategory) -> None:
+        super().__init__(f"{message}: {mend}")
+        self.category = category
+
+
+class ReplyTimeoutError(ReplyError):
+    """The model was silent for too long."""
+
+    def __init__(self, message: str, mend: str) -> None:
+        super().__init__(message, mend, ErrorCategory.CONNECTIVITY)
+
+
+def shown_url(base_url: str) -> str:
+    """The URL without a user name or password in it."""
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def is_context_overflow(error: BaseException) -> bool:
+    """Whether a server refused a request because the conversation no longer fits into the model's context."""
+    if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
+        return False
+    return bool(_OVERFLOW.search(f"{error.message} {error.code} {error.type} {error.body}"))
+
+
+def explain(error: BaseException, base_url: str, model: str) -> ReplyError:
+    """Say in one line what an error of the request means and what mends it.
+
+    Args:
+        error: One of REQUEST_ERRORS.
+        base_url: The endpoint asked.
+        model: The model asked for.
+    """
+    url = shown_url(base_url)
+    if is_context_overflow(error):
+        return ReplyError(
+            f"the conversation does not fit into the context of {model} at {url}",
+            "start its server with a larger context, or ask something shorter",
+            ErrorCategory.APPLICATION,
+        )
+    if isinstance(error, openai.APIStatusError):
+        return _explain_status(error, url, model)
+    if isinstance(error, openai.APIConnectionError | httpx.TransportError):
+        return ReplyError(
+            f"no language model answers at {url} ({_cause(error)})",
+            "start its server, for example with `ollama serve`, or run `sotto doctor`",
+            ErrorCategory.CONNECTIVITY,
+        )
+    return ReplyError(
+        f"the language model at {url} broke off its reply ({_quote(str(error))})",
+        "look at the server's log",
+        ErrorCategory.SERVER,
+    )
+
+
+def _explain_status(error: openai.APIStatusError, url: str, model: str) -> ReplyError:
+    said = f"HTTP {error.status_code}, {_quote(_message(error))}"
+    if error.status_code in (401, 403):
+        return ReplyError(
+            f"the language model at {url} refused the API key ({said})",
+            "set the key of this endpoint",
+            ErrorCategory.APPLICATION,
+        )
+    if error.status_code == 404:
+        return ReplyError(
+            f"no model {model} at {url} ({said})",
+            f"install it, for example with `ollama pull {model}`, or name one that {url}/models lists",
+            ErrorCategory.APPLICATION,
+        )
+    if error.status_code >= 500:
+        return ReplyError(
+            f"the language model at {url} failed ({said})", "look at the server's log", ErrorCategory.SERVER
+        )
+    return ReplyError(
+        f"the language model at {url} refused the request ({said})",
+        "look at the server's log",
+        ErrorCategory.APPLICATION,
+    )
+
+
+def _message(error: openai.APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body
+    return str(body or error.response.reason_phrase)
+
+
+def _cause(error: BaseException) -> str:
+    return type(error.__cause__ or error).__name__
+
+
+def _quote(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_QUOTED_CHARS else line[: MAX_QUOTED_CHARS - 1] + "…"

@@ -1,0 +1,69 @@
+"""A conversation's messages seen as turns: what to send, and what to leave out when it grows too long.
+
+A turn starts with the user's words and holds everything up to the user's next words: the answer, tool calls
+and their results. System and developer messages belong to no turn. No function changes a message.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
+
+PINNED_ROLES = ("system", "developer")
+
+
+def last_user_words(messages: Sequence[LLMContextMessage]) -> str:
+    """The words of the last turn; messages that follow one another without an answer are joined."""
+    words: list[str] = []
+    for message in reversed(messages):
+        if _role(message) == "user":
+            words.insert(0, standard_message_text(message).strip())
+        elif words:
+            break
+    return " ".join(filter(None, words))
+
+
+def join_user_runs(messages: Sequence[LLMContextMessage]) -> list[LLMContextMessage]:
+    """Join user messages that follow one another, which many chat templates refuse; only plain text is joined.
+
+    They follow one another where a reply failed or was interrupted before its first word.
+    """
+    joined: list[LLMContextMessage] = []
+    for message in messages:
+        if joined and _is_user_text(message) and _is_user_text(joined[-1]):
+            text = f"{standard_message_text(joined[-1])} {standard_message_text(message)}"
+            joined[-1] = cast(LLMContextMessage, {"role": "user", "content": text})
+        else:
+            joined.append(message)
+    return joined
+
+
+def drop_oldest_turns(messages: Sequence[LLMContextMessage], *, keep: int | None = None) -> list[LLMContextMessage]:
+    """The conversation without its oldest turns; system messages and the last turn always stay.
+
+    Args:
+        messages: The conversation.
+        keep: How many older turns stay; by default half of them, rounded down.
+
+    Returns:
+        The messages that stay, in order; as many as before when only the last turn is left.
+    """
+    starts = [
+        index
+        for index, message in enumerate(messages)
+        if _role(message) == "user" and (index == 0 or _role(messages[index - 1]) != "user")
+    ]
+    older = starts[:-1]
+    if not older:
+        return list(messages)
+    kept = len(older) // 2 if keep is None else min(keep, len(older))
+    cut = starts[len(older) - kept]
+    return [message for index, message in enumerate(messages) if index >= cut or _role(message) in PINNED_ROLES]
+
+
+def _role(message: LLMContextMessage) -> str | None:
+    return message.get("role") if isinstance(message, dict) else None
+
+
+def _is_user_text(message: LLMContextMessage) -> bool:
+    return isinstance(message, dict) and message.get("role") == "user" and isinstance(message.get("content"), str)
