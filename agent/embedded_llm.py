@@ -153,12 +153,13 @@ class EmbeddedLLM:
             raise EngineUnavailableError(f"llama.cpp cannot load {path} ({why})", MEND)
         return cls(process, reply["url"], api_key, model, context)
 
-    def warm_up(self, options: LLMOptions, n_conversations: int | None = None) -> None:
+    def warm_up(self, options: LLMOptions, n_conversations: int = 1) -> None:
         """Read the prompt that every conversation starts with, so that no caller waits for that; blocks.
 
         Args:
             options: As the conversations will ask.
-            n_conversations: For how many of them; all by default. Each takes half a second on one slow thread.
+            n_conversations: For how many of them. Each takes half a second on one slow thread; a conversation that
+                finds itself without waits that much longer, once.
 
         Raises:
             EngineUnavailableError: The model did not answer.
@@ -167,7 +168,7 @@ class EmbeddedLLM:
         for said, replied in options.examples:
             messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
         messages.append({"role": "user", "content": "hello"})
-        for slot in range(n_conversations or self.context.conversations):
+        for slot in range(n_conversations):
             self._post("/v1/chat/completions", {"messages": messages, "max_tokens": 1, "id_slot": slot})
 
     def _post(self, path: str, body: dict[str, Any]) -> None:

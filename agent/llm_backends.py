@@ -19,6 +19,15 @@ from agent.settings import Settings
 from processors.errors import EngineUnavailableError
 from processors.llm import LLMOptions
 
+# How each server is told to answer at once; one of unknown make might refuse fields that it does not know.
+_TEMPLATE_SWITCH = {"chat_template_kwargs": {"enable_thinking": False}}
+NO_THINKING = {
+    "ollama": {"reasoning_effort": "none"},
+    "vllm": _TEMPLATE_SWITCH,
+    "llamacpp": _TEMPLATE_SWITCH,
+    "embedded": _TEMPLATE_SWITCH,
+}
+
 
 @dataclass
 class LlmBackend:
@@ -50,16 +59,23 @@ class LlmBackend:
 
 async def llm_candidates(settings: Settings) -> list[Candidate[LlmBackend]]:
     """Every way to a language model, the best first; asks the usual loopback ports which servers run."""
-    candidates = [await _endpoint(settings)] if settings.llm.base_url or settings.llm.engine == "endpoint" else []
-    if settings.llm.engine not in ("endpoint", "embedded"):
-        candidates += [_found(settings, server) for server in await find_servers()]
+    engine = settings.llm.engine
+    candidates = []
+    if engine != "embedded" and (settings.llm.base_url or engine == "endpoint"):
+        candidates.append(await _endpoint(settings))
+    if engine not in ("endpoint", "embedded"):
+        named = {candidate.engine for candidate in candidates}
+        candidates += [_found(settings, server) for server in await find_servers() if server.name not in named]
     candidates.append(_embedded(settings))
     return candidates
 
 
 async def _endpoint(settings: Settings) -> Candidate[LlmBackend]:
+    """The configured address; a server named by `llm.engine` stands there, else one of unknown make."""
     llm = settings.llm
+    engine = llm.engine if llm.engine in START_COMMANDS else "endpoint"
     api_key = llm.api_key.get_secret_value() if llm.api_key else None
+    load = partial(_remote, settings, engine, api_key)
     try:
         if llm.base_url is None:
             raise EngineUnavailableError("llm.base_url is not set", "--set llm.base_url=http://127.0.0.1:11434/v1")
@@ -68,9 +84,9 @@ async def _endpoint(settings: Settings) -> Candidate[LlmBackend]:
         if llm.base_url and llm.model:
             # It may come up later: the conversation starts, apologises while it is away, and recovers.
             logger.warning(f"llm: {error}")
-            return Candidate("endpoint", llm.model, partial(_remote, settings, llm.base_url, llm.model))
-        return Candidate("endpoint", llm.model, partial(_remote, settings, "", ""), error.reason, error.mend)
-    return Candidate("endpoint", server.models[0], partial(_remote, settings, server.base_url, server.models[0]))
+            return Candidate(engine, llm.model, partial(load, llm.base_url, llm.model))
+        return Candidate(engine, llm.model, partial(load, "", ""), error.reason, error.mend)
+    return Candidate(engine, server.models[0], partial(load, server.base_url, server.models[0]))
 
 
 def _found(settings: Settings, server: FoundServer) -> Candidate[LlmBackend]:
@@ -78,12 +94,13 @@ def _found(settings: Settings, server: FoundServer) -> Candidate[LlmBackend]:
     problem = server.problem or None
     if server.usable and model is None:
         problem = f"it lists no {settings.llm.model or 'model that can chat'}"
-    load = partial(_remote, settings, server.base_url, model or "")
+    # The key belongs to the configured endpoint, not to whatever listens here.
+    load = partial(_remote, settings, server.name, None, server.base_url, model or "")
     return Candidate(server.name, model, load, problem, START_COMMANDS[server.name] if problem else "")
 
 
-def _remote(settings: Settings, base_url: str, model: str) -> LlmBackend:
-    return LlmBackend(_options(settings, base_url, model))
+def _remote(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LlmBackend:
+    return LlmBackend(_options(settings, engine, api_key, base_url, model))
 
 
 def _embedded(settings: Settings) -> Candidate[LlmBackend]:
@@ -95,12 +112,12 @@ def _embedded(settings: Settings) -> Candidate[LlmBackend]:
 
 def _start(settings: Settings, path: Path) -> LlmBackend:
     embedded = EmbeddedLLM.start(path, threads=settings.llm.threads or None)
-    options = _options(settings, embedded.base_url, embedded.model)
+    options = _options(settings, "embedded", embedded.api_key, embedded.base_url, embedded.model)
     if path == bundled_gguf():
         small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)
         kept = ("first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
         options = dataclasses.replace(small, **{name: getattr(options, name) for name in kept})
-    return LlmBackend(dataclasses.replace(options, api_key=embedded.api_key), embedded)
+    return LlmBackend(options, embedded)
 
 
 def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
@@ -117,12 +134,12 @@ def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
     return (bundled, None) if bundled else (None, "neither an installed nor the bundled model is there")
 
 
-def _options(settings: Settings, base_url: str, model: str) -> LLMOptions:
+def _options(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LLMOptions:
     llm = settings.llm
     return LLMOptions(
         base_url=base_url,
         model=model,
-        api_key=llm.api_key.get_secret_value() if llm.api_key else "none",
+        api_key=api_key or "none",
         system_prompt=llm.system_prompt,
         temperature=llm.temperature,
         top_p=llm.top_p,
@@ -131,4 +148,5 @@ def _options(settings: Settings, base_url: str, model: str) -> LLMOptions:
         token_stall_timeout_secs=llm.token_stall_timeout_secs,
         empty_retries=llm.empty_retries,
         apology=llm.apology,
+        extra_body={} if llm.thinking else NO_THINKING.get(engine, {}),
     )

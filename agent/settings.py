@@ -62,6 +62,9 @@ class LlmSettings(_Section):
     max_tokens: int = Field(512, ge=1, le=32768, description="upper limit of one answer")
     first_token_timeout_secs: float = Field(15.0, gt=0, description="a silent endpoint is given up after this")
     token_stall_timeout_secs: float = Field(10.0, gt=0, description="a reply that stops is given up after this")
+    thinking: bool = Field(
+        False, description="let a reasoning model think before it answers; its thoughts are never spoken"
+    )
     empty_retries: int = Field(1, ge=0, le=5, description="how often an empty reply is asked for again")
     apology: str = Field(
         "Sorry, I can't think right now. Please try again in a moment.",

@@ -6,8 +6,8 @@ The HTTP is real and written by hand, because a test must be able to stall, cut 
         ...  # three requests to server.base_url get these three answers, in this order
     assert server.requests[0].messages[-1]["content"] == "hi"
 
-Each POST to /v1/chat/completions takes the next answer of the script; after the last one `server.otherwise` is
-given, a plain "Okay." GET /v1/models answers with `models`, or with `models_answer` where a test sets one.
+Each POST takes the next answer of the script; after the last one `server.otherwise` is given, a plain "Okay."
+GET /v1/models answers with `models`, or with `models_answer` where a test sets one.
 `stop()` makes the port refuse connections, `start()` opens the same port again.
 """
 

@@ -136,7 +136,7 @@ def test_warming_up_reads_the_common_prompt_for_every_conversation(gguf: Path) -
     server = EmbeddedLLM.start(gguf, context=ContextSize(conversations=2, tokens_each=512), threads=1)
     try:
         options = options_for(server)
-        server.warm_up(options)
+        server.warm_up(options, n_conversations=2)
         messages = [{"role": "system", "content": options.system_prompt}]
         for said, replied in options.examples:
             messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
@@ -262,7 +262,7 @@ async def test_a_model_whose_process_died_is_told_as_an_error_and_an_apology(ggu
     frames, errors = await run_test(LocalLLMService(options), frames_to_send=[LLMContextFrame(context)])
     server.close()
     assert [frame.text for frame in frames if isinstance(frame, TTSSpeakFrame)] == [options.apology]
-    assert [type(frame) for frame in errors] == [ErrorFrame]
+    assert len([frame for frame in errors if isinstance(frame, ErrorFrame)]) == 1
 
 
 def test_half_of_the_processors_think(monkeypatch: pytest.MonkeyPatch) -> None:
