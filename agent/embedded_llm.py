@@ -18,8 +18,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import urlsplit
 
 import httpx
+from loguru import logger
 
 from agent import embedded_llm_worker as worker
 from processors.errors import EngineUnavailableError
@@ -30,6 +32,8 @@ GGUF_MAGIC = b"GGUF"
 MAX_THREADS = 8
 START_TIMEOUT_SECS = 120.0
 ANSWER_TIMEOUT_SECS = 60.0
+# A model that dies again and again is not helped by another start.
+MAX_RESTARTS = 3
 _QUANTIZATION = re.compile(r"\.(i?q\d\w*|b?f\d+)$", re.IGNORECASE)
 MEND = "sotto models pull qwen3-0.6b"
 
@@ -107,19 +111,20 @@ class EmbeddedLLM:
         model: The model's name there: the file's, without its quantization.
     """
 
-    def __init__(
-        self, process: "subprocess.Popen[bytes]", url: str, api_key: str, model: str, context: ContextSize
-    ) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, request: dict[str, Any]) -> None:
         self.base_url = f"{url}/v1"
-        self.api_key = api_key
-        self.model = model
-        self.context = context
+        self.api_key: str = request["api_key"]
+        self.model: str = request["model"]
+        self._request = {**request, "port": urlsplit(url).port}
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = process
+        threading.Thread(target=self._watch, name="embedded-llm-watch", daemon=True).start()
 
     @property
     def pid(self) -> int | None:
         """The model's process, for memory accounts; None after `close`."""
-        return self._process.pid if self._process else None
+        process = self._process
+        return process.pid if process else None
 
     @classmethod
     def start(cls, path: Path, *, context: ContextSize | None = None, threads: int | None = None) -> "EmbeddedLLM":
@@ -144,14 +149,10 @@ class EmbeddedLLM:
             "conversations": context.conversations,
             "tokens": context.tokens,
             "threads": threads or default_threads(),
+            "port": 0,
         }
-        process = _spawn()
-        reply = _first_reply(process, request)
-        if "url" not in reply:
-            _kill(process)
-            why = reply.get("error") or "its process ended"
-            raise EngineUnavailableError(f"llama.cpp cannot load {path} ({why})", MEND)
-        return cls(process, reply["url"], api_key, model, context)
+        process, url = _serve(request)
+        return cls(process, url, request)
 
     def warm_up(self, options: LLMOptions, n_conversations: int = 1) -> None:
         """Read the prompt that every conversation starts with, so that no caller waits for that; blocks.
@@ -186,9 +187,43 @@ class EmbeddedLLM:
 
     def close(self) -> None:
         """End the model's process and every request to it at once; may be called again."""
-        process, self._process = self._process, None
+        with self._lock:
+            process, self._process = self._process, None
         if process is not None:
             _kill(process)
+
+    def _watch(self) -> None:
+        """Start a process that died anew, at the same address: its turn is lost, the conversation is not."""
+        for _ in range(MAX_RESTARTS):
+            process = self._process
+            if process is None:
+                return
+            process.wait()
+            with self._lock:
+                if self._process is not process:
+                    return
+                logger.warning(f"llm: the embedded model's process ended ({process.returncode}) and is started anew")
+                _kill(process)
+                try:
+                    self._process, _ = _serve(self._request)
+                except EngineUnavailableError as error:
+                    logger.error(f"llm: {error}")
+                    return
+
+
+def _serve(request: dict[str, Any]) -> tuple["subprocess.Popen[bytes]", str]:
+    """Start a process that serves the model, and wait for its address.
+
+    Raises:
+        EngineUnavailableError: It cannot load the model.
+    """
+    process = _spawn()
+    reply = _first_reply(process, request)
+    if "url" not in reply:
+        _kill(process)
+        why = reply.get("error") or "its process ended"
+        raise EngineUnavailableError(f"llama.cpp cannot load {request['path']} ({why})", MEND)
+    return process, reply["url"]
 
 
 def _check_gguf(path: Path) -> None:

@@ -19,7 +19,9 @@ from typing import Any
 HOST = "127.0.0.1"
 
 
-def _server_params(path: str, model: str, api_key: str, conversations: int, tokens: int, threads: int) -> Any:
+def _server_params(
+    path: str, model: str, api_key: str, conversations: int, tokens: int, threads: int, port: int
+) -> Any:
     """llama.cpp's settings.
 
     Args:
@@ -29,6 +31,7 @@ def _server_params(path: str, model: str, api_key: str, conversations: int, toke
         conversations: Requests answered at the same time.
         tokens: Context of all of them together.
         threads: CPU threads.
+        port: Where to listen; 0 takes a free one.
     """
     import xllamacpp
 
@@ -47,7 +50,7 @@ def _server_params(path: str, model: str, api_key: str, conversations: int, toke
     params.verbosity = 0
     # Reachable from this machine only, and not from a web page that is open on it.
     params.hostnames = [HOST]
-    params.port = 0
+    params.port = port
     params.api_keys = [api_key]
     params.cors_origins = ""
     params.cors_origins_explicit = True

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,21 @@ async def test_a_model_whose_process_died_is_told_as_an_error_and_an_apology(ggu
     server.close()
     assert [frame.text for frame in frames if isinstance(frame, TTSSpeakFrame)] == [options.apology]
     assert len([frame for frame in errors if isinstance(frame, ErrorFrame)]) == 1
+
+
+def test_a_model_whose_process_died_is_started_anew_at_the_same_address(gguf: Path) -> None:
+    server = EmbeddedLLM.start(gguf, context=SMALL, threads=1)
+    options, first_pid = options_for(server), server.pid
+    psutil.Process(first_pid).kill()
+    deadline = time.monotonic() + 30
+    while server.pid in (first_pid, None) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    try:
+        assert server.pid not in (first_pid, None)
+        server.warm_up(options)
+    finally:
+        server.close()
+    assert server.pid is None
 
 
 def test_half_of_the_processors_think(monkeypatch: pytest.MonkeyPatch) -> None:

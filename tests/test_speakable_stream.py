@@ -114,9 +114,14 @@ HOSTILE = {
 
 def cpu_secs(work: Callable[[str], object], unit: str, n_chars: int) -> float:
     text = (unit * n_chars)[:n_chars]
-    start = time.process_time()
-    work(text)
-    return time.process_time() - start + 0.01  # below the clock's noise nothing is compared
+    took_secs = []
+    for _ in range(3):  # the least disturbed of three
+        start = time.process_time()
+        work(text)
+        took_secs.append(time.process_time() - start)
+        if took_secs[0] > 0.5:
+            break
+    return min(took_secs) + 0.02  # below the clock's noise nothing is compared
 
 
 def work_on_stream(text: str) -> None:
