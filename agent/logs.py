@@ -1,6 +1,7 @@
 """Logging: one stream to standard error; Pipecat's own chatter only at DEBUG, which may hold what was said."""
 
 import sys
+from typing import Any
 
 from loguru import logger
 
@@ -20,8 +21,15 @@ def configure_logs(level: str) -> None:
     logger.add(sys.stderr, level=level, format=pattern, filter={"": level, "pipecat": library_level}, diagnose=False)
 
 
-def turn_logger(event: dict[str, object]) -> None:
+class TurnLogger:
     """A sink that logs one INFO line a turn: its latencies, never its words."""
-    if event["event"] == "latency":
-        fields = " ".join(f"{name}={value}" for name, value in event.items() if name not in ("t", "event"))
-        logger.info(f"turn t={event['t']} {fields}")
+
+    def __init__(self) -> None:
+        self._turn = 0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Take one event."""
+        if event["event"] == "latency":
+            self._turn += 1
+            fields = " ".join(f"{name}={value}" for name, value in event.items() if name not in ("t", "event"))
+            logger.info(f"turn={self._turn} {fields}")

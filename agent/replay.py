@@ -16,7 +16,7 @@ from agent.conversation import Conversation
 from agent.conversation_script import IDLE, ConversationScript, Step
 from agent.errors import InputError
 from agent.event_log import Event, EventLog
-from agent.logs import turn_logger
+from agent.logs import TurnLogger
 from agent.model_host import ModelHost, start_model_host
 from agent.replay_printer import ReplayPrinter
 from agent.settings import Settings
@@ -175,7 +175,7 @@ async def _hold(
 ) -> int:
     run = Replay(script)
     printer = ReplayPrinter(console)
-    sinks = [*run.sinks, printer, turn_logger, *([log] if log else [])]
+    sinks = [*run.sinks, printer, TurnLogger(), *([log] if log else [])]
     card = run.transport.card
     conversation = Conversation(host, settings, run.transport, sinks, speech_end_secs=lambda: card.speech_end_secs)
     try:

@@ -1,144 +1,33 @@
-"""`sotto serve`: the page, its WebRTC offers and /health, on a FastAPI app of our own.
-
-In:  HTTP on a loopback address by default.   Out: see the routes.
-"""
+"""`sotto serve`: listens at once, loads the models, and ends everything within three seconds of a signal."""
 
 import asyncio
-import json
+import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from socket import socket as Socket
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from loguru import logger
 
-from agent import __version__
 from agent.errors import InputError
-from agent.model_host import ModelHost, start_model_host
+from agent.model_host import start_model_host
 from agent.settings import Settings
-from agent.web_sessions import BusyError, UnknownPeerError, WebSessions
-from transports.errors import OfferError
+from agent.web_app import Loaded, ServerState, build_app
+from agent.web_sessions import WebSessions
 from transports.webrtc import allow_loopback_only_machines
 
-MAX_BODY_BYTES = 256 * 1024
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
-# SIGINT and SIGTERM end everything within 3 seconds; this is what uvicorn's part of it may take.
-SHUTDOWN_SECS = 1
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+# Of the three seconds in which a signal ends everything: for requests, and for models that are being loaded.
+REQUESTS_SECS = 1
+LOADING_SECS = 2.0
 
 
-def web_directory() -> Path:
-    """Where the page lies: inside the installed package, or beside it in a checkout."""
-    packaged = Path(__file__).parent / "web"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "web"
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: a signal also ends models and conversations."""
 
-
-def build_app(host: ModelHost, settings: Settings) -> FastAPI:
-    """The web application on loaded engines.
-
-    Args:
-        host: The loaded engines; closed by the caller.
-        settings: Caps, allowed hosts.
-    """
-    state: dict[str, WebSessions] = {}
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        allow_loopback_only_machines()
-        state["sessions"] = WebSessions(host, settings)
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         yield
-        await state["sessions"].close()
-
-    app = FastAPI(title="sotto", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.middleware("http")(_guard(settings))
-
-    @app.get("/health")
-    async def health() -> dict[str, Any]:
-        sessions = {"active": state["sessions"].n_active, "max": settings.server.max_sessions}
-        return {"status": "ready", "version": __version__, "engines": host.engines(), "sessions": sessions}
-
-    @app.post("/api/offer")
-    async def offer(request: Request) -> Response:
-        body = await _json_object(request)
-        return JSONResponse(await state["sessions"].join(body.get("sdp"), body.get("type")))
-
-    @app.patch("/api/offer")
-    async def candidates(request: Request) -> Response:
-        body = await _json_object(request)
-        found = body.get("candidates")
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise OfferError("candidates must be a list of objects")
-        await state["sessions"].add_candidates(str(body.get("pc_id")), found)
-        return JSONResponse({"status": "success"})
-
-    for kind, status in ((OfferError, 400), (BusyError, 503), (UnknownPeerError, 404)):
-        app.add_exception_handler(kind, _error_answer(status))
-    app.mount("/", StaticFiles(directory=web_directory(), html=True), name="page")
-    return app
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY_BYTES:
-            raise OfferError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    try:
-        body = json.loads(bytes(data))
-    except (ValueError, RecursionError):
-        raise OfferError("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise OfferError("the body is not a JSON object")
-    return body
-
-
-def _error_answer(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status_code=status)
-
-    return answer
-
-
-def _guard(settings: Settings) -> Callable[[Request, Any], Awaitable[Response]]:
-    """Refuse what other sites make a browser send here, and set the page's security headers."""
-
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        problem = _foreign(request, settings)
-        if problem:
-            return JSONResponse({"error": problem}, status_code=403)
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
-    return guard
-
-
-def _foreign(request: Request, settings: Settings) -> str | None:
-    """Why a request is refused: its Host is not ours (DNS rebinding), or its Origin is another site."""
-    host = request.headers.get("host", "")
-    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
-    allowed = {*LOCAL_HOSTS, *settings.server.allowed_hosts}
-    if settings.server.host not in ANY_ADDRESS:
-        allowed.add(settings.server.host)
-    if name not in allowed:
-        return f"this host name is not allowed: {name[:80]} (see the setting server.allowed_hosts)"
-    origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != host:
-        return f"this origin is not allowed: {origin[:80]}"
-    return None
 
 
 def run_server(settings: Settings) -> None:
@@ -157,35 +46,50 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C arrives as KeyboardInterrupt
             loop.add_signal_handler(number, stopping.set)
-    socket_config = uvicorn.Config(lambda: None, host=settings.server.host, port=settings.server.port)
-    try:
-        socket = socket_config.bind_socket()
-    except SystemExit:
-        raise InputError(
-            f"port {settings.server.port} on {settings.server.host} cannot be had: "
-            "sotto serve --port 0 takes a free one"
-        ) from None
-    starting = asyncio.create_task(start_model_host(settings))
-    interrupted = asyncio.create_task(stopping.wait())
-    await asyncio.wait([starting, interrupted], return_when=asyncio.FIRST_COMPLETED)
-    host = await starting
-    try:
-        if not stopping.is_set():
-            await _run_uvicorn(build_app(host, settings), socket, stopping)
-    finally:
-        interrupted.cancel()
-        socket.close()
-        await host.close()
-
-
-async def _run_uvicorn(app: FastAPI, socket: Any, stopping: asyncio.Event) -> None:
+    socket = _bind(settings)
+    allow_loopback_only_machines()
+    state = ServerState(settings)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECS, lifespan="on", ws="none"
+        build_app(state), log_level="warning", access_log=False, timeout_graceful_shutdown=REQUESTS_SECS, ws="none"
     )
-    server = uvicorn.Server(config)
-    address, port = socket.getsockname()[:2]
-    serving = asyncio.create_task(server._serve([socket]))
-    logger.info(f"ready: http://{address}:{port}")
-    await asyncio.wait([serving, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve([socket]))
+    try:
+        await _load_and_wait(state, stopping, serving, socket)
+    finally:
+        if state.loaded:
+            await state.loaded.sessions.close()
+        server.should_exit = True
+        await serving
+        socket.close()
+        if state.loaded:
+            await state.loaded.host.close()
+
+
+async def _load_and_wait(
+    state: ServerState, stopping: asyncio.Event, serving: "asyncio.Task[None]", socket: Socket
+) -> None:
+    stopped = asyncio.create_task(stopping.wait())
+    loading = asyncio.create_task(start_model_host(state.settings))
+    await asyncio.wait([loading, stopped, serving], return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        await asyncio.wait([loading], timeout=LOADING_SECS)
+    if not loading.done():
+        # Threads that load a model cannot be interrupted; what they started ends with this process.
+        logger.info("stopped while the models were being loaded")
+        os._exit(0)
+    host = loading.result()
+    state.loaded = Loaded(host, WebSessions(host, state.settings))
+    if not stopped.done():
+        address, port = socket.getsockname()[:2]
+        logger.info(f"ready: http://{f'[{address}]' if ':' in address else address}:{port}")
+        await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+
+
+def _bind(settings: Settings) -> Socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        return uvicorn.Config(lambda: None, host=host, port=port, log_level="critical").bind_socket()
+    except SystemExit:
+        raise InputError(f"port {port} on {host} cannot be had: sotto serve --port 0 takes a free one") from None

@@ -20,7 +20,7 @@ from pipecat.transports.smallwebrtc.request_handler import (
 from agent.conversation import Conversation
 from agent.errors import SottoError
 from agent.event_log import Event
-from agent.logs import turn_logger
+from agent.logs import TurnLogger
 from agent.model_host import ModelHost
 from agent.settings import Settings
 from transports.errors import OfferError
@@ -130,7 +130,7 @@ class WebSessions:
             connection.send_app_message({"type": "event", "event": event})
 
         transport = webrtc_transport(connection, self._host.tts.loaded.sample_rate_hz)
-        conversation = Conversation(self._host, self._settings, transport, [send, turn_logger])
+        conversation = Conversation(self._host, self._settings, transport, [send, TurnLogger()])
 
         @transport.event_handler("on_client_disconnected")
         async def on_client_disconnected(_transport: object, _client: object) -> None:

@@ -165,11 +165,14 @@ class StubServer:
 
     def app(self) -> FastAPI:
         app = FastAPI()
-        app.get("/health")(lambda: self.health)
+        app.get("/health")(self._answer_health)
         app.post("/api/offer")(self._take_offer)
         app.patch("/api/offer")(self._take_candidates)
         app.get("/{name:path}")(serve_file)
         return app
+
+    async def _answer_health(self) -> Response:
+        return JSONResponse(self.health, 200 if self.health["status"] == "ready" else 503)
 
     async def _take_offer(self, request: Request) -> Response:
         if self.refusal:

@@ -15,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from agent.settings import load_settings
+from agent.web_app import ServerState, build_app
 from tests.house import SPEECH
 from tests.served import Served, serving
 from tests.webrtc_peer import Peer
@@ -205,6 +207,34 @@ async def test_a_signal_ends_everything_within_three_seconds(tmp_path: Path, num
     assert took_secs < 3
     assert children
     assert not any(child.is_running() for child in children)
+
+
+async def test_while_the_models_are_loaded_the_server_says_so() -> None:
+    transport = httpx.ASGITransport(build_app(ServerState(load_settings())))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        report = await client.get("/health")
+        refused = await client.post("/api/offer", json={"sdp": GOOD_SDP, "type": "offer"})
+        page = await client.get("/")
+    assert (report.status_code, report.json()["status"], report.json()["engines"]) == (503, "starting", {})
+    assert refused.status_code == 503
+    assert refused.json() == {"error": "the agent is still loading its models; try again in a moment"}
+    assert page.status_code == 200
+
+
+def test_a_signal_while_the_models_are_loaded_ends_everything(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agent.cli", "serve", "--port", "0", "--llm", "embedded"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path)
+    family = psutil.Process(process.pid)
+    deadline = time.monotonic() + 30
+    while not (children := family.children(recursive=True)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert b"Traceback" not in errors
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert gone
+    assert not alive
 
 
 def test_a_taken_port_is_named_in_one_line(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ async function ask(path, options) {
     throw new Problem("The server does not answer. Start it with", "sotto serve");
   }
   const answer = await response.json().catch(() => null);
-  if (!response.ok) throw refusal(response.status, answer?.error);
+  // A server that loads its models says so with 503 and its health.
+  if (!response.ok && answer?.status !== "starting") throw refusal(response.status, answer?.error);
   if (answer === null) throw new Problem(`The server’s answer to ${path} is not JSON. Is another program on this port?`);
   return answer;
 }

@@ -121,7 +121,7 @@ class EspeakSynthesizer:
         data = text.encode() + b"\0"
         status = self._lib.espeak_Synth(data, len(data), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
         if status != _EE_OK:
-            raise EngineError(f"espeak failed with status {status} on {text[:40]!r}")
+            raise EngineError(f"espeak failed with status {status} on {len(text)} characters")
         self._lib.espeak_Synchronize()
         return take
 

@@ -97,7 +97,7 @@ class KokoroSynthesizer:
                         clause, voice=self.model, speed=self._speed, lang=self._language
                     )
             except (RuntimeError, ValueError, IndexError) as error:
-                raise EngineError(f"kokoro failed on {clause[:40]!r}: {_one_line(error)}") from error
+                raise EngineError(f"kokoro failed on {len(clause)} characters: {_one_line(error)}") from error
             duration_secs = len(audio_f32) / SAMPLE_RATE_HZ
             spoken = self._word_times(words, timings, duration_secs)
             yield SpeechChunk(_pcm16(audio_f32), tuple(_shifted(word, offset_secs) for word in spoken))

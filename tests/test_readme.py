@@ -1,0 +1,68 @@
+"""What the README shows is true: its commands exist, its examples load, its files are there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.conversation_script import EVENTS, _ScriptModel
+from agent.settings import Settings, setting_keys
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(
+    {line.split("#")[0].strip() for line in re.findall(r"sotto (?:serve|replay|doctor|models)[^\n|`]*", README)}
+)
+
+
+def blocks(first_word: str) -> list[str]:
+    """Indented blocks that start with a word, their indentation taken away."""
+    found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, flags=re.MULTILINE)
+    texts = ["\n".join(line[4:] for line in block.splitlines()).strip() for block in found]
+    return [text for text in texts if text.startswith(first_word)]
+
+
+def test_the_first_command_stands_within_the_first_25_lines() -> None:
+    assert any("uv run sotto serve" in line for line in README.splitlines()[:25])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_exists(command: str) -> None:
+    words = [word for word in command.split()[1:] if not word.startswith(("$", "("))]
+    subcommand = words[:2] if words[0] == "models" and len(words) > 1 and words[1].isalpha() else words[:1]
+    result = CliRunner().invoke(app, [*subcommand, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+    for option in re.findall(r"--[a-z]+", command):
+        assert option in plain
+
+
+def test_the_settings_example_loads() -> None:
+    (example,) = blocks("[stt]")
+    values = tomllib.loads(example)
+    settings = Settings.model_validate(values)
+    assert (settings.stt.engine, settings.stt.language) == ("whisper", "es")
+
+
+def test_the_conversation_example_is_valid() -> None:
+    (example,) = blocks("steps:")
+    script = _ScriptModel.model_validate(yaml.safe_load(example))
+    assert [step.after for step in script.steps] == ["idle", "bot_started_speaking"]
+
+
+def test_every_event_that_a_step_may_wait_for_is_described() -> None:
+    for event in set(EVENTS) - {"idle", "false_interruption"}:
+        assert event in README
+
+
+def test_named_settings_and_files_exist() -> None:
+    for key in re.findall(r"`((?:stt|llm|tts|vad|turn|server)\.\w+)`", README):
+        assert key in setting_keys()
+    for path in re.findall(r"`((?:agent|processors|transports|web|tests)/[\w./]*)`", README):
+        assert (REPOSITORY / path).exists()
+    for path in re.findall(r"tests/fixtures/\S+\.wav", README):
+        assert (REPOSITORY / path).is_file()
