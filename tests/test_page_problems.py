@@ -126,7 +126,7 @@ async def test_a_page_opened_before_the_server_answers_finds_it_later(browser: B
 
 async def test_while_the_models_load_the_page_says_so_and_waits(browser: Browser, stub: StubServer) -> None:
     stub.health["status"] = "starting"
-    async with visit(browser, stub.url) as page:
+    async with visit(browser, stub.url, allowed_errors=["status of 503"]) as page:
         await expect(page.get_by_role("status")).to_have_text("The models are being loaded…")
         await expect(page.get_by_role("button", name="Start talking")).to_be_disabled()
         stub.health["status"] = "ready"
