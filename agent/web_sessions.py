@@ -7,11 +7,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from aiortc.sdp import candidate_from_sdp
 from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import (
-    IceCandidate,
     SmallWebRTCPatchRequest,
     SmallWebRTCRequest,
     SmallWebRTCRequestHandler,
@@ -24,7 +22,7 @@ from agent.logs import TurnLogger
 from agent.model_host import ModelHost
 from agent.settings import Settings
 from transports.errors import OfferError
-from transports.webrtc import PeerWatch, validate_offer, webrtc_transport
+from transports.webrtc import PeerWatch, parse_candidates, validate_offer, webrtc_transport
 
 WATCH_SECS = 1.0
 
@@ -105,16 +103,7 @@ class WebSessions:
         """
         if pc_id not in self._sessions:
             raise UnknownPeerError(f"no such peer: {pc_id[:60]}")
-        try:
-            parsed = [
-                IceCandidate(str(one["candidate"]), str(one["sdp_mid"]), int(one["sdp_mline_index"]))
-                for one in candidates
-            ]
-            for one in parsed:
-                if one.candidate:
-                    candidate_from_sdp(one.candidate)
-        except (KeyError, ValueError, TypeError, AssertionError, IndexError) as error:
-            raise OfferError(f"malformed ICE candidate: {' '.join(str(error).split())[:120]}") from error
+        parsed = parse_candidates(candidates)
         await self._handler.handle_patch_request(SmallWebRTCPatchRequest(pc_id, parsed))
 
     async def close(self) -> None:

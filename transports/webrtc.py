@@ -4,10 +4,13 @@ In:  an SDP offer.   Out: a SmallWebRTCTransport at our rates, and the peer's co
 """
 
 import time
+from typing import Any
 
 import aioice.ice
+from aiortc.sdp import candidate_from_sdp
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.request_handler import IceCandidate
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 from transports.errors import OfferError
@@ -46,6 +49,27 @@ def validate_offer(sdp: object, kind: object) -> str:
     if not any(line.startswith("a=fingerprint:") for line in lines):
         raise OfferError("the offer has no fingerprint")
     return sdp
+
+
+def parse_candidates(candidates: list[dict[str, Any]]) -> list[IceCandidate]:
+    """Check ICE candidates as the page sends them.
+
+    Args:
+        candidates: Each with candidate (empty at the end of candidates), sdp_mid and sdp_mline_index.
+
+    Raises:
+        OfferError: One is malformed.
+    """
+    try:
+        parsed = [
+            IceCandidate(str(one["candidate"]), str(one["sdp_mid"]), int(one["sdp_mline_index"])) for one in candidates
+        ]
+        for one in parsed:
+            if one.candidate:
+                candidate_from_sdp(one.candidate)
+    except (KeyError, ValueError, TypeError, AssertionError, IndexError) as error:
+        raise OfferError(f"malformed ICE candidate: {' '.join(str(error).split())[:120]}") from error
+    return parsed
 
 
 def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> SmallWebRTCTransport:

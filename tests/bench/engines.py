@@ -23,10 +23,10 @@ RUNS = 15
 BLOCK_BYTES = 640
 
 
-def usable(candidates: list[Candidate], micro: list[Candidate]) -> Iterator[Candidate]:
-    """Each engine with an installed model, else with its micro model."""
+def usable(candidates: list[Candidate], micro: list[Candidate]) -> Iterator[tuple[Candidate, str]]:
+    """Each engine with an installed model, else with its micro model, and the mark that tells which."""
     for candidate, small in zip(candidates, micro, strict=True):
-        yield candidate if candidate.usable else small
+        yield (candidate, "") if candidate.usable else (small, " (micro model)")
 
 
 def first_sound(engine: Synthesizer) -> tuple[float, float]:
@@ -67,16 +67,16 @@ def main() -> None:
         }
     )
     rows = []
-    for candidate in usable(tts_candidates(settings), tts_candidates(micro)):
+    for candidate, mark in usable(tts_candidates(settings), tts_candidates(micro)):
         engine = candidate.load()
         engine.warm_up()
         first_ms, factor = first_sound(engine)
-        rows.append((engine.name, engine.model, f"first sound {first_ms:.1f} ms, real-time factor {factor:.4f}"))
+        rows.append((engine.name, engine.model + mark, f"first sound {first_ms:.1f} ms, real-time factor {factor:.4f}"))
         engine.close()
-    for candidate in usable(stt_candidates(settings), stt_candidates(micro)):
+    for candidate, mark in usable(stt_candidates(settings), stt_candidates(micro)):
         recognizer = candidate.load()
         recognizer.warm_up()
-        rows.append((recognizer.name, recognizer.model, f"final words {final_words(recognizer):.1f} ms"))
+        rows.append((recognizer.name, recognizer.model + mark, f"final words {final_words(recognizer):.1f} ms"))
         recognizer.close()
     show(f"engines, {psutil.cpu_count()} cores, median of {RUNS}", rows, ("engine", "model", "measured"))
 
