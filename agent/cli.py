@@ -62,15 +62,14 @@ def replay(
     Exits with 0 when every turn was answered, 1 when one was not or a stage failed, 2 for bad input.
     """
     settings = _settings(stt, llm, tts, sets, config, {})
-    from rich.console import Console
-
     from agent.conversation_script import load_script
 
     script = load_script(files)
     from agent.replay import ReplayFiles
     from agent.replay import replay as hold
+    from agent.replay_printer import PipeConsole
 
-    raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), Console())))
+    raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), PipeConsole())))
 
 
 @app.command()

@@ -59,7 +59,7 @@ class ConversationScript:
 class _StepModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    say: str
+    say: str = Field(min_length=1)
     after: str = IDLE
     delay_secs: float = Field(0.0, ge=0, le=600)
     gain_db: float = Field(0.0, ge=-60, le=40)
@@ -96,7 +96,7 @@ def _load_yaml(path: Path) -> ConversationScript:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"conversation file not found: {path}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise InputError(f"conversation file cannot be read: {path}: {_one_line(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"conversation file holds no steps: {path}")

@@ -7,6 +7,8 @@ is dated by its place in the sound, a decision by the clock), so lines wait a se
 import heapq
 import itertools
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,16 +24,20 @@ class EventLog:
 
     Args:
         path: The file; what it held is replaced.
+        on_failure: Called once when a line cannot be written, a full disk say; `failure` then tells why.
 
     Raises:
         InputError: The file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_failure: Callable[[], None] = lambda: None) -> None:
         try:
             self._file: TextIO = path.open("w", encoding="utf-8")
         except OSError as error:
             raise InputError(f"event log cannot be written: {path}: {error.strerror}") from error
+        self.failure: InputError | None = None
+        self._path = path
+        self._on_failure = on_failure
         self._waiting: list[tuple[float, int, Event]] = []
         self._order = itertools.count()
         self._written_until_secs = float("-inf")
@@ -46,11 +52,19 @@ class EventLog:
         """Write what waits and close the file."""
         while self._waiting:
             self._write(heapq.heappop(self._waiting)[2])
-        self._file.close()
+        # What a full disk did not take is lost already.
+        with suppress(OSError):
+            self._file.close()
 
     def _write(self, event: Event) -> None:
         # An event that is later still than the wait allows keeps the order rather than its time.
         self._written_until_secs = max(self._written_until_secs, event["t"])
         line = {**event, "t": round(self._written_until_secs, 4)}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        if self.failure:
+            return
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.failure = InputError(f"event log cannot be written: {self._path}: {error.strerror}")
+            self._on_failure()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from loguru import logger
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     ErrorFrame,
@@ -69,6 +70,7 @@ class ConversationObserver(BaseObserver):
         self._answered = True
         self._reply = ""
         self._heard: list[str] = []
+        self._reply_done = True
         self._bot_audible = False
         self._handlers: dict[type[Frame], Callable[[FramePushed, Any], None]] = {
             VADUserStartedSpeakingFrame: self._on_voice_started,
@@ -101,8 +103,13 @@ class ConversationObserver(BaseObserver):
             fields: What the event says.
         """
         line: Event = {"t": round(self._now_secs if t is None else t, 4), "event": event, **fields}
-        for sink in self._sinks:
-            sink(line)
+        for sink in list(self._sinks):
+            # One sink's failure must not blind the others, nor end the task that feeds them all.
+            try:
+                sink(line)
+            except Exception as error:  # noqa: BLE001
+                self._sinks.remove(sink)
+                logger.error(f"events no longer reach {type(sink).__name__}: {error!r}")
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Look at one frame on its way."""
@@ -162,8 +169,8 @@ class ConversationObserver(BaseObserver):
 
     def _on_reply_started(self, data: FramePushed, frame: LLMFullResponseStartFrame) -> None:
         if isinstance(data.source, LLMService):
-            self._reply = ""
-            self._heard = []
+            self._forget_reply()
+            self._reply_done = False
 
     def _on_token(self, data: FramePushed, frame: LLMTextFrame) -> None:
         if not isinstance(data.source, LLMService):
@@ -175,6 +182,7 @@ class ConversationObserver(BaseObserver):
 
     def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
         if isinstance(data.source, LLMService):
+            self._reply_done = True
             self.emit("llm_done", text=self._reply)
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
@@ -222,14 +230,18 @@ class ConversationObserver(BaseObserver):
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM and self._bot_audible:
             self._bot_audible = False
             self.emit("bot_stopped_speaking")
+            if self._reply_done:
+                self._forget_reply()
 
     def _on_interruption(self, data: FramePushed, frame: InterruptionFrame) -> None:
         # Pipecat interrupts at every start of a turn; it is one for the user only if the agent was cut.
         if not (data.first_push and data.direction is FrameDirection.DOWNSTREAM):
             return
-        heard = " ".join(self._heard)
-        if self._bot_audible or (self._reply and not self._heard):
-            self.emit("interruption", heard=heard, planned=self._reply.strip())
+        if self._bot_audible or self._reply:
+            self.emit("interruption", heard=" ".join(self._heard), planned=self._reply.strip())
+        self._forget_reply()
+
+    def _forget_reply(self) -> None:
         self._reply = ""
         self._heard = []
 
@@ -243,7 +255,11 @@ class ConversationObserver(BaseObserver):
 
     def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
         if data.first_push:
-            self.emit("error", stage=_stage(frame.processor or data.source), message=frame.error)
+            stage = _stage(frame.processor or data.source)
+            if stage == "tts":
+                # What cannot be spoken cannot be interrupted.
+                self._forget_reply()
+            self.emit("error", stage=stage, message=frame.error)
 
 
 def _stage(processor: FrameProcessor) -> str:

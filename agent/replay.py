@@ -16,10 +16,10 @@ from agent.conversation import Conversation
 from agent.conversation_script import IDLE, ConversationScript, Step
 from agent.errors import InputError
 from agent.event_log import Event, EventLog
-from agent.logs import TurnLogger
-from agent.model_host import ModelHost, start_model_host
+from agent.model_host import ModelHost
 from agent.replay_printer import ReplayPrinter
 from agent.settings import Settings
+from agent.stopping import load_unless_stopped, stop_on_signals
 from transports.errors import RecordingError
 from transports.recorded import RecordedTransport
 
@@ -27,6 +27,8 @@ from transports.recorded import RecordedTransport
 SETTLE_SECS = 0.8
 # A step gives the agent up when nothing has happened for this long.
 STEP_TIMEOUT_SECS = 60.0
+# What a shell expects of a command that Ctrl-C ended.
+STOPPED_STATUS = 130
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,30 @@ class Replay:
         self._quiet_since_secs = 0.0
         self.sinks = (self.activity, self._times)
 
-    async def run(self, conversation: Conversation) -> int:
-        """Run it to its end.
+    async def run(self, conversation: Conversation, stopping: asyncio.Event) -> int:
+        """Run it to its end, or until it is told to stop.
+
+        Args:
+            conversation: The conversation, not started yet.
+            stopping: Ends it when set.
 
         Returns:
             0 if every step was answered and no stage failed, else 1.
         """
         running = conversation.start()
         speaking = asyncio.create_task(self._speak())
-        await asyncio.wait([running, speaking], return_when=asyncio.FIRST_COMPLETED)
-        complete = speaking.done() and speaking.result()
-        speaking.cancel()
-        await conversation.stop("the script ended" if complete else "the agent did not answer")
+        stopped = asyncio.create_task(stopping.wait())
+        complete, reason = False, "the agent did not answer"
+        try:
+            await asyncio.wait([running, speaking, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
+                reason = "stopped"
+            elif speaking.done():
+                complete, reason = speaking.result(), "the script ended"
+        finally:
+            speaking.cancel()
+            stopped.cancel()
+            await conversation.stop(reason)
         return 0 if complete and not self.activity.errors else 1
 
     async def _speak(self) -> bool:
@@ -145,24 +159,27 @@ async def replay(script: ConversationScript, settings: Settings, files: ReplayFi
         console: Where the conversation is shown.
 
     Returns:
-        The exit status: 0 when every turn was answered, 1 when one was not or a stage failed.
+        The exit status: 0 when every turn was answered, 1 when one was not or a stage failed, 130 when stopped.
 
     Raises:
         InputError: A file cannot be written.
         EngineUnavailableError: A stage has no usable engine.
     """
-    if files.out:
-        _check_writable(files.out)
-    log = EventLog(files.events) if files.events else None
+    _check_outputs(files)
+    stopping = stop_on_signals()
+    log = EventLog(files.events, on_failure=stopping.set) if files.events else None
     try:
-        host = await start_model_host(settings)
+        host = await load_unless_stopped(settings, stopping, STOPPED_STATUS)
         try:
-            return await _hold(script, settings, host, files, console, log)
+            status = await _hold(script, settings, host, files, console, log, stopping)
         finally:
             await host.close()
     finally:
         if log:
             log.close()
+    if log and log.failure:
+        raise log.failure
+    return STOPPED_STATUS if stopping.is_set() else status
 
 
 async def _hold(
@@ -172,14 +189,15 @@ async def _hold(
     files: ReplayFiles,
     console: Console,
     log: EventLog | None,
+    stopping: asyncio.Event,
 ) -> int:
     run = Replay(script)
     printer = ReplayPrinter(console)
-    sinks = [*run.sinks, printer, TurnLogger(), *([log] if log else [])]
+    sinks = [*run.sinks, printer, *([log] if log else [])]
     card = run.transport.card
     conversation = Conversation(host, settings, run.transport, sinks, speech_end_secs=lambda: card.speech_end_secs)
     try:
-        status = await run.run(conversation)
+        status = await run.run(conversation, stopping)
     finally:
         if files.out:
             _write(run.transport, files.out)
@@ -194,7 +212,13 @@ def _write(transport: RecordedTransport, path: Path) -> None:
         raise InputError(str(error)) from error
 
 
-def _check_writable(path: Path) -> None:
-    """Find out before the conversation, not after it."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"recording cannot be written: {path}: not a file in an existing directory")
+def _check_outputs(files: ReplayFiles) -> None:
+    """Find out before the conversation, not after it, that a file cannot be written."""
+    if files.out is None:
+        return
+    if files.events and files.out.resolve() == files.events.resolve():
+        raise InputError(f"--out and --events name the same file: {files.out}")
+    try:
+        files.out.open("ab").close()
+    except OSError as error:
+        raise InputError(f"recording cannot be written: {files.out}: {error.strerror}") from error

@@ -1,6 +1,8 @@
 """Prints a conversation in the terminal as it happens."""
 
+import os
 import statistics
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,6 +12,15 @@ from agent.activity import Activity
 from agent.event_log import Event
 
 _LATENCY_NAMES = ("turn", "stt", "llm_ttft", "tts_ttfb")
+
+
+class PipeConsole(Console):
+    """A console that falls silent when its reader has gone (`| head`), instead of ending the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; what the interpreter flushes at its end goes nowhere."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ReplayPrinter:

@@ -1,25 +1,24 @@
 """`sotto serve`: listens at once, loads the models, and ends everything within three seconds of a signal."""
 
 import asyncio
-import os
-import signal
+import errno
+import logging
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from socket import socket as Socket
+from contextlib import contextmanager
 
 import uvicorn
 from loguru import logger
 
 from agent.errors import InputError
-from agent.model_host import start_model_host
 from agent.settings import Settings
+from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.web_app import Loaded, ServerState, build_app
 from agent.web_sessions import WebSessions
 from transports.webrtc import allow_loopback_only_machines
 
-# Of the three seconds in which a signal ends everything: for requests, and for models that are being loaded.
+# Of the three seconds in which a signal ends everything, for requests under way.
 REQUESTS_SECS = 1
-LOADING_SECS = 2.0
 
 
 class _Server(uvicorn.Server):
@@ -41,55 +40,60 @@ def run_server(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C arrives as KeyboardInterrupt
-            loop.add_signal_handler(number, stopping.set)
-    socket = _bind(settings)
+    stopping = stop_on_signals()
+    bound = _bind(settings)
     allow_loopback_only_machines()
     state = ServerState(settings)
     config = uvicorn.Config(
         build_app(state), log_level="warning", access_log=False, timeout_graceful_shutdown=REQUESTS_SECS, ws="none"
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve([socket]))
+    serving = asyncio.create_task(server.serve([bound]))
     try:
-        await _load_and_wait(state, stopping, serving, socket)
+        host = await load_unless_stopped(settings, stopping, exit_status=0)
+        state.loaded = Loaded(host, WebSessions(host, settings))
+        stopped = asyncio.create_task(stopping.wait())
+        if not stopping.is_set():
+            address, port = bound.getsockname()[:2]
+            logger.info(f"ready: http://{f'[{address}]' if ':' in address else address}:{port}")
+        await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
     finally:
+        # Requests that do not end in time are cut; uvicorn would log each of them as an error.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if state.loaded:
             await state.loaded.sessions.close()
         server.should_exit = True
         await serving
-        socket.close()
+        bound.close()
         if state.loaded:
             await state.loaded.host.close()
 
 
-async def _load_and_wait(
-    state: ServerState, stopping: asyncio.Event, serving: "asyncio.Task[None]", socket: Socket
-) -> None:
-    stopped = asyncio.create_task(stopping.wait())
-    loading = asyncio.create_task(start_model_host(state.settings))
-    await asyncio.wait([loading, stopped, serving], return_when=asyncio.FIRST_COMPLETED)
-    if not loading.done():
-        await asyncio.wait([loading], timeout=LOADING_SECS)
-    if not loading.done():
-        # Threads that load a model cannot be interrupted; what they started ends with this process.
-        logger.info("stopped while the models were being loaded")
-        os._exit(0)
-    host = loading.result()
-    state.loaded = Loaded(host, WebSessions(host, state.settings))
-    if not stopped.done():
-        address, port = socket.getsockname()[:2]
-        logger.info(f"ready: http://{f'[{address}]' if ':' in address else address}:{port}")
-        await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+def _bind(settings: Settings) -> socket.socket:
+    """A listening socket of the wanted address.
 
-
-def _bind(settings: Settings) -> Socket:
+    Raises:
+        InputError: The address is not this machine's, or the port is taken or forbidden.
+    """
     host, port = settings.server.host, settings.server.port
     try:
-        return uvicorn.Config(lambda: None, host=host, port=port, log_level="critical").bind_socket()
-    except SystemExit:
-        raise InputError(f"port {port} on {host} cannot be had: sotto serve --port 0 takes a free one") from None
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise InputError(f"server.host = {host!r} is no address: --host 127.0.0.1 is this machine's own") from error
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Answers are small: waiting to fill a packet would cost each of them 40 ms.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(f"server.host = {host} is not an address of this machine: --host 127.0.0.1 is") from error
+        raise InputError(
+            f"port {port} on {host} cannot be had ({error.strerror}): sotto serve --port 0 takes a free one"
+        ) from error
+    return bound

@@ -42,15 +42,6 @@ class PlayoutGate(FrameProcessor):
         self._release_task: asyncio.Task[None] | None = None
         self._played_until_secs = 0.0
 
-    @property
-    def waiting_secs(self) -> float:
-        """Seconds of speech that wait here."""
-        return sum(
-            len(frame.audio) / BYTES_PER_SAMPLE / frame.sample_rate
-            for frame in self._waiting
-            if isinstance(frame, TTSAudioRawFrame)
-        )
-
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Queue what belongs to the stream of speech; let everything else pass at once."""
         await super().process_frame(frame, direction)

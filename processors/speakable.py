@@ -7,6 +7,8 @@ Out: AggregatedTextFrame, one clause or sentence each, for a text-to-speech serv
 The text of the emitted frames is the spoken text, so the conversation's history holds what was heard.
 """
 
+import asyncio
+
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     CancelFrame,
@@ -25,6 +27,8 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
 from processors.text.spoken_text import speak_text
 
+# A sentence that may be complete is spoken when no token follows it for this long.
+STALL_SECS = 0.2
 # Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
 _SETTLING_PASSES = 4
 
@@ -88,6 +92,8 @@ class SpeakableText(FrameProcessor):
         )
         self._language = language
         self._append_to_context = True
+        self._pushing = asyncio.Lock()
+        self._stall: asyncio.TimerHandle | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
@@ -97,6 +103,7 @@ class SpeakableText(FrameProcessor):
         elif isinstance(frame, LLMTextFrame) and not frame.skip_tts:
             self._append_to_context = frame.append_to_context
             await self._push_pieces(self._stream.push(frame.text))
+            self._expect_more()
         elif isinstance(frame, TTSSpeakFrame):
             await self._push_pieces(self._stream.flush())
             frame.text = speakable(frame.text, self._language)
@@ -104,14 +111,36 @@ class SpeakableText(FrameProcessor):
                 await self.push_frame(frame, direction)
         else:
             if isinstance(frame, InterruptionFrame | CancelFrame):
+                self._expect_nothing()
                 self._stream.reset()
             elif isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | EndFrame | StopFrame):
+                self._expect_nothing()
                 await self._push_pieces(self._stream.flush())
                 self._stream.reset()
             await self.push_frame(frame, direction)
 
+    async def cleanup(self) -> None:
+        """Wait for no further token."""
+        self._expect_nothing()
+        await super().cleanup()
+
+    def _expect_more(self) -> None:
+        self._expect_nothing()
+        self._stall = asyncio.get_running_loop().call_later(STALL_SECS, self._on_stall)
+
+    def _expect_nothing(self) -> None:
+        if self._stall:
+            self._stall.cancel()
+            self._stall = None
+
+    def _on_stall(self) -> None:
+        pieces = self._stream.settle()
+        if pieces:
+            self.create_task(self._push_pieces(pieces), "stalled text")
+
     async def _push_pieces(self, pieces: list[str]) -> None:
-        for piece in pieces:
-            frame = AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece)
-            frame.append_to_context = self._append_to_context
-            await self.push_frame(frame)
+        async with self._pushing:
+            for piece in pieces:
+                frame = AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece)
+                frame.append_to_context = self._append_to_context
+                await self.push_frame(frame)

@@ -94,7 +94,7 @@ async def hold(
         [*run.sinks, events.append],
         speech_end_secs=lambda: card.speech_end_secs,
     )
-    status = await asyncio.wait_for(run.run(conversation), 100)
+    status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), 100)
     said_s16, heard_s16 = card.sides()
     history: list[Any] = [message for message in conversation.context.messages if isinstance(message, dict)]
     return Held(status, sorted(events, key=lambda event: event["t"]), said_s16, heard_s16, history)

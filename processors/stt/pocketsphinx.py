@@ -42,6 +42,7 @@ class PocketSphinxEngine:
         self._process: subprocess.Popen[bytes] | None = None
         self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._generation = 0
+        self._closed = False
         with self._lock:
             self._start()
 
@@ -63,6 +64,7 @@ class PocketSphinxEngine:
     def close(self) -> None:
         """End the process; it has a second before it is killed."""
         with self._lock:
+            self._closed = True
             self._stop()
 
     def request(self, op: int, stream: int, payload: bytes = b"") -> tuple[dict[str, Any], int]:
@@ -75,10 +77,12 @@ class PocketSphinxEngine:
             EngineError: The process died or hangs; it has been started anew.
         """
         with self._lock:
-            if self._process is None:
+            if self._closed:
                 raise EngineError("pocketsphinx: the engine is closed")
+            if self._process is None:
+                self._start()
             try:
-                stdin = cast(IO[bytes], self._process.stdin)
+                stdin = cast(IO[bytes], cast("subprocess.Popen[bytes]", self._process).stdin)
                 stdin.write(worker.REQUEST.pack(op, stream, len(payload)) + payload)
                 stdin.flush()
                 return self._reply(REPLY_TIMEOUT_SECS), self._generation

@@ -33,7 +33,6 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
-from processors.errors import EngineError
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
@@ -182,7 +181,8 @@ class RecognizerSTTService(STTService):
                     await self._accept(item)
                 else:
                     await self._finish()
-            except EngineError as error:
+            # Whatever an engine raises costs one utterance; an ended task would cost the hearing.
+            except Exception as error:  # noqa: BLE001
                 self._utterance_failed = isinstance(item, _Audio)
                 await self._report(error)
 
@@ -205,7 +205,7 @@ class RecognizerSTTService(STTService):
             frame.finalized = not self._user_speaking and not self._work
             await self.push_frame(frame)
 
-    async def _report(self, error: EngineError) -> None:
+    async def _report(self, error: Exception) -> None:
         self._partial = ""
         await self.push_error(f"speech-to-text: {error}", exception=error, category=ErrorCategory.SERVER)
         await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))

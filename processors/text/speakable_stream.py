@@ -22,6 +22,8 @@ _HELD_MAX_CHARS = 4000
 # So much longer than its limit a piece may grow before it is cut between a number and its unit.
 _OVERDUE_CHARS = 200
 _CODE_LINE_MAX_CHARS = 200
+# Marks that may have opened something whose end is still to come.
+_MAY_BE_OPEN = re.compile(r"[`*_\[(<$|~]")
 _MAY_DECIDE = re.compile(r"[\s。！？｡．，、；：—]")
 
 
@@ -87,6 +89,27 @@ class SpeakableStream:
             The pieces that were still held, none of them blank.
         """
         return self._take_pieces(final=True)
+
+    def settle(self) -> list[str]:
+        """Hand on what is held when no token comes for a while, if a sentence surely ends there.
+
+        Returns:
+            The pieces that are complete, none of them blank.
+        """
+        text = self._held.rstrip()
+        if not text or self._fence or _MAY_BE_OPEN.search(text):
+            return []
+        # With a capital after it, only a mark that ends a sentence is a boundary; an abbreviation's dot is not.
+        boundaries = find_boundaries(f"{text} Next", False, self._at_line_start, inline_end)
+        ends = {
+            found.end for found in boundaries if isinstance(found, Boundary) and found.strength is Strength.SENTENCE
+        }
+        if len(text) not in ends:
+            return []
+        line_ends = "\n" in self._held[len(text) :]
+        pieces = self._take_pieces(final=True)
+        self._at_line_start = line_ends
+        return pieces
 
     def _take_pieces(self, final: bool) -> list[str]:
         pieces: list[str] = []

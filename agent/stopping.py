@@ -1,0 +1,48 @@
+"""Signals: SIGINT and SIGTERM ask a command to end; it then has three seconds to do so in order."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+
+from loguru import logger
+
+from agent.model_host import ModelHost, start_model_host
+from agent.settings import Settings
+
+# Of the three seconds, for models that are being loaded.
+LOADING_SECS = 2.0
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set, instead of what they do otherwise."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C arrives as KeyboardInterrupt
+            loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def load_unless_stopped(settings: Settings, stopping: asyncio.Event, exit_status: int) -> ModelHost:
+    """Load the models; a signal meanwhile ends the process.
+
+    Args:
+        settings: Which engines.
+        stopping: From `stop_on_signals`.
+        exit_status: The process's, if it is stopped.
+
+    Raises:
+        EngineUnavailableError: A stage has no usable engine.
+    """
+    stopped = asyncio.create_task(stopping.wait())
+    loading = asyncio.create_task(start_model_host(settings))
+    await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        await asyncio.wait([loading], timeout=LOADING_SECS)
+    if not loading.done():
+        # Threads that load a model cannot be interrupted; the processes that they started end with this one.
+        logger.info("stopped while the models were being loaded")
+        os._exit(exit_status)
+    stopped.cancel()
+    return loading.result()
