@@ -18,7 +18,11 @@ def configure_logs(level: str) -> None:
     logger.remove()
     pattern = "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> {message}"
     library_level = level if level in _VERBOSE else max("WARNING", level, key=_ORDER.index)
-    logger.add(sys.stderr, level=level, format=pattern, filter={"": level, "pipecat": library_level}, diagnose=False)
+    levels: dict[str | None, str | int | bool] = {"": level, "pipecat": library_level}
+    if level not in _VERBOSE:
+        # It would repeat what a peer sent, whole.
+        levels["pipecat.transports.smallwebrtc.connection"] = False
+    logger.add(sys.stderr, level=level, format=pattern, filter=levels, diagnose=False)
 
 
 class TurnLogger:

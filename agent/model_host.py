@@ -102,7 +102,11 @@ async def start_model_host(settings: Settings) -> ModelHost:
         ThreadPoolExecutor(VAD_THREADS, "vad"),
         ThreadPoolExecutor(TURN_THREADS, "turn"),
     )
-    await _warm_up(host)
+    try:
+        await _warm_up(host)
+    except BaseException:
+        await host.close()
+        raise
     _log_choices(host, time.monotonic() - started_secs)
     return host
 

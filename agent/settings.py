@@ -8,14 +8,16 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -29,6 +31,11 @@ CONFIG_NAME = "sotto.toml"
 SttEngine = Literal["auto", "whisper", "pocketsphinx"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
 TtsEngine = Literal["auto", "kokoro", "espeak"]
+
+
+def _split_at_commas(value: Any) -> Any:
+    """One text from a flag or the environment as a list; lists from a file stay."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class _Section(BaseModel):
@@ -106,8 +113,8 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
     max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
-    allowed_hosts: list[str] = Field(
-        default_factory=list, description="further Host names that the page may be opened under"
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+        default_factory=list, description="further host names that the page may be opened under, with commas between"
     )
 
 
@@ -216,7 +223,7 @@ def effective_values(settings: Settings) -> Iterator[tuple[str, str]]:
         value: Any = settings
         for part in key.split("."):
             value = getattr(value, part)
-        yield key, str(value)
+        yield key, str(without_login(value) if key == "llm.base_url" else value)
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
@@ -249,7 +256,6 @@ def _set_dotted(target: dict[str, Any], key: str, value: Any) -> None:
 
 def _unknown_environment_keys() -> list[str]:
     known = {ENV_PREFIX + key.replace(".", ENV_DELIMITER).upper() for key in setting_keys()}
-    known |= {ENV_PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(key for key in os.environ if key.upper().startswith(ENV_PREFIX) and key.upper() not in known)
 
 
@@ -268,10 +274,20 @@ def _first_problem(
             break
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
-    value = "" if "api_key" in key else f" = {problem['input']!r}"
+    value = "" if "api_key" in key or "base_url" in key else f" = {problem['input']!r}"
     return f"invalid setting in {source}: {key}{value}: {problem['msg']}"
 
 
 def public_values(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values, secrets masked."""
-    return settings.model_dump(mode="json")
+    values = settings.model_dump(mode="json")
+    values["llm"]["base_url"] = without_login(values["llm"]["base_url"])
+    return values
+
+
+def without_login(url: str | None) -> str | None:
+    """An address with the user name and password left out, as it may be shown."""
+    if not url or "@" not in url:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

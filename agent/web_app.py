@@ -3,6 +3,7 @@
 In:  HTTP requests.   Out: see the routes. Until the models are loaded it answers that it is starting.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from agent.web_sessions import BusyError, UnknownPeerError, WebSessions
 from transports.errors import OfferError
 
 MAX_BODY_BYTES = 256 * 1024
+BODY_TIMEOUT_SECS = 10.0
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 CONTENT_SECURITY_POLICY = (
@@ -106,10 +108,14 @@ def build_app(state: ServerState) -> FastAPI:
 
 async def _json_object(request: Request) -> dict[str, Any]:
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY_BYTES:
-            raise OfferError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_BODY_BYTES:
+                    raise OfferError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise OfferError(f"the body did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
     try:
         body = json.loads(bytes(data))
     except (ValueError, RecursionError):
@@ -121,7 +127,9 @@ async def _json_object(request: Request) -> dict[str, Any]:
 
 def _error_answer(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status_code=status)
+        # What a caller sent may hold characters that no encoding can carry.
+        message = str(error).encode("utf-8", "backslashreplace").decode()
+        return JSONResponse({"error": message}, status_code=status)
 
     return answer
 
@@ -145,7 +153,7 @@ def _guard(settings: Settings) -> Callable[[Request, Any], Awaitable[Response]]:
 
 def _foreign(request: Request, settings: Settings) -> str | None:
     """Why a request is refused: its Host is not ours (DNS rebinding), or its Origin is another site."""
-    host = request.headers.get("host", "")
+    host = request.headers.get("host", "").lower()
     name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
     allowed = {*LOCAL_HOSTS, *settings.server.allowed_hosts}
     if settings.server.host not in ANY_ADDRESS:
@@ -153,6 +161,13 @@ def _foreign(request: Request, settings: Settings) -> str | None:
     if name not in allowed:
         return f"this host name is not allowed: {name[:80]} (see the setting server.allowed_hosts)"
     origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != host:
+    if origin and _site_of(origin) != host:
         return f"this origin is not allowed: {origin[:80]}"
     return None
+
+
+def _site_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

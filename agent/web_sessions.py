@@ -22,7 +22,7 @@ from agent.logs import TurnLogger
 from agent.model_host import ModelHost
 from agent.settings import Settings
 from transports.errors import OfferError
-from transports.webrtc import PeerWatch, parse_candidates, validate_offer, webrtc_transport
+from transports.webrtc import UNANSWERABLE, PeerWatch, parse_candidates, validate_offer, webrtc_transport
 
 WATCH_SECS = 1.0
 
@@ -85,9 +85,9 @@ class WebSessions:
         self._joining += 1
         try:
             answer = await self._handler.handle_web_request(SmallWebRTCRequest(checked_sdp, "offer"), self._start)
-        # What aiortc raises for a description that it cannot parse is open-ended.
-        except (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError, RuntimeError) as error:
-            raise OfferError(f"the offer cannot be answered: {' '.join(str(error).split())[:120]}") from error
+        except UNANSWERABLE as error:
+            logger.debug(f"an offer that cannot be answered: {error!r}")
+            raise OfferError("the offer cannot be answered: its session description is malformed") from error
         finally:
             self._joining -= 1
         if answer is None or answer["pc_id"] not in self._sessions:
@@ -116,6 +116,8 @@ class WebSessions:
         """Start the conversation of a new peer; called by Pipecat's request handler."""
 
         def send(event: Event) -> None:
+            # The page shows engines; settings are the owner's, and the page may be open to others.
+            event = {key: value for key, value in event.items() if key != "settings"}
             connection.send_app_message({"type": "event", "event": event})
 
         transport = webrtc_transport(connection, self._host.tts.loaded.sample_rate_hz)
@@ -143,8 +145,14 @@ class WebSessions:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECS)
-            for session in list(self._sessions.values()):
-                reason = session.watch.gone()
-                if reason:
-                    await session.conversation.stop(f"the peer {reason}")
-                    await session.connection.disconnect()
+            gone = [(session, reason) for session in self._sessions.values() if (reason := session.watch.gone())]
+            ends = await asyncio.gather(*(_end(session, reason) for session, reason in gone), return_exceptions=True)
+            for error in ends:
+                # The watch goes on: a peer that cannot be ended must not keep the others' places.
+                if isinstance(error, Exception):
+                    logger.error(f"a conversation could not be ended: {error!r}")
+
+
+async def _end(session: _Session, reason: str) -> None:
+    await session.conversation.stop(f"the peer {reason}")
+    await session.connection.disconnect()

@@ -1,12 +1,15 @@
 """`sotto replay` as a user runs it: real engines in a process of its own, its files, and its exit status."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -154,6 +157,7 @@ def test_a_broken_recording_ends_with_2_and_one_line(tmp_path: Path, name: str, 
         ("", "holds no steps"),
         ("steps: [\n", "cannot be read"),
         ("\x00", "cannot be read"),
+        ("steps: " + "[" * 5000, "cannot be read"),
     ],
 )
 def test_a_wrong_conversation_file_ends_with_2_and_one_line(tmp_path: Path, content: str, message: str) -> None:
@@ -162,6 +166,56 @@ def test_a_wrong_conversation_file_ends_with_2_and_one_line(tmp_path: Path, cont
     assert result.returncode == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_replay_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    script = tmp_path / "talk.yaml"
+    script.write_text(f"steps:\n  - say: {SPEECH / 'stop.wav'}\n    delay_secs: 300\n", encoding="utf-8")
+    files = ("--out", "o.wav", "--events", "e.jsonl")
+    command = [sys.executable, "-m", "agent.cli", "replay", str(script), *BUNDLED, *files]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # the engines: the conversation has begun
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert events_of(tmp_path / "e.jsonl")[-1]["reason"] == "stopped"
+    assert soundfile.info(tmp_path / "o.wav").channels == 2
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def test_a_reader_that_goes_away_does_not_stop_a_replay(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agent.cli", "replay", str(SPEECH / "days_in_a_week.wav"), *BUNDLED]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as errors:
+        told = errors.read()
+    assert process.wait(60) == 0
+    assert b"Traceback" not in told
+
+
+def test_a_full_disk_ends_a_replay_with_one_line(tmp_path: Path) -> None:
+    result = replay(tmp_path, SPEECH / "days_in_a_week.wav", *BUNDLED, "--events", "/dev/full")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "sotto: event log cannot be written: /dev/full: No space left on device"
+    assert "Traceback" not in result.stderr
+
+
+def test_two_outputs_in_one_file_are_refused(tmp_path: Path) -> None:
+    result = replay(tmp_path, SPEECH / "stop.wav", "--out", "o.wav", "--events", "./o.wav")
+    assert (result.returncode, result.stderr) == (2, "sotto: --out and --events name the same file: o.wav\n")
 
 
 def test_files_that_cannot_be_written_are_named_before_anything_is_said(tmp_path: Path) -> None:

@@ -109,7 +109,13 @@ async def test_a_caller_that_never_connects_is_cleaned_up(served: Served) -> Non
     await until_sessions(served.url, 0, timeout_secs=30)
 
 
-GOOD_SDP = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=fingerprint:sha-256 AA\r\n"
+FINGERPRINT = "a=fingerprint:sha-256 " + ":".join(["AB"] * 32) + "\r\n"
+GOOD_SDP = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" + FINGERPRINT
+UNKNOWN_CODEC = (
+    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n"
+    "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\na=rtpmap:111 foo/48000/2\r\n"
+) + FINGERPRINT
 
 
 @pytest.mark.parametrize(
@@ -122,8 +128,16 @@ GOOD_SDP = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=fingerprint:sha-256 AA\r
         ({"sdp": GOOD_SDP, "type": "answer"}, "type must be 'offer', not 'answer'"),
         ({"type": "offer"}, "sdp is missing"),
         ({"sdp": 7, "type": "offer"}, "sdp is missing"),
-        ({"sdp": "v=0\r\nm=video 9 X 96\r\na=fingerprint:x\r\n", "type": "offer"}, "the offer has no audio section"),
-        ({"sdp": "v=0\r\nm=audio 9 X 0\r\n", "type": "offer"}, "the offer has no fingerprint"),
+        (
+            {"sdp": "v=0\r\nm=video 9 X 96\r\na=fingerprint:x\r\n", "type": "offer"},
+            "the offer must have one audio section",
+        ),
+        ({"sdp": GOOD_SDP + "m=audio 9 X 0\r\n" * 200, "type": "offer"}, "the offer must have one audio section"),
+        (
+            {"sdp": "v=0\r\nm=audio 9 X 0\r\na=fingerprint:md5 zz\r\n", "type": "offer"},
+            "the offer has no fingerprint (sha-256 or longer)",
+        ),
+        ({"sdp": GOOD_SDP + "a=inactive\r\n", "type": "offer"}, "the offer's sound is inactive"),
         ({"sdp": GOOD_SDP + "x" * 70_000, "type": "offer"}, "sdp is longer than 65536 characters"),
         ({"sdp": "x" * 300_000, "type": "offer"}, "the body is larger than 262144 bytes"),
     ],
@@ -136,11 +150,12 @@ async def test_a_bad_offer_is_refused_with_a_reason(served: Served, body: Any, m
     assert (await health(served.url))["sessions"]["active"] == 0
 
 
-@pytest.mark.parametrize("sdp", [GOOD_SDP, GOOD_SDP.replace("AA", ""), GOOD_SDP + "a=candidate:nonsense\r\n"])
+@pytest.mark.parametrize("sdp", [GOOD_SDP, UNKNOWN_CODEC, GOOD_SDP + "a=candidate:nonsense\r\n"])
 async def test_an_offer_that_cannot_be_parsed_is_refused(served: Served, sdp: str) -> None:
     async with httpx.AsyncClient() as client:
         response = await client.post(f"{served.url}/api/offer", json={"sdp": sdp, "type": "offer"})
     assert response.status_code == 400
+    assert response.json() == {"error": "the offer cannot be answered: its session description is malformed"}
     assert (await health(served.url))["sessions"]["active"] == 0
 
 
@@ -149,6 +164,8 @@ async def test_candidates_for_nobody_and_broken_candidates_are_refused(served: S
         url = f"{served.url}/api/offer"
         assert (await client.patch(url, json={"pc_id": "nobody", "candidates": []})).status_code == 404
         assert (await client.patch(url, json={"pc_id": "nobody", "candidates": "x"})).status_code == 400
+        odd = await client.patch(url, content='{"pc_id": "\\ud800", "candidates": []}')
+        assert (odd.status_code, odd.json()) == (404, {"error": "no such peer: \\ud800"})
     peer = Peer(served.url)
     body = {"sdp": await peer.offer(), "type": "offer"}
     async with httpx.AsyncClient() as client:
@@ -168,6 +185,7 @@ async def test_candidates_for_nobody_and_broken_candidates_are_refused(served: S
         ({"Host": "127.0.0.1.evil.example:80"}, True),
         ({"Origin": "https://evil.example"}, True),
         ({"Origin": "null"}, True),
+        ({"Origin": "http://[x"}, True),
         ({}, False),
     ],
 )

@@ -64,6 +64,28 @@ def test_an_unknown_environment_key_is_named(monkeypatch: pytest.MonkeyPatch) ->
         load_settings()
 
 
+@pytest.mark.parametrize("value", ["foo", "{bad", '{"engine": "whisper"}'])
+def test_a_whole_section_in_the_environment_is_no_setting(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOTTO_STT", value)
+    with pytest.raises(SettingsError, match="unknown setting in the environment: SOTTO_STT"):
+        load_settings()
+
+
+def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings({"server.allowed_hosts": "a.lan, b.lan"}).server.allowed_hosts == ["a.lan", "b.lan"]
+    monkeypatch.setenv("SOTTO_SERVER__ALLOWED_HOSTS", "c.lan")
+    assert load_settings().server.allowed_hosts == ["c.lan"]
+    write_config('[server]\nallowed_hosts = ["d.lan"]\n')
+    monkeypatch.delenv("SOTTO_SERVER__ALLOWED_HOSTS")
+    assert load_settings().server.allowed_hosts == ["d.lan"]
+
+
+def test_a_login_inside_an_address_is_never_shown() -> None:
+    settings = load_settings({"llm.base_url": "http://me:hunter2@box:11434/v1"})
+    assert public_values(settings)["llm"]["base_url"] == "http://box:11434/v1"
+    assert dict(effective_values(settings))["llm.base_url"] == "http://box:11434/v1"
+
+
 def test_a_wrong_environment_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOTTO_SERVER__PORT", "many")
     with pytest.raises(SettingsError, match=r"invalid setting in the environment: server\.port = 'many'"):

@@ -112,6 +112,26 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("held", "spoken"),
+    [
+        ("Well, let me think about this one. ", ["Well, let me think about this one."]),
+        ("All right! ", ["All right!"]),
+        ("This is Dr.", []),
+        ("It costs 3.", []),
+        ("It is **bold.", []),
+        ("see [the page.", []),
+        ("and then", []),
+        ("```\nx = 1.", []),
+    ],
+)
+def test_a_sentence_that_surely_ends_is_spoken_when_the_model_stalls(held: str, spoken: list[str]) -> None:
+    speech = SpeakableStream(first_min_words=100)
+    speech.push(held)
+    assert speech.settle() == spoken
+    assert speech.settle() == []
+
+
 def cpu_secs(work: Callable[[str], object], unit: str, n_chars: int) -> float:
     text = (unit * n_chars)[:n_chars]
     took_secs = []

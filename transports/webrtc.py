@@ -3,10 +3,12 @@
 In:  an SDP offer.   Out: a SmallWebRTCTransport at our rates, and the peer's connection.
 """
 
+import re
 import time
 from typing import Any
 
 import aioice.ice
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import candidate_from_sdp
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
@@ -22,6 +24,23 @@ CONNECT_TIMEOUT_SECS = 15.0
 # The page says "ping" every second.
 SILENCE_TIMEOUT_SECS = 6.0
 LOOPBACK = "127.0.0.1"
+# Sound, the data channel, and room for what browsers add.
+MAX_SECTIONS = 4
+_FINGERPRINT = re.compile(r"a=fingerprint:sha-(256|384|512) ([0-9A-Fa-f]{2}:){31,63}[0-9A-Fa-f]{2}", re.IGNORECASE)
+# What aiortc raises for a description that it cannot parse or agree with is open-ended.
+UNANSWERABLE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    RuntimeError,
+    InternalError,
+    InvalidAccessError,
+    InvalidStateError,
+    OperationError,
+)
 
 
 def validate_offer(sdp: object, kind: object) -> str:
@@ -44,10 +63,13 @@ def validate_offer(sdp: object, kind: object) -> str:
     if len(sdp) > MAX_SDP_CHARS:
         raise OfferError(f"sdp is longer than {MAX_SDP_CHARS} characters")
     lines = sdp.splitlines()
-    if not any(line.startswith("m=audio ") for line in lines):
-        raise OfferError("the offer has no audio section")
-    if not any(line.startswith("a=fingerprint:") for line in lines):
-        raise OfferError("the offer has no fingerprint")
+    sections = [line for line in lines if line.startswith("m=")]
+    if sum(line.startswith("m=audio ") for line in sections) != 1 or len(sections) > MAX_SECTIONS:
+        raise OfferError("the offer must have one audio section")
+    if not any(_FINGERPRINT.fullmatch(line.strip()) for line in lines):
+        raise OfferError("the offer has no fingerprint (sha-256 or longer)")
+    if "a=inactive" in lines:
+        raise OfferError("the offer's sound is inactive")
     return sdp
 
 

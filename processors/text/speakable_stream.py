@@ -22,8 +22,8 @@ _HELD_MAX_CHARS = 4000
 # So much longer than its limit a piece may grow before it is cut between a number and its unit.
 _OVERDUE_CHARS = 200
 _CODE_LINE_MAX_CHARS = 200
-# Marks that may have opened something whose end is still to come.
-_MAY_BE_OPEN = re.compile(r"[`*_\[(<$|~]")
+# Marks that may have opened something whose end is still to come; a number's dot may be a decimal point.
+_MAY_BE_OPEN = re.compile(r"[`*_\[(<$|~]|\d\.$")
 _MAY_DECIDE = re.compile(r"[\s。！？｡．，、；：—]")
 
 
