@@ -212,7 +212,7 @@ def test_a_path_of_one_machine_is_found(text: str) -> None:
     assert MACHINE_PATHS.search(text.format("/"))
 
 
-@pytest.mark.parametrize("text", ["framework/x", "https://example.com/home/page", "~/work/x", "a/root/b", "/rooted"])
+@pytest.mark.parametrize("text", ["framework/x", "https://example.com/home/page", "~/src/x", "a/root/b", "/rooted"])
 def test_other_paths_are_allowed(text: str) -> None:
     assert not MACHINE_PATHS.search(text)
 
