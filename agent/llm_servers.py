@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from processors.errors import EngineUnavailableError
+from processors.shown_url import shown_url
 
 # Where each server listens unless its user chose otherwise, in the order of preference.
 DEFAULT_PORTS: Mapping[str, int] = {"ollama": 11434, "vllm": 8000, "llamacpp": 8080, "lmstudio": 1234}
@@ -177,9 +178,9 @@ def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname:
-            return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+            return shown_url(url)
     except ValueError:
         pass
     raise EngineUnavailableError(
-        f"llm.base_url is no URL: {url.rpartition('@')[2]}", "give one such as http://127.0.0.1:11434/v1"
+        f"llm.base_url is no URL: {shown_url(url)}", "give one such as http://127.0.0.1:11434/v1"
     )

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -23,6 +22,7 @@ from pydantic_settings import (
 )
 
 from agent.errors import SettingsError
+from processors.shown_url import shown_url
 
 ENV_PREFIX = "SOTTO_"
 ENV_DELIMITER = "__"
@@ -223,7 +223,7 @@ def effective_values(settings: Settings) -> Iterator[tuple[str, str]]:
         value: Any = settings
         for part in key.split("."):
             value = getattr(value, part)
-        yield key, str(without_login(value) if key == "llm.base_url" else value)
+        yield key, shown_url(value) if key == "llm.base_url" and value else str(value)
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
@@ -281,13 +281,6 @@ def _first_problem(
 def public_values(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values, secrets masked."""
     values = settings.model_dump(mode="json")
-    values["llm"]["base_url"] = without_login(values["llm"]["base_url"])
+    if settings.llm.base_url:
+        values["llm"]["base_url"] = shown_url(settings.llm.base_url)
     return values
-
-
-def without_login(url: str | None) -> str | None:
-    """An address with the user name and password left out, as it may be shown."""
-    if not url or "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -25,9 +25,10 @@ from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from pipecat.utils.http import connection_limits
 
-from processors.llm_failure import REQUEST_ERRORS, ReplyError, explain, is_context_overflow, shown_url
+from processors.llm_failure import REQUEST_ERRORS, ReplyError, explain, is_context_overflow
 from processors.llm_stream import Patience, ReplyStream
 from processors.llm_turns import drop_oldest_turns, join_user_runs, last_user_words
+from processors.shown_url import shown_url
 from processors.thinking import ThinkFilter
 
 MAX_SHORTENINGS = 4

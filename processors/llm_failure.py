@@ -6,13 +6,13 @@ ReplyError            no reply, or only a part of one; what, at which URL, and w
 
 import json
 import re
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import openai
 from pipecat.utils.errors import ErrorCategory
 
 from processors.errors import EngineError
+from processors.shown_url import shown_url
 
 MAX_QUOTED_CHARS = 200
 
@@ -49,12 +49,6 @@ class ReplyTimeoutError(ReplyError):
 
     def __init__(self, message: str, mend: str) -> None:
         super().__init__(message, mend, ErrorCategory.CONNECTIVITY)
-
-
-def shown_url(base_url: str) -> str:
-    """The URL without a user name or password in it."""
-    parts = urlsplit(base_url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def is_context_overflow(error: BaseException) -> bool:

@@ -84,6 +84,8 @@ def test_a_login_inside_an_address_is_never_shown() -> None:
     settings = load_settings({"llm.base_url": "http://me:hunter2@box:11434/v1"})
     assert public_values(settings)["llm"]["base_url"] == "http://box:11434/v1"
     assert dict(effective_values(settings))["llm.base_url"] == "http://box:11434/v1"
+    broken = load_settings({"llm.base_url": "http://me:hunter2@[box"})
+    assert "hunter2" not in str(public_values(broken))
 
 
 def test_a_wrong_environment_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
