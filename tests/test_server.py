@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -242,10 +243,7 @@ async def test_while_the_models_are_loaded_the_server_says_so() -> None:
 def test_a_signal_while_the_models_are_loaded_ends_everything(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "agent.cli", "serve", "--port", "0", "--llm", "embedded"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path)
-    family = psutil.Process(process.pid)
-    deadline = time.monotonic() + 30
-    while not (children := family.children(recursive=True)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    children = _children_once_loading(process.pid)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
@@ -253,6 +251,19 @@ def test_a_signal_while_the_models_are_loaded_ends_everything(tmp_path: Path) ->
     gone, alive = psutil.wait_procs(children, timeout=10)
     assert gone
     assert not alive
+
+
+def _children_once_loading(pid: int) -> list[psutil.Process]:
+    # Imports start short-lived children too (uname, ldconfig), before the signal has its handler.
+    family = psutil.Process(pid)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        children = family.children(recursive=True)
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if any("embedded_llm_worker" in " ".join(child.cmdline()) for child in children):
+                return children
+        time.sleep(0.01)
+    raise AssertionError("the language model's process never appeared")
 
 
 def test_a_taken_port_is_named_in_one_line(tmp_path: Path) -> None:
