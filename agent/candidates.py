@@ -56,6 +56,7 @@ class Choice(Generic[Loaded]):
         model: Its model.
         loaded: The engine itself.
         passed_over: The better ones, in order.
+        note: What the user should know about it on this machine, such as that it is too slow; None if all is well.
     """
 
     stage: str
@@ -63,6 +64,7 @@ class Choice(Generic[Loaded]):
     model: str
     loaded: Loaded
     passed_over: list[PassedOver] = field(default_factory=list)
+    note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What /health, the page and the event log say about it."""
@@ -70,6 +72,7 @@ class Choice(Generic[Loaded]):
             "engine": self.engine,
             "model": self.model,
             "passed_over": [vars(passed) for passed in self.passed_over],
+            "note": self.note,
         }
 
 

@@ -25,6 +25,8 @@ from processors.vad import load_silero
 # A VAD window takes 0.14 ms, so one thread serves many conversations; a turn decision takes about 100 ms.
 VAD_THREADS = 1
 TURN_THREADS = 1
+# Whole recordings are transcribed beside the conversations, this many at a time.
+FILE_THREADS = 2
 
 
 @dataclass
@@ -40,6 +42,7 @@ class ModelHost:
     tts_threads: Executor
     vad_threads: Executor
     turn_threads: Executor
+    file_threads: Executor
 
     @property
     def llm_options(self) -> LLMOptions:
@@ -61,7 +64,7 @@ class ModelHost:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for threads in (self.stt_threads, self.tts_threads, self.vad_threads, self.turn_threads):
+        for threads in (self.stt_threads, self.tts_threads, self.vad_threads, self.turn_threads, self.file_threads):
             threads.shutdown(wait=False, cancel_futures=True)
         self.stt.loaded.close()
         self.tts.loaded.close()
@@ -101,6 +104,7 @@ async def start_model_host(settings: Settings) -> ModelHost:
         ThreadPoolExecutor(tts.loaded.max_threads, "tts"),  # pyright: ignore
         ThreadPoolExecutor(VAD_THREADS, "vad"),
         ThreadPoolExecutor(TURN_THREADS, "turn"),
+        ThreadPoolExecutor(FILE_THREADS, "files"),
     )
     try:
         await _warm_up(host)
@@ -118,7 +122,7 @@ async def _choose_llm(settings: Settings, offers: "asyncio.Task[Any]") -> Choice
 
 async def _warm_up(host: ModelHost) -> None:
     loop = asyncio.get_running_loop()
-    await asyncio.gather(
+    host.stt.note, *_ = await asyncio.gather(
         loop.run_in_executor(host.stt_threads, host.stt.loaded.warm_up),
         loop.run_in_executor(host.tts_threads, host.tts.loaded.warm_up),
         asyncio.to_thread(host.llm.loaded.warm_up),
@@ -130,4 +134,6 @@ def _log_choices(host: ModelHost, took_secs: float) -> None:
         for passed in choice.passed_over:
             logger.info(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
         logger.info(f"{choice.stage}: {choice.engine} with {choice.model}")
+        if choice.note:
+            logger.warning(f"{choice.stage}: {choice.note}")
     logger.info(f"models ready in {took_secs:.1f} s")

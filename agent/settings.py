@@ -23,12 +23,13 @@ from pydantic_settings import (
 
 from agent.errors import SettingsError
 from processors.shown_url import shown_url
+from processors.stt.recognizer import Task
 
 ENV_PREFIX = "SOTTO_"
 ENV_DELIMITER = "__"
 CONFIG_NAME = "sotto.toml"
 
-SttEngine = Literal["auto", "whisper", "pocketsphinx"]
+SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
 TtsEngine = Literal["auto", "kokoro", "espeak"]
 
@@ -48,7 +49,33 @@ class SttSettings(_Section):
     engine: SttEngine = Field("auto", description="which recognizer; auto takes the best that is usable")
     model: str | None = Field(None, description="model name or directory; default: the best installed one")
     language: str = Field("en", description="ISO 639-1 code, or auto where the model detects it")
+    task: Task = Field("transcribe", description="translate: all is written in English (whisper, openai)")
+    prompt: str | None = Field(None, description="text that sets names, spelling and style (whisper, openai)")
+    hotwords: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+        default_factory=list, description="words to listen for, with commas between (whisper, nemotron where it allows)"
+    )
+    chunk_ms: Literal[80, 160, 320, 560, 1120] | None = Field(
+        None, description="which export of nemotron: short chunks are quicker, long ones hear better"
+    )
+    base_url: str | None = Field(
+        None, description="OpenAI-compatible speech-to-text server, such as http://box:8000/v1"
+    )
+    api_key: SecretStr | None = Field(None, description="bearer token of that server, if it wants one")
+    timeout_secs: float = Field(10.0, gt=0, le=600, description="that server is given up after this")
     threads: int = Field(0, ge=0, le=64, description="CPU threads of one decoding; 0: half of the cores")
+    partial_interval_secs: float = Field(
+        0.5, ge=0.1, le=10, description="how often whisper decodes while the user speaks, at most"
+    )
+    no_speech_threshold: float = Field(0.6, ge=0, le=1, description="whisper: above this it may not have been speech")
+    log_probability_threshold: float = Field(
+        -1.0, ge=-10, le=0, description="whisper: below this average a text that may be no speech is dropped"
+    )
+    compression_ratio_threshold: float = Field(
+        2.4, ge=1, le=10, description="whisper: above this a text repeats itself and is dropped"
+    )
+    phantom_level_dbfs: float = Field(
+        -50.0, ge=-100, le=0, description="whisper: below this level known phantom phrases are dropped"
+    )
     max_utterance_secs: float = Field(60.0, gt=1, le=600, description="a longer stretch of speech is cut in two")
 
 
@@ -107,6 +134,14 @@ class TurnSettings(_Section):
     )
 
 
+class InputSettings(_Section):
+    """The user's sound before anything listens to it."""
+
+    auto_gain: bool = Field(True, description="raise a quiet microphone for the ears; nothing is ever clipped")
+    target_dbfs: float = Field(-20.0, ge=-40, le=-6, description="level (RMS) that speech is raised to")
+    max_gain_db: float = Field(30.0, ge=0, le=40, description="the most that it is raised by")
+
+
 class ServerSettings(_Section):
     """`sotto serve`."""
 
@@ -116,6 +151,10 @@ class ServerSettings(_Section):
     allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
         default_factory=list, description="further host names that the page may be opened under, with commas between"
     )
+    api_key: SecretStr | None = Field(None, description="bearer token that the HTTP API (/v1/...) asks for, if any")
+    max_upload_mb: float = Field(100.0, gt=0, le=4096, description="a larger sound file is refused")
+    max_audio_secs: float = Field(7200.0, gt=0, le=86400, description="a longer sound file is refused")
+    max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
 
 
 class Settings(BaseSettings):
@@ -129,6 +168,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
+    input: InputSettings = InputSettings()  # pyright: ignore[reportCallIssue]
     stt: SttSettings = SttSettings()  # pyright: ignore[reportCallIssue]
     llm: LlmSettings = LlmSettings()  # pyright: ignore[reportCallIssue]
     tts: TtsSettings = TtsSettings()  # pyright: ignore[reportCallIssue]
@@ -223,7 +263,7 @@ def effective_values(settings: Settings) -> Iterator[tuple[str, str]]:
         value: Any = settings
         for part in key.split("."):
             value = getattr(value, part)
-        yield key, shown_url(value) if key == "llm.base_url" and value else str(value)
+        yield key, shown_url(value) if key.endswith(".base_url") and value else str(value)
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
@@ -281,6 +321,7 @@ def _first_problem(
 def public_values(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values, secrets masked."""
     values = settings.model_dump(mode="json")
-    if settings.llm.base_url:
-        values["llm"]["base_url"] = shown_url(settings.llm.base_url)
+    for section in ("stt", "llm"):
+        if values[section]["base_url"]:
+            values[section]["base_url"] = shown_url(values[section]["base_url"])
     return values

@@ -1,7 +1,8 @@
 """Errors of the engines and steps.
 
-EngineError                a stage's engine could not do its work
-  EngineUnavailableError   it cannot be used at all: a model, library or server is missing
+EngineError                 a stage's engine could not do its work
+  EngineUnavailableError    it cannot be used at all: a model, library or server is missing
+  UnsupportedRequestError   this request asks for what the engine cannot do
 """
 
 
@@ -21,3 +22,16 @@ class EngineUnavailableError(EngineError):
         super().__init__(f"{message}: {mend}" if mend else message)
         self.reason = message
         self.mend = mend
+
+
+class UnsupportedRequestError(EngineError):
+    """The engine works, but cannot do what was asked, such as a language; the message says so and what helps.
+
+    Args:
+        message: One line.
+        parameter: Which part of the request it is, such as `language`.
+    """
+
+    def __init__(self, message: str, parameter: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter

@@ -60,6 +60,7 @@ def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) 
         ThreadPoolExecutor(tts.max_threads, "tts"),
         ThreadPoolExecutor(1, "vad"),
         ThreadPoolExecutor(1, "turn"),
+        ThreadPoolExecutor(2, "files"),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from processors.errors import EngineError
-from processors.stt.recognizer import Transcript
+from processors.stt.recognizer import Pcm16, Segment, Transcript, TranscriptionRequest
 from processors.tts.synthesizer import SpeechChunk, SpokenWord
 
 RATE_HZ = 24_000
@@ -36,6 +36,15 @@ class ScriptedRecognizerEngine:
     def recognizer(self) -> "_ScriptedRecognizer":
         return _ScriptedRecognizer(self)
 
+    def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
+        """A second of the recording for each text that is left."""
+        for index in range(len(self.texts)):
+            time.sleep(self.finish_secs)
+            text = self.texts.pop(0)
+            if isinstance(text, EngineError):
+                raise text
+            yield Segment(text, float(index), float(index + 1), language="en", confidence=0.9)
+
     def warm_up(self) -> None:
         pass
 
@@ -47,15 +56,26 @@ class _ScriptedRecognizer:
     def __init__(self, engine: ScriptedRecognizerEngine) -> None:
         self._engine = engine
         self._n_bytes = 0
+        self._paused: Transcript | None = None
 
     def accept(self, pcm16: bytes) -> str:
         self._engine.threads.add(threading.current_thread().name)
         self._n_bytes += len(pcm16)
+        self._paused = None
         return ""
 
+    def pause(self) -> Transcript:
+        if self._paused is None:
+            self._paused = self._next()
+        return self._paused
+
     def finish(self) -> Transcript:
+        transcript = self.pause()
+        self.reset()
+        return transcript
+
+    def _next(self) -> Transcript:
         self._engine.heard_bytes.append(self._n_bytes)
-        self._n_bytes = 0
         time.sleep(self._engine.finish_secs)
         text = self._engine.texts.pop(0) if self._engine.texts else ""
         if isinstance(text, EngineError):
@@ -64,6 +84,7 @@ class _ScriptedRecognizer:
 
     def reset(self) -> None:
         self._n_bytes = 0
+        self._paused = None
 
 
 class ScriptedSynthesizer:

@@ -95,7 +95,7 @@ def test_a_wrong_environment_value_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_unknown_engine_is_named_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"stt\.engine = 'sphinx'.*'whisper' or 'pocketsphinx'"):
+    with pytest.raises(SettingsError, match=r"stt\.engine = 'sphinx'.*'pocketsphinx' or 'foundry'"):
         load_settings({"stt.engine": "sphinx"})
 
 

@@ -1,31 +1,36 @@
 """PocketSphinx with its bundled US-English model: the recognizer that needs no download.
 
 In:  16 kHz mono s16 PCM.   Out: partials and a Transcript with word times.
-The decoding runs in a process of its own (see `pocketsphinx_worker.py` for why and how).
+The decoding runs in processes of its own (see `pocketsphinx_worker.py` for why and how): one for conversations, and
+one for recordings once the first is asked for, so that a long recording delays nobody who speaks.
 Licence: BSD-2-Clause, model included.
 """
 
-import contextlib
 import itertools
-import json
-import queue
-import subprocess
-import sys
 import threading
-from pathlib import Path
-from typing import IO, Any, cast
+from collections.abc import Iterator
+from typing import Any
 
-from processors.errors import EngineError, EngineUnavailableError
+from processors.errors import EngineError, UnsupportedRequestError
 from processors.stt import pocketsphinx_worker as worker
-from processors.stt.recognizer import Transcript, Word
+from processors.stt.pauses import transcribe_by_pauses
+from processors.stt.pocketsphinx_process import PocketSphinxProcess
+from processors.stt.recognizer import (
+    BYTES_PER_SAMPLE,
+    SAMPLE_RATE_HZ,
+    Pcm16,
+    Segment,
+    Transcript,
+    TranscriptionRequest,
+    Word,
+)
 
-START_TIMEOUT_SECS = 20.0
-REPLY_TIMEOUT_SECS = 30.0
-STOP_TIMEOUT_SECS = 1.0
+# The decoder drops a word that ends with the audio.
+TAIL = bytes(SAMPLE_RATE_HZ // 5 * BYTES_PER_SAMPLE)
 
 
 class PocketSphinxEngine:
-    """One decoding process, shared by all conversations.
+    """The decoding processes, shared by all conversations.
 
     Raises:
         EngineUnavailableError: The process does not start.
@@ -37,146 +42,109 @@ class PocketSphinxEngine:
     max_threads = 1
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._stream_ids = itertools.count(1)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._generation = 0
-        self._closed = False
-        with self._lock:
-            self._start()
+        self._process = PocketSphinxProcess()
+        self._lock = threading.Lock()
+        self._file_process: PocketSphinxProcess | None = None
 
     @property
     def pid(self) -> int | None:
-        """The decoding process, for memory accounts; None when it is not running."""
-        return self._process.pid if self._process else None
+        """The process that decodes conversations, for memory accounts; None when it is not running."""
+        return self._process.pid
 
     def recognizer(self) -> "PocketSphinxRecognizer":
         """A recognizer for one conversation."""
-        return PocketSphinxRecognizer(self, next(self._stream_ids))
+        return PocketSphinxRecognizer(self._process, next(self._stream_ids))
 
-    def warm_up(self) -> None:
+    def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
+        """See `RecognizerEngine.transcribe`; it knows English only."""
+        if request.language not in (None, "auto", "en"):
+            raise UnsupportedRequestError(
+                f"pocketsphinx knows English only, not language = {request.language!r}: sotto models pull base",
+                "language",
+            )
+        with self._lock:
+            if self._file_process is None:
+                self._file_process = PocketSphinxProcess()
+        recognizer = PocketSphinxRecognizer(self._file_process, next(self._stream_ids))
+        return transcribe_by_pauses(recognizer, audio_s16, word_times=request.word_times)
+
+    def warm_up(self) -> str | None:
         """Decode a short silence."""
         recognizer = self.recognizer()
         recognizer.accept(bytes(worker.SAMPLE_RATE_HZ // 5 * 2))
         recognizer.finish()
+        return None
 
     def close(self) -> None:
-        """End the process; it has a second before it is killed."""
+        """End the processes; each has a second before it is killed."""
         with self._lock:
-            self._closed = True
-            self._stop()
-
-    def request(self, op: int, stream: int, payload: bytes = b"") -> tuple[dict[str, Any], int]:
-        """Send one request and wait for its reply.
-
-        Returns:
-            The reply, and the generation of the process that gave it: a new number means that all streams are lost.
-
-        Raises:
-            EngineError: The process died or hangs; it has been started anew.
-        """
-        with self._lock:
-            if self._closed:
-                raise EngineError("pocketsphinx: the engine is closed")
-            if self._process is None:
-                self._start()
-            try:
-                stdin = cast(IO[bytes], cast("subprocess.Popen[bytes]", self._process).stdin)
-                stdin.write(worker.REQUEST.pack(op, stream, len(payload)) + payload)
-                stdin.flush()
-                return self._reply(REPLY_TIMEOUT_SECS), self._generation
-            except (OSError, EngineError) as error:
-                self._stop()
-                self._start()
-                raise EngineError(f"pocketsphinx: the decoding process failed and was restarted: {error}") from error
-
-    def _start(self) -> None:
-        self._replies = queue.SimpleQueue()
-        self._generation += 1
-        # -P: the worker's folder holds modules named like the libraries it imports.
-        command = [sys.executable, "-P", str(Path(worker.__file__).resolve())]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        reader = threading.Thread(
-            target=_read_replies,
-            args=(self._process, self._replies),
-            name="pocketsphinx-replies",
-            daemon=True,
-        )
-        reader.start()
-        try:
-            self._reply(START_TIMEOUT_SECS)
-        except EngineError as error:
-            self._stop()
-            raise EngineUnavailableError(f"pocketsphinx does not start: {error}", "uv sync") from error
-
-    def _reply(self, timeout_secs: float) -> dict[str, Any]:
-        try:
-            reply = self._replies.get(timeout=timeout_secs)
-        except queue.Empty:
-            raise EngineError(f"no reply within {timeout_secs:.0f} s") from None
-        if reply is None:
-            raise EngineError("the process ended")
-        return reply
-
-    def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        # A process that is gone already leaves a broken pipe, and nothing to flush.
-        with contextlib.suppress(OSError):
-            cast(IO[bytes], process.stdin).close()
-        try:
-            process.wait(STOP_TIMEOUT_SECS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            file_process, self._file_process = self._file_process, None
+        self._process.close()
+        if file_process:
+            file_process.close()
 
 
 class PocketSphinxRecognizer:
-    """One conversation's stream of utterances."""
+    """One conversation's stream of utterances; each stretch between two pauses is decoded by itself."""
 
-    def __init__(self, engine: PocketSphinxEngine, stream: int) -> None:
-        self._engine = engine
+    def __init__(self, process: PocketSphinxProcess, stream: int) -> None:
+        self._process = process
         self._stream = stream
         self._generation: int | None = None
+        self._words: list[Word] = []
+        self._text = ""
+        # Of the utterance: all of it, and where the stretch that is being decoded began.
+        self._n_bytes = 0
+        self._stretch_start_secs = 0.0
 
     def accept(self, pcm16: bytes) -> str:
         """See `Recognizer.accept`."""
-        return str(self._request(worker.ACCEPT, pcm16)["text"])
+        if self._generation is None:
+            self._stretch_start_secs = self._n_bytes / BYTES_PER_SAMPLE / SAMPLE_RATE_HZ
+        self._n_bytes += len(pcm16)
+        return f"{self._text} {self._request(worker.ACCEPT, pcm16)['text']}".strip()
+
+    def pause(self) -> Transcript:
+        """See `Recognizer.pause`."""
+        if self._generation is not None:
+            self._request(worker.ACCEPT, TAIL)
+            reply = self._request(worker.FINISH)
+            self._generation = None
+            self._text = f"{self._text} {reply['text']}".strip()
+            at = self._stretch_start_secs
+            self._words += [
+                Word(word["text"], word["start"] + at, word["end"] + at, word["probability"]) for word in reply["words"]
+            ]
+        probabilities = [word.probability for word in self._words if word.probability is not None]
+        confidence = sum(probabilities) / len(probabilities) if probabilities else None
+        return Transcript(self._text, tuple(self._words), language="en", confidence=confidence)
 
     def finish(self) -> Transcript:
         """See `Recognizer.finish`."""
-        reply = self._request(worker.FINISH)
-        self._generation = None
-        words = tuple(Word(word["text"], word["start"], word["end"], word["probability"]) for word in reply["words"])
-        probabilities = [word.probability for word in words if word.probability is not None]
-        confidence = sum(probabilities) / len(probabilities) if probabilities else None
-        return Transcript(reply["text"].strip(), words, language="en", confidence=confidence)
+        transcript = self.pause()
+        self._forget()
+        return transcript
 
     def reset(self) -> None:
         """See `Recognizer.reset`."""
+        self._forget()
+        self._process.request(worker.RESET, self._stream)
+
+    def _forget(self) -> None:
         self._generation = None
-        self._engine.request(worker.RESET, self._stream)
+        self._words = []
+        self._text = ""
+        self._n_bytes = 0
 
     def _request(self, op: int, payload: bytes = b"") -> dict[str, Any]:
-        reply, generation = self._engine.request(op, self._stream, payload)
+        try:
+            reply, generation = self._process.request(op, self._stream, payload)
+        except EngineError:
+            self._forget()
+            raise
         if self._generation not in (None, generation):
-            self._generation = None
+            self._forget()
             raise EngineError("pocketsphinx: the decoding process was restarted and this utterance is lost")
         self._generation = generation
         return reply
-
-
-def _read_replies(process: "subprocess.Popen[bytes]", replies: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
-    """Move replies from the pipe to the queue until the pipe ends; then None."""
-    with cast(IO[bytes], process.stdout) as stdout:
-        while len(header := stdout.read(worker.REPLY_LENGTH.size)) == worker.REPLY_LENGTH.size:
-            (length,) = worker.REPLY_LENGTH.unpack(header)
-            body = stdout.read(length)
-            if len(body) < length:
-                break
-            replies.put(json.loads(body))
-    replies.put(None)

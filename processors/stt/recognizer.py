@@ -1,17 +1,23 @@
 """What every speech-to-text engine offers.
 
-In:  16 kHz mono s16 PCM.   Out: partial text while the user speaks, then one Transcript.
+In:  16 kHz mono s16 PCM.   Out: partial text, then one Transcript; for a whole recording, Segments.
 
 An engine is loaded once per process and shared; each conversation asks it for a recognizer of its own.
 All calls block and are made from the engine's own threads, never from the event loop; the calls on one
 recognizer never overlap.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
+
+import numpy as np
 
 SAMPLE_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
+
+Pcm16 = np.ndarray[Any, np.dtype[np.int16]]
+Task = Literal["transcribe", "translate"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,54 @@ class Transcript:
     confidence: float | None = None
 
 
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording, such as a sentence or what lies between two pauses.
+
+    Attributes:
+        text: The words, with no leading or trailing space; never empty.
+        start_secs: From the first sample of the recording.
+        end_secs: From the first sample of the recording.
+        words: Word timings from the first sample of the recording, where they were asked for and the engine has them.
+        language: ISO 639-1 code where the engine knows it.
+        confidence: 0 to 1 where the engine knows it.
+        average_log_probability: Of the tokens, where the engine knows it.
+        no_speech_probability: Where the engine knows it.
+        compression_ratio: Of the text; above 2.4 it repeats itself. Where the engine knows it.
+    """
+
+    text: str
+    start_secs: float
+    end_secs: float
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+    confidence: float | None = None
+    average_log_probability: float | None = None
+    no_speech_probability: float | None = None
+    compression_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class TranscriptionRequest:
+    """How a whole recording is to be transcribed.
+
+    Attributes:
+        language: ISO 639-1 code, or `auto`; None stands for the engine's own setting.
+        task: `translate` writes English whatever is spoken.
+        prompt: Text that might stand before it: names, spelling, style.
+        temperature: 0 is the most likely text, up to 1.
+        word_times: Whether segments carry words.
+        prompt_results: Whether each segment is wanted as soon as possible, at the cost of the whole taking longer.
+    """
+
+    language: str | None = None
+    task: Task = "transcribe"
+    prompt: str | None = None
+    temperature: float = 0.0
+    word_times: bool = False
+    prompt_results: bool = False
+
+
 class Recognizer(Protocol):
     """One utterance at a time of one speaker."""
 
@@ -58,8 +112,18 @@ class Recognizer(Protocol):
         """
         ...
 
+    def pause(self) -> Transcript:
+        """Work out the transcript of everything so far, as well as `finish` would; the speaker has paused.
+
+        The utterance goes on: more audio may follow, and the next transcript covers all of it.
+
+        Raises:
+            EngineError: The engine failed; the utterance is lost, the next one may work.
+        """
+        ...
+
     def finish(self) -> Transcript:
-        """End the utterance and make ready for the next one.
+        """End the utterance and make ready for the next one; quick when `pause` was the last call.
 
         Raises:
             EngineError: The engine failed; the utterance is lost, the next one may work.
@@ -93,8 +157,28 @@ class RecognizerEngine(Protocol):
         """A recognizer for one conversation; cheap."""
         ...
 
-    def warm_up(self) -> None:
-        """Run once on a short silence, so that the first caller waits for nothing."""
+    def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
+        """Transcribe a whole recording, segment by segment while decoding goes on.
+
+        It runs beside conversations, in threads of its own, and several may run at a time. Leaving the iterator
+        (`close`) ends the work.
+
+        Args:
+            audio_s16: shape (n_samples,), int16, 16 kHz mono.
+            request: What is wanted.
+
+        Raises:
+            UnsupportedRequestError: The engine does not know the language, or does not translate.
+            EngineError: The engine failed.
+        """
+        ...
+
+    def warm_up(self) -> str | None:
+        """Run once, so that the first caller waits for nothing.
+
+        Returns:
+            What the user should know about this engine on this machine, such as that it is too slow; else None.
+        """
         ...
 
     def close(self) -> None:

@@ -6,13 +6,15 @@ timestamps, no text of earlier utterances. Licence: MIT, models included.
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from processors.errors import EngineError, EngineUnavailableError
-from processors.stt.recognizer import SAMPLE_RATE_HZ, Transcript
+from processors.stt.pauses import transcribe_by_pauses
+from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, Transcript, TranscriptionRequest
 
 # Above this the model itself doubts that there was speech; Whisper writes "Thank you." into silence.
 NO_SPEECH_PROBABILITY = 0.6
@@ -70,15 +72,20 @@ class WhisperEngine:
         """A recognizer for one conversation."""
         return WhisperRecognizer(self)
 
-    def warm_up(self) -> None:
+    def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
+        """See `RecognizerEngine.transcribe`."""
+        return transcribe_by_pauses(self.recognizer(), audio_s16, word_times=request.word_times)
+
+    def warm_up(self) -> str | None:
         """Decode half a second of silence."""
-        self.transcribe(np.zeros(SAMPLE_RATE_HZ // 2, np.float32))
+        self.decode(np.zeros(SAMPLE_RATE_HZ // 2, np.float32))
+        return None
 
     def close(self) -> None:
         """Free the model's memory."""
         self._whisper.model.unload_model()
 
-    def transcribe(self, audio_f32: np.ndarray[Any, np.dtype[np.float32]]) -> Transcript:
+    def decode(self, audio_f32: np.ndarray[Any, np.dtype[np.float32]]) -> Transcript:
         """Decode one utterance.
 
         Args:
@@ -124,12 +131,18 @@ class WhisperRecognizer:
         self._audio += pcm16
         return ""
 
+    def pause(self) -> Transcript:
+        """See `Recognizer.pause`."""
+        if not self._audio:
+            return Transcript("")
+        return self._engine.decode(np.frombuffer(bytes(self._audio), "<i2").astype(np.float32) / 32768.0)
+
     def finish(self) -> Transcript:
         """See `Recognizer.finish`."""
-        pcm16, self._audio = bytes(self._audio), bytearray()
-        if not pcm16:
-            return Transcript("")
-        return self._engine.transcribe(np.frombuffer(pcm16, "<i2").astype(np.float32) / 32768.0)
+        try:
+            return self.pause()
+        finally:
+            self.reset()
 
     def reset(self) -> None:
         """See `Recognizer.reset`."""
