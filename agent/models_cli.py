@@ -10,10 +10,14 @@ from typing import Annotated
 
 import typer
 
-from agent.catalogue import CATALOGUE, RECOMMENDED, Model, find, is_installed, model_dir
+from agent.catalogue import CATALOGUE, RECOMMENDED, Model, ModelFile, find, is_installed, model_dir
 from agent.errors import SottoError
 
-PIPED_WIDTH_COLUMNS = 140  # rows stay whole where no terminal says how wide it is
+PIPED_WIDTH_COLUMNS = 180  # rows stay whole where no terminal says how wide it is
+WIDE_COLUMNS = 150  # from here on everything is shown
+
+_HEADINGS: tuple[str, ...] = ("name", "stage", "engine", "size", "language", "licence", "installed", "what")
+_WIDE_ONLY = frozenset({"engine", "licence"})
 
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", metavar="PATH", help="Directory of models; default: the setting.")
@@ -24,7 +28,7 @@ models_app = typer.Typer(help="The models on this machine: list them, fetch them
 
 @models_app.command("list")
 def list_models(models_dir: ModelsDir = None) -> None:
-    """Show every model that sotto can fetch, and which are installed."""
+    """Show every model that sotto can fetch, and which are installed; engines and licences where there is room."""
     from rich.console import Console
     from rich.table import Table
 
@@ -34,10 +38,12 @@ def list_models(models_dir: ModelsDir = None) -> None:
         if not console.is_terminal:
             console = Console(width=PIPED_WIDTH_COLUMNS)
         table = Table(box=None, pad_edge=False)
-        for heading in ("name", "stage", "engine", "size", "language", "licence", "installed", "what"):
+        shown = [heading for heading in _HEADINGS if console.width >= WIDE_COLUMNS or heading not in _WIDE_ONLY]
+        for heading in shown:
             table.add_column(heading, no_wrap=heading != "what", justify="right" if heading == "size" else "left")
         for model in CATALOGUE:
-            table.add_row(*_row(directory, model))
+            row = dict(zip(_HEADINGS, _row(directory, model), strict=True))
+            table.add_row(*[row[heading] for heading in shown])
         console.print(table)
         console.print(f"in {directory}", soft_wrap=True, highlight=False)
 
@@ -104,23 +110,33 @@ def _pull_with_bar(model: Model, directory: Path, mirror: str | None) -> Path:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from agent.catalogue import ModelFile
     from agent.downloads import pull
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         tasks = {
-            file: bar.add_task(f"{model.name}/{file.name}", total=file.size_bytes, start=False) for file in model.files
+            file: bar.add_task(_bar_label(model, file), total=file.size_bytes, start=False) for file in model.files
         }
+        total = sum(member.size_bytes for member in model.members)
+        unpacking = bar.add_task(f"unpacking {model.name}", total=total, start=False, visible=bool(model.members))
 
         def show(file: ModelFile, done_bytes: int) -> None:
             bar.start_task(tasks[file])
             bar.update(tasks[file], completed=done_bytes)
 
-        path = pull(model, directory, mirror=mirror, progress=show)
+        def show_unpacked(done_bytes: int) -> None:
+            bar.start_task(unpacking)
+            bar.update(unpacking, completed=done_bytes)
+
+        path = pull(model, directory, mirror=mirror, progress=show, unpacked=show_unpacked)
         for file, task in tasks.items():
             bar.update(task, completed=file.size_bytes)
+        bar.update(unpacking, completed=total)
         return path
+
+
+def _bar_label(model: Model, file: ModelFile) -> str:
+    return model.name if model.archive else f"{model.name}/{file.name}"  # an archive's name would fill the line
 
 
 def _models_dir(option: Path | None) -> Path:

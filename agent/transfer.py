@@ -205,7 +205,8 @@ class Transfer:
 
 def _ways_out(model: Model, directory: Path) -> str:
     names = ", ".join(file.name for file in model.files)
-    return f"try `{pull_command(model)} --mirror URL`, or copy {names} by hand into {directory}"
+    then = f", then `{pull_command(model)}` unpacks it" if model.archive else ""
+    return f"try `{pull_command(model)} --mirror URL`, or copy {names} by hand into {directory}{then}"
 
 
 def _shown(url: str) -> str:

@@ -10,6 +10,7 @@ from agent.catalogue import (
     CATALOGUE,
     RECOMMENDED,
     CatalogueError,
+    Member,
     Model,
     ModelFile,
     find,
@@ -25,8 +26,8 @@ FILES = [(model, file) for model in CATALOGUE for file in model.files]
 def put(models_dir: Path, model: Model, content: bytes = b"x") -> None:
     directory = model_dir(models_dir, model)
     directory.mkdir(parents=True)
-    for file in model.files:
-        (directory / file.name).write_bytes(content)
+    for part in model.parts:
+        (directory / part.name).write_bytes(content)
 
 
 def test_no_two_models_share_a_name() -> None:
@@ -66,6 +67,40 @@ def test_every_whisper_model_has_the_files_that_faster_whisper_loads() -> None:
             names = {file.name for file in model.files}
             assert {"config.json", "model.bin", "tokenizer.json"} <= names, model.name
             assert len(names & {"vocabulary.txt", "vocabulary.json"}) == 1, model.name
+
+
+def test_every_nemotron_model_is_an_archive_with_the_files_that_sherpa_onnx_loads() -> None:
+    models = [model for model in CATALOGUE if model.engine == "nemotron"]
+    assert [model.name for model in models] == [
+        "nemotron-en-560ms",
+        "nemotron-en-1120ms",
+        "nemotron-en-160ms",
+        "nemotron-en-80ms",
+        "nemotron-3.5-560ms",
+        "nemotron-3.5-160ms",
+    ]
+    for model in models:
+        chunk = model.name.rpartition("-")[2]
+        assert model.archive is not None
+        assert f"-{chunk}-int8-" in model.archive.name
+        assert [member.name for member in model.members] == [
+            "encoder.int8.onnx",
+            "decoder.int8.onnx",
+            "joiner.int8.onnx",
+            "tokens.txt",
+        ]
+
+
+def test_a_nemotron_model_is_fetched_as_464_megabytes_and_takes_662() -> None:
+    model = find("nemotron-en-560ms")
+    assert model.size_bytes == 463_945_051
+    # 652 916 849 + 7 257 753 + 1 735 862 + 8 952
+    assert sum(member.size_bytes for member in model.members) == 661_919_416
+
+
+def test_a_model_of_plain_files_has_no_archive() -> None:
+    model = find("kokoro")
+    assert (model.archive, model.parts) == (None, model.files)
 
 
 def test_the_recommended_models_serve_one_stage_each() -> None:
@@ -123,6 +158,47 @@ def test_a_file_of_no_size_is_refused() -> None:
         ModelFile("x", "https://example.com/x", 0, SHA256)
 
 
+@pytest.mark.parametrize("name", ["..", "../x", "a/b", "/a", ""])
+def test_a_member_that_could_leave_its_directory_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not a plain file name"):
+        Member(name, 1)
+
+
+def test_a_member_of_no_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="x: size must be positive, not 0"):
+        Member("x", 0)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (),
+        (ModelFile("x.tar.bz2", "https://example.com/x.tar.bz2", 1, None),),
+        (ModelFile("x.tar", "https://example.com/x.tar", 1, SHA256),),
+        (
+            ModelFile("x.tar.bz2", "https://example.com/x.tar.bz2", 1, SHA256),
+            ModelFile("y.tar.bz2", "https://example.com/y.tar.bz2", 1, SHA256),
+        ),
+    ],
+)
+def test_members_without_one_archive_with_a_checksum_are_refused(files: tuple[ModelFile, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^m: members need one \.tar\.bz2 file with a checksum$"):
+        Model("m", "stt", "nemotron", "", "en", "MIT", files, (Member("x", 1),))
+
+
+def test_an_archive_model_is_installed_by_what_is_unpacked_and_not_by_the_archive(tmp_path: Path) -> None:
+    model = find("nemotron-en-560ms")
+    assert model.archive is not None
+    directory = model_dir(tmp_path, model)
+    directory.mkdir(parents=True)
+    (directory / model.archive.name).write_bytes(b"x")
+    assert not is_installed(tmp_path, model)
+    for member in model.members:
+        assert not is_installed(tmp_path, model)
+        (directory / member.name).write_bytes(b"x")
+    assert is_installed(tmp_path, model)
+
+
 def test_a_model_is_installed_when_every_file_is_there(tmp_path: Path) -> None:
     put(tmp_path, find("tiny"))
     assert is_installed(tmp_path, find("tiny"))
@@ -142,8 +218,8 @@ def test_a_model_with_a_missing_an_empty_or_a_partial_file_is_not_installed(tmp_
 
 
 def test_installed_lists_one_stage_in_the_order_of_the_catalogue(tmp_path: Path) -> None:
-    for name in ("small", "kokoro", "tiny.en"):
+    for name in ("small", "kokoro", "tiny.en", "nemotron-3.5-160ms"):
         put(tmp_path, find(name))
-    assert [model.name for model in installed(tmp_path, "stt")] == ["tiny.en", "small"]
+    assert [model.name for model in installed(tmp_path, "stt")] == ["nemotron-3.5-160ms", "tiny.en", "small"]
     assert [model.name for model in installed(tmp_path, "tts")] == ["kokoro"]
     assert installed(tmp_path / "absent", "llm") == ()

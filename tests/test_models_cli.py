@@ -1,5 +1,6 @@
 """`sotto models list | pull | path`, with a catalogue of one small model on a loopback server."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,10 +10,21 @@ import pytest
 from typer.testing import CliRunner
 
 import agent.catalogue
-from agent.catalogue import Model
+from agent.catalogue import CATALOGUE, Model
 from agent.models_cli import models_app
 from tests.file_server import Fault, FileServer
-from tests.small_model import CONFIG_PATH, WHOLE, contents, model_at, serve_small
+from tests.small_model import (
+    ARCHIVE,
+    ARCHIVE_PATH,
+    CONFIG_PATH,
+    PACKED,
+    UNPACKED,
+    WHOLE,
+    archive_at,
+    contents,
+    model_at,
+    serve_small,
+)
 
 ROW = "small stt whisper 262.2 kB en MIT {installed} a small one"
 
@@ -45,6 +57,14 @@ def small_catalogue(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.models_cli.RECOMMENDED", ("small",))
 
 
+@pytest.fixture
+def archive_catalogue(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.files[ARCHIVE_PATH] = PACKED
+    model = archive_at(server.url)
+    monkeypatch.setattr(agent.catalogue, "CATALOGUE", (model,))
+    monkeypatch.setattr("agent.models_cli.CATALOGUE", (model,))
+
+
 def run(*arguments: str | Path, answer: str = "") -> tuple[int, str, str]:
     result = CliRunner().invoke(models_app, [str(argument) for argument in arguments], input=answer)
     return result.exit_code, result.stdout, result.stderr
@@ -58,6 +78,42 @@ def test_list_shows_each_model_with_size_licence_and_whether_it_is_installed(tmp
     run("pull", "small", "--models-dir", tmp_path)
     _, out, _ = run("list", "--models-dir", tmp_path)
     assert out.splitlines()[1].split() == ROW.format(installed="yes").split()
+
+
+def test_a_narrow_terminal_shows_the_names_and_what_is_installed_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    _, out, _ = run("list", "--models-dir", tmp_path)
+    rows = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in out.splitlines()]
+    assert rows[0].split() == ["name", "stage", "size", "language", "installed", "what"]
+    first_words = [row.split()[0] for row in rows[1:-1] if not row.startswith(" ")]
+    assert first_words == [model.name for model in CATALOGUE]
+    assert max(map(len, rows[:-1])) <= 80
+
+
+@pytest.mark.usefixtures("archive_catalogue")
+def test_an_archive_is_pulled_unpacked_listed_and_found(server: FileServer, tmp_path: Path) -> None:
+    directory = tmp_path / "stt" / "small-archive"
+    status, out, errors = run("pull", "small-archive", "--models-dir", tmp_path)
+    assert (status, out) == (0, f"small-archive is ready in {directory}\n")
+    assert "unpacking small-archive" in errors
+    assert ARCHIVE not in errors
+    assert contents(directory) == UNPACKED
+    _, out, _ = run("list", "--models-dir", tmp_path)
+    size = f"{len(PACKED) / 1000:.1f} kB"
+    assert out.splitlines()[1].split() == f"small-archive stt nemotron {size} en MIT yes an archive".split()
+    assert run("path", "small-archive", "--models-dir", tmp_path) == (0, f"{directory}\n", "")
+    assert run("pull", "small-archive", "--models-dir", tmp_path)[0] == 0
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("small_catalogue")
+def test_a_model_of_plain_files_shows_no_unpacking(tmp_path: Path) -> None:
+    _, _, errors = run("pull", "small", "--models-dir", tmp_path)
+    assert "small/model.bin" in errors
+    assert "unpacking" not in errors
 
 
 @pytest.mark.usefixtures("small_catalogue")
