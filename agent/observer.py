@@ -44,6 +44,7 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from agent.event_log import Event
 from agent.turn_clock import TurnClock
+from processors.turn_frames import TurnDecidedFrame
 
 # Quieter than this is not heard as the agent's voice: -50 dBFS.
 AUDIBLE_S16 = 104
@@ -76,6 +77,7 @@ class ConversationObserver(BaseObserver):
             VADUserStartedSpeakingFrame: self._on_voice_started,
             VADUserStoppedSpeakingFrame: self._on_voice_stopped,
             UserStartedSpeakingFrame: self._on_turn_started,
+            TurnDecidedFrame: self._on_turn_decided,
             UserStoppedSpeakingFrame: self._on_turn_stopped,
             InterimTranscriptionFrame: self._on_partial,
             TranscriptionFrame: self._on_transcript,
@@ -138,6 +140,10 @@ class ConversationObserver(BaseObserver):
             self._turn_text = ""
             self.emit("turn_started")
 
+    def _on_turn_decided(self, data: FramePushed, frame: TurnDecidedFrame) -> None:
+        if data.first_push:
+            self._clock.decision_secs = self._now_secs
+
     def _on_turn_stopped(self, data: FramePushed, frame: UserStoppedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
             if self._clock.turn_end_secs is None:
@@ -150,7 +156,6 @@ class ConversationObserver(BaseObserver):
 
     def _on_transcript(self, data: FramePushed, frame: TranscriptionFrame) -> None:
         if data.first_push:
-            self._clock.transcript_secs = self._now_secs
             fields: dict[str, Any] = {"text": frame.text}
             if frame.language:
                 fields["language"] = str(frame.language)

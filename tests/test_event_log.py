@@ -51,8 +51,8 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_latencies_are_told_only_where_both_ends_are_known() -> None:
-    clock = TurnClock(speech_end_secs=1.0, turn_end_secs=1.25, first_token_secs=1.5)
-    assert clock.latencies_ms(1.8) == {"voice_to_voice_ms": 800, "turn_ms": 250, "llm_ttft_ms": 250}
+    clock = TurnClock(speech_end_secs=1.0, decision_secs=1.25, turn_end_secs=1.27, first_token_secs=1.5)
+    assert clock.latencies_ms(1.8) == {"voice_to_voice_ms": 800, "turn_ms": 250, "stt_ms": 20, "llm_ttft_ms": 230}
 
 
 def test_the_agent_is_idle_only_when_nobody_speaks_and_no_answer_is_due() -> None:

@@ -1,13 +1,15 @@
 """Speech-to-text service: microphone frames in, transcripts out; drives any recognizer.
 
-In:  InputAudioRawFrame, 16 kHz mono s16, and the voice activity frames around speech.
-Out: the same frames, InterimTranscriptionFrame while the user speaks, TranscriptionFrame after each stretch of speech,
-     ErrorFrame when the engine fails.
+In:  InputAudioRawFrame, 16 kHz mono s16, the voice activity frames around speech, and TurnDecidedFrame.
+Out: the same sound, InterimTranscriptionFrame while the user speaks, one TranscriptionFrame (or NoWordsFrame) when the
+     turn is judged over, ErrorFrame when the engine fails.
 
-The frame path only queues; one task per conversation hands the audio to the engine's own threads.
+The frame path only queues; one task per conversation hands the audio to the engine's own threads. At each pause the
+transcript is worked out at once, so that it is at hand when the turn ends; if the user goes on, it is thrown away.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
@@ -23,6 +25,7 @@ from pipecat.frames.frames import (
     StartFrame,
     TranscriptionFrame,
     TTSSpeakFrame,
+    UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -33,14 +36,12 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
+from processors.stt.latency import TranscriptLatency
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
+from processors.turn_frames import NoWordsFrame, TurnDecidedFrame
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
 PRE_ROLL_SECS = 0.6
-# Recognizers drop a word that ends with the audio.
-TAIL_SILENCE_SECS = 0.2
-# How long the turn strategy waits for words at most when none of the transcripts was final.
-LATEST_TRANSCRIPT_SECS = 2.0
 APOLOGY = "Sorry, I didn't catch that."
 
 _Result = TypeVar("_Result")
@@ -51,8 +52,25 @@ class _Audio:
     pcm16: bytes
 
 
-class _Finish:
-    """Marks the end of a stretch of speech in the queue."""
+@dataclass(frozen=True)
+class _Pause:
+    """The user has paused; `turn_part` tells whether this is still the latest that is known of the user's voice."""
+
+    turn_part: int
+    speech_end_secs: float
+
+
+@dataclass(frozen=True)
+class _Publish:
+    turn_part: int
+
+
+class _Cut:
+    """The utterance is too long: what has been said is published and the rest is an utterance of its own."""
+
+
+class _Drop:
+    """The turn was ended without this utterance."""
 
 
 class RecognizerSTTService(STTService):
@@ -61,25 +79,28 @@ class RecognizerSTTService(STTService):
     Args:
         engine: The shared engine; this conversation takes one recognizer of it.
         threads: The engine's own threads.
-        max_utterance_secs: A longer stretch of speech is cut in two.
+        max_utterance_secs: A longer turn is transcribed in several parts.
     """
 
     def __init__(self, engine: RecognizerEngine, threads: Executor, *, max_utterance_secs: float = 60.0) -> None:
+        self._latency = TranscriptLatency()
         super().__init__(
             sample_rate=SAMPLE_RATE_HZ,
-            ttfs_p99_latency=LATEST_TRANSCRIPT_SECS,
+            ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
         self._engine = engine
         self._threads = threads
         self._recognizer = engine.recognizer()
-        self._work: deque[_Audio | _Finish] = deque()
+        self._work: deque[_Audio | _Pause | _Publish | _Cut | _Drop] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
         self._pre_roll = bytearray()
         self._pre_roll_bytes = int(PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
         self._max_utterance_bytes = int(max_utterance_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
         self._utterance_bytes = 0
+        # Counts what makes earlier decisions stale: each start of voice, and each end of a turn.
+        self._turn_part = 0
         self._partial = ""
         self._utterance_failed = False
 
@@ -108,11 +129,16 @@ class RecognizerSTTService(STTService):
         await super().cleanup()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Follow voice activity; all else is the base class's."""
+        """Follow voice activity and turns; all else is the base class's."""
+        if isinstance(frame, TurnDecidedFrame):
+            self._publish()
+            return
         if isinstance(frame, VADUserStartedSpeakingFrame):
-            self._begin_utterance()
+            self._begin_speech()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            self._end_utterance()
+            self._pause(time.monotonic() - frame.stop_secs)
+        elif isinstance(frame, UserStoppedSpeakingFrame):
+            self._end_turn()
         await super().process_frame(frame, direction)
 
     async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
@@ -125,8 +151,7 @@ class RecognizerSTTService(STTService):
             return
         self._enqueue(frame.audio)
         if self._utterance_bytes >= self._max_utterance_bytes:
-            self._put(_Finish())
-            self._utterance_bytes = 0
+            self._cut()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Transcribe one stretch of speech at once.
@@ -142,27 +167,46 @@ class RecognizerSTTService(STTService):
         if transcript.text:
             yield self._transcription_frame(transcript)
 
-    def _begin_utterance(self) -> None:
+    def _begin_speech(self) -> None:
         if self._user_speaking:
             return
         self._user_speaking = True
-        self._utterance_bytes = 0
+        self._turn_part += 1
+        if self._utterance_bytes > self._max_utterance_bytes // 2:
+            # A pause is a better place for the cut that is due before long.
+            self._cut()
         self._enqueue(bytes(self._pre_roll))
         self._pre_roll.clear()
 
-    def _end_utterance(self) -> None:
+    def _pause(self, speech_end_secs: float) -> None:
         if not self._user_speaking:
             return
         self._user_speaking = False
-        self._enqueue(bytes(int(TAIL_SILENCE_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE))
-        self._put(_Finish())
+        self._put(_Pause(self._turn_part, speech_end_secs))
+
+    def _publish(self) -> None:
+        # A decision that the user has overtaken is stale.
+        if not self._user_speaking:
+            self._put(_Publish(self._turn_part))
+
+    def _end_turn(self) -> None:
+        if self._user_speaking:
+            return
+        self._turn_part += 1
+        if self._utterance_bytes:
+            self._utterance_bytes = 0
+            self._put(_Drop())
+
+    def _cut(self) -> None:
+        self._put(_Cut())
+        self._utterance_bytes = 0
 
     def _enqueue(self, pcm16: bytes) -> None:
         if pcm16:
             self._utterance_bytes += len(pcm16)
             self._put(_Audio(pcm16))
 
-    def _put(self, item: _Audio | _Finish) -> None:
+    def _put(self, item: _Audio | _Pause | _Publish | _Cut | _Drop) -> None:
         self._work.append(item)
         self._work_arrived.set()
 
@@ -172,38 +216,83 @@ class RecognizerSTTService(STTService):
                 self._work_arrived.clear()
                 await self._work_arrived.wait()
             item = self._work.popleft()
-            if self._utterance_failed:
-                # The rest of an utterance without its beginning would be transcribed wrongly.
-                self._utterance_failed = isinstance(item, _Audio)
-                continue
-            try:
-                if isinstance(item, _Audio):
-                    await self._accept(item)
-                else:
-                    await self._finish()
             # Whatever an engine raises costs one utterance; an ended task would cost the hearing.
+            try:
+                await self._work_on(item)
             except Exception as error:  # noqa: BLE001
-                self._utterance_failed = isinstance(item, _Audio)
+                self._utterance_failed = not isinstance(item, _Publish | _Cut | _Drop)
                 await self._report(error)
+                if isinstance(item, _Publish):
+                    await self._nothing_to_publish(item)
+
+    async def _work_on(self, item: _Audio | _Pause | _Publish | _Cut | _Drop) -> None:
+        if self._utterance_failed:
+            # The rest of an utterance without its beginning would be transcribed wrongly.
+            self._utterance_failed = isinstance(item, _Audio | _Pause)
+            if isinstance(item, _Publish):
+                await self._nothing_to_publish(item)
+            if not self._utterance_failed:
+                await self._on_engine_thread(self._recognizer.reset)
+        elif isinstance(item, _Audio):
+            await self._accept(item)
+        elif isinstance(item, _Pause):
+            await self._transcribe_early(item)
+        elif isinstance(item, _Publish):
+            await self._publish_transcript(item)
+        elif isinstance(item, _Cut):
+            await self._publish_part()
+        else:
+            self._partial = ""
+            await self._on_engine_thread(self._recognizer.reset)
 
     async def _accept(self, item: _Audio) -> None:
         pcm16 = bytearray(item.pcm16)
         while self._work and isinstance(more := self._work[0], _Audio):
             pcm16 += more.pcm16
             self._work.popleft()
-        text = await self._on_engine_thread(lambda: self._recognizer.accept(bytes(pcm16)))
-        if text and text != self._partial:
-            self._partial = text
-            await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
+        await self._show(await self._on_engine_thread(lambda: self._recognizer.accept(bytes(pcm16))))
 
-    async def _finish(self) -> None:
-        transcript = await self._on_engine_thread(self._recognizer.finish)
+    async def _transcribe_early(self, pause: _Pause) -> None:
+        if pause.turn_part != self._turn_part:
+            return
+        transcript = await self._on_engine_thread(self._recognizer.pause)
+        if self._latency.add(time.monotonic() - pause.speech_end_secs):
+            self._ttfs_p99_latency = self._latency.p99_secs
+            await self.push_frame(self.service_metadata_frame())
+        if pause.turn_part == self._turn_part:
+            await self._show(transcript.text)
+
+    async def _publish_transcript(self, decision: _Publish) -> None:
+        if decision.turn_part != self._turn_part:
+            return
+        transcript = await self._on_engine_thread(self._recognizer.pause)
+        if decision.turn_part != self._turn_part:
+            return
+        self._utterance_bytes = 0
         self._partial = ""
         if transcript.text:
             frame = self._transcription_frame(transcript)
-            # While the user has gone on speaking, or more speech waits here, these are not the turn's last words.
-            frame.finalized = not self._user_speaking and not self._work
+            frame.finalized = True
             await self.push_frame(frame)
+        else:
+            await self._nothing_to_publish(decision)
+        await self._on_engine_thread(self._recognizer.reset)
+
+    async def _publish_part(self) -> None:
+        transcript = await self._on_engine_thread(self._recognizer.finish)
+        self._partial = ""
+        if transcript.text:
+            await self.push_frame(self._transcription_frame(transcript))
+
+    async def _nothing_to_publish(self, decision: _Publish) -> None:
+        if decision.turn_part == self._turn_part:
+            self._utterance_bytes = 0
+            await self.push_frame(NoWordsFrame())
+
+    async def _show(self, text: str) -> None:
+        if text and text != self._partial:
+            self._partial = text
+            await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
 
     async def _report(self, error: Exception) -> None:
         self._partial = ""

@@ -1,0 +1,19 @@
+"""Frames between endpointing and speech-to-text: the turn is judged over, and there were no words in it.
+
+A pause is looked at by both at once. Only when endpointing has decided are the words published, so that a speaker who
+pauses and goes on gets one turn with all the words.
+"""
+
+from dataclasses import dataclass
+
+from pipecat.frames.frames import SystemFrame
+
+
+@dataclass
+class TurnDecidedFrame(SystemFrame):
+    """Upstream: the user's turn is judged over; speech-to-text answers with its transcript, or with NoWordsFrame."""
+
+
+@dataclass
+class NoWordsFrame(SystemFrame):
+    """Downstream: nothing was recognized since the last transcript, and nothing is on its way."""
