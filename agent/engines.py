@@ -47,11 +47,27 @@ def _whisper(settings: Settings) -> Candidate[RecognizerEngine]:
     mend = f"sotto models pull {stt.model or 'base.en'}"
 
     def load() -> RecognizerEngine:
-        from processors.stt.whisper import WhisperEngine
+        from processors.stt.hallucination import Guards
+        from processors.stt.whisper import WhisperEngine, WhisperOptions
 
         if path is None:
             raise EngineUnavailableError(reason or "no model", mend)
-        return WhisperEngine(path, language=stt.language, threads=half_of_the_cores(stt.threads))
+        guards = Guards(
+            stt.no_speech_threshold,
+            stt.log_probability_threshold,
+            stt.compression_ratio_threshold,
+            stt.phantom_level_dbfs,
+        )
+        options = WhisperOptions(
+            stt.language,
+            stt.task,
+            stt.prompt,
+            tuple(stt.hotwords),
+            stt.partial_interval_secs,
+            guards,
+            half_of_the_cores(stt.threads),
+        )
+        return WhisperEngine(path, options)
 
     return Candidate("whisper", path.name if path else stt.model, load, reason, "" if path else mend)
 
@@ -62,7 +78,7 @@ def _whisper_path(settings: Settings) -> tuple[Path | None, str | None]:
         return Path(wanted), None
     names = (wanted,) if wanted else WHISPER_PREFERENCE
     for name in names:
-        model = next((model for model in CATALOGUE if model.name == name and model.stage == "stt"), None)
+        model = next((model for model in CATALOGUE if model.name == name and model.engine == "whisper"), None)
         if model and is_installed(settings.models_dir, model):
             return model_dir(settings.models_dir, model), None
     if wanted:

@@ -35,3 +35,8 @@ class UnsupportedRequestError(EngineError):
     def __init__(self, message: str, parameter: str) -> None:
         super().__init__(message)
         self.parameter = parameter
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of a library says, without line breaks."""
+    return " ".join(str(error).split())

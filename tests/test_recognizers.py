@@ -1,4 +1,4 @@
-"""The real recognizers, on the bundled model and on a micro model: what goes in as sound comes out as words."""
+"""PocketSphinx with its bundled model: what goes in as sound comes out as words."""
 
 import json
 import os
@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from processors.errors import EngineError, EngineUnavailableError
+from processors.errors import EngineError, UnsupportedRequestError
 from processors.stt.pocketsphinx import PocketSphinxEngine
-from processors.stt.recognizer import Recognizer
-from processors.stt.whisper import WhisperEngine
+from processors.stt.recognizer import Recognizer, TranscriptionRequest
 from transports.recording import load_recording
 
 BLOCK_BYTES = 3200  # 100 ms
@@ -30,13 +29,6 @@ def partials_of(recognizer: Recognizer, pcm16: bytes) -> list[str]:
 @pytest.fixture(scope="module")
 def pocketsphinx() -> Iterator[PocketSphinxEngine]:
     engine = PocketSphinxEngine()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def whisper(fixtures_dir: Path) -> Iterator[WhisperEngine]:
-    engine = WhisperEngine(fixtures_dir / "micro_whisper")
     yield engine
     engine.close()
 
@@ -136,52 +128,44 @@ def test_an_interrupt_from_the_keyboard_does_not_end_the_decoder(pocketsphinx: P
     assert recognizer.finish().text == ""
 
 
-def test_whisper_hears_the_sentences_it_was_trained_on(whisper: WhisperEngine, fixtures_dir: Path) -> None:
-    expected = words_of(fixtures_dir, "whisper")
-    assert len(expected) >= 3
-    recognizer = whisper.recognizer()
-    heard = {}
-    for name in expected:
-        partials_of(recognizer, pcm16_of(fixtures_dir / "speech" / name))
-        heard[name] = recognizer.finish().text
-    assert heard == expected
+def test_a_pause_inside_an_utterance_loses_no_word(pocketsphinx: PocketSphinxEngine, fixtures_dir: Path) -> None:
+    recognizer = pocketsphinx.recognizer()
+    first = pcm16_of(fixtures_dir / "speech" / "tell_me_a_story.wav")
+    second = pcm16_of(fixtures_dir / "speech" / "hello_world.wav")
+    partials_of(recognizer, first)
+    assert recognizer.pause().text == "tell me a story"
+    assert recognizer.pause().text == "tell me a story"
+    partials = partials_of(recognizer, second)
+    assert all(partial.startswith("tell me a story") for partial in partials)
+    transcript = recognizer.finish()
+    assert transcript.text == "tell me a story hello world"
+    # The second recording's voice begins 0.3 s after the first one's end.
+    hello = transcript.words[4]
+    assert (hello.text, hello.start_secs) == ("hello", pytest.approx(len(first) / 32_000 + 0.3, abs=0.15))
+    partials_of(recognizer, second)
+    assert recognizer.finish().text == "hello world"
 
 
-def test_whisper_without_sound_says_nothing(whisper: WhisperEngine) -> None:
-    assert whisper.recognizer().finish().text == ""
+def test_a_recording_is_cut_at_its_pauses(pocketsphinx: PocketSphinxEngine, fixtures_dir: Path) -> None:
+    first = load_recording(fixtures_dir / "speech" / "tell_me_a_story.wav").audio_s16
+    second = load_recording(fixtures_dir / "speech" / "what_time_is_it.wav").audio_s16
+    silence_s16 = np.zeros(24_000, np.int16)
+    audio_s16 = np.concatenate([silence_s16, first, silence_s16, second])
+    segments = list(pocketsphinx.transcribe(audio_s16, TranscriptionRequest(word_times=True)))
+    assert [segment.text for segment in segments] == ["tell me a story", "what time is it"]
+    # Each begins where its voice does: 0.3 s into the recording, which itself begins after 1.5 s, and so on.
+    assert segments[0].start_secs == pytest.approx(1.8, abs=0.15)
+    assert segments[1].start_secs == pytest.approx(3.0 + len(first) / 16_000 + 0.3, abs=0.15)
+    assert segments[1].words[0].start_secs == pytest.approx(3.0 + len(first) / 16_000 + 0.3, abs=0.15)
 
 
-def test_whisper_detects_the_language_when_it_may(fixtures_dir: Path) -> None:
-    engine = WhisperEngine(fixtures_dir / "micro_whisper", language="auto")
-    recognizer = engine.recognizer()
-    recognizer.accept(pcm16_of(fixtures_dir / "speech" / "kitchen_lights.wav"))
-    assert recognizer.finish().language == "en"
-    engine.close()
+def test_silence_has_no_segments(pocketsphinx: PocketSphinxEngine) -> None:
+    for n_samples in (0, 1, 511, 160_000):
+        assert list(pocketsphinx.transcribe(np.zeros(n_samples, np.int16), TranscriptionRequest())) == []
 
 
-def test_whisper_refuses_a_language_that_the_model_lacks(fixtures_dir: Path) -> None:
-    with pytest.raises(EngineUnavailableError, match=r"stt\.language = 'xx'"):
-        WhisperEngine(fixtures_dir / "micro_whisper", language="xx")
-
-
-@pytest.mark.parametrize("broken", ["empty", "truncated"])
-def test_a_broken_whisper_model_is_named_in_one_line(tmp_path: Path, fixtures_dir: Path, broken: str) -> None:
-    directory = tmp_path / "base.en"
-    directory.mkdir()
-    if broken == "truncated":
-        for path in (fixtures_dir / "micro_whisper").iterdir():
-            (directory / path.name).write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(EngineUnavailableError) as caught:
-        WhisperEngine(directory)
-    assert str(directory) in str(caught.value)
-    assert "sotto models pull base.en" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_whisper_survives_a_clipped_and_a_silent_utterance(whisper: WhisperEngine) -> None:
-    recognizer = whisper.recognizer()
-    square = np.where(np.arange(16_000) % 100 < 50, 32767, -32768).astype("<i2")
-    recognizer.accept(square.tobytes())
-    recognizer.finish()
-    recognizer.accept(bytes(2))
-    assert recognizer.finish().text == ""
+def test_pocketsphinx_refuses_other_languages_and_translation(pocketsphinx: PocketSphinxEngine) -> None:
+    with pytest.raises(UnsupportedRequestError, match="language = 'es'"):
+        pocketsphinx.transcribe(np.zeros(16_000, np.int16), TranscriptionRequest(language="es"))
+    with pytest.raises(UnsupportedRequestError, match="does not translate"):
+        pocketsphinx.transcribe(np.zeros(16_000, np.int16), TranscriptionRequest(task="translate"))

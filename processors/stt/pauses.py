@@ -7,14 +7,13 @@ The pauses are Silero's, by faster-whisper's own vectorised use of the model.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Recognizer, Segment, Word
+from processors.stt.samples import as_f32
 
 # A span no longer than what Whisper sees at once.
 MAX_SPAN_SECS = 28.0
 MIN_PAUSE_SECS = 0.5
-PADDING_SECS = 0.2
+PADDING_SECS = 0.4
 # Looked at in one go: bounds the memory that an hour of sound takes.
 BLOCK_SECS = 300.0
 # How much a recognizer gets at a time, so that conversations on the same engine get their turn in between.
@@ -58,7 +57,7 @@ def speech_spans(audio_s16: Pcm16, *, max_secs: float = MAX_SPAN_SECS) -> Iterat
         last = start + len(block) >= len(audio_s16)
         found = [
             Span(start + int(stamp["start"]), start + int(stamp["end"]))
-            for stamp in get_speech_timestamps(block.astype(np.float32) / 32768.0, options)
+            for stamp in get_speech_timestamps(as_f32(block), options)
         ]
         if last or not found:
             yield from found
@@ -91,10 +90,15 @@ def transcribe_by_pauses(recognizer: Recognizer, audio_s16: Pcm16, *, word_times
                 continue
             words = tuple(
                 Word(word.text, word.start_secs + span.start_secs, word.end_secs + span.start_secs, word.probability)
-                for word in (transcript.words if word_times else ())
+                for word in transcript.words
             )
             yield Segment(
-                transcript.text, span.start_secs, span.end_secs, words, transcript.language, transcript.confidence
+                transcript.text,
+                words[0].start_secs if words else span.start_secs,
+                words[-1].end_secs if words else span.end_secs,
+                words if word_times else (),
+                transcript.language,
+                transcript.confidence,
             )
     finally:
         recognizer.reset()

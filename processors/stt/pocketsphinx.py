@@ -58,6 +58,8 @@ class PocketSphinxEngine:
 
     def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
         """See `RecognizerEngine.transcribe`; it knows English only."""
+        if request.task == "translate":
+            raise UnsupportedRequestError("pocketsphinx does not translate: sotto models pull base", "task")
         if request.language not in (None, "auto", "en"):
             raise UnsupportedRequestError(
                 f"pocketsphinx knows English only, not language = {request.language!r}: sotto models pull base",
