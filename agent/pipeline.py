@@ -1,6 +1,6 @@
 """The pipeline: one readable list, the same for every transport.
 
-transport in → voice activity → speech-to-text → user's turn → language model → speakable text
+transport in → gain → voice activity → speech-to-text → user's turn → language model → speakable text
     → text-to-speech → playout gate → transport out → what was heard goes into history
 """
 
@@ -19,6 +19,7 @@ from pipecat.transports.base_transport import BaseTransport
 from agent.model_host import ModelHost
 from agent.observer import ConversationObserver
 from agent.settings import Settings
+from processors.input_gain import InputGain
 from processors.llm import LocalLLMService
 from processors.playout_gate import PlayoutGate
 from processors.speakable import SpeakableText
@@ -28,6 +29,7 @@ from processors.turn import SharedSmartTurnAnalyzer, turn_strategies
 from processors.vad import SharedSileroVADAnalyzer
 
 IN_RATE_HZ = 16_000
+LAST_RESORT_SECS = 20.0
 
 
 def build_worker(
@@ -58,11 +60,18 @@ def build_worker(
             user_turn_strategies=turn_strategies(SharedSmartTurnAnalyzer(host.turn_session, host.turn_threads, turn)),
             # Words nobody understood are not answered with a prompt that the user never said.
             empty_user_turn=None,
+            # A last resort, for a microphone that fell silent within a pause: the strategy above ends every other turn.
+            user_turn_stop_timeout=settings.turn.max_pause_secs + LAST_RESORT_SECS,
         ),
+    )
+    listening = settings.input
+    input_gain = (
+        [InputGain(target_dbfs=listening.target_dbfs, max_gain_db=listening.max_gain_db)] if listening.auto_gain else []
     )
     pipeline = Pipeline(
         [
             transport.input(),
+            *input_gain,
             VADProcessor(vad_analyzer=SharedSileroVADAnalyzer(host.vad_session, host.vad_threads, vad)),
             RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
             history.user(),
