@@ -1,7 +1,7 @@
 """Builds conversations for tests: the real pipeline on scripted or real engines, joined by recorded frames."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,7 +75,12 @@ async def hosting(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) 
 
 
 async def hold(
-    host: ModelHost, steps: Sequence[Step], *, end_secs: float = 0.3, settings: Settings | None = None
+    host: ModelHost,
+    steps: Sequence[Step],
+    *,
+    end_secs: float = 0.3,
+    settings: Settings | None = None,
+    sinks: Sequence[Callable[[Event], None]] = (),
 ) -> Held:
     """Hold one conversation with recorded speech to its end.
 
@@ -84,6 +89,7 @@ async def hold(
         steps: What is said and when.
         end_secs: Silence after the last answer.
         settings: Thresholds; the defaults if left out.
+        sinks: Told of every event as it happens.
     """
     run = Replay(ConversationScript(tuple(steps), end_secs))
     events: list[Event] = []
@@ -92,7 +98,7 @@ async def hold(
         host,
         settings or Settings(),
         run.transport,
-        [*run.sinks, events.append],
+        [*run.sinks, events.append, *sinks],
         speech_end_secs=lambda: card.speech_end_secs,
     )
     status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), 100)

@@ -31,10 +31,11 @@ class ScriptedRecognizerEngine:
         self.texts = list(texts)
         self.finish_secs = finish_secs
         self.heard_bytes: list[int] = []
+        self.said: list[str] = []
         self.threads: set[str] = set()
 
-    def recognizer(self) -> "_ScriptedRecognizer":
-        return _ScriptedRecognizer(self)
+    def recognizer(self) -> "ScriptedRecognizer":
+        return ScriptedRecognizer(self)
 
     def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
         """A second of the recording for each text that is left."""
@@ -52,7 +53,9 @@ class ScriptedRecognizerEngine:
         pass
 
 
-class _ScriptedRecognizer:
+class ScriptedRecognizer:
+    """One conversation's utterances; each pause after more sound takes the next text."""
+
     def __init__(self, engine: ScriptedRecognizerEngine) -> None:
         self._engine = engine
         self._n_bytes = 0
@@ -80,6 +83,7 @@ class _ScriptedRecognizer:
         text = self._engine.texts.pop(0) if self._engine.texts else ""
         if isinstance(text, EngineError):
             raise text
+        self._engine.said.append(text)
         return Transcript(text, language="en", confidence=0.9)
 
     def reset(self) -> None:

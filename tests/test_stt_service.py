@@ -1,0 +1,208 @@
+"""The speech-to-text service, frame by frame and in whole conversations, on scripted engines."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    STTMetadataFrame,
+    TranscriptionFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.tests.utils import SleepFrame, run_test
+
+from agent.settings import Settings
+from processors.errors import EngineError
+from processors.stt.latency import ASSUMED_SECS, TranscriptLatency
+from processors.stt.recognizer import Transcript
+from processors.stt.service import RecognizerSTTService
+from processors.turn_frames import NoWordsFrame, TurnDecidedFrame
+from tests.house import hold, hosting, say
+from tests.llm_session import options
+from tests.scripted_engines import ScriptedRecognizer, ScriptedRecognizerEngine, ScriptedSynthesizer
+from tests.scripted_llm import Reply, ScriptedLLM
+
+# Long enough for the service's task to work off what was sent.
+SETTLE = SleepFrame(0.1)
+
+
+def voice(n_frames: int = 10) -> list[Frame]:
+    """Voice noticed, and some 20 ms frames of it."""
+    return [VADUserStartedSpeakingFrame(), *(InputAudioRawFrame(bytes(640), 16_000, 1) for _ in range(n_frames))]
+
+
+def silence() -> list[Frame]:
+    """Silence noticed, and time to work out the transcript."""
+    return [VADUserStoppedSpeakingFrame(stop_secs=0.2), SETTLE]
+
+
+def decided() -> list[Frame]:
+    return [TurnDecidedFrame(), SETTLE, UserStoppedSpeakingFrame(), SETTLE]
+
+
+async def frames_after(engine: ScriptedRecognizerEngine, frames: Sequence[Frame], **changes: Any) -> list[Frame]:
+    """What the service sends on, but for sound and what it was sent."""
+    with ThreadPoolExecutor(1, "stt") as threads:
+        service = RecognizerSTTService(engine, threads, **changes)
+        down, _ = await run_test(service, frames_to_send=frames)
+    kinds = (TranscriptionFrame, InterimTranscriptionFrame, NoWordsFrame, STTMetadataFrame)
+    return [frame for frame in down if isinstance(frame, kinds)]
+
+
+def said(frames: Sequence[Frame]) -> list[tuple[str, str]]:
+    names = {InterimTranscriptionFrame: "partial", NoWordsFrame: "no words"}
+    return [
+        (names.get(type(frame), "final" if getattr(frame, "finalized", False) else "part"), getattr(frame, "text", ""))
+        for frame in frames
+        if not isinstance(frame, STTMetadataFrame)
+    ]
+
+
+async def test_a_transcript_is_worked_out_at_the_pause_and_published_at_the_decision() -> None:
+    engine = ScriptedRecognizerEngine("hello there")
+    assert said(await frames_after(engine, [*voice(), *silence()])) == [("partial", "hello there")]
+    engine = ScriptedRecognizerEngine("hello there", "never asked for")
+    frames = await frames_after(engine, [*voice(), *silence(), *decided()])
+    assert said(frames) == [("partial", "hello there"), ("final", "hello there")]
+    assert engine.texts == ["never asked for"]
+
+
+async def test_what_was_worked_out_is_thrown_away_when_the_user_goes_on() -> None:
+    engine = ScriptedRecognizerEngine("turn on", "turn on the light")
+    frames = await frames_after(engine, [*voice(10), *silence(), *voice(5), *silence(), *decided()])
+    assert said(frames) == [
+        ("partial", "turn on"),
+        ("partial", "turn on the light"),
+        ("final", "turn on the light"),
+    ]
+    # The second transcript covers both stretches: 15 frames of 640 bytes.
+    assert engine.heard_bytes == [6_400, 9_600]
+
+
+async def test_a_decision_that_the_user_has_overtaken_publishes_nothing() -> None:
+    engine = ScriptedRecognizerEngine("turn on", "turn on the light", finish_secs=0.05)
+    overtaken = [VADUserStoppedSpeakingFrame(stop_secs=0.2), TurnDecidedFrame(), *voice(5)]
+    frames = await frames_after(engine, [*voice(10), *overtaken, *silence(), SETTLE, *decided()])
+    assert [event for event in said(frames) if event[0] == "final"] == [("final", engine.said[-1])]
+    assert [event for event in said(frames) if event[0] == "final"]
+
+
+async def test_each_turn_has_its_own_words() -> None:
+    engine = ScriptedRecognizerEngine("one", "two")
+    frames = await frames_after(engine, [*voice(), *silence(), *decided(), *voice(), *silence(), *decided()])
+    assert [event for event in said(frames) if event[0] == "final"] == [("final", "one"), ("final", "two")]
+    assert engine.heard_bytes == [6_400, 6_400]
+
+
+async def test_nothing_recognized_is_said_so() -> None:
+    frames = await frames_after(ScriptedRecognizerEngine(""), [*voice(), *silence(), *decided()])
+    assert said(frames) == [("no words", "")]
+
+
+async def test_a_turn_that_ended_otherwise_leaves_no_words_to_the_next() -> None:
+    engine = ScriptedRecognizerEngine("stale", "fresh")
+    ended = [UserStoppedSpeakingFrame(), SETTLE]
+    frames = await frames_after(engine, [*voice(), *silence(), *ended, *voice(5), *silence(), *decided()])
+    assert said(frames) == [("partial", "stale"), ("partial", "fresh"), ("final", "fresh")]
+    assert engine.heard_bytes == [6_400, 3_200]
+
+
+async def test_a_failing_engine_answers_the_decision_and_hears_the_next_turn() -> None:
+    engine = ScriptedRecognizerEngine(EngineError("no ears"), "hello")
+    frames = await frames_after(engine, [*voice(), *silence(), *decided(), *voice(5), *silence(), *decided()])
+    assert said(frames) == [("no words", ""), ("partial", "hello"), ("final", "hello")]
+    assert engine.heard_bytes == [6_400, 3_200]
+
+
+async def test_a_long_turn_is_published_in_parts() -> None:
+    # 0.1 s allowed, which is 5 frames; 12 are said.
+    engine = ScriptedRecognizerEngine("one", "two", "three")
+    frames = await frames_after(engine, [*voice(12), *silence(), *decided()], max_utterance_secs=0.1)
+    assert said(frames) == [("part", "one"), ("part", "two"), ("partial", "three"), ("final", "three")]
+    assert engine.heard_bytes == [3_200, 3_200, 1_280]
+
+
+async def test_a_long_turn_is_rather_cut_in_a_pause() -> None:
+    engine = ScriptedRecognizerEngine("one", "two")
+    speech = [*voice(8), *silence(), *voice(8), *silence(), *decided()]
+    # 16 frames would be cut at the 12th; 8 are more than half of that.
+    frames = await frames_after(engine, speech, max_utterance_secs=0.24)
+    assert [event for event in said(frames) if event[0] != "partial"] == [("part", "one"), ("final", "two")]
+    assert engine.heard_bytes == [5_120, 5_120]
+
+
+async def test_the_turn_strategies_are_told_the_measured_latency() -> None:
+    n_turns = 6
+    engine = ScriptedRecognizerEngine(*["hello"] * n_turns, finish_secs=0.03)
+    frames = await frames_after(engine, [*voice(), *silence(), *decided()] * n_turns)
+    told = [frame.ttfs_p99_latency for frame in frames if isinstance(frame, STTMetadataFrame)]
+    assert told[0] == ASSUMED_SECS
+    # 0.2 s until silence is noticed and 0.03 s of decoding at least.
+    assert 0.23 <= told[-1] < ASSUMED_SECS
+
+
+def test_the_99th_percentile_is_of_what_was_measured_lately() -> None:
+    latency = TranscriptLatency()
+    assert [latency.add(0.3) for _ in range(4)] == [False] * 4
+    assert latency.p99_secs == ASSUMED_SECS
+    assert latency.add(0.3)
+    assert latency.p99_secs == pytest.approx(0.3)
+    for _ in range(100):
+        latency.add(0.5)
+    assert latency.p99_secs == pytest.approx(0.5)
+
+
+async def test_a_turn_without_words_ends_when_it_is_judged_over() -> None:
+    stt, tts = ScriptedRecognizerEngine("", "hello"), ScriptedSynthesizer()
+    async with ScriptedLLM(Reply("Hi.")) as server, hosting(stt, options(server), tts) as host:
+        held = await hold(host, [say("days_in_a_week.wav"), say("days_in_a_week.wav", after="turn_ended")])
+        n_requests = len(server.requests)
+    first, second = held.named("turn_ended")
+    assert (first["text"], second["text"]) == ("", "hello")
+    # Smart-turn calls the sentence complete: no waiting for the longest pause (1.6 s), let alone for Pipecat's 5 s.
+    assert first["t"] - held.named("user_stopped_speaking")[0]["t"] < 1.4
+    assert n_requests == 1
+
+
+class HangingEngine(ScriptedRecognizerEngine):
+    """Hangs in its first utterance until it is let go."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__(*texts)
+        self.let_go = threading.Event()
+
+    def recognizer(self) -> ScriptedRecognizer:
+        return _HangingRecognizer(self)
+
+
+class _HangingRecognizer(ScriptedRecognizer):
+    def pause(self) -> Transcript:
+        engine = self._engine
+        assert isinstance(engine, HangingEngine)
+        engine.let_go.wait(60)
+        return super().pause()
+
+
+async def test_a_hanging_engine_ends_neither_the_turn_nor_the_conversation() -> None:
+    stt, tts = HangingEngine("too late", "hello"), ScriptedSynthesizer()
+    async with ScriptedLLM(Reply("Hi.")) as server, hosting(stt, options(server), tts) as host:
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event["event"] == "turn_ended":
+                stt.let_go.set()
+
+        held = await hold(
+            host,
+            [say("days_in_a_week.wav"), say("days_in_a_week.wav", after="turn_ended", delay_secs=0.5)],
+            settings=Settings(),
+            sinks=[on_event],
+        )
+    assert held.texts("turn_ended") == ["", "hello"]
+    assert "too late" not in str(held.history)
