@@ -13,10 +13,11 @@ from rich.table import Table
 
 from agent import __version__
 from agent.candidates import Candidate
-from agent.engines import stt_candidates, tts_candidates
 from agent.llm_backends import llm_candidates
 from agent.model_host import start_model_host
 from agent.settings import Settings, config_path, effective_values
+from agent.stt_engines import stt_candidates
+from agent.tts_engines import tts_candidates
 from processors.errors import EngineUnavailableError
 
 PACKAGES = (

@@ -12,12 +12,15 @@ import typer
 
 from agent.catalogue import CATALOGUE, RECOMMENDED, Model, ModelFile, find, is_installed, model_dir
 from agent.errors import SottoError
+from processors.errors import EngineError
 
 PIPED_WIDTH_COLUMNS = 180  # rows stay whole where no terminal says how wide it is
 WIDE_COLUMNS = 150  # from here on everything is shown
 
 _HEADINGS: tuple[str, ...] = ("name", "stage", "engine", "size", "language", "licence", "installed", "what")
 _WIDE_ONLY = frozenset({"engine", "licence"})
+
+FOUNDRY = "foundry"  # not of the catalogue: Foundry Local has its own
 
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", metavar="PATH", help="Directory of models; default: the setting.")
@@ -61,6 +64,9 @@ def pull_models(
     """Fetch a model, or the recommended ones; an interrupted download is continued."""
     with _one_line_errors():
         directory = _models_dir(models_dir)
+        if name == FOUNDRY:
+            _pull_with_foundry(models_dir)
+            return
         if name is not None:
             chosen = [find(name)]
         else:
@@ -139,6 +145,21 @@ def _bar_label(model: Model, file: ModelFile) -> str:
     return model.name if model.archive else f"{model.name}/{file.name}"  # an archive's name would fill the line
 
 
+def _pull_with_foundry(models_dir: Path | None) -> None:
+    """Foundry Local fetches and keeps its models itself."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from agent.remote_stt import pull_foundry_model
+    from agent.settings import load_settings
+
+    settings = load_settings({"models_dir": models_dir})
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(FOUNDRY, total=100)
+        model = pull_foundry_model(settings, lambda percent: bar.update(task, completed=percent))
+    typer.echo(f"{model} is ready in Foundry Local")
+
+
 def _models_dir(option: Path | None) -> Path:
     from agent.settings import load_settings
 
@@ -153,3 +174,6 @@ def _one_line_errors() -> Iterator[None]:
     except SottoError as error:
         typer.echo(f"sotto: {error}", err=True)
         raise typer.Exit(error.exit_status) from error
+    except EngineError as error:
+        typer.echo(f"sotto: {error}", err=True)
+        raise typer.Exit(1) from error

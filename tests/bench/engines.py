@@ -10,8 +10,9 @@ from itertools import islice
 import psutil
 
 from agent.candidates import Candidate
-from agent.engines import stt_candidates, tts_candidates
 from agent.settings import Settings, load_settings
+from agent.stt_engines import stt_candidates
+from agent.tts_engines import tts_candidates
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
 from tests.bench.table import median, show

@@ -1,0 +1,221 @@
+"""HTTP to a server with OpenAI's audio API: what it lists, one upload, and every failure in one line.
+
+In:  form fields and a WAV.   Out: the JSON object that it answers.
+
+Plain httpx instead of the `openai` package: that one takes further headers and an organisation from variables of the
+environment, and sends an upload again by itself. Sound goes to the configured endpoint and nowhere else: proxies and
+logins of the environment are not used, and redirects are not followed, so the token stays with the host it was set for.
+"""
+
+import ssl
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from processors.errors import EngineError, EngineUnavailableError
+from processors.shown_url import shown_url
+
+CONNECT_TIMEOUT_SECS = 5.0
+# Servers drop an idle connection after 5 s (uvicorn); a request on it at that very moment would be lost.
+KEEP_ALIVE_SECS = 3.0
+MAX_ANSWER_BYTES = 8 << 20
+MAX_QUOTED_CHARS = 200
+# A server without a list of models answers so.
+NO_SUCH_ROUTE = (404, 405, 501)
+
+
+class ServerError(EngineError):
+    """The server did not do what was asked.
+
+    Args:
+        message: One line: what, at which address.
+        mend: What the user can do about it.
+        status: The HTTP status that it refused with; None where it gave no usable answer.
+        may_pass: Whether the same request may work a little later.
+    """
+
+    def __init__(self, message: str, mend: str, *, status: int | None = None, may_pass: bool = False) -> None:
+        super().__init__(f"{message}: {mend}")
+        self.reason = message
+        self.mend = mend
+        self.status = status
+        self.may_pass = may_pass
+
+
+class OpenAIClient:
+    """One server; any number of threads may ask it at the same time.
+
+    Args:
+        base_url: Usually ends in /v1; a user name and password in it are sent as basic authentication.
+        api_key: Bearer token, if the server wants one.
+        timeout_secs: The longest wait for an answer.
+
+    Raises:
+        EngineUnavailableError: The address is no URL, or the token cannot be sent.
+    """
+
+    def __init__(self, base_url: str, api_key: str | None, timeout_secs: float) -> None:
+        self.shown = shown_url(base_url).rstrip("/")
+        self.timeout_secs = timeout_secs
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise EngineUnavailableError("stt.api_key holds characters that no HTTP header can carry", "set it anew")
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sotto"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        try:
+            secure = urlsplit(base_url).scheme == "https"
+            httpx.URL(base_url)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise EngineUnavailableError(
+                f"stt.base_url is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1"
+            ) from error
+        self._client = httpx.Client(
+            headers=headers,
+            trust_env=False,
+            follow_redirects=False,
+            # The system's own certificates, so that a house may have an authority of its own.
+            verify=ssl.create_default_context() if secure else False,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECS),
+        )
+
+    def models(self) -> tuple[str, ...]:
+        """The models that the server lists; none where it keeps no list.
+
+        Raises:
+            ServerError: It does not answer, or refuses the token.
+        """
+        timeout_secs = min(self.timeout_secs, CONNECT_TIMEOUT_SECS)
+        response, body = self._send("GET", "/models", timeout_secs)
+        if response.status_code in NO_SUCH_ROUTE:
+            return ()
+        if response.status_code != 200:
+            raise self._refusal(response, body, "/models", None)
+        listing = _json(body)
+        entries = listing.get("data") if isinstance(listing, dict) else None
+        names = [entry.get("id") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        return tuple(name for name in names if isinstance(name, str) and name)
+
+    def post(
+        self, route: str, fields: dict[str, str | list[str]], wav: bytes, *, timeout_secs: float | None = None
+    ) -> dict[str, Any]:
+        """Upload a recording and take the answer.
+
+        Args:
+            route: `/audio/transcriptions` or `/audio/translations`.
+            fields: The form, without the file.
+            wav: A WAV file.
+            timeout_secs: The longest wait; the client's own by default.
+
+        Raises:
+            ServerError: No answer, a refusal, or no JSON object.
+        """
+        files = {"file": ("speech.wav", wav, "audio/wav")}
+        response, body = self._send("POST", route, timeout_secs or self.timeout_secs, data=fields, files=files)
+        if response.status_code != 200:
+            raise self._refusal(response, body, route, str(fields.get("model")))
+        answer = _json(body)
+        if not isinstance(answer, dict):
+            kind = response.headers.get("content-type", "nothing").split(";")[0]
+            raise ServerError(
+                f"{self.shown}{route} answers {kind}, no JSON object",
+                "set stt.base_url to an OpenAI-compatible server; its path mostly ends in /v1",
+            )
+        return answer
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def _send(self, method: str, route: str, timeout_secs: float, **content: Any) -> tuple[httpx.Response, bytes]:
+        deadline_secs = time.monotonic() + timeout_secs
+        timeout = httpx.Timeout(timeout_secs, connect=min(timeout_secs, CONNECT_TIMEOUT_SECS))
+        body = bytearray()
+        try:
+            with self._client.stream(method, self._base_url + route, timeout=timeout, **content) as response:
+                for part in response.iter_bytes():
+                    body += part
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise ServerError(
+                            f"{self.shown}{route} answers more than {MAX_ANSWER_BYTES >> 20} MiB",
+                            "correct stt.base_url",
+                        )
+                    if time.monotonic() > deadline_secs:
+                        raise httpx.ReadTimeout("the answer trickles")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._failure(error, timeout_secs) from error
+        return response, bytes(body)
+
+    def _failure(self, error: Exception, timeout_secs: float) -> ServerError:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return ServerError(
+                f"no speech-to-text server answers at {self.shown} ({self._quote(str(error))})",
+                "start it, or correct stt.base_url",
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return ServerError(
+                f"the speech-to-text server at {self.shown} gave no answer within {timeout_secs:g} s",
+                "raise stt.timeout_secs, or run a smaller model there",
+                may_pass=True,
+            )
+        if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+            return ServerError(f"stt.base_url is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1")
+        return ServerError(
+            f"the speech-to-text server at {self.shown} broke off ({type(error).__name__}: {self._quote(str(error))})",
+            "look at its log",
+            may_pass=True,
+        )
+
+    def _refusal(self, response: httpx.Response, body: bytes, route: str, model: str | None) -> ServerError:
+        status = response.status_code
+        said = f"HTTP {status}, {self._quote(_message(body) or response.reason_phrase)}"
+        server = f"the speech-to-text server at {self.shown}"
+        if status in (401, 403):
+            return ServerError(f"{server} refused the API key ({said})", "set stt.api_key", status=status)
+        if 300 <= status < 400:
+            target = shown_url(response.headers.get("location", "nowhere"))
+            return ServerError(
+                f"{server} redirects to {self._quote(target)}, which is not followed",
+                "set stt.base_url to where it leads",
+                status=status,
+            )
+        if status == 404:
+            return ServerError(
+                f"{self.shown}{route} does not know model {model} ({said})",
+                f"set stt.model to one that {self.shown}/models lists, or correct stt.base_url",
+                status=status,
+            )
+        if status == 429:
+            return ServerError(f"{server} is busy ({said})", "speak again in a moment", status=status, may_pass=True)
+        if status >= 500:
+            return ServerError(f"{server} failed ({said})", "look at its log", status=status, may_pass=status == 503)
+        return ServerError(f"{server} refused the request ({said})", "look at its log", status=status)
+
+    def _quote(self, text: str) -> str:
+        """One short line in which a server that echoes the token does not get it into a log."""
+        line = " ".join(text.split())
+        if self._api_key:
+            line = line.replace(self._api_key, "***")
+        return line if len(line) <= MAX_QUOTED_CHARS else line[: MAX_QUOTED_CHARS - 1] + "…"
+
+
+def _json(body: bytes) -> Any:
+    """The value, or None of a body that is no JSON."""
+    try:
+        return httpx.Response(200, content=body).json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def _message(body: bytes) -> str:
+    """What an error says: OpenAI's object, FastAPI's, or the bare text."""
+    content = _json(body)
+    if isinstance(content, dict):
+        inner = content.get("error", content)
+        if isinstance(inner, dict):
+            inner = inner.get("message") or inner.get("detail") or inner
+        return str(inner)
+    return body.decode("utf-8", "replace")
