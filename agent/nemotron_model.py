@@ -10,7 +10,8 @@ from pathlib import Path
 from agent.candidates import Candidate
 from agent.catalogue import CATALOGUE, Model, is_installed, model_dir
 from agent.cores import half_of_the_cores
-from agent.settings import Settings, SttSettings
+from agent.setting_sections import SttSettings
+from agent.settings import Settings
 from processors.errors import EngineUnavailableError
 from processors.stt.nemotron_export import export_files
 from processors.stt.recognizer import RecognizerEngine

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pipecat.frames.frames import (
@@ -32,12 +31,12 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
-from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
 from processors.stt.latency import TranscriptLatency
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
+from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
 from processors.turn_frames import NoWordsFrame, TurnDecidedFrame
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
@@ -45,32 +44,6 @@ PRE_ROLL_SECS = 0.6
 APOLOGY = "Sorry, I didn't catch that."
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class _Audio:
-    pcm16: bytes
-
-
-@dataclass(frozen=True)
-class _Pause:
-    """The user has paused; `turn_part` tells whether this is still the latest that is known of the user's voice."""
-
-    turn_part: int
-    speech_end_secs: float
-
-
-@dataclass(frozen=True)
-class _Publish:
-    turn_part: int
-
-
-class _Cut:
-    """The utterance is too long: what has been said is published and the rest is an utterance of its own."""
-
-
-class _Drop:
-    """The turn was ended without this utterance."""
 
 
 class RecognizerSTTService(STTService):
@@ -92,7 +65,7 @@ class RecognizerSTTService(STTService):
         self._engine = engine
         self._threads = threads
         self._recognizer = engine.recognizer()
-        self._work: deque[_Audio | _Pause | _Publish | _Cut | _Drop] = deque()
+        self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
         self._pre_roll = bytearray()
@@ -182,12 +155,12 @@ class RecognizerSTTService(STTService):
         if not self._user_speaking:
             return
         self._user_speaking = False
-        self._put(_Pause(self._turn_part, speech_end_secs))
+        self._put(Pause(self._turn_part, speech_end_secs))
 
     def _publish(self) -> None:
         # A decision that the user has overtaken is stale.
         if not self._user_speaking:
-            self._put(_Publish(self._turn_part))
+            self._put(Publish(self._turn_part))
 
     def _end_turn(self) -> None:
         if self._user_speaking:
@@ -195,18 +168,18 @@ class RecognizerSTTService(STTService):
         self._turn_part += 1
         if self._utterance_bytes:
             self._utterance_bytes = 0
-            self._put(_Drop())
+            self._put(Drop())
 
     def _cut(self) -> None:
-        self._put(_Cut())
+        self._put(Cut())
         self._utterance_bytes = 0
 
     def _enqueue(self, pcm16: bytes) -> None:
         if pcm16:
             self._utterance_bytes += len(pcm16)
-            self._put(_Audio(pcm16))
+            self._put(Audio(pcm16))
 
-    def _put(self, item: _Audio | _Pause | _Publish | _Cut | _Drop) -> None:
+    def _put(self, item: Work) -> None:
         self._work.append(item)
         self._work_arrived.set()
 
@@ -220,39 +193,39 @@ class RecognizerSTTService(STTService):
             try:
                 await self._work_on(item)
             except Exception as error:  # noqa: BLE001
-                self._utterance_failed = not isinstance(item, _Publish | _Cut | _Drop)
+                self._utterance_failed = not isinstance(item, Publish | Cut | Drop)
                 await self._report(error)
-                if isinstance(item, _Publish):
+                if isinstance(item, Publish):
                     await self._nothing_to_publish(item)
 
-    async def _work_on(self, item: _Audio | _Pause | _Publish | _Cut | _Drop) -> None:
+    async def _work_on(self, item: Work) -> None:
         if self._utterance_failed:
             # The rest of an utterance without its beginning would be transcribed wrongly.
-            self._utterance_failed = isinstance(item, _Audio | _Pause)
-            if isinstance(item, _Publish):
+            self._utterance_failed = isinstance(item, Audio | Pause)
+            if isinstance(item, Publish):
                 await self._nothing_to_publish(item)
             if not self._utterance_failed:
                 await self._on_engine_thread(self._recognizer.reset)
-        elif isinstance(item, _Audio):
+        elif isinstance(item, Audio):
             await self._accept(item)
-        elif isinstance(item, _Pause):
+        elif isinstance(item, Pause):
             await self._transcribe_early(item)
-        elif isinstance(item, _Publish):
+        elif isinstance(item, Publish):
             await self._publish_transcript(item)
-        elif isinstance(item, _Cut):
+        elif isinstance(item, Cut):
             await self._publish_part()
         else:
             self._partial = ""
             await self._on_engine_thread(self._recognizer.reset)
 
-    async def _accept(self, item: _Audio) -> None:
+    async def _accept(self, item: Audio) -> None:
         pcm16 = bytearray(item.pcm16)
-        while self._work and isinstance(more := self._work[0], _Audio):
+        while self._work and isinstance(more := self._work[0], Audio):
             pcm16 += more.pcm16
             self._work.popleft()
         await self._show(await self._on_engine_thread(lambda: self._recognizer.accept(bytes(pcm16))))
 
-    async def _transcribe_early(self, pause: _Pause) -> None:
+    async def _transcribe_early(self, pause: Pause) -> None:
         if pause.turn_part != self._turn_part:
             return
         transcript = await self._on_engine_thread(self._recognizer.pause)
@@ -262,7 +235,7 @@ class RecognizerSTTService(STTService):
         if pause.turn_part == self._turn_part:
             await self._show(transcript.text)
 
-    async def _publish_transcript(self, decision: _Publish) -> None:
+    async def _publish_transcript(self, decision: Publish) -> None:
         if decision.turn_part != self._turn_part:
             return
         transcript = await self._on_engine_thread(self._recognizer.pause)
@@ -284,7 +257,7 @@ class RecognizerSTTService(STTService):
         if transcript.text:
             await self.push_frame(self._transcription_frame(transcript))
 
-    async def _nothing_to_publish(self, decision: _Publish) -> None:
+    async def _nothing_to_publish(self, decision: Publish) -> None:
         if decision.turn_part == self._turn_part:
             self._utterance_bytes = 0
             await self.push_frame(NoWordsFrame())
@@ -300,7 +273,7 @@ class RecognizerSTTService(STTService):
         await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))
 
     def _transcription_frame(self, transcript: Transcript) -> TranscriptionFrame:
-        frame = TranscriptionFrame(transcript.text, self._user_id, time_now_iso8601(), _language(transcript.language))
+        frame = TranscriptionFrame(transcript.text, self._user_id, time_now_iso8601(), language_of(transcript))
         if transcript.confidence is not None:
             frame.metadata["confidence"] = round(transcript.confidence, 3)
         return frame
@@ -314,12 +287,3 @@ class RecognizerSTTService(STTService):
             self._work_task = None
             # A call may still be running in the engine; the reset queues behind it there.
             self._threads.submit(self._recognizer.reset)
-
-
-def _language(code: str | None) -> Language | None:
-    if code is None:
-        return None
-    try:
-        return Language(code)
-    except ValueError:
-        return None

@@ -2,5 +2,7 @@
 
 serve          start-up time, memory idle and in conversation, a second conversation's memory
 conversation   event-loop lag and voice-to-voice latency of the bundled engines
-engines        time to the first sound of each synthesizer, time to the final words of each recognizer
+engines        time to the first sound of each synthesizer
+recognition    partial and final latency of each recognizer, processor time per second of sound
+speech_api     the HTTP API against its engine called directly; 1, 4, 8 requests at a time
 """

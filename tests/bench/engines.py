@@ -1,6 +1,6 @@
-"""Time to the first sound of each synthesizer, and to the final words of each recognizer after the last sample.
+"""Time to the first sound of each synthesizer.
 
-kokoro and whisper run on the test fixtures' micro models unless real ones are installed; the model column says which.
+kokoro runs on the test fixtures' micro model unless a real one is installed; the model column says which.
 """
 
 import time
@@ -11,17 +11,13 @@ import psutil
 
 from agent.candidates import Candidate
 from agent.settings import Settings, load_settings
-from agent.stt_engines import stt_candidates
 from agent.tts_engines import tts_candidates
-from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
 from tests.bench.table import median, show
-from tests.house import FIXTURES, SPEECH
-from transports.recording import load_recording
+from tests.house import FIXTURES
 
 TEXT = "The capital of Germany is Berlin, which lies on the river Spree."
 RUNS = 15
-BLOCK_BYTES = 640
 
 
 def usable(candidates: list[Candidate], micro: list[Candidate]) -> Iterator[tuple[Candidate, str]]:
@@ -43,27 +39,12 @@ def first_sound(engine: Synthesizer) -> tuple[float, float]:
     return median(firsts), median(factors)
 
 
-def final_words(engine: RecognizerEngine) -> float:
-    """Milliseconds from the last sample to the final words; the audio is fed without waiting."""
-    pcm16 = load_recording(SPEECH / "five_minutes.wav").audio_s16.tobytes()
-    took = []
-    for _ in range(RUNS):
-        recognizer = engine.recognizer()
-        for at in range(0, len(pcm16), BLOCK_BYTES):
-            recognizer.accept(pcm16[at : at + BLOCK_BYTES])
-        started = time.perf_counter()
-        recognizer.finish()
-        took.append((time.perf_counter() - started) * 1000)
-    return median(took)
-
-
 def main() -> None:
     """Measure and print."""
     settings = load_settings()
     micro = Settings.model_validate(
         {
             **settings.model_dump(),
-            "stt": {**settings.stt.model_dump(), "model": str(FIXTURES / "micro_whisper")},
             "tts": {**settings.tts.model_dump(), "model": str(FIXTURES / "micro_kokoro")},
         }
     )
@@ -74,11 +55,6 @@ def main() -> None:
         first_ms, factor = first_sound(engine)
         rows.append((engine.name, engine.model + mark, f"first sound {first_ms:.1f} ms, real-time factor {factor:.4f}"))
         engine.close()
-    for candidate, mark in usable(stt_candidates(settings), stt_candidates(micro)):
-        recognizer = candidate.load()
-        recognizer.warm_up()
-        rows.append((recognizer.name, recognizer.model + mark, f"final words {final_words(recognizer):.1f} ms"))
-        recognizer.close()
     show(f"engines, {psutil.cpu_count()} cores, median of {RUNS}", rows, ("engine", "model", "measured"))
 
 

@@ -1,0 +1,137 @@
+"""The sections of the settings: every key with its default, bounds and meaning."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from processors.stt.recognizer import Task
+
+SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
+LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
+TtsEngine = Literal["auto", "kokoro", "espeak"]
+
+
+def _split_at_commas(value: Any) -> Any:
+    """One text from a flag or the environment as a list; lists from a file stay."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """Immutable once read; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SttSettings(Section):
+    """Speech to text."""
+
+    engine: SttEngine = Field("auto", description="which recognizer; auto takes the best that is usable")
+    model: str | None = Field(None, description="model name or directory; default: the best installed one")
+    language: str = Field("en", description="ISO 639-1 code, or auto where the model detects it")
+    task: Task = Field("transcribe", description="translate: all is written in English (whisper, openai)")
+    prompt: str | None = Field(None, description="text that sets names, spelling and style (whisper, openai)")
+    hotwords: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+        default_factory=list, description="words to listen for, with commas between (whisper, nemotron where it allows)"
+    )
+    chunk_ms: Literal[80, 160, 320, 560, 1120] | None = Field(
+        None, description="which export of nemotron: short chunks are quicker, long ones hear better"
+    )
+    base_url: str | None = Field(
+        None, description="OpenAI-compatible speech-to-text server, such as http://box:8000/v1"
+    )
+    api_key: SecretStr | None = Field(None, description="bearer token of that server, if it wants one")
+    timeout_secs: float = Field(10.0, gt=0, le=600, description="that server is given up after this")
+    threads: int = Field(0, ge=0, le=64, description="CPU threads of one decoding; 0: half of the cores")
+    partial_interval_secs: float = Field(
+        0.5, ge=0.1, le=10, description="how often whisper decodes while the user speaks, at most"
+    )
+    no_speech_threshold: float = Field(0.6, ge=0, le=1, description="whisper: above this it may not have been speech")
+    log_probability_threshold: float = Field(
+        -1.0, ge=-10, le=0, description="whisper: below this average a text that may be no speech is dropped"
+    )
+    compression_ratio_threshold: float = Field(
+        2.4, ge=1, le=10, description="whisper: above this a text repeats itself and is dropped"
+    )
+    phantom_level_dbfs: float = Field(
+        -50.0, ge=-100, le=0, description="whisper: below this level known phantom phrases are dropped"
+    )
+    max_utterance_secs: float = Field(60.0, gt=1, le=600, description="a longer stretch of speech is cut in two")
+
+
+class LlmSettings(Section):
+    """The language model."""
+
+    engine: LlmEngine = Field("auto", description="which server; auto takes the best that is usable")
+    base_url: str | None = Field(None, description="OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1")
+    api_key: SecretStr | None = Field(None, description="bearer token of the endpoint, if it wants one")
+    model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
+    system_prompt: str = Field(
+        "You are a friendly voice assistant. Your words are spoken aloud: answer in one to three short "
+        "sentences of plain speech, without lists, markdown, emoji or code unless you are asked for them.",
+        description="what the agent is told about itself",
+    )
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_tokens: int = Field(512, ge=1, le=32768, description="upper limit of one answer")
+    first_token_timeout_secs: float = Field(15.0, gt=0, description="a silent endpoint is given up after this")
+    token_stall_timeout_secs: float = Field(10.0, gt=0, description="a reply that stops is given up after this")
+    thinking: bool = Field(
+        False, description="let a reasoning model think before it answers; its thoughts are never spoken"
+    )
+    empty_retries: int = Field(1, ge=0, le=5, description="how often an empty reply is asked for again")
+    apology: str = Field(
+        "Sorry, I can't think right now. Please try again in a moment.",
+        description="said when the endpoint is down or slow",
+    )
+    threads: int = Field(0, ge=0, le=64, description="CPU threads of the embedded model; 0: half of the cores")
+
+
+class TtsSettings(Section):
+    """Text to speech."""
+
+    engine: TtsEngine = Field("auto", description="which synthesizer; auto takes the best that is usable")
+    model: str | None = Field(None, description="model name or directory; default: the best installed one")
+    voice: str | None = Field(None, description="voice name; default: the engine's own")
+    language: str = Field("en-us", description="language of the voice, such as en-us or es")
+    speed: float = Field(1.0, ge=0.5, le=2.0, description="1 is the voice's natural pace")
+
+
+class VadSettings(Section):
+    """Voice activity detection."""
+
+    confidence: float = Field(0.7, ge=0, le=1, description="speech probability that counts as speech")
+    start_secs: float = Field(0.2, ge=0.03, le=2, description="speech this long starts an utterance")
+    stop_secs: float = Field(0.2, ge=0.03, le=3, description="silence this long ends an utterance")
+    min_volume: float = Field(0.3, ge=0, le=1, description="loudness (EBU R128, scaled) that counts as speech")
+
+
+class TurnSettings(Section):
+    """Deciding that the user's turn is over."""
+
+    max_pause_secs: float = Field(
+        1.6, ge=0.2, le=10, description="a pause this long ends the turn even if the model expects more"
+    )
+
+
+class InputSettings(Section):
+    """The user's sound before anything listens to it."""
+
+    auto_gain: bool = Field(True, description="raise a quiet microphone for the ears; nothing is ever clipped")
+    target_dbfs: float = Field(-20.0, ge=-40, le=-6, description="level (RMS) that speech is raised to")
+    max_gain_db: float = Field(30.0, ge=0, le=40, description="the most that it is raised by")
+
+
+class ServerSettings(Section):
+    """`sotto serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
+    max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+        default_factory=list, description="further host names that the page may be opened under, with commas between"
+    )
+    api_key: SecretStr | None = Field(None, description="bearer token that the HTTP API (/v1/...) asks for, if any")
+    max_upload_mb: float = Field(100.0, gt=0, le=4096, description="a larger sound file is refused")
+    max_audio_secs: float = Field(7200.0, gt=0, le=86400, description="a longer sound file is refused")
+    max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
