@@ -33,17 +33,20 @@ Config = Annotated[Path | None, typer.Option("--config", help="Configuration fil
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    api_only: Annotated[
+        bool, typer.Option("--api-only", help="Serve the speech-to-text API alone: no page, only the ears are loaded.")
+    ] = False,
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
     sets: Sets = None,
     config: Config = None,
 ) -> None:
-    """Serve the page to talk on, at http://127.0.0.1:7860 by default."""
+    """Serve the page to talk on and an OpenAI-compatible speech-to-text API, at http://127.0.0.1:7860 by default."""
     settings = _settings(stt, llm, tts, sets, config, {"server.host": host, "server.port": port})
     from agent.server import run_server
 
-    run_server(settings)
+    run_server(settings, api_only=api_only)
 
 
 @app.command()
@@ -70,6 +73,28 @@ def replay(
     from agent.replay_printer import PipeConsole
 
     raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), PipeConsole())))
+
+
+@app.command()
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(help="Sound files, or videos with sound.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="text, srt, vtt, json or verbose_json.", metavar="FORMAT")
+    ] = "text",
+    language: Annotated[str | None, typer.Option(help="ISO 639-1 code, or auto; default: stt.language.")] = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Write English whatever is spoken.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Hear it in real time and show words as they come.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Directory for one file a recording.", metavar="DIR")] = None,
+    stt: Stt = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Write down what is said in recordings, as text or subtitles."""
+    task = "translate" if translate else None
+    settings = _settings(stt, None, None, sets, config, {"stt.language": language, "stt.task": task})
+    from agent.transcribe import run_transcribe
+
+    run_transcribe(files, settings, kind=kind, out=out, live=live)
 
 
 @app.command()

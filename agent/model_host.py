@@ -5,6 +5,7 @@ Shared by all conversations. Nothing here runs inference on the event loop.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ import onnxruntime
 from loguru import logger
 
 from agent.candidates import Choice, choose
-from agent.engines import stt_candidates, tts_candidates
 from agent.llm_backends import LlmBackend, llm_candidates
 from agent.settings import Settings
+from agent.stt_engines import stt_candidates
+from agent.tts_engines import tts_candidates
 from processors.llm import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
@@ -27,6 +29,23 @@ VAD_THREADS = 1
 TURN_THREADS = 1
 # Whole recordings are transcribed beside the conversations, this many at a time.
 FILE_THREADS = 2
+
+
+@dataclass
+class EarsHost:
+    """The speech-to-text engine alone, for recordings; `start_ears_host` makes it, `close` ends it."""
+
+    stt: Choice[RecognizerEngine]
+    file_threads: Executor
+
+    def engines(self) -> dict[str, Any]:
+        """Which engine it is, and why better ones were passed over."""
+        return {"stt": self.stt.as_json()}
+
+    async def close(self) -> None:
+        """End threads and processes; no transcription may be under way."""
+        self.file_threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.stt.loaded.close)
 
 
 @dataclass
@@ -111,7 +130,25 @@ async def start_model_host(settings: Settings) -> ModelHost:
     except BaseException:
         await host.close()
         raise
-    _log_choices(host, time.monotonic() - started_secs)
+    _log_choices((host.stt, host.llm, host.tts), time.monotonic() - started_secs)
+    return host
+
+
+async def start_ears_host(settings: Settings) -> EarsHost:
+    """Choose, load and warm up the speech-to-text engine.
+
+    Raises:
+        EngineUnavailableError: None is usable.
+    """
+    started_secs = time.monotonic()
+    stt = await asyncio.to_thread(lambda: choose("stt", settings.stt.engine, stt_candidates(settings)))
+    host = EarsHost(stt, ThreadPoolExecutor(FILE_THREADS, "files"))
+    try:
+        stt.note = await asyncio.get_running_loop().run_in_executor(host.file_threads, stt.loaded.warm_up)
+    except BaseException:
+        await host.close()
+        raise
+    _log_choices((stt,), time.monotonic() - started_secs)
     return host
 
 
@@ -129,8 +166,8 @@ async def _warm_up(host: ModelHost) -> None:
     )
 
 
-def _log_choices(host: ModelHost, took_secs: float) -> None:
-    for choice in (host.stt, host.llm, host.tts):
+def _log_choices(choices: Sequence[Choice[Any]], took_secs: float) -> None:
+    for choice in choices:
         for passed in choice.passed_over:
             logger.info(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
         logger.info(f"{choice.stage}: {choice.engine} with {choice.model}")

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +12,21 @@ import uvicorn
 from loguru import logger
 
 from agent.errors import InputError
+from agent.model_host import EarsHost, start_ears_host
 from agent.settings import Settings
-from agent.stopping import load_unless_stopped, stop_on_signals
+from agent.stopping import LOADING_SECS, load_unless_stopped, stop_on_signals
+from agent.transcription_jobs import TranscriptionJobs
 from agent.web_app import Loaded, ServerState, build_app
 from agent.web_sessions import WebSessions
 from transports.webrtc import allow_loopback_only_machines
 
 # Of the three seconds in which a signal ends everything, for requests under way.
 REQUESTS_SECS = 1
+# And for engines that are at work on a recording.
+RECORDINGS_SECS = 0.5
 
 
-class _Server(uvicorn.Server):
+class SignallessServer(uvicorn.Server):
     """uvicorn without signal handlers of its own: a signal also ends models and conversations."""
 
     @contextmanager
@@ -29,29 +34,32 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run_server(settings: Settings) -> None:
+def run_server(settings: Settings, *, api_only: bool = False) -> None:
     """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: What to serve, and where.
+        api_only: Load the speech-to-text engine alone and serve nothing but the speech API and /health.
 
     Raises:
         EngineUnavailableError: A stage has no usable engine.
         InputError: The port cannot be had.
     """
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, api_only))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, api_only: bool) -> None:
     stopping = stop_on_signals()
     bound = _bind(settings)
     allow_loopback_only_machines()
-    state = ServerState(settings)
+    state = ServerState(settings, api_only=api_only)
     config = uvicorn.Config(
         build_app(state), log_level="warning", access_log=False, timeout_graceful_shutdown=REQUESTS_SECS, ws="none"
     )
-    server = _Server(config)
+    server = SignallessServer(config)
     serving = asyncio.create_task(server.serve([bound]))
     try:
-        host = await load_unless_stopped(settings, stopping, exit_status=0)
-        state.loaded = Loaded(host, WebSessions(host, settings))
+        state.loaded = await _load(settings, stopping, api_only)
         stopped = asyncio.create_task(stopping.wait())
         if not stopping.is_set():
             address, port = bound.getsockname()[:2]
@@ -61,13 +69,47 @@ async def _serve(settings: Settings) -> None:
     finally:
         # Requests that do not end in time are cut; uvicorn would log each of them as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        if state.loaded:
+        if state.loaded and state.loaded.sessions:
             await state.loaded.sessions.close()
         server.should_exit = True
         await serving
         bound.close()
         if state.loaded:
-            await state.loaded.host.close()
+            await _close(state.loaded)
+
+
+async def _load(settings: Settings, stopping: asyncio.Event, api_only: bool) -> Loaded:
+    sessions = None
+    if api_only:
+        host = await _load_ears_unless_stopped(settings, stopping)
+    else:
+        host = await load_unless_stopped(settings, stopping, exit_status=0)
+        sessions = WebSessions(host, settings)
+    server = settings.server
+    jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
+    return Loaded(host, jobs, sessions)
+
+
+async def _load_ears_unless_stopped(settings: Settings, stopping: asyncio.Event) -> EarsHost:
+    """As `load_unless_stopped`, for the speech-to-text engine alone."""
+    stopped = asyncio.create_task(stopping.wait())
+    loading = asyncio.create_task(start_ears_host(settings))
+    await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        await asyncio.wait([loading], timeout=LOADING_SECS)
+    if not loading.done():
+        logger.info("stopped while the models were being loaded")
+        os._exit(0)
+    stopped.cancel()
+    return loading.result()
+
+
+async def _close(loaded: Loaded) -> None:
+    if not await loaded.jobs.close(RECORDINGS_SECS):
+        # A thread within an engine cannot be interrupted; the processes that engines started end with this one.
+        logger.info("stopped while a recording was being transcribed")
+        os._exit(0)
+    await loaded.host.close()
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -1,6 +1,7 @@
-"""The web application: the page, its WebRTC offers and /health, on a FastAPI app of our own.
+"""The web application: the page, its WebRTC offers, the speech API and /health, on a FastAPI app of our own.
 
 In:  HTTP requests.   Out: see the routes. Until the models are loaded it answers that it is starting.
+With `--api-only` there is neither page nor offer.
 """
 
 import asyncio
@@ -12,12 +13,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent import __version__
-from agent.model_host import ModelHost
+from agent.api_errors import ApiError
+from agent.model_host import EarsHost, ModelHost
 from agent.settings import Settings
+from agent.speech_api import PREFIX, build_speech_api, http_error_answer, is_api_path
+from agent.transcription_jobs import TranscriptionJobs
 from agent.web_sessions import BusyError, UnknownPeerError, WebSessions
 from transports.errors import OfferError
 
@@ -29,6 +37,12 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 
 
 def web_directory() -> Path:
@@ -39,18 +53,33 @@ def web_directory() -> Path:
 
 @dataclass
 class Loaded:
-    """What the application can offer once the models are loaded."""
+    """What the application can offer once the models are loaded.
 
-    host: ModelHost
-    sessions: WebSessions
+    Attributes:
+        sessions: The conversations; None with `--api-only`.
+    """
+
+    host: ModelHost | EarsHost
+    jobs: TranscriptionJobs
+    sessions: WebSessions | None
 
 
 class ServerState:
-    """What the routes look at; `loaded` is set when the models are ready."""
+    """What the routes look at; `loaded` is set when the models are ready.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Limits and thresholds.
+        api_only: Whether there is nothing but the speech API and /health.
+    """
+
+    def __init__(self, settings: Settings, *, api_only: bool = False) -> None:
         self.settings = settings
+        self.api_only = api_only
         self.loaded: Loaded | None = None
+
+    def jobs(self) -> TranscriptionJobs | None:
+        """What transcribes recordings; None while the models are being loaded."""
+        return self.loaded.jobs if self.loaded else None
 
     def sessions(self) -> WebSessions:
         """The conversations.
@@ -58,7 +87,7 @@ class ServerState:
         Raises:
             BusyError: The models are still being loaded.
         """
-        if self.loaded is None:
+        if self.loaded is None or self.loaded.sessions is None:
             raise BusyError("the agent is still loading its models; try again in a moment")
         return self.loaded.sessions
 
@@ -70,21 +99,40 @@ def build_app(state: ServerState) -> FastAPI:
         state: Settings, and what is loaded so far.
     """
     app = FastAPI(title="sotto", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(_guard(state.settings))
+    app.add_middleware(_Guard, settings=state.settings)
 
     @app.get("/health")
     async def health() -> Response:
-        loaded = state.loaded
-        report = {
-            "status": "ready" if loaded else "starting",
-            "version": __version__,
-            "engines": loaded.host.engines() if loaded else {},
-            "sessions": {
-                "active": loaded.sessions.n_active if loaded else 0,
-                "max": state.settings.server.max_sessions,
-            },
-        }
-        return JSONResponse(report, status_code=200 if loaded else 503)
+        return JSONResponse(_health(state), status_code=200 if state.loaded else 503)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        if state.api_only or is_api_path(request.url.path):
+            return http_error_answer(request, error)
+        return await http_exception_handler(request, error)
+
+    app.mount(PREFIX, build_speech_api(state.settings, state.jobs), name="speech")
+    if not state.api_only:
+        _add_conversations(app, state)
+    return app
+
+
+def _health(state: ServerState) -> dict[str, Any]:
+    loaded, server = state.loaded, state.settings.server
+    report: dict[str, Any] = {
+        "status": "ready" if loaded else "starting",
+        "version": __version__,
+        "engines": loaded.host.engines() if loaded else {},
+        "transcriptions": {"active": loaded.jobs.n_active if loaded else 0, "max": server.max_transcriptions},
+    }
+    if not state.api_only:
+        n_active = loaded.sessions.n_active if loaded and loaded.sessions else 0
+        report["sessions"] = {"active": n_active, "max": server.max_sessions}
+    return report
+
+
+def _add_conversations(app: FastAPI, state: ServerState) -> None:
+    """The page and its offers."""
 
     @app.post("/api/offer")
     async def offer(request: Request) -> Response:
@@ -103,7 +151,6 @@ def build_app(state: ServerState) -> FastAPI:
     for kind, status in ((OfferError, 400), (BusyError, 503), (UnknownPeerError, 404)):
         app.add_exception_handler(kind, _error_answer(status))
     app.mount("/", StaticFiles(directory=web_directory(), html=True), name="page")
-    return app
 
 
 async def _json_object(request: Request) -> dict[str, Any]:
@@ -134,21 +181,34 @@ def _error_answer(status: int) -> Callable[[Request, Exception], Awaitable[Respo
     return answer
 
 
-def _guard(settings: Settings) -> Callable[[Request, Any], Awaitable[Response]]:
-    """Refuse what other sites make a browser send here, and set the page's security headers."""
+class _Guard:
+    """Refuses what other sites make a browser send here, and sets the page's security headers."""
 
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        problem = _foreign(request, settings)
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        problem = _foreign(Request(scope), self._settings)
         if problem:
-            return JSONResponse({"error": problem}, status_code=403)
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+            await _refusal(scope["path"], problem)(scope, receive, send)
+            return
 
-    return guard
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _refusal(path: str, problem: str) -> Response:
+    if is_api_path(path):
+        return ApiError(403, problem, code="forbidden").response()
+    return JSONResponse({"error": problem}, status_code=403)
 
 
 def _foreign(request: Request, settings: Settings) -> str | None:

@@ -1,14 +1,32 @@
-"""Starts the real `sotto serve` for a test, in a process of its own, and ends that process."""
+"""Starts the real `sotto serve` for a test, in a process of its own, and ends that process.
 
+`serving_engine` serves the speech API within the test's own process instead, on an engine that the test scripts.
+"""
+
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from agent.candidates import Choice
+from agent.model_host import FILE_THREADS, EarsHost
+from agent.server import SignallessServer
+from agent.settings import load_settings
+from agent.transcription_jobs import TranscriptionJobs
+from agent.web_app import Loaded, ServerState, build_app
+from processors.stt.recognizer import RecognizerEngine
 
 START_TIMEOUT_SECS = 60
 _READY = re.compile(r"ready: (http://[\d.]+:\d+)")
@@ -60,19 +78,66 @@ class Served:
 
 
 @contextmanager
-def serving(tmp_path: Path, *arguments: str) -> Iterator[Served]:
+def serving(tmp_path: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
     """Serve on a free port with the bundled engines.
 
     Args:
         tmp_path: Working directory, so that no configuration of the user is read.
         arguments: Further arguments of `sotto serve`.
+        environment: Further variables of its process.
     """
     command = [sys.executable, "-m", "agent.cli", "serve", "--port", "0", "--llm", "embedded", *arguments]
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "SOTTO_MODELS_DIR": str(tmp_path / "models")}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
+    own = {"XDG_CONFIG_HOME": str(tmp_path), "SOTTO_MODELS_DIR": str(tmp_path / "models")}
+    variables = {**os.environ, **own, **(environment or {})}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=variables)
     served = Served(process)
     try:
         served.wait_until_ready()
         yield served
     finally:
         served.close()
+
+
+@dataclass
+class ServedEngine:
+    """The speech API on a scripted engine.
+
+    Attributes:
+        url: Its address.
+        jobs: What is under way.
+        state: What the routes look at.
+    """
+
+    url: str
+    jobs: TranscriptionJobs
+    state: ServerState
+
+
+@asynccontextmanager
+async def serving_engine(engine: RecognizerEngine, **limits: Any) -> AsyncIterator[ServedEngine]:
+    """Serve the speech API alone, in this process, by the real HTTP server.
+
+    Args:
+        engine: Transcribes.
+        limits: Settings of the section `server`.
+    """
+    settings = load_settings({f"server.{key}": value for key, value in limits.items()})
+    state = ServerState(settings, api_only=True)
+    host = EarsHost(Choice("stt", engine.name, engine.model, engine), ThreadPoolExecutor(FILE_THREADS, "files"))
+    jobs = TranscriptionJobs(
+        host, max_jobs=settings.server.max_transcriptions, max_audio_secs=settings.server.max_audio_secs
+    )
+    state.loaded = Loaded(host, jobs, None)
+    bound = socket.create_server(("127.0.0.1", 0))
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    config = uvicorn.Config(build_app(state), log_level="warning", timeout_graceful_shutdown=1, ws="none")
+    server = SignallessServer(config)
+    task = asyncio.create_task(server.serve([bound]))
+    try:
+        yield ServedEngine(f"http://127.0.0.1:{bound.getsockname()[1]}", jobs, state)
+    finally:
+        server.should_exit = True
+        await task
+        bound.close()
+        await jobs.close(timeout_secs=5)
+        await host.close()
