@@ -15,7 +15,7 @@ from agent.settings import Settings, setting_keys
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
-    {line.split("#")[0].strip() for line in re.findall(r"sotto (?:serve|replay|doctor|models)[^\n|`]*", README)}
+    {line.split("#")[0].strip() for line in re.findall(r"sotto (?:serve|replay|transcribe|doctor|models)[^\n|`]*", README)}
 )
 
 
@@ -37,7 +37,7 @@ def test_every_command_and_option_exists(command: str) -> None:
     result = CliRunner().invoke(app, [*subcommand, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     plain = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
-    for option in re.findall(r"--[a-z]+", command):
+    for option in re.findall(r"--[a-z-]+", command):
         assert option in plain
 
 
@@ -60,7 +60,7 @@ def test_every_event_that_a_step_may_wait_for_is_described() -> None:
 
 
 def test_named_settings_and_files_exist() -> None:
-    for key in re.findall(r"`((?:stt|llm|tts|vad|turn|server)\.\w+)`", README):
+    for key in re.findall(r"`((?:input|stt|llm|tts|vad|turn|server)\.\w+)`", README):
         assert key in setting_keys()
     for path in re.findall(r"`((?:agent|processors|transports|web|tests)/[\w./]*)`", README):
         assert (REPOSITORY / path).exists()
