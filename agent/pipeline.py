@@ -25,11 +25,12 @@ from processors.playout_gate import PlayoutGate
 from processors.speakable import SpeakableText
 from processors.stt.service import RecognizerSTTService
 from processors.tts.service import SynthesizerTTSService
-from processors.turn import SharedSmartTurnAnalyzer, turn_strategies
+from processors.turn import Patience, SharedSmartTurnAnalyzer, turn_strategies
 from processors.vad import SharedSileroVADAnalyzer
 
 IN_RATE_HZ = 16_000
 LAST_RESORT_SECS = 20.0
+PATIENCE = {"brisk": 0.7, "normal": 1.0, "patient": 1.5}
 
 
 def build_worker(
@@ -53,11 +54,14 @@ def build_worker(
         min_volume=settings.vad.min_volume,
     )
     turn = SmartTurnParams(stop_secs=settings.turn.max_pause_secs)
+    patience = Patience(settings.turn.min_pause_secs, settings.turn.max_pause_secs, PATIENCE[settings.turn.pace])
     context = LLMContext()
     history = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
-            user_turn_strategies=turn_strategies(SharedSmartTurnAnalyzer(host.turn_session, host.turn_threads, turn)),
+            user_turn_strategies=turn_strategies(
+                SharedSmartTurnAnalyzer(host.turn_session, host.turn_threads, turn), patience, settings.stt.language
+            ),
             # Words nobody understood are not answered with a prompt that the user never said.
             empty_user_turn=None,
             # A last resort, for a microphone that fell silent within a pause: the strategy above ends every other turn.

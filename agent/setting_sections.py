@@ -109,8 +109,14 @@ class VadSettings(Section):
 class TurnSettings(Section):
     """Deciding that the user's turn is over."""
 
+    pace: Literal["brisk", "normal", "patient"] = Field(
+        "normal", description="how soon the agent answers: brisk for quick talkers, patient for those who hesitate"
+    )
+    min_pause_secs: float = Field(
+        0.2, ge=0.1, le=2, description="the shortest pause that ends the turn, when voice and words agree"
+    )
     max_pause_secs: float = Field(
-        1.6, ge=0.2, le=10, description="a pause this long ends the turn even if the model expects more"
+        1.6, ge=0.2, le=10, description="a pause this long ends the turn even if more is expected"
     )
 
 

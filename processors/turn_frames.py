@@ -15,5 +15,18 @@ class TurnDecidedFrame(SystemFrame):
 
 
 @dataclass
+class PauseTranscriptFrame(SystemFrame):
+    """Downstream: the words of the turn so far, worked out at a pause; nothing of that pause is still on its way.
+
+    Attributes:
+        text: Empty where nothing was recognized.
+        language: ISO 639-1 code where the recognizer knows it.
+    """
+
+    text: str = ""
+    language: str | None = None
+
+
+@dataclass
 class NoWordsFrame(SystemFrame):
     """Downstream: nothing was recognized since the last transcript, and nothing is on its way."""

@@ -37,7 +37,7 @@ from pipecat.utils.time import time_now_iso8601
 from processors.stt.latency import TranscriptLatency
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
 from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
-from processors.turn_frames import NoWordsFrame, TurnDecidedFrame
+from processors.turn_frames import NoWordsFrame, PauseTranscriptFrame, TurnDecidedFrame
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
 PRE_ROLL_SECS = 0.6
@@ -195,15 +195,13 @@ class RecognizerSTTService(STTService):
             except Exception as error:  # noqa: BLE001
                 self._utterance_failed = not isinstance(item, Publish | Cut | Drop)
                 await self._report(error)
-                if isinstance(item, Publish):
-                    await self._nothing_to_publish(item)
+                await self._answer_failed(item)
 
     async def _work_on(self, item: Work) -> None:
         if self._utterance_failed:
             # The rest of an utterance without its beginning would be transcribed wrongly.
             self._utterance_failed = isinstance(item, Audio | Pause)
-            if isinstance(item, Publish):
-                await self._nothing_to_publish(item)
+            await self._answer_failed(item)
             if not self._utterance_failed:
                 await self._on_engine_thread(self._recognizer.reset)
         elif isinstance(item, Audio):
@@ -234,6 +232,7 @@ class RecognizerSTTService(STTService):
             await self.push_frame(self.service_metadata_frame())
         if pause.turn_part == self._turn_part:
             await self._show(transcript.text)
+            await self.push_frame(PauseTranscriptFrame(transcript.text, transcript.language))
 
     async def _publish_transcript(self, decision: Publish) -> None:
         if decision.turn_part != self._turn_part:
@@ -261,6 +260,13 @@ class RecognizerSTTService(STTService):
         if decision.turn_part == self._turn_part:
             self._utterance_bytes = 0
             await self.push_frame(NoWordsFrame())
+
+    async def _answer_failed(self, item: Work) -> None:
+        """Let nobody wait for words of an utterance that is lost."""
+        if isinstance(item, Pause) and item.turn_part == self._turn_part:
+            await self.push_frame(PauseTranscriptFrame())
+        elif isinstance(item, Publish):
+            await self._nothing_to_publish(item)
 
     async def _show(self, text: str) -> None:
         if text and text != self._partial:

@@ -1,0 +1,162 @@
+"""How long a pause must be before the user is done: one estimate from sound, words and the speaker's own pauses.
+
+In:  smart-turn's probability, the words so far, how long this speaker pauses.   Out: seconds of silence to wait for.
+
+A prosody model takes "how many days" for a whole question and "how are you today" for half of one; the words know
+better. Words that cannot be the end ("... and", "set a timer for") hold the turn open whatever the voice says.
+"""
+
+from dataclasses import dataclass
+
+from processors.stt.hallucination import bare
+
+# Completeness of the words, 0 (something must follow) to 1 (nothing can).
+UNKNOWN = 0.5
+OPEN = 0.05
+PROBABLY_OPEN = 0.2
+WHOLE = 0.95
+# Below this the words alone decide.
+OPEN_BELOW = 0.35
+# How sure the estimate must be for the shortest pause, and how unsure for the longest.
+SURE, UNSURE = 0.8, 0.25
+
+# A turn does not end with these. Compared without case and punctuation.
+OPEN_ENDINGS = {
+    "en": (
+        "a an the my your his her its our their every and or but so because if when while than then as"
+        " is are was were am be been being do does did have has had will would can could should shall may might must"
+        " i'm i'd i'll we'll im ill very really quite um uh er erm hmm tell set remind"
+    ),
+    "es": (
+        "el la los las un una unos unas mi tu su este esta ese esa y o pero porque si cuando que de del a al en con"
+        " por para sin sobre entre hasta desde es son está están muy más no eh este pues"
+    ),
+    "de": (
+        "der die das den dem des ein eine einen einem einer mein dein sein ihr und oder aber weil wenn dass als"
+        " von zu zum zur in im an am auf für mit aus bei nach über unter vor ist sind war hat haben wird kann sehr"
+        " nicht äh ähm also"
+    ),
+    "fr": (
+        "le la les un une des du de à au aux mon ma mes ton ta son sa ce cette et ou mais parce que qui si quand"
+        " dans en sur sous avec pour par sans est sont très ne pas euh ben donc"
+    ),
+}
+# Nor with these, but in a question: "where are you from".
+PREPOSITIONS = {"en": "of to in on at for with from by about into over under between through after before until since"}
+# Words that are a whole turn by themselves.
+WHOLE_TURNS = {
+    "en": (
+        "yes no yeah yep nope sure okay ok stop wait hello hi hey thanks bye goodbye right correct exactly great"
+        " please help continue next again cancel never mind|never mind|thank you|good morning|good night|go on"
+    ),
+    "es": "sí no vale claro hola gracias adiós para espera|buenos días|buenas noches|de acuerdo",
+    "de": "ja nein doch klar hallo danke tschüss stopp halt warte|guten morgen|gute nacht",
+    "fr": "oui non merci bonjour salut stop attends|d'accord|bonne nuit",
+}
+QUESTION_WORDS = {"en": "what who whom whose where when why how which"}
+# A question with a question word has one of these, or it is not whole.
+VERBS = {
+    "en": (
+        "is are was were am be do does did has have had can could will would should shall may might must"
+        " what's who's where's when's how's that's whats whos wheres hows mean means happened happens goes go come"
+        " comes makes make takes take costs cost wrote made won invented discovered painted lives"
+    )
+}
+NUMBERS = {"en": "zero oh one two three four five six seven eight nine ten eleven twelve double triple"}
+# Digits said one by one, as of a telephone number, go on.
+MIN_DIGITS = 3
+
+
+def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
+    """Words, and phrases between bars."""
+    found = {}
+    for language, text in table.items():
+        words, *phrases = text.split("|")
+        found[language] = frozenset({*map(bare, words.split()), *map(bare, phrases)})
+    return found
+
+
+_OPEN_ENDINGS = _sets(OPEN_ENDINGS)
+_PREPOSITIONS = _sets(PREPOSITIONS)
+_WHOLE_TURNS = _sets(WHOLE_TURNS)
+_QUESTION_WORDS = _sets(QUESTION_WORDS)
+_VERBS = _sets(VERBS)
+_NUMBERS = _sets(NUMBERS)
+
+
+def completeness(text: str, language: str) -> float:
+    """How complete the words are, as far as words can tell.
+
+    Args:
+        text: The turn so far, punctuated or not.
+        language: ISO 639-1 code; UNKNOWN for all but trailing dots where the language is not known.
+
+    Returns:
+        0 (something must follow) to 1 (nothing can); UNKNOWN where nothing speaks for either.
+    """
+    words = bare(text).split()
+    if not words:
+        return UNKNOWN
+    if text.rstrip().endswith(("...", "…", ",", "-", "—")):
+        return OPEN
+    none: frozenset[str] = frozenset()
+    if " ".join(words) in _WHOLE_TURNS.get(language, none):
+        return WHOLE
+    questions = words[0] in _QUESTION_WORDS.get(language, none)
+    if words[-1] in _OPEN_ENDINGS.get(language, none):
+        return OPEN
+    if words[-1] in _PREPOSITIONS.get(language, none):
+        return UNKNOWN if questions else OPEN
+    if all(word in _NUMBERS.get(language, none) for word in words[-MIN_DIGITS:]) and len(words) >= MIN_DIGITS:
+        return PROBABLY_OPEN
+    if questions:
+        has_verb = not _VERBS[language].isdisjoint(words)
+        return WHOLE if has_verb and len(words) > 2 else PROBABLY_OPEN
+    if words[0] in _VERBS.get(language, none) and len(words) > 2:
+        return 0.85
+    return UNKNOWN if len(words) < 3 else 0.6
+
+
+@dataclass
+class SpeakerPace:
+    """How long this speaker pauses within a turn, learned from the pauses that were followed by more.
+
+    Attributes:
+        pause_secs: A typical pause within a turn.
+    """
+
+    pause_secs: float = 0.4
+
+    def learn(self, pause_secs: float) -> None:
+        """Take a pause after which the speaker went on."""
+        self.pause_secs += 0.3 * (min(pause_secs, 1.5) - self.pause_secs)
+
+    @property
+    def factor(self) -> float:
+        """What waits are multiplied by: 0.8 for speakers who hardly pause, up to 1.4."""
+        return min(1.4, max(0.8, 0.6 + self.pause_secs))
+
+
+def pause_to_wait_for(
+    probability: float | None, complete: float, *, min_secs: float, max_secs: float, factor: float = 1.0
+) -> float:
+    """How long a pause ends the turn.
+
+    Args:
+        probability: Smart-turn's, that the turn is over; None if it was not asked.
+        complete: From `completeness`.
+        min_secs: The shortest pause, when all agree.
+        max_secs: The longest, when they do not.
+        factor: Patience: of the settings and of the speaker's pace.
+
+    Returns:
+        Seconds of silence, from `min_secs` to `max_secs`.
+    """
+    heard = UNKNOWN if probability is None else probability
+    # Prosody counts for more where the words say nothing.
+    weight = abs(complete - UNKNOWN) + 0.15
+    done = (heard + weight * 2 * complete) / (1 + weight * 2)
+    if complete < OPEN_BELOW:
+        done = min(done, complete + 0.1)
+    doubt = min(1.0, max(0.0, (SURE - done) / (SURE - UNSURE)))
+    return min(max_secs, min_secs + (max_secs - min_secs) * doubt * factor)
