@@ -16,7 +16,7 @@ from agent.conversation import Conversation
 from agent.conversation_script import IDLE, ConversationScript, Step
 from agent.errors import InputError
 from agent.event_log import Event, EventLog
-from agent.model_host import ModelHost
+from agent.model_host import ModelHost, start_model_host
 from agent.replay_printer import ReplayPrinter
 from agent.settings import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
@@ -169,7 +169,7 @@ async def replay(script: ConversationScript, settings: Settings, files: ReplayFi
     stopping = stop_on_signals()
     log = EventLog(files.events, on_failure=stopping.set) if files.events else None
     try:
-        host = await load_unless_stopped(settings, stopping, STOPPED_STATUS)
+        host = await load_unless_stopped(lambda: start_model_host(settings), stopping, STOPPED_STATUS)
         try:
             status = await _hold(script, settings, host, files, console, log, stopping)
         finally:

@@ -12,9 +12,9 @@ import uvicorn
 from loguru import logger
 
 from agent.errors import InputError
-from agent.model_host import EarsHost, start_ears_host
+from agent.model_host import start_ears_host
 from agent.settings import Settings
-from agent.stopping import LOADING_SECS, load_unless_stopped, stop_on_signals
+from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.transcription_jobs import TranscriptionJobs
 from agent.web_app import Loaded, ServerState, build_app
 from agent.web_sessions import WebSessions
@@ -81,27 +81,13 @@ async def _serve(settings: Settings, api_only: bool) -> None:
 async def _load(settings: Settings, stopping: asyncio.Event, api_only: bool) -> Loaded:
     sessions = None
     if api_only:
-        host = await _load_ears_unless_stopped(settings, stopping)
+        host = await load_unless_stopped(lambda: start_ears_host(settings), stopping, exit_status=0)
     else:
-        host = await load_unless_stopped(settings, stopping, exit_status=0)
+        host = await load_unless_stopped(lambda: start_model_host(settings), stopping, exit_status=0)
         sessions = WebSessions(host, settings)
     server = settings.server
     jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
     return Loaded(host, jobs, sessions)
-
-
-async def _load_ears_unless_stopped(settings: Settings, stopping: asyncio.Event) -> EarsHost:
-    """As `load_unless_stopped`, for the speech-to-text engine alone."""
-    stopped = asyncio.create_task(stopping.wait())
-    loading = asyncio.create_task(start_ears_host(settings))
-    await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
-    if not loading.done():
-        await asyncio.wait([loading], timeout=LOADING_SECS)
-    if not loading.done():
-        logger.info("stopped while the models were being loaded")
-        os._exit(0)
-    stopped.cancel()
-    return loading.result()
 
 
 async def _close(loaded: Loaded) -> None:

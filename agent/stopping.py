@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from loguru import logger
 
-from agent.model_host import ModelHost, start_model_host
-from agent.settings import Settings
+Host = TypeVar("Host")
+
 
 # Of the three seconds, for models that are being loaded.
 LOADING_SECS = 2.0
@@ -24,11 +26,13 @@ def stop_on_signals() -> asyncio.Event:
     return stopping
 
 
-async def load_unless_stopped(settings: Settings, stopping: asyncio.Event, exit_status: int) -> ModelHost:
+async def load_unless_stopped(
+    start: Callable[[], Coroutine[Any, Any, Host]], stopping: asyncio.Event, exit_status: int
+) -> Host:
     """Load the models; a signal meanwhile ends the process.
 
     Args:
-        settings: Which engines.
+        start: Loads them.
         stopping: From `stop_on_signals`.
         exit_status: The process's, if it is stopped.
 
@@ -36,7 +40,7 @@ async def load_unless_stopped(settings: Settings, stopping: asyncio.Event, exit_
         EngineUnavailableError: A stage has no usable engine.
     """
     stopped = asyncio.create_task(stopping.wait())
-    loading = asyncio.create_task(start_model_host(settings))
+    loading = asyncio.create_task(start())
     await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
         await asyncio.wait([loading], timeout=LOADING_SECS)

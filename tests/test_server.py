@@ -52,7 +52,12 @@ async def test_health_names_the_engines_and_why_better_ones_were_passed_over(ser
         "turn": "smart-turn",
     }
     assert report["engines"]["stt"]["passed_over"] == [
-        {"engine": "whisper", "reason": "no model is installed", "mend": "sotto models pull base.en"}
+        {
+            "engine": "nemotron",
+            "reason": "no model for stt.language = en is installed",
+            "mend": "sotto models pull nemotron-en-560ms",
+        },
+        {"engine": "whisper", "reason": "no model is installed", "mend": "sotto models pull base.en"},
     ]
     assert report["sessions"] == {"active": 0, "max": 2}
 

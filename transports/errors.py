@@ -2,6 +2,7 @@
 
 TransportError     the edge cannot do its work
   RecordingError   a recording is missing, empty or not sound
+    TooLongError   it is longer than is allowed (sound_file.py)
   OfferError       a WebRTC offer cannot lead to a conversation
 """
 

@@ -12,8 +12,8 @@ import soundfile
 import soxr
 
 from transports.errors import RecordingError
+from transports.sound_file import SAMPLE_RATE_HZ, decode_sound
 
-SAMPLE_RATE_HZ = 16_000
 MAX_DURATION_SECS = 3600.0
 # A 10 ms block counts as voiced down to this far below the loudest one, and never below the floor.
 VOICED_RANGE_DB = 30.0
@@ -54,19 +54,9 @@ def load_recording(path: Path, *, gain_db: float = 0.0) -> Recording:
     """
     if not path.is_file():
         raise RecordingError(f"recording not found: {path}")
-    audio_f32, rate_hz = _decode(path)
-    if audio_f32.size == 0:
-        raise RecordingError(f"recording is empty: {path}")
-    if len(audio_f32) / rate_hz > MAX_DURATION_SECS:
-        raise RecordingError(f"recording is longer than {MAX_DURATION_SECS / 60:.0f} minutes: {path}")
-    if not np.isfinite(audio_f32).all():
-        raise RecordingError(f"recording holds samples that are not numbers: {path}")
-    mono_f32 = audio_f32.mean(axis=1)
-    if rate_hz != SAMPLE_RATE_HZ:
-        mono_f32 = soxr.resample(mono_f32, rate_hz, SAMPLE_RATE_HZ)
-    audio_s16 = np.clip(np.round(mono_f32 * 10 ** (gain_db / 20) * 32768), -32768, 32767).astype(np.int16)
-    if audio_s16.size == 0:
-        raise RecordingError(f"recording is empty: {path}")
+    audio_s16 = decode_sound(path, max_secs=MAX_DURATION_SECS, name=f"recording {path}")
+    if gain_db:
+        audio_s16 = np.clip(np.round(audio_s16 * 10 ** (gain_db / 20)), -32768, 32767).astype(np.int16)
     return Recording(path, audio_s16, voiced_end_secs(audio_s16))
 
 
@@ -106,35 +96,3 @@ def write_stereo(path: Path, left_s16: Pcm16, left_rate_hz: int, right_s16: Pcm1
         soundfile.write(path, stereo_s16, right_rate_hz, subtype="PCM_16", format="WAV")
     except (OSError, soundfile.LibsndfileError) as error:
         raise RecordingError(f"recording cannot be written: {path}: {error}") from error
-
-
-def _decode(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int]:
-    """shape (n_samples, n_channels), float32, and its rate."""
-    try:
-        audio_f32, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        return np.asarray(audio_f32, np.float32), rate_hz
-    except soundfile.LibsndfileError as error:
-        try:
-            return _decode_with_av(path)
-        except (OSError, ValueError) as av_error:
-            raise RecordingError(f"recording cannot be decoded: {path}: {error}") from av_error
-
-
-def _decode_with_av(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int]:
-    import av
-
-    blocks: list[np.ndarray[Any, np.dtype[np.float32]]] = []
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
-    n_samples = 0
-    with av.open(str(path)) as container:
-        if not container.streams.audio:
-            raise RecordingError(f"recording holds no sound: {path}")
-        for frame in container.decode(audio=0):
-            for piece in resampler.resample(frame):
-                blocks.append(piece.to_ndarray().reshape(-1, 1).astype(np.float32))
-                n_samples += len(blocks[-1])
-            if n_samples > MAX_DURATION_SECS * SAMPLE_RATE_HZ:
-                break
-        for piece in resampler.resample(None):
-            blocks.append(piece.to_ndarray().reshape(-1, 1).astype(np.float32))
-    return (np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)), SAMPLE_RATE_HZ

@@ -1,0 +1,99 @@
+"""Errors of the HTTP API, in the shape that OpenAI's clients read.
+
+ApiError             a request cannot be answered; an HTTP status and `{"error": {message, type, param, code}}`
+  LoadingError       503: the models are still being loaded
+  TooBusyError       429: as many recordings are being transcribed as may be
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from agent.errors import SottoError
+from processors.errors import EngineError, UnsupportedRequestError
+from transports.errors import RecordingError
+from transports.sound_file import TooLongError
+
+MAX_MESSAGE_CHARS = 500
+RETRY_AFTER_SECS = 1
+
+
+class ApiError(SottoError):
+    """A request of the API cannot be answered.
+
+    Args:
+        status: HTTP status.
+        message: One line.
+        param: The field of the request that is at fault, if it is one.
+        code: What programs may look at.
+        headers: Of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object of the answer."""
+        kind = "rate_limit_error" if self.status == 429 else "invalid_request_error"
+        return {
+            "error": {
+                "message": str(self)[:MAX_MESSAGE_CHARS],
+                "type": "server_error" if self.status >= 500 else kind,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+    def response(self) -> Response:
+        """The whole answer; characters that no encoding can carry are written as escapes, as all beyond ASCII."""
+        return Response(json.dumps(self.body()), self.status, self.headers, "application/json")
+
+
+class LoadingError(ApiError):
+    """The models are still being loaded."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "the models are still being loaded; try again in a moment",
+            code="loading",
+            headers={"Retry-After": str(RETRY_AFTER_SECS)},
+        )
+
+
+class TooBusyError(ApiError):
+    """As many recordings are being transcribed as may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            429,
+            f"{most} transcription{'s are' if most > 1 else ' is'} under way, which is as many as may be "
+            "(setting server.max_transcriptions); try again in a moment",
+            code="rate_limit_exceeded",
+            headers={"Retry-After": str(RETRY_AFTER_SECS)},
+        )
+
+
+def api_error_of(error: EngineError | RecordingError) -> ApiError:
+    """What a caller is told of a failure."""
+    if isinstance(error, UnsupportedRequestError):
+        return ApiError(400, str(error), param=error.parameter, code="unsupported_value")
+    if isinstance(error, TooLongError):
+        return ApiError(400, f"{error} (setting server.max_audio_secs)", param="file", code="audio_too_long")
+    if isinstance(error, RecordingError):
+        return ApiError(400, str(error), param="file", code="invalid_file")
+    return ApiError(500, str(error), code="engine_failed")
