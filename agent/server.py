@@ -12,7 +12,7 @@ import uvicorn
 from loguru import logger
 
 from agent.errors import InputError
-from agent.model_host import start_ears_host
+from agent.model_host import start_ears_host, start_model_host
 from agent.settings import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.transcription_jobs import TranscriptionJobs

@@ -16,11 +16,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SPOKEN_OF = r"sotto (?:serve|replay|transcribe|doctor|models)[^\n|`]*"
 COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(SPOKEN_OF, README)})
-    {
-        line.split("#")[0].strip()
-        for line in re.findall(r"sotto (?:serve|replay|transcribe|doctor|models)[^\n|`]*", README)
-    }
-)
 
 
 def blocks(first_word: str) -> list[str]:
