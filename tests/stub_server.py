@@ -31,6 +31,7 @@ SAMPLE_RATE_HZ = 48_000
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
 TONE_HZ = 440
 
+NOTE = "it answers more slowly than people speak"
 HEALTH: dict[str, Any] = {
     "status": "ready",
     "version": "0.1.0",
@@ -51,7 +52,7 @@ HEALTH: dict[str, Any] = {
                 },
             ],
         },
-        "llm": {"engine": "embedded", "model": "SmolLM2-135M-Instruct", "passed_over": []},
+        "llm": {"engine": "embedded", "model": "SmolLM2-135M-Instruct", "passed_over": [], "note": NOTE},
         "tts": {
             "engine": "espeak",
             "model": "en-us",

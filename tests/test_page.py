@@ -7,7 +7,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.chromium import ALLOW_MICROPHONE, launch, visit
-from tests.stub_server import StubServer, call, items, say_a_turn, serve_stub
+from tests.stub_server import NOTE, StubServer, call, items, say_a_turn, serve_stub
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -195,7 +195,7 @@ async def test_the_engines_are_shown_with_the_reason_and_the_command_that_brings
             "Speech to text pocketsphinx en-us"
             " nemotron was passed over: its model is not on disk. To use it: sotto models pull nemotron"
             " whisper was passed over: its model is not on disk. To use it: sotto models pull whisper-base.en",
-            "Language model embedded SmolLM2-135M-Instruct",
+            f"Language model embedded SmolLM2-135M-Instruct {NOTE}",
             "Text to speech espeak en-us"
             " kokoro was passed over: its model is not on disk. To use it: sotto models pull kokoro",
             "Voice activity silero v6",

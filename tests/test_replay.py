@@ -131,16 +131,16 @@ def test_silence_is_not_answered_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("empty.wav", "recording cannot be decoded: "),
-        ("truncated_header.wav", "recording cannot be decoded: "),
-        ("text.wav", "recording cannot be decoded: "),
-        ("missing.wav", "recording not found: "),
+        ("empty.wav", "recording {path} is empty"),
+        ("truncated_header.wav", "recording {path} is not a sound file, or it is damaged"),
+        ("text.wav", "recording {path} is not a sound file, or it is damaged"),
+        ("missing.wav", "recording not found: {path}"),
     ],
 )
 def test_a_broken_recording_ends_with_2_and_one_line(tmp_path: Path, name: str, message: str) -> None:
     result = replay(tmp_path, SPEECH / name)
     assert result.returncode == 2
-    assert result.stderr.startswith(f"sotto: {message}{SPEECH / name}")
+    assert result.stderr.startswith("sotto: " + message.format(path=SPEECH / name))
     assert result.stderr.count("\n") == 1
 
 

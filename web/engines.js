@@ -25,11 +25,13 @@ export function drawEngines(list, engines) {
   list.replaceChildren(...Object.keys(engines).map((stage) => drawStage(stage, describe(engines[stage]))));
 }
 
-function drawStage(stage, { engine, model, passed_over: passedOver }) {
+function drawStage(stage, { engine, model, note, passed_over: passedOver }) {
   const row = create("div", "stage");
   const serving = create("dd", "serving", engine || "none");
   if (model) serving.append(" ", create("span", "model", model));
-  row.append(create("dt", "", describeStage(stage)), serving, ...passedOver.map(drawPassedOver));
+  row.append(create("dt", "", describeStage(stage)), serving);
+  if (note) row.append(create("dd", "note", note));
+  row.append(...passedOver.map(drawPassedOver));
   return row;
 }
 
@@ -41,6 +43,7 @@ function drawPassedOver({ engine, reason, mend }) {
 
 /** Engines come as objects from the server's health, and may come as plain names in the event log. */
 function describe(engine) {
-  if (typeof engine === "string") return { engine, model: "", passed_over: [] };
-  return { engine: engine?.engine ?? "", model: engine?.model ?? "", passed_over: engine?.passed_over ?? [] };
+  if (typeof engine === "string") return { engine, model: "", note: "", passed_over: [] };
+  const { engine: name = "", model = "", note = "", passed_over = [] } = engine ?? {};
+  return { engine: name, model, note: note ?? "", passed_over };
 }
