@@ -249,6 +249,24 @@ _NEMOTRON_MODELS = (
         "a81909a1780d84cff16d73c15e13e67d9d81d8839faf14870d507d8499f7a61a",
         657_601_518,
     ),
+    _nemotron_multilingual(
+        320,
+        475_272_949,
+        "5f311142337a5c161e92d49f7a3009d8607d3836f39d610bff5307c74d1d2c53",
+        657_601_518,
+    ),
+    _nemotron_multilingual(
+        1120,
+        475_276_334,
+        "adbdd5e9fef87300c37cebfcfc4f1ebe56845c860c8a760af0a1dd65ce9beed3",
+        657_601_521,
+    ),
+    _nemotron_multilingual(
+        80,
+        475_274_007,
+        "fb170128c496db33a1fb9f5f9f823257f42f911224ee218bb429f3c2eaf90a8d",
+        657_601_516,
+    ),
 )
 
 _LANGUAGE_MODELS = (

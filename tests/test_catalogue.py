@@ -78,6 +78,9 @@ def test_every_nemotron_model_is_an_archive_with_the_files_that_sherpa_onnx_load
         "nemotron-en-80ms",
         "nemotron-3.5-560ms",
         "nemotron-3.5-160ms",
+        "nemotron-3.5-320ms",
+        "nemotron-3.5-1120ms",
+        "nemotron-3.5-80ms",
     ]
     for model in models:
         chunk = model.name.rpartition("-")[2]

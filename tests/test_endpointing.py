@@ -1,15 +1,19 @@
 """How long a pause ends the turn: by the voice, by the words, by the speaker's habit."""
 
 import itertools
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from agent.conversation_script import Step
 from agent.settings import load_settings
 from processors.endpointing import OPEN, UNKNOWN, WHOLE, SpeakerPace, completeness, pause_to_wait_for
-from tests.house import hold, hosting, say
+from tests.house import SPEECH, hold, hosting
 from tests.llm_session import options
 from tests.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.scripted_llm import Reply, ScriptedLLM
+from transports.recording import Recording, load_recording
 
 BOUNDS = {"min_secs": 0.2, "max_secs": 1.6}
 
@@ -98,8 +102,18 @@ def test_the_speaker_s_own_pauses_are_learned_within_bounds() -> None:
     assert pace.factor == 0.8
 
 
+def with_a_pause_of_a_second() -> Recording:
+    """The fixture pauses for 0.6 s; 0.4 s more are put into the middle of it."""
+    spoken = load_recording(SPEECH / "days_in_a_week_with_pause.wav")
+    loud = np.flatnonzero(np.abs(spoken.audio_s16.astype(int)) > 100)
+    before = loud[np.argmax(np.diff(loud))]
+    at = int(before) + int(0.3 * 16_000)
+    longer_s16 = np.concatenate([spoken.audio_s16[:at], np.zeros(6_400, np.int16), spoken.audio_s16[at:]])
+    return replace(spoken, audio_s16=longer_s16, voiced_end_secs=spoken.voiced_end_secs + 0.4)
+
+
 async def turns_of(first_half: str) -> list[str]:
-    """The turns of a sentence with a pause of 0.6 s, of which the recognizer makes this text at the pause.
+    """The turns of a sentence with a pause of 1.0 s, of which the recognizer makes this text at the pause.
 
     At the end of the sentence it makes "are in a week" of what it has not published yet.
     """
@@ -108,7 +122,7 @@ async def turns_of(first_half: str) -> list[str]:
         ScriptedLLM(Reply("Well."), Reply("Seven.")) as server,
         hosting(stt, options(server), ScriptedSynthesizer()) as host,
     ):
-        held = await hold(host, [say("days_in_a_week_with_pause.wav")], settings=load_settings())
+        held = await hold(host, [Step(with_a_pause_of_a_second())], settings=load_settings())
     return held.texts("turn_ended")
 
 

@@ -29,8 +29,8 @@ from tests.llm_session import options
 from tests.scripted_engines import ScriptedRecognizer, ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.scripted_llm import Reply, ScriptedLLM
 
-# Long enough for the service's task to work off what was sent.
-SETTLE = SleepFrame(0.1)
+# Long enough for the service's task to work off what was sent, also on a busy machine.
+SETTLE = SleepFrame(0.25)
 
 
 def voice(n_frames: int = 10) -> list[Frame]:
@@ -87,11 +87,11 @@ async def test_what_was_worked_out_is_thrown_away_when_the_user_goes_on() -> Non
 
 
 async def test_a_decision_that_the_user_has_overtaken_publishes_nothing() -> None:
-    engine = ScriptedRecognizerEngine("turn on", "turn on the light", finish_secs=0.05)
-    overtaken = [VADUserStoppedSpeakingFrame(stop_secs=0.2), TurnDecidedFrame(), *voice(5)]
-    frames = await frames_after(engine, [*voice(10), *overtaken, *silence(), SETTLE, *decided()])
-    assert [event for event in said(frames) if event[0] == "final"] == [("final", engine.said[-1])]
-    assert [event for event in said(frames) if event[0] == "final"]
+    # The first transcript takes so long that the user has gone on before it is there.
+    engine = ScriptedRecognizerEngine("turn on", "turn on the light", finish_secs=0.4)
+    overtaken = [VADUserStoppedSpeakingFrame(stop_secs=0.2), TurnDecidedFrame(), SleepFrame(0.1), *voice(5)]
+    frames = await frames_after(engine, [*voice(10), *overtaken, *silence(), SleepFrame(1.0), *decided()])
+    assert said(frames) == [("partial", "turn on the light"), ("final", "turn on the light")]
 
 
 async def test_each_turn_has_its_own_words() -> None:
