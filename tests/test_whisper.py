@@ -12,7 +12,7 @@ import pytest
 from processors.errors import EngineUnavailableError, UnsupportedRequestError
 from processors.stt import whisper_recognizer
 from processors.stt.pauses import Span
-from processors.stt.recognizer import Pcm16, TranscriptionRequest
+from processors.stt.recognizer import Pcm16, Transcript, TranscriptionRequest
 from processors.stt.whisper import WhisperEngine, WhisperOptions
 from processors.stt.whisper_files import windows
 from transports.recording import load_recording
@@ -201,6 +201,51 @@ def test_it_translates_what_is_spoken(model: Path, sound: dict[str, Pcm16]) -> N
     transcript = recognizer.finish()
     assert (transcript.text, transcript.language) == ("Hello, good morning friend.", "en")
     engine.close()
+
+
+@pytest.mark.parametrize(("configured", "final_language"), [("es", "es"), ("auto", None)])
+def test_a_translation_listens_in_the_language_that_is_spoken(
+    model: Path,
+    sound: dict[str, Pcm16],
+    monkeypatch: pytest.MonkeyPatch,
+    configured: str,
+    final_language: str | None,
+) -> None:
+    engine = WhisperEngine(model, WhisperOptions(configured, "translate", partial_interval_secs=0.2))
+    listened: list[str | None] = []
+    transcribe = engine.library.transcribe
+
+    def noting(*args: object, language: str | None, **options: object) -> object:
+        listened.append(language)
+        return transcribe(*args, language=language, **options)  # pyright: ignore
+
+    monkeypatch.setattr(engine.library, "transcribe", noting)
+    recognizer = engine.recognizer()
+    feed(recognizer, sound["buenos_dias.wav"], wait=True)
+    transcript = recognizer.finish()
+    assert (transcript.text, transcript.language) == ("Hello, good morning friend.", "en")
+    assert len(listened) >= 3
+    # A final detects the language afresh where it is left open; a language that is set is kept to throughout.
+    assert listened[-1] == final_language
+    assert configured == "auto" or set(listened) == {"es"}
+    engine.close()
+
+
+def test_a_failing_partial_stops_neither_the_next_one_nor_the_final(
+    counted: Counted, sound: dict[str, Pcm16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, failures = counted.decode, [IndexError("odd"), ValueError("odder")]
+
+    def failing(audio_s16: Pcm16, *, language: str | None = None) -> Transcript:
+        if failures:
+            raise failures.pop()
+        return decode(audio_s16, language=language)
+
+    monkeypatch.setattr(counted, "decode", failing)
+    recognizer = counted.recognizer()
+    partials = feed(recognizer, sound[LIGHTS], wait=True)
+    assert partials[-1].startswith("Turn on")
+    assert recognizer.finish().text == LIGHTS_TEXT
 
 
 def test_a_language_that_the_model_lacks_is_refused(model: Path, whisper: WhisperEngine) -> None:

@@ -136,7 +136,10 @@ class WhisperEngine:
 
         Args:
             audio_s16: shape (n_samples,), int16, 16 kHz; up to 30 s are decoded in one go.
-            language: ISO 639-1 code, where it is known better than by the options.
+            language: ISO 639-1 code of a guess, which saves the detection where the options leave the language open.
+
+        Returns:
+            The transcript; its language is the one that was spoken, also where the text is a translation.
 
         Raises:
             EngineError: The model failed on it.
@@ -144,7 +147,7 @@ class WhisperEngine:
         try:
             segments, info = self.library.transcribe(
                 as_f32(audio_s16),
-                language=language or self.language,
+                language=self.language or language,
                 task=self.options.task,
                 initial_prompt=self.options.prompt,
                 hotwords=" ".join(self.options.hotwords) or None,
@@ -162,11 +165,10 @@ class WhisperEngine:
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"whisper failed: {one_line(error)}") from error
         text = "".join(segment.text for segment in kept).strip()
-        spoken = "en" if self.options.task == "translate" else info.language
         if not text:
-            return Transcript("", language=spoken)
+            return Transcript("", language=info.language)
         confidence = math.exp(sum(segment.avg_logprob for segment in kept) / len(kept))
-        return Transcript(text, language=spoken, confidence=confidence)
+        return Transcript(text, language=info.language, confidence=confidence)
 
     def believes(self, segment: Any, level_dbfs: float) -> bool:
         """Whether the guards let a segment of the library pass.

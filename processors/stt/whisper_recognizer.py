@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from loguru import logger
 
-from processors.errors import EngineError
 from processors.stt.agreement import LocalAgreement
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, Pcm16, Transcript
 
@@ -62,12 +61,10 @@ class WhisperRecognizer:
         """See `Recognizer.pause`."""
         if self._paused is None:
             self._paused = self._engine.decode(self._audio_s16()) if self._window else Transcript("")
-            self._language = self._paused.language
         transcript = self._paused
-        if not self._kept_text:
-            return transcript
         text = f"{self._kept_text} {transcript.text}".strip()
-        return Transcript(text, language=transcript.language, confidence=transcript.confidence)
+        written = "en" if self._engine.options.task == "translate" else transcript.language
+        return Transcript(text, language=written, confidence=transcript.confidence)
 
     def finish(self) -> Transcript:
         """See `Recognizer.finish`."""
@@ -87,7 +84,8 @@ class WhisperRecognizer:
         self._kept_text = ""
         self._agreement = LocalAgreement()
         self._paused: Transcript | None = None
-        self._language: str | None = None
+        # Of the last partial; a final is listened to afresh.
+        self._guessed_language: str | None = None
         self._partial_running = False
         self._partial_n_samples = 0
         self._decode_secs = 0.0
@@ -107,7 +105,7 @@ class WhisperRecognizer:
         starts = range(first, len(audio_s16) - block, block // 2)
         energies = [float(np.square(audio_s16[at : at + block].astype(np.float64)).sum()) for at in starts]
         at = starts[int(np.argmin(energies))] + block // 2
-        self._keep(self._engine.decode(audio_s16[:at], language=self._language), at)
+        self._keep(self._engine.decode(audio_s16[:at]), at)
 
     def _keep(self, transcript: Transcript, n_samples: int) -> None:
         with self._lock:
@@ -136,19 +134,19 @@ class WhisperRecognizer:
         if utterance != self._utterance:
             return
         started_secs = time.monotonic()
+        transcript: Transcript | None = None
         try:
-            transcript = self._engine.decode(audio_s16, language=self._language)
-        except EngineError as error:
-            # The final is decoded anew and will say what is wrong.
-            logger.debug(f"no partial: {error}")
-            transcript = None
+            transcript = self._engine.decode(audio_s16, language=self._guessed_language)
+        # Whatever it is, the final is decoded anew and will say so.
+        except Exception as error:  # noqa: BLE001
+            logger.debug(f"no partial: {error!r}")
         with self._lock:
             if utterance != self._utterance:
                 return
             self._partial_running = False
             self._decode_secs = time.monotonic() - started_secs
             if transcript:
-                self._language = transcript.language
+                self._guessed_language = transcript.language
                 self._agreement.add(transcript.text)
 
 
