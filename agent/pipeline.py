@@ -11,7 +11,9 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
+    LLMUserAggregator,
     LLMUserAggregatorParams,
+    UserTurnStoppedMessage,
 )
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.transports.base_transport import BaseTransport
@@ -68,6 +70,7 @@ def build_worker(
             user_turn_stop_timeout=settings.turn.max_pause_secs + LAST_RESORT_SECS,
         ),
     )
+    _answer_what_is_unanswered(history.user(), context)
     listening = settings.input
     input_gain = (
         [InputGain(target_dbfs=listening.target_dbfs, max_gain_db=listening.max_gain_db)] if listening.auto_gain else []
@@ -96,3 +99,14 @@ def build_worker(
         idle_timeout_secs=None,
     )
     return worker, context
+
+
+def _answer_what_is_unanswered(aggregator: LLMUserAggregator, context: LLMContext) -> None:
+    """A sound without words that cut off an answer before its first word must not leave the question unanswered."""
+
+    async def ask_again(_: LLMUserAggregator, __: object, message: UserTurnStoppedMessage) -> None:
+        last = context.messages[-1] if context.messages else None
+        if not message.content and isinstance(last, dict) and last.get("role") == "user":
+            await aggregator.push_context_frame()
+
+    aggregator.add_event_handler("on_user_turn_stopped", ask_again)

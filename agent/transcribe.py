@@ -4,6 +4,8 @@ In:  sound files.   Out: text, SubRip, WebVTT or JSON on standard output or as f
 """
 
 import asyncio
+import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -128,7 +130,8 @@ def transcribe_files(files: Sequence[Path], settings: Settings, output: Output, 
                 continue
             segments = list(_with_bar(engine, audio_s16, path, settings, console))
             duration_secs = len(audio_s16) / SAMPLE_RATE_HZ
-            transcription = Transcription(segments, duration_secs, settings.stt.task, settings.stt.language)
+            known = None if settings.stt.language == "auto" else settings.stt.language
+            transcription = Transcription(segments, duration_secs, settings.stt.task, known)
             _put(path, written(transcription, output.kind), output, several=len(files) > 1)
     if failed:
         raise failed
@@ -171,12 +174,27 @@ def _put(path: Path, text: str, output: Output, *, several: bool) -> None:
     if not text.endswith("\n"):
         text += "\n"
     if output.directory is None:
-        heading = f"{path}:\n" if several and output.kind == "text" else ""
-        sys.stdout.write(heading + text)
-        sys.stdout.flush()
+        _print(_named(path, text, output.kind) if several else text)
         return
     target = _target(path, output)
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _named(path: Path, text: str, kind: Format) -> str:
+    """One of several texts, with its recording."""
+    if kind == "text":
+        return f"{path}:\n{text}"
+    return json.dumps({"file": str(path), **json.loads(text)}, ensure_ascii=False) + "\n"
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InputError(f"standard output cannot be written: {error.strerror}") from error

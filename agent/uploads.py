@@ -19,7 +19,7 @@ from agent.api_errors import ApiError
 
 # What a client needs at worst: so long to begin with, and this speed from then on.
 GRACE_SECS = 15.0
-MIN_BYTES_PER_SEC = 8 * 1024
+MIN_BYTES_PER_SEC = 64 * 1024
 FILE_FIELD = "file"
 MAX_FIELD_BYTES = 64 * 1024
 MAX_PARTS = 200

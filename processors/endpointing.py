@@ -13,20 +13,22 @@ from processors.stt.hallucination import bare
 # Completeness of the words, 0 (something must follow) to 1 (nothing can).
 UNKNOWN = 0.5
 OPEN = 0.05
+NO_VERB = 0.1
 PROBABLY_OPEN = 0.2
 WHOLE = 0.95
-# Below this the words alone decide.
+# Below this the words decide, whatever the voice says; where they are not sure, a voice that is counts for something.
 OPEN_BELOW = 0.35
+SURE_VOICE = 0.95
+SURE_VOICE_DONE = 0.55
+# Words that say neither are given this much time to go on.
+NEUTRAL_BELOW = 0.8
+NEUTRAL_SECS = 0.4
 # How sure the estimate must be for the shortest pause, and how unsure for the longest.
 SURE, UNSURE = 0.8, 0.25
 
 # A turn does not end with these. Compared without case and punctuation.
 OPEN_ENDINGS = {
-    "en": (
-        "a an the my your his her its our their every and or but so because if when while than then as"
-        " is are was were am be been being do does did have has had will would can could should shall may might must"
-        " i'm i'd i'll we'll im ill very really quite um uh er erm hmm tell set remind"
-    ),
+    "en": "a an the my your his her its our their every and or but so because if when while than i'm i'd i'll um uh er",
     "es": (
         "el la los las un una unos unas mi tu su este esta ese esa y o pero porque si cuando que de del a al en con"
         " por para sin sobre entre hasta desde es son está están muy más no eh este pues"
@@ -41,8 +43,14 @@ OPEN_ENDINGS = {
         " dans en sur sous avec pour par sans est sont très ne pas euh ben donc"
     ),
 }
-# Nor with these, but in a question: "where are you from".
-PREPOSITIONS = {"en": "of to in on at for with from by about into over under between through after before until since"}
+# Nor often with these: "where are you from", "turn it on" and "yes I am" are whole.
+SELDOM_ENDINGS = {
+    "en": (
+        "of to in on at for with from by about into over under between through after before until since as"
+        " is are was were am be been being do does did has have had will would can could should shall may might must"
+        " very really quite then tell set remind hmm"
+    )
+}
 # Words that are a whole turn by themselves.
 WHOLE_TURNS = {
     "en": (
@@ -77,7 +85,7 @@ def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
 
 
 _OPEN_ENDINGS = _sets(OPEN_ENDINGS)
-_PREPOSITIONS = _sets(PREPOSITIONS)
+_SELDOM_ENDINGS = _sets(SELDOM_ENDINGS)
 _WHOLE_TURNS = _sets(WHOLE_TURNS)
 _QUESTION_WORDS = _sets(QUESTION_WORDS)
 _VERBS = _sets(VERBS)
@@ -105,13 +113,13 @@ def completeness(text: str, language: str) -> float:
     questions = words[0] in _QUESTION_WORDS.get(language, none)
     if words[-1] in _OPEN_ENDINGS.get(language, none):
         return OPEN
-    if words[-1] in _PREPOSITIONS.get(language, none):
-        return UNKNOWN if questions else OPEN
+    if words[-1] in _SELDOM_ENDINGS.get(language, none):
+        return PROBABLY_OPEN
     if all(word in _NUMBERS.get(language, none) for word in words[-MIN_DIGITS:]) and len(words) >= MIN_DIGITS:
         return PROBABLY_OPEN
     if questions:
         has_verb = not _VERBS[language].isdisjoint(words)
-        return WHOLE if has_verb and len(words) > 2 else PROBABLY_OPEN
+        return WHOLE if has_verb and len(words) > 2 else NO_VERB
     if words[0] in _VERBS.get(language, none) and len(words) > 2:
         return 0.85
     return UNKNOWN if len(words) < 3 else 0.6
@@ -157,6 +165,10 @@ def pause_to_wait_for(
     weight = abs(complete - UNKNOWN) + 0.15
     done = (heard + weight * 2 * complete) / (1 + weight * 2)
     if complete < OPEN_BELOW:
-        done = min(done, complete + 0.1)
+        unsure_words = complete >= PROBABLY_OPEN and heard >= SURE_VOICE
+        done = min(done, SURE_VOICE_DONE if unsure_words else complete + 0.1)
     doubt = min(1.0, max(0.0, (SURE - done) / (SURE - UNSURE)))
-    return min(max_secs, min_secs + (max_secs - min_secs) * doubt * factor)
+    wait_secs = min_secs + (max_secs - min_secs) * doubt * factor
+    if complete < NEUTRAL_BELOW:
+        wait_secs = max(wait_secs, NEUTRAL_SECS * factor)
+    return min(max_secs, max(min_secs, wait_secs))

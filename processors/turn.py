@@ -38,8 +38,10 @@ from processors.turn_frames import NoWordsFrame, PauseTranscriptFrame, TurnDecid
 
 MODEL_FILE = "smart-turn-v3.2-cpu.onnx"
 # Speech-to-text answers every decision. If it hangs, the turn ends without it after this many times its measured p99.
-TIMEOUT_FACTOR = 2.0
-MIN_TIMEOUT_SECS = 2.0
+TIMEOUT_FACTOR = 3.0
+MIN_TIMEOUT_SECS = 5.0
+# So much later than the longest pause, a pause ends the turn although no sound comes any more.
+SILENT_MICROPHONE_SECS = 1.0
 # A turn in which nothing was recognized is not held open for long.
 NO_WORDS_SECS = 0.5
 
@@ -143,6 +145,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         self._decided = False
         self._timeout_secs = MIN_TIMEOUT_SECS
         self._waiting: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Learn the microphone's rate."""
@@ -204,7 +207,9 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
 
     async def _start_pause(self, frame: VADUserStoppedSpeakingFrame) -> None:
         self._user_speaking = False
+        await self._stop_listening()
         self._pause = _Pause(silence_secs=frame.stop_secs)
+        self._listening = self.task_manager.create_task(self._decide_without_sound(), f"{self}::listen")
         self._pause.probability, metrics = await self._analyzer.probability()
         await self._push_metrics(metrics)
         await self._consider()
@@ -243,14 +248,25 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         if self._decided:
             return
         self._decided = True
-        await self.push_frame(TurnDecidedFrame(), FrameDirection.UPSTREAM)
         self._waiting = self.task_manager.create_task(self._end_without_words(), f"{self}::wait_for_words")
+        await self.push_frame(TurnDecidedFrame(), FrameDirection.UPSTREAM)
 
     async def _end_without_words(self) -> None:
         await asyncio.sleep(self._timeout_secs)
         self._waiting = None
         logger.warning(f"speech-to-text did not answer within {self._timeout_secs:.1f} s; the turn ends without it")
         await self.trigger_user_turn_stopped()
+
+    async def _decide_without_sound(self) -> None:
+        """A microphone may fall silent in a pause, and then no samples come that could be counted."""
+        await asyncio.sleep(self._patience.max_secs + SILENT_MICROPHONE_SECS)
+        self._listening = None
+        await self._decide()
+
+    async def _stop_listening(self) -> None:
+        if self._listening:
+            listening, self._listening = self._listening, None
+            await self.task_manager.cancel_task(listening)
 
     async def _forget_turn(self) -> None:
         self._pause = None
@@ -259,6 +275,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
 
     async def _forget_decision(self) -> None:
         self._decided = False
+        await self._stop_listening()
         if self._waiting:
             waiting, self._waiting = self._waiting, None
             await self.task_manager.cancel_task(waiting)

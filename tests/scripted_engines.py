@@ -78,6 +78,8 @@ class ScriptedRecognizer:
         return transcript
 
     def _next(self) -> Transcript:
+        if not self._n_bytes:
+            return Transcript("")
         self._engine.heard_bytes.append(self._n_bytes)
         time.sleep(self._engine.finish_secs)
         text = self._engine.texts.pop(0) if self._engine.texts else ""

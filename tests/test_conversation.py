@@ -130,6 +130,17 @@ async def test_a_pause_inside_a_sentence_is_one_turn_with_all_the_words() -> Non
     assert n_requests == 1
 
 
+async def test_a_sound_without_words_before_the_answer_does_not_leave_the_question_unanswered() -> None:
+    stt, tts = ScriptedRecognizerEngine("what is the capital of germany", ""), ScriptedSynthesizer()
+    replies = (Reply("Berlin.", first_delay_secs=3.0), Reply("Berlin."))
+    async with ScriptedLLM(*replies) as server, hosting(stt, options(server), tts) as host:
+        held = await hold(host, [say("days_in_a_week.wav"), say("stop.wav", after="turn_ended")])
+        asked = [request.messages[-1]["content"] for request in server.requests]
+    assert asked == ["what is the capital of germany"] * 2
+    assert held.texts("bot_word") == ["Berlin."]
+    assert [message["content"] for message in held.history] == ["what is the capital of germany", "Berlin."]
+
+
 async def test_a_dead_language_model_is_apologised_for_and_the_next_turn_works() -> None:
     stt, tts = ScriptedRecognizerEngine("hello", "hello again"), ScriptedSynthesizer()
     script = (Failure(500), Reply("Back again."))

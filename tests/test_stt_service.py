@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     STTMetadataFrame,
+    STTMuteFrame,
     TranscriptionFrame,
+    TTSSpeakFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -22,7 +25,7 @@ from agent.settings import Settings
 from processors.errors import EngineError
 from processors.stt.latency import ASSUMED_SECS, TranscriptLatency
 from processors.stt.recognizer import Transcript
-from processors.stt.service import RecognizerSTTService
+from processors.stt.service import APOLOGY, RecognizerSTTService
 from processors.turn_frames import NoWordsFrame, TurnDecidedFrame
 from tests.house import hold, hosting, say
 from tests.llm_session import options
@@ -52,12 +55,12 @@ async def frames_after(engine: ScriptedRecognizerEngine, frames: Sequence[Frame]
     with ThreadPoolExecutor(1, "stt") as threads:
         service = RecognizerSTTService(engine, threads, **changes)
         down, _ = await run_test(service, frames_to_send=frames)
-    kinds = (TranscriptionFrame, InterimTranscriptionFrame, NoWordsFrame, STTMetadataFrame)
+    kinds = (TranscriptionFrame, InterimTranscriptionFrame, NoWordsFrame, STTMetadataFrame, TTSSpeakFrame)
     return [frame for frame in down if isinstance(frame, kinds)]
 
 
 def said(frames: Sequence[Frame]) -> list[tuple[str, str]]:
-    names = {InterimTranscriptionFrame: "partial", NoWordsFrame: "no words"}
+    names = {InterimTranscriptionFrame: "partial", NoWordsFrame: "no words", TTSSpeakFrame: "apology"}
     return [
         (names.get(type(frame), "final" if getattr(frame, "finalized", False) else "part"), getattr(frame, "text", ""))
         for frame in frames
@@ -110,15 +113,62 @@ async def test_a_turn_that_ended_otherwise_leaves_no_words_to_the_next() -> None
     engine = ScriptedRecognizerEngine("stale", "fresh")
     ended = [UserStoppedSpeakingFrame(), SETTLE]
     frames = await frames_after(engine, [*voice(), *silence(), *ended, *voice(5), *silence(), *decided()])
-    assert said(frames) == [("partial", "stale"), ("partial", "fresh"), ("final", "fresh")]
+    assert said(frames) == [("partial", "stale"), ("apology", APOLOGY), ("partial", "fresh"), ("final", "fresh")]
     assert engine.heard_bytes == [6_400, 3_200]
 
 
 async def test_a_failing_engine_answers_the_decision_and_hears_the_next_turn() -> None:
     engine = ScriptedRecognizerEngine(EngineError("no ears"), "hello")
     frames = await frames_after(engine, [*voice(), *silence(), *decided(), *voice(5), *silence(), *decided()])
-    assert said(frames) == [("no words", ""), ("partial", "hello"), ("final", "hello")]
+    # The apology waits until the user has finished.
+    assert said(frames) == [("no words", ""), ("apology", APOLOGY), ("partial", "hello"), ("final", "hello")]
     assert engine.heard_bytes == [6_400, 3_200]
+
+
+async def test_what_is_said_after_a_failed_pause_is_heard() -> None:
+    engine = ScriptedRecognizerEngine(EngineError("no ears"), "the light")
+    frames = await frames_after(engine, [*voice(), *silence(), *voice(5), *silence(), *decided()])
+    assert said(frames) == [("partial", "the light"), ("final", "the light")]
+    assert engine.heard_bytes == [6_400, 3_200]
+
+
+class FailingReset(ScriptedRecognizerEngine):
+    """Its reset fails, as that of an engine whose process has died."""
+
+    def recognizer(self) -> ScriptedRecognizer:
+        recognizer = super().recognizer()
+        reset = recognizer.reset
+
+        def failing() -> None:
+            reset()
+            raise EngineError("died")
+
+        recognizer.reset = failing
+        return recognizer
+
+
+async def test_words_that_were_published_are_not_apologised_for() -> None:
+    frames = await frames_after(FailingReset("one", "two"), [*voice(), *silence(), *decided()] * 2)
+    assert said(frames) == [("partial", "one"), ("final", "one"), ("partial", "two"), ("final", "two")]
+
+
+async def test_what_was_said_before_the_microphone_was_muted_is_not_heard_after_it() -> None:
+    engine = ScriptedRecognizerEngine("hello")
+    before = [InputAudioRawFrame(bytes(640), 16_000, 1) for _ in range(20)]
+    muted = [*before, STTMuteFrame(mute=True), STTMuteFrame(mute=False)]
+    await frames_after(engine, [*muted, *voice(5), *silence(), *decided()])
+    assert engine.heard_bytes == [3_200]
+
+
+async def test_a_long_turn_is_not_cut_within_a_word() -> None:
+    engine = ScriptedRecognizerEngine("one", "two")
+    loud, quiet = np.full(320, 8_000, "<i2").tobytes(), bytes(640)
+    # 0.4 s allowed, which is 20 frames, and a tenth more; the 21st is the first quiet one after that.
+    sound = [loud] * 18 + [quiet] + [loud] * 2 + [quiet] + [loud] * 5
+    speech = [VADUserStartedSpeakingFrame(), *(InputAudioRawFrame(pcm16, 16_000, 1) for pcm16 in sound)]
+    frames = await frames_after(engine, [*speech, *silence(), *decided()], max_utterance_secs=0.4)
+    assert said(frames) == [("part", "one"), ("partial", "two"), ("final", "two")]
+    assert engine.heard_bytes == [22 * 640, 5 * 640]
 
 
 async def test_a_long_turn_is_published_in_parts() -> None:

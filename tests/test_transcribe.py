@@ -67,6 +67,24 @@ def test_several_files_are_told_apart_and_a_broken_one_stops_none(tmp_path: Path
     assert written["kitchen_lights.vtt"].rstrip().endswith("Turn on the kitchen lights please.")
 
 
+def test_several_files_as_json_are_a_line_each_with_their_names() -> None:
+    files = [SPEECH / name for name in ("silence.wav", "five_minutes.wav")]
+    done = run(*files, *WHISPER, "--language", "auto", "--format", "verbose_json")
+    silence, timer = map(json.loads, done.stdout.splitlines())
+    assert (silence["file"], silence["text"], timer["file"]) == (str(files[0]), "", str(files[1]))
+    assert timer["text"] == "Set a timer for five minutes."
+    assert "auto" not in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system, a disk that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    command = [sys.executable, "-m", "agent.cli", "transcribe", str(SPEECH / "stop.wav")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("sotto: standard output cannot be written: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

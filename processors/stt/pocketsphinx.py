@@ -99,20 +99,26 @@ class PocketSphinxRecognizer:
         # Of the utterance: all of it, and where the stretch that is being decoded began.
         self._n_bytes = 0
         self._stretch_start_secs = 0.0
+        # The stretch's sound, for a process that takes over from one that died.
+        self._stretch = bytearray()
 
     def accept(self, pcm16: bytes) -> str:
         """See `Recognizer.accept`."""
         if self._generation is None:
             self._stretch_start_secs = self._n_bytes / BYTES_PER_SAMPLE / SAMPLE_RATE_HZ
         self._n_bytes += len(pcm16)
-        return f"{self._text} {self._request(worker.ACCEPT, pcm16)['text']}".strip()
+        reply = self._request(worker.ACCEPT, pcm16)
+        self._stretch += pcm16
+        return f"{self._text} {reply['text']}".strip()
 
     def pause(self) -> Transcript:
         """See `Recognizer.pause`."""
         if self._generation is not None:
             self._request(worker.ACCEPT, TAIL)
+            self._stretch += TAIL
             reply = self._request(worker.FINISH)
             self._generation = None
+            self._stretch.clear()
             self._text = f"{self._text} {reply['text']}".strip()
             at = self._stretch_start_secs
             self._words += [
@@ -138,15 +144,22 @@ class PocketSphinxRecognizer:
         self._words = []
         self._text = ""
         self._n_bytes = 0
+        self._stretch.clear()
 
     def _request(self, op: int, payload: bytes = b"") -> dict[str, Any]:
         try:
             reply, generation = self._process.request(op, self._stream, payload)
+            if self._generation not in (None, generation):
+                raise EngineError("pocketsphinx: the decoding process was restarted")
         except EngineError:
-            self._forget()
-            raise
-        if self._generation not in (None, generation):
-            self._forget()
-            raise EngineError("pocketsphinx: the decoding process was restarted and this utterance is lost")
+            # It has been started anew; a sound that ends that one too is given up.
+            try:
+                if self._stretch:
+                    self._process.request(worker.RESET, self._stream)
+                    self._process.request(worker.ACCEPT, self._stream, bytes(self._stretch))
+                reply, generation = self._process.request(op, self._stream, payload)
+            except EngineError:
+                self._forget()
+                raise
         self._generation = generation
         return reply

@@ -6,6 +6,8 @@ import numpy as np
 
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16
 
+# RMS of speech between two words, at the level that speech is raised to.
+QUIET_DBFS = -45.0
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
 
 
@@ -26,3 +28,9 @@ def speech_level_dbfs(audio_s16: Pcm16) -> float:
     blocks = audio_s16[: n_blocks * _BLOCK_SAMPLES].reshape(n_blocks, _BLOCK_SAMPLES).astype(np.float64)
     loud = float(np.percentile(np.square(blocks).mean(axis=1), 90))
     return max(-100.0, 10 * float(np.log10(loud / 32768**2 + 1e-12)))
+
+
+def is_quiet(pcm16: bytes) -> bool:
+    """Whether little-endian s16 sound holds no voice to speak of."""
+    audio_f64 = np.frombuffer(pcm16, "<i2").astype(np.float64)
+    return audio_f64.size == 0 or float(np.square(audio_f64).mean()) < 32768**2 * 10 ** (QUIET_DBFS / 10)

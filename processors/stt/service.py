@@ -11,7 +11,7 @@ transcript is worked out at once, so that it is at hand when the turn ends; if t
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     StartFrame,
+    STTMuteFrame,
     TranscriptionFrame,
     TTSSpeakFrame,
     UserStoppedSpeakingFrame,
@@ -34,13 +35,17 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
+from processors.stt.calls import RecognizerCalls
 from processors.stt.latency import TranscriptLatency
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
+from processors.stt.samples import is_quiet
 from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
 from processors.turn_frames import NoWordsFrame, PauseTranscriptFrame, TurnDecidedFrame
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
 PRE_ROLL_SECS = 0.6
+# How much longer than allowed a turn may become until it is cut, whatever is said just then.
+LATEST_CUT = 0.1
 APOLOGY = "Sorry, I didn't catch that."
 
 _Result = TypeVar("_Result")
@@ -62,9 +67,7 @@ class RecognizerSTTService(STTService):
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
-        self._engine = engine
-        self._threads = threads
-        self._recognizer = engine.recognizer()
+        self._recognizer = RecognizerCalls(engine.recognizer(), threads)
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
@@ -76,6 +79,8 @@ class RecognizerSTTService(STTService):
         self._turn_part = 0
         self._partial = ""
         self._utterance_failed = False
+        # Said once the user has finished, and only if no words came of the turn.
+        self._apology_due = False
 
     def can_generate_metrics(self) -> bool:
         """The time from the end of speech to the transcript is measured."""
@@ -111,7 +116,9 @@ class RecognizerSTTService(STTService):
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             self._pause(time.monotonic() - frame.stop_secs)
         elif isinstance(frame, UserStoppedSpeakingFrame):
-            self._end_turn()
+            await self._end_turn()
+        elif isinstance(frame, STTMuteFrame) and frame.mute:
+            self._pre_roll.clear()
         await super().process_frame(frame, direction)
 
     async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
@@ -123,7 +130,9 @@ class RecognizerSTTService(STTService):
             del self._pre_roll[: -self._pre_roll_bytes]
             return
         self._enqueue(frame.audio)
-        if self._utterance_bytes >= self._max_utterance_bytes:
+        over_bytes = self._utterance_bytes - self._max_utterance_bytes
+        # Rather between two words than within one.
+        if over_bytes >= 0 and (is_quiet(frame.audio) or over_bytes >= self._max_utterance_bytes * LATEST_CUT):
             self._cut()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
@@ -135,8 +144,8 @@ class RecognizerSTTService(STTService):
         Yields:
             One TranscriptionFrame, or none when there are no words.
         """
-        await self._on_engine_thread(lambda: self._recognizer.accept(audio))
-        transcript = await self._on_engine_thread(self._recognizer.finish)
+        await self._recognizer.accept(audio)
+        transcript = await self._recognizer.finish()
         if transcript.text:
             yield self._transcription_frame(transcript)
 
@@ -162,13 +171,16 @@ class RecognizerSTTService(STTService):
         if not self._user_speaking:
             self._put(Publish(self._turn_part))
 
-    def _end_turn(self) -> None:
+    async def _end_turn(self) -> None:
         if self._user_speaking:
             return
         self._turn_part += 1
         if self._utterance_bytes:
+            # The turn was ended before its words had come.
             self._utterance_bytes = 0
+            self._apology_due = True
             self._put(Drop())
+        await self._apologise()
 
     def _cut(self) -> None:
         self._put(Cut())
@@ -189,21 +201,17 @@ class RecognizerSTTService(STTService):
                 self._work_arrived.clear()
                 await self._work_arrived.wait()
             item = self._work.popleft()
-            # Whatever an engine raises costs one utterance; an ended task would cost the hearing.
+            # Whatever an engine raises costs one stretch of speech; an ended task would cost the hearing.
             try:
                 await self._work_on(item)
             except Exception as error:  # noqa: BLE001
-                self._utterance_failed = not isinstance(item, Publish | Cut | Drop)
-                await self._report(error)
-                await self._answer_failed(item)
+                await self._fail(item, error)
 
     async def _work_on(self, item: Work) -> None:
         if self._utterance_failed:
-            # The rest of an utterance without its beginning would be transcribed wrongly.
-            self._utterance_failed = isinstance(item, Audio | Pause)
-            await self._answer_failed(item)
-            if not self._utterance_failed:
-                await self._on_engine_thread(self._recognizer.reset)
+            # The rest of a stretch without its beginning would be transcribed wrongly.
+            if not isinstance(item, Audio):
+                await self._start_afresh(item)
         elif isinstance(item, Audio):
             await self._accept(item)
         elif isinstance(item, Pause):
@@ -214,19 +222,40 @@ class RecognizerSTTService(STTService):
             await self._publish_part()
         else:
             self._partial = ""
-            await self._on_engine_thread(self._recognizer.reset)
+            await self._recognizer.reset()
+
+    async def _fail(self, item: Work, error: Exception) -> None:
+        self._partial = ""
+        self._apology_due = True
+        await self.push_error(f"speech-to-text: {error}", exception=error, category=ErrorCategory.SERVER)
+        if isinstance(item, Audio):
+            self._utterance_failed = True
+        else:
+            await self._start_afresh(item)
+
+    async def _start_afresh(self, item: Work) -> None:
+        """After a failure: what comes next is heard again, and nobody waits for words that are lost."""
+        self._utterance_failed = False
+        await self._recognizer.reset()
+        if isinstance(item, Pause) and item.turn_part == self._turn_part:
+            await self.push_frame(PauseTranscriptFrame())
+        elif isinstance(item, Publish):
+            await self._nothing_to_publish(item)
 
     async def _accept(self, item: Audio) -> None:
         pcm16 = bytearray(item.pcm16)
         while self._work and isinstance(more := self._work[0], Audio):
             pcm16 += more.pcm16
             self._work.popleft()
-        await self._show(await self._on_engine_thread(lambda: self._recognizer.accept(bytes(pcm16))))
+        turn_part = self._turn_part
+        text = await self._recognizer.accept(bytes(pcm16))
+        if turn_part == self._turn_part:
+            await self._show(text)
 
     async def _transcribe_early(self, pause: Pause) -> None:
         if pause.turn_part != self._turn_part:
             return
-        transcript = await self._on_engine_thread(self._recognizer.pause)
+        transcript = await self._recognizer.pause()
         if self._latency.add(time.monotonic() - pause.speech_end_secs):
             self._ttfs_p99_latency = self._latency.p99_secs
             await self.push_frame(self.service_metadata_frame())
@@ -237,7 +266,7 @@ class RecognizerSTTService(STTService):
     async def _publish_transcript(self, decision: Publish) -> None:
         if decision.turn_part != self._turn_part:
             return
-        transcript = await self._on_engine_thread(self._recognizer.pause)
+        transcript = await self._recognizer.pause()
         if decision.turn_part != self._turn_part:
             return
         self._utterance_bytes = 0
@@ -245,13 +274,14 @@ class RecognizerSTTService(STTService):
         if transcript.text:
             frame = self._transcription_frame(transcript)
             frame.finalized = True
+            self._apology_due = False
             await self.push_frame(frame)
         else:
             await self._nothing_to_publish(decision)
-        await self._on_engine_thread(self._recognizer.reset)
+        await self._recognizer.reset()
 
     async def _publish_part(self) -> None:
-        transcript = await self._on_engine_thread(self._recognizer.finish)
+        transcript = await self._recognizer.finish()
         self._partial = ""
         if transcript.text:
             await self.push_frame(self._transcription_frame(transcript))
@@ -260,23 +290,17 @@ class RecognizerSTTService(STTService):
         if decision.turn_part == self._turn_part:
             self._utterance_bytes = 0
             await self.push_frame(NoWordsFrame())
-
-    async def _answer_failed(self, item: Work) -> None:
-        """Let nobody wait for words of an utterance that is lost."""
-        if isinstance(item, Pause) and item.turn_part == self._turn_part:
-            await self.push_frame(PauseTranscriptFrame())
-        elif isinstance(item, Publish):
-            await self._nothing_to_publish(item)
+            await self._apologise()
 
     async def _show(self, text: str) -> None:
         if text and text != self._partial:
             self._partial = text
             await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
 
-    async def _report(self, error: Exception) -> None:
-        self._partial = ""
-        await self.push_error(f"speech-to-text: {error}", exception=error, category=ErrorCategory.SERVER)
-        await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))
+    async def _apologise(self) -> None:
+        if self._apology_due:
+            self._apology_due = False
+            await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))
 
     def _transcription_frame(self, transcript: Transcript) -> TranscriptionFrame:
         frame = TranscriptionFrame(transcript.text, self._user_id, time_now_iso8601(), language_of(transcript))
@@ -284,12 +308,8 @@ class RecognizerSTTService(STTService):
             frame.metadata["confidence"] = round(transcript.confidence, 3)
         return frame
 
-    async def _on_engine_thread(self, call: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
     async def _stop_work(self) -> None:
         if self._work_task:
             await self.cancel_task(self._work_task)
             self._work_task = None
-            # A call may still be running in the engine; the reset queues behind it there.
-            self._threads.submit(self._recognizer.reset)
+            self._recognizer.end()
