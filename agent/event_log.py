@@ -32,7 +32,8 @@ class EventLog:
 
     def __init__(self, path: Path, *, on_failure: Callable[[], None] = lambda: None) -> None:
         try:
-            self._file: TextIO = path.open("w", encoding="utf-8")
+            # Half a character, which a server may have sent, becomes `\udXXX`, as JSON itself escapes it.
+            self._file: TextIO = path.open("w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(f"event log cannot be written: {path}: {error.strerror}") from error
         self.failure: InputError | None = None

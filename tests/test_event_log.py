@@ -50,6 +50,18 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         EventLog(tmp_path / "nowhere" / "e.jsonl")
 
 
+def test_half_a_character_and_control_characters_are_written_as_json_escapes_them(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    failures: list[str] = []
+    log = EventLog(path, on_failure=lambda: failures.append("failed"))
+    event = {"t": 0.0, "event": "turn_ended", "text": "what is \ud800 this\x1b[31m\x00\n", "\udfff": ["café"]}
+    log(event)
+    log({"t": 0.1, "event": "after"})
+    log.close()
+    assert lines_of(path) == [event, {"t": 0.1, "event": "after"}]
+    assert (failures, log.failure) == ([], None)
+
+
 def test_latencies_are_told_only_where_both_ends_are_known() -> None:
     clock = TurnClock(speech_end_secs=1.0, decision_secs=1.25, turn_end_secs=1.27, first_token_secs=1.5)
     assert clock.latencies_ms(1.8) == {"voice_to_voice_ms": 800, "turn_ms": 250, "stt_ms": 20, "llm_ttft_ms": 230}

@@ -4,6 +4,8 @@ The server is `tests/transcription_server.py`, a fake at the edge; HTTP and its 
 """
 
 import socket
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -11,9 +13,19 @@ import pytest
 from processors.errors import EngineError, EngineUnavailableError
 from processors.stt.openai_client import MAX_ANSWER_BYTES
 from processors.stt.openai_compatible import OpenAIRecognizerEngine
-from tests.transcription_server import HALF_SECOND, Cut, Hang, Refused, engine_at, serve_transcriptions
+from tests.transcription_server import HALF_SECOND, Cut, Drip, Hang, Heard, Refused, engine_at, serve_transcriptions
 
 KEY = "k3y-of-the-house"
+JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ENDLESS = {
+    "headers": Drip(JSON_HEAD, b"X-More: yes\r\n"),
+    "one byte of a header": Drip(JSON_HEAD + b"X-More: ", b"y"),
+    "100 Continue": Drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "many 100 Continue": Drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    "a body": Drip(JSON_HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+    "a whole answer and a body without a length": Drip(JSON_HEAD + b'\r\n{"text": "late"}', b" "),
+    "chunks": Drip(JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
 
 
 def error_of(*script: Any, timeout_secs: float = 5.0, **options: Any) -> tuple[str, str]:
@@ -74,6 +86,76 @@ def test_a_silent_server_is_given_up_after_the_timeout() -> None:
         f"the speech-to-text server at {base_url} gave no answer within 1 s: "
         "raise stt.timeout_secs, or run a smaller model there"
     )
+
+
+@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS.keys())
+def test_an_answer_that_never_ends_is_cut_off_at_the_timeout_and_the_next_utterance_works(answer: Drip) -> None:
+    started_secs = time.monotonic()
+    base_url, message = error_of(answer, timeout_secs=0.5)
+    # 0.5 s, and time to answer the utterance after it; each part alone comes within 0.05 s.
+    assert 0.5 <= time.monotonic() - started_secs < 3.0
+    assert message.startswith(f"the speech-to-text server at {base_url} gave no answer within 0.5 s: raise stt.time")
+
+
+def test_a_connection_that_served_before_is_cut_off_too_and_replaced() -> None:
+    script = Heard("one"), Heard("two"), ENDLESS["headers"], Heard("four")
+    with serve_transcriptions(*script, keep_alive=True) as server, engine_at(server, timeout_secs=0.5) as engine:
+        recognizer = engine.recognizer()
+        heard = []
+        for _ in script:
+            recognizer.accept(HALF_SECOND)
+            try:
+                heard.append(recognizer.finish().text)
+            except EngineError as error:
+                heard.append(str(error).partition("gave ")[2].partition(":")[0])
+        one, two, three, four = (upload.client_port for upload in server.uploads)
+    assert heard == ["one", "two", "no answer within 0.5 s", "four"]
+    assert one == two == three != four
+
+
+def test_a_slow_answer_to_one_does_not_cut_off_another() -> None:
+    with serve_transcriptions(Hang(), keep_alive=True) as server, engine_at(server, timeout_secs=0.5) as engine:
+        slow, quick = engine.recognizer(), engine.recognizer()
+        told: list[str] = []
+
+        def wait() -> None:
+            try:
+                slow.finish()
+            except EngineError as error:
+                told.append(str(error))
+
+        slow.accept(HALF_SECOND)
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert server.arrived.wait(timeout=5.0)
+        quick.accept(HALF_SECOND)
+        assert quick.finish().text == "okay"
+        waiting.join()
+        quick.accept(HALF_SECOND)
+        assert quick.finish().text == "okay"
+        ports = [upload.client_port for upload in server.uploads]
+    assert "gave no answer within 0.5 s" in told[0]
+    assert ports[0] != ports[1] == ports[2]
+
+
+def test_nothing_keeps_watch_over_a_request_that_is_answered() -> None:
+    with serve_transcriptions() as server, engine_at(server) as engine:
+        recognizer = engine.recognizer()
+        recognizer.accept(HALF_SECOND)
+        recognizer.finish()
+        assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+
+
+def test_a_list_of_models_that_never_ends_is_cut_off_at_the_timeout() -> None:
+    with serve_transcriptions(models=ENDLESS["headers"]) as server:
+        assert "gave no answer within 0.2 s" in unavailable_of(server.base_url, timeout_secs=0.2)
+
+
+def test_what_a_server_says_of_a_failure_cannot_steer_a_terminal_or_break_a_file() -> None:
+    _, message = error_of(Refused(500, '{"error": "a\\u001b[31m\\ud800\\u009b b"}'))
+    assert message.endswith("failed (HTTP 500, a[31m\ufffd b): look at its log")
+    _, message = error_of(Refused(200, '{"\\ud800\\u0007": 1}'))
+    assert "answers JSON without text (it has \ufffd)" in message
 
 
 def test_a_server_that_went_away_is_named_with_what_helps() -> None:

@@ -12,7 +12,7 @@ import json
 import threading
 import wave
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -23,6 +23,9 @@ from typing import Any, cast
 import numpy as np
 
 from processors.stt.openai_compatible import OpenAIRecognizerEngine
+
+DRIP_SECS = 0.05
+LONGEST_HANG_SECS = 20.0
 
 HALF_SECOND = np.arange(8_000, dtype="<i2").tobytes()
 
@@ -55,7 +58,15 @@ class Cut:
     """The connection ends without an answer."""
 
 
-Answer = Heard | Refused | Hang | Cut
+@dataclass(frozen=True)
+class Drip:
+    """An answer that never ends, in bytes as they go over the wire: `first`, then `again` at every 0.05 s."""
+
+    first: bytes
+    again: bytes
+
+
+Answer = Heard | Refused | Hang | Cut | Drip
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ class Upload:
         sample_rate_hz: Of the WAV.
         audio_s16: Its samples, shape (n_samples,); the WAV must be mono and 16-bit.
         size_bytes: Of the whole form.
+        client_port: Tells connections apart.
     """
 
     path: str
@@ -78,6 +90,7 @@ class Upload:
     sample_rate_hz: int
     audio_s16: np.ndarray[Any, np.dtype[np.int16]]
     size_bytes: int
+    client_port: int
 
 
 @dataclass
@@ -106,13 +119,17 @@ class TranscriptionServer:
 
 @contextmanager
 def serve_transcriptions(
-    *script: Answer, models: Sequence[str] | Answer = ("whisper-1",), refused_formats: Sequence[str] = ()
+    *script: Answer,
+    models: Sequence[str] | Answer = ("whisper-1",),
+    refused_formats: Sequence[str] = (),
+    keep_alive: bool = False,
 ) -> Iterator[TranscriptionServer]:
-    """Serve until the block ends."""
+    """Serve until the block ends; `keep_alive` leaves connections open for the next request."""
     state = TranscriptionServer(script=list(script), models=models, refused_formats=refused_formats)
 
     class Handler(_Handler):
         server_state = state
+        protocol_version = "HTTP/1.1" if keep_alive else "HTTP/1.0"
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.base_url = f"http://127.0.0.1:{server.server_port}/v1"
@@ -143,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server_state
         state.lookups.append(self._headers())
         models = state.models
-        if isinstance(models, Heard | Refused | Hang | Cut):
+        if isinstance(models, Answer):
             self._give(models, "json")
             return
         listing = {"object": "list", "data": [{"id": name, "object": "model"} for name in models]}
@@ -163,14 +180,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._give(state.script.pop(0) if state.script else Heard("okay"), form)
 
     def _give(self, answer: Answer, form: str) -> None:
+        self.close_connection |= isinstance(answer, Hang | Cut | Drip)
         if isinstance(answer, Hang):
-            self.server_state.closing.wait(timeout=20)
+            self.server_state.closing.wait(timeout=LONGEST_HANG_SECS)
+        elif isinstance(answer, Drip):
+            self._drip(answer)
         elif isinstance(answer, Refused):
             body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
             self._send(answer.status, body, answer.content_type, answer.headers)
         elif isinstance(answer, Heard):
             verbose = answer.verbose if form == "verbose_json" else {}
             self._send(200, json.dumps({"text": answer.text, **verbose}), "application/json", {})
+
+    def _drip(self, answer: Drip) -> None:
+        with suppress(ConnectionError):
+            self.wfile.write(answer.first)
+            for _ in range(round(LONGEST_HANG_SECS / DRIP_SECS)):
+                self.wfile.write(answer.again)
+                if self.server_state.closing.wait(timeout=DRIP_SECS):
+                    return
 
     def _read_upload(self) -> Upload:
         headers = self._headers()
@@ -189,7 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
         with wave.open(io.BytesIO(wav)) as reader:
             assert (reader.getnchannels(), reader.getsampwidth()) == (1, 2)
             audio_s16 = np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
-            return Upload(self.path, headers, fields, file_name, reader.getframerate(), audio_s16, len(body))
+            rate_hz = reader.getframerate()
+        return Upload(self.path, headers, fields, file_name, rate_hz, audio_s16, len(body), self.client_address[1])
 
     def _headers(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.headers.items()}

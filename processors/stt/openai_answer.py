@@ -17,6 +17,15 @@ from processors.stt.recognizer import Segment, Transcript, Word
 # Whisper itself drops a segment that is likely no speech and badly heard; it writes "Thank you." into silence.
 NO_SPEECH_PROBABILITY = 0.6
 MIN_AVERAGE_LOG_PROBABILITY = -1.0
+# What a server says beyond these means them: the longest time, the least sure, the most repetitive.
+MAX_SECS = 86_400.0
+LEAST_LOG_PROBABILITY = -100.0
+MAX_COMPRESSION_RATIO = 1000.0
+
+_SPACING = re.compile(r"[\t\n\v\f\r\x85]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# JSON can escape half a character; no file and no terminal takes it.
+_LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 # As Whisper names the languages that most people speak.
 _LANGUAGE_CODES = {
@@ -85,7 +94,7 @@ class Answer:
         dropped = len(kept) < len(self.segments)
         text = " ".join(segment.text for segment in kept) if dropped else self.text
         known = [segment.average_log_probability for segment in kept if segment.average_log_probability is not None]
-        confidence = _probability(sum(known) / len(known)) if known and text else None
+        confidence = math.exp(sum(known) / len(known)) if known and text else None
         return Transcript(text, () if dropped else self.words, self.language if text else None, confidence)
 
     def placed(self, start_secs: float, end_secs: float) -> Iterator[Segment]:
@@ -116,6 +125,18 @@ class Answer:
             )
 
 
+def clean_text(text: str) -> str:
+    """Text on one line that can be encoded and does not steer a terminal.
+
+    Args:
+        text: As a server's JSON gave it.
+
+    Returns:
+        Line breaks and tabs as single spaces, without other C0 and C1 controls; lone surrogates as U+FFFD.
+    """
+    return _LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", _SPACING.sub(" ", text)))
+
+
 def read_answer(payload: dict[str, Any], shown_url: str, language: str | None) -> Answer:
     """Read what a server answered to an upload.
 
@@ -129,55 +150,54 @@ def read_answer(payload: dict[str, Any], shown_url: str, language: str | None) -
     """
     text = payload.get("text")
     if not isinstance(text, str):
-        fields = ", ".join(sorted(payload)[:5]) or "nothing"
+        fields = clean_text(", ".join(sorted(payload)[:5])) or "nothing"
         raise EngineError(f"{shown_url} answers JSON without text (it has {fields}): look at the server's log")
     code = _language_code(payload.get("language")) or language
     words = _words(payload.get("words"))
-    return Answer(text.strip(), code, words, tuple(_segments(payload.get("segments"), words, code)))
+    return Answer(clean_text(text).strip(), code, words, tuple(_segments(payload.get("segments"), words, code)))
 
 
 def _segments(entries: Any, words: tuple[Word, ...], language: str | None) -> Iterator[Segment]:
-    found = [entry for entry in entries if _is_segment(entry)] if isinstance(entries, list) else []
-    starts = [float(entry["start"]) for entry in found]
-    for index, entry in enumerate(found):
-        from_secs = starts[index] if index else -math.inf
-        to_secs = starts[index + 1] if index + 1 < len(found) else math.inf
+    found = [
+        (text, times, entry)
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and (text := _label(entry.get("text"))) and (times := _times(entry))
+    ]
+    for index, (text, (start_secs, end_secs), entry) in enumerate(found):
+        from_secs = start_secs if index else -math.inf
+        to_secs = found[index + 1][1][0] if index + 1 < len(found) else math.inf
         own = _words(entry.get("words")) or tuple(
             word for word in words if from_secs <= (word.start_secs + word.end_secs) / 2 < to_secs
         )
-        average = _number(entry.get("avg_logprob"))
+        average = _number(entry.get("avg_logprob"), LEAST_LOG_PROBABILITY, 0.0)
         yield Segment(
-            entry["text"].strip(),
-            starts[index],
-            max(starts[index], float(entry["end"])),
+            text,
+            start_secs,
+            end_secs,
             own,
             language,
-            None if average is None else _probability(average),
+            None if average is None else math.exp(average),
             average,
-            _number(entry.get("no_speech_prob")),
-            _number(entry.get("compression_ratio")),
+            _number(entry.get("no_speech_prob"), 0.0, 1.0),
+            _number(entry.get("compression_ratio"), 0.0, MAX_COMPRESSION_RATIO),
         )
-
-
-def _is_segment(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and isinstance(entry.get("text"), str)
-        and bool(entry["text"].strip())
-        and _number(entry.get("start")) is not None
-        and _number(entry.get("end")) is not None
-    )
 
 
 def _words(entries: Any) -> tuple[Word, ...]:
     words = []
     for entry in entries if isinstance(entries, list) else ():
-        if not isinstance(entry, dict) or not isinstance(entry.get("word"), str):
-            continue
-        start_secs, end_secs = _number(entry.get("start")), _number(entry.get("end"))
-        if start_secs is not None and end_secs is not None and entry["word"].strip():
-            words.append(Word(entry["word"].strip(), start_secs, end_secs, _number(entry.get("probability"))))
+        if isinstance(entry, dict) and (text := _label(entry.get("word"))) and (times := _times(entry)):
+            words.append(Word(text, *times, _number(entry.get("probability"), 0.0, 1.0)))
     return tuple(words)
+
+
+def _label(text: Any) -> str:
+    return clean_text(text).strip() if isinstance(text, str) else ""
+
+
+def _times(entry: dict[str, Any]) -> tuple[float, float] | None:
+    start_secs, end_secs = (_number(entry.get(key), 0.0, MAX_SECS) for key in ("start", "end"))
+    return None if start_secs is None or end_secs is None else (start_secs, max(start_secs, end_secs))
 
 
 def _is_phantom(segment: Segment) -> bool:
@@ -197,11 +217,10 @@ def _language_code(name: Any) -> str | None:
     return code if re.fullmatch("[a-z]{2,3}", code) else None
 
 
-def _probability(log_probability: float) -> float:
-    return min(1.0, math.exp(log_probability))
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _number(value: Any, least: float, most: float) -> float | None:
+    """The number within its limits; None of what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    # First of all, for an integer may be too long for a float; NaN passes through.
+    bounded = float(min(max(value, least), most))
+    return None if math.isnan(bounded) else bounded

@@ -7,8 +7,11 @@ environment, and sends an upload again by itself. Sound goes to the configured e
 logins of the environment are not used, and redirects are not followed, so the token stays with the host it was set for.
 """
 
+import socket
 import ssl
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +19,7 @@ import httpx
 
 from processors.errors import EngineError, EngineUnavailableError
 from processors.shown_url import shown_url
+from processors.stt.openai_answer import clean_text
 
 CONNECT_TIMEOUT_SECS = 5.0
 # Servers drop an idle connection after 5 s (uvicorn); a request on it at that very moment would be lost.
@@ -44,13 +48,53 @@ class ServerError(EngineError):
         self.may_pass = may_pass
 
 
+class _Line:
+    """One connection, kept for the next request, that can be cut while a request waits on it.
+
+    httpx bounds each read alone: headers that drip, or one `100 Continue` after another, would last for ever.
+    """
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.overdue = False
+        self._socket: socket.socket | None = None
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """See httpcore's `trace` extension, which shows the connection before an answer has come."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self.overdue:
+                self._cut()
+
+    @contextmanager
+    def bounded(self, timeout_secs: float) -> Iterator[None]:
+        """Cut the line unless the block ends in time; once it has ended, nothing cuts it."""
+        timer = threading.Timer(timeout_secs, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _cut(self) -> None:
+        # Before the socket is read: `trace` does it the other way round, so one of the two finds both.
+        self.overdue = True
+        if self._socket is not None:
+            # A shutdown ends a read in another thread, a close does not. That of SSLSocket would drop the encryption
+            # first, and the rest of an upload might leave in the clear.
+            with suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
 class OpenAIClient:
     """One server; any number of threads may ask it at the same time.
 
     Args:
         base_url: Usually ends in /v1; a user name and password in it are sent as basic authentication.
         api_key: Bearer token, if the server wants one.
-        timeout_secs: The longest wait for an answer.
+        timeout_secs: The longest wait for the whole of an answer.
 
     Raises:
         EngineUnavailableError: The address is no URL, or the token cannot be sent.
@@ -63,9 +107,9 @@ class OpenAIClient:
         self._api_key = api_key
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise EngineUnavailableError("stt.api_key holds characters that no HTTP header can carry", "set it anew")
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sotto"}
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sotto"}
         if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
+            self._headers["Authorization"] = f"Bearer {api_key}"
         try:
             secure = urlsplit(base_url).scheme == "https"
             httpx.URL(base_url)
@@ -73,14 +117,10 @@ class OpenAIClient:
             raise EngineUnavailableError(
                 f"stt.base_url is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1"
             ) from error
-        self._client = httpx.Client(
-            headers=headers,
-            trust_env=False,
-            follow_redirects=False,
-            # The system's own certificates, so that a house may have an authority of its own.
-            verify=ssl.create_default_context() if secure else False,
-            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECS),
-        )
+        # The system's own certificates, so that a house may have an authority of its own.
+        self._verify = ssl.create_default_context() if secure else False
+        self._idle_lines: list[_Line] = []
+        self._closed = False
 
     def models(self) -> tuple[str, ...]:
         """The models that the server lists; none where it keeps no list.
@@ -97,7 +137,7 @@ class OpenAIClient:
         listing = _json(body)
         entries = listing.get("data") if isinstance(listing, dict) else None
         names = [entry.get("id") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-        return tuple(name for name in names if isinstance(name, str) and name)
+        return tuple(name for name in names if isinstance(name, str) and name and name.isprintable())
 
     def post(
         self, route: str, fields: dict[str, str | list[str]], wav: bytes, *, timeout_secs: float | None = None
@@ -121,21 +161,28 @@ class OpenAIClient:
         if not isinstance(answer, dict):
             kind = response.headers.get("content-type", "nothing").split(";")[0]
             raise ServerError(
-                f"{self.shown}{route} answers {kind}, no JSON object",
+                f"{self.shown}{route} answers {self._quote(kind)}, no JSON object",
                 "set stt.base_url to an OpenAI-compatible server; its path mostly ends in /v1",
             )
         return answer
 
     def close(self) -> None:
-        """Close every connection."""
-        self._client.close()
+        """Close every connection, those in use with the end of their requests."""
+        self._closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle_lines.pop().client.close()
 
     def _send(self, method: str, route: str, timeout_secs: float, **content: Any) -> tuple[httpx.Response, bytes]:
-        deadline_secs = time.monotonic() + timeout_secs
         timeout = httpx.Timeout(timeout_secs, connect=min(timeout_secs, CONNECT_TIMEOUT_SECS))
         body = bytearray()
+        line = self._take_line()
+        content["extensions"] = {"trace": line.trace}
         try:
-            with self._client.stream(method, self._base_url + route, timeout=timeout, **content) as response:
+            with (
+                line.bounded(timeout_secs),
+                line.client.stream(method, self._base_url + route, timeout=timeout, **content) as response,
+            ):
                 for part in response.iter_bytes():
                     body += part
                     if len(body) > MAX_ANSWER_BYTES:
@@ -143,21 +190,45 @@ class OpenAIClient:
                             f"{self.shown}{route} answers more than {MAX_ANSWER_BYTES >> 20} MiB",
                             "correct stt.base_url",
                         )
-                    if time.monotonic() > deadline_secs:
-                        raise httpx.ReadTimeout("the answer trickles")
+            if line.overdue:
+                # An answer without a length seems to end where it was cut.
+                raise httpx.ReadTimeout("cut off")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._failure(error, timeout_secs) from error
+            raise self._failure(error, timeout_secs, overdue=line.overdue) from error
+        finally:
+            self._give_back(line)
         return response, bytes(body)
 
-    def _failure(self, error: Exception, timeout_secs: float) -> ServerError:
+    def _take_line(self) -> _Line:
+        with suppress(IndexError):
+            return self._idle_lines.pop()
+        return _Line(
+            httpx.Client(
+                headers=self._headers,
+                trust_env=False,
+                follow_redirects=False,
+                verify=self._verify,
+                limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_SECS),
+            )
+        )
+
+    def _give_back(self, line: _Line) -> None:
+        if line.overdue:
+            line.client.close()
+            return
+        self._idle_lines.append(line)
+        if self._closed:
+            self.close()
+
+    def _failure(self, error: Exception, timeout_secs: float, *, overdue: bool) -> ServerError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return ServerError(
                 f"no speech-to-text server answers at {self.shown} ({self._quote(str(error))})",
                 "start it, or correct stt.base_url",
             )
-        if isinstance(error, httpx.TimeoutException):
+        if overdue or isinstance(error, httpx.TimeoutException):
             return ServerError(
-                f"the speech-to-text server at {self.shown} gave no answer within {timeout_secs:g} s",
+                f"the speech-to-text server at {self.shown} gave no answer within {round(timeout_secs, 2):g} s",
                 "raise stt.timeout_secs, or run a smaller model there",
                 may_pass=True,
             )
@@ -196,7 +267,7 @@ class OpenAIClient:
 
     def _quote(self, text: str) -> str:
         """One short line in which a server that echoes the token does not get it into a log."""
-        line = " ".join(text.split())
+        line = " ".join(clean_text(text).split())
         if self._api_key:
             line = line.replace(self._api_key, "***")
         return line if len(line) <= MAX_QUOTED_CHARS else line[: MAX_QUOTED_CHARS - 1] + "…"
