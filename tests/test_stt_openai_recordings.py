@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from processors.errors import UnsupportedRequestError
-from processors.stt.openai_compatible import merged_spans
-from processors.stt.pauses import Span
+from processors.stt.pauses import Span, joined
 from processors.stt.recognizer import Segment, TranscriptionRequest, Word
 from tests.transcription_server import Heard, Refused, engine_at, serve_transcriptions
 from transports.recording import load_recording
@@ -138,5 +137,7 @@ def spans_of(*secs: tuple[float, float]) -> list[Span]:
 def test_spans_are_merged_up_to_the_longest_upload_and_over_short_pauses_only() -> None:
     spans = spans_of((0, 100), (101, 200), (204, 299), (300, 310), (316, 700), (701, 702))
     # 0 to 299 fits into 300 s; 310 to 316 is a long pause; 316 to 700 is too long by itself.
-    assert list(merged_spans(spans, 300.0)) == spans_of((0, 299), (300, 310), (316, 700), (701, 702))
-    assert list(merged_spans([], 300.0)) == []
+    assert list(joined(spans, max_secs=300.0, max_gap_secs=5.0)) == spans_of(
+        (0, 299), (300, 310), (316, 700), (701, 702)
+    )
+    assert list(joined([], max_secs=300.0, max_gap_secs=5.0)) == []

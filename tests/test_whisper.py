@@ -11,10 +11,9 @@ import pytest
 
 from processors.errors import EngineUnavailableError, UnsupportedRequestError
 from processors.stt import whisper_recognizer
-from processors.stt.pauses import Span
+from processors.stt.pauses import Span, joined
 from processors.stt.recognizer import Pcm16, Transcript, TranscriptionRequest
 from processors.stt.whisper import WhisperEngine, WhisperOptions
-from processors.stt.whisper_files import windows
 from transports.recording import load_recording
 
 BLOCK_BYTES = 640  # 20 ms
@@ -350,6 +349,6 @@ def test_windows_join_neighbours_as_far_as_whisper_sees() -> None:
     def span(start_secs: float, end_secs: float) -> Span:
         return Span(round(start_secs * 16_000), round(end_secs * 16_000))
 
-    joined = list(windows(iter([span(0, 5), span(6, 20), span(21, 29), span(30, 31), span(40, 41)])))
+    spans = [span(0, 5), span(6, 20), span(21, 29), span(30, 31), span(40, 41)]
     # 0 to 29 s would be more than 28; 31 to 40 s is too long a silence.
-    assert joined == [span(0, 20), span(21, 31), span(40, 41)]
+    assert list(joined(spans, max_secs=28, max_gap_secs=3)) == [span(0, 20), span(21, 31), span(40, 41)]

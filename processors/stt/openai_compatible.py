@@ -9,13 +9,13 @@ refuses it is asked for `json` from then on. API: OpenAI's reference of /audio/t
 import io
 import re
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from processors.errors import EngineError, EngineUnavailableError, UnsupportedRequestError
 from processors.stt.openai_answer import Answer, read_answer
 from processors.stt.openai_client import NO_SUCH_ROUTE, OpenAIClient, ServerError
-from processors.stt.pauses import Span, speech_spans
+from processors.stt.pauses import joined, speech_spans
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE_HZ,
@@ -63,26 +63,6 @@ def choose_model(names: Sequence[str]) -> str:
             if pattern.search(name):
                 return name
     return DEFAULT_MODEL
-
-
-def merged_spans(spans: Iterable[Span], max_secs: float) -> Iterator[Span]:
-    """Neighbouring spans as one, up to a length.
-
-    Args:
-        spans: In order.
-        max_secs: The longest result, unless one span is longer by itself.
-    """
-    current: Span | None = None
-    for span in spans:
-        if current is None:
-            current = span
-        elif span.end_secs - current.start_secs <= max_secs and span.start_secs - current.end_secs <= MAX_PAUSE_SECS:
-            current = Span(current.start_sample, span.end_sample)
-        else:
-            yield current
-            current = span
-    if current is not None:
-        yield current
 
 
 class OpenAIRecognizerEngine:
@@ -147,7 +127,7 @@ class OpenAIRecognizerEngine:
             request, language=request.language or self._own.language, prompt=request.prompt or self._own.prompt
         )
         max_secs = PROMPT_SPAN_SECS if request.prompt_results else MAX_SPAN_SECS
-        for span in merged_spans(speech_spans(audio_s16), max_secs):
+        for span in joined(speech_spans(audio_s16), max_secs=max_secs, max_gap_secs=MAX_PAUSE_SECS):
             pcm16 = audio_s16[span.start_sample : span.end_sample].astype("<i2").tobytes()
             timeout_secs = self._client.timeout_secs + span.end_secs - span.start_secs
             try:

@@ -4,7 +4,7 @@ In:  16 kHz mono s16 of any length.   Out: spans of speech; Segments.
 The pauses are Silero's, by faster-whisper's own vectorised use of the model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Recognizer, Segment, Word
@@ -68,6 +68,27 @@ def speech_spans(audio_s16: Pcm16, *, max_secs: float = MAX_SPAN_SECS) -> Iterat
         start = found[-1].start_sample if len(found) > 1 else found[-1].end_sample
         if len(found) == 1:
             yield found[0]
+
+
+def joined(spans: Iterable[Span], *, max_secs: float, max_gap_secs: float) -> Iterator[Span]:
+    """Neighbouring stretches of speech as one, with what lies between them.
+
+    Args:
+        spans: In order.
+        max_secs: The longest result, unless one stretch is longer by itself.
+        max_gap_secs: A longer silence is left out.
+    """
+    current: Span | None = None
+    for span in spans:
+        if current is None:
+            current = span
+        elif span.end_secs - current.start_secs <= max_secs and span.start_secs - current.end_secs <= max_gap_secs:
+            current = Span(current.start_sample, span.end_sample)
+        else:
+            yield current
+            current = span
+    if current:
+        yield current
 
 
 def transcribe_by_pauses(recognizer: Recognizer, audio_s16: Pcm16, *, word_times: bool) -> Iterator[Segment]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from processors.errors import EngineError, UnsupportedRequestError, one_line
-from processors.stt.pauses import MAX_SPAN_SECS, Span, speech_spans
+from processors.stt.pauses import MAX_SPAN_SECS, Span, joined, speech_spans
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, TranscriptionRequest, Word
 from processors.stt.samples import as_f32, speech_level_dbfs
 
@@ -59,27 +59,12 @@ def _language(engine: "WhisperEngine", request: TranscriptionRequest) -> str | N
     return request.language
 
 
-def windows(spans: Iterator[Span]) -> Iterator[Span]:
-    """Neighbouring stretches of speech joined as long as Whisper sees them at once."""
-    current: Span | None = None
-    for span in spans:
-        if current is None:
-            current = span
-        elif span.end_secs - current.start_secs <= MAX_SPAN_SECS and span.start_secs - current.end_secs <= MAX_GAP_SECS:
-            current = Span(current.start_sample, span.end_sample)
-        else:
-            yield current
-            current = span
-    if current:
-        yield current
-
-
 def _segments(
     engine: "WhisperEngine", audio_s16: Pcm16, request: TranscriptionRequest, language: str | None
 ) -> Iterator[Segment]:
     batch_size = 1 if request.prompt_results else BATCH_WINDOWS
     batch: list[Span] = []
-    for window in windows(speech_spans(audio_s16)):
+    for window in joined(speech_spans(audio_s16), max_secs=MAX_SPAN_SECS, max_gap_secs=MAX_GAP_SECS):
         batch.append(window)
         if len(batch) == batch_size:
             for segment in _decode(engine, audio_s16, batch, request, language):
