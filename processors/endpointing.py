@@ -8,7 +8,7 @@ better. Words that cannot be the end ("... and", "set a timer for") hold the tur
 
 from dataclasses import dataclass
 
-from processors.stt.hallucination import bare
+from processors.bare_words import bare
 
 # Completeness of the words, 0 (something must follow) to 1 (nothing can).
 UNKNOWN = 0.5

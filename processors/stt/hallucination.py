@@ -6,8 +6,9 @@ compression ratio: Radford et al. 2022 (arXiv 2212.04356), section 4.5; phantom 
 (arXiv 2402.08021) and what users of Whisper report.
 """
 
-import re
 from dataclasses import dataclass
+
+from processors.bare_words import bare
 
 # Compared without case and punctuation.
 PHANTOM_PHRASES = frozenset(
@@ -57,7 +58,6 @@ PHANTOM_PHRASES = frozenset(
 # The same words at least this often in a row, without end: a decoder that has lost the sound.
 MAX_REPEATS = 4
 MAX_REPEATED_WORDS = 6
-_WORD_CHARACTERS = re.compile(r"[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,3 @@ def repeats_itself(text: str) -> bool:
         if repeated and (n_words > 1 or words[-MAX_REPEATS * 2 :] == tail[:1] * MAX_REPEATS * 2):
             return True
     return False
-
-
-def bare(text: str) -> str:
-    """The words alone: lower case, no punctuation, single spaces."""
-    return " ".join(_WORD_CHARACTERS.sub("", text.casefold().replace("-", " ")).split())
