@@ -23,6 +23,9 @@ SURE_VOICE_DONE = 0.55
 # Words that say neither are given this much time to go on.
 NEUTRAL_BELOW = 0.8
 NEUTRAL_SECS = 0.4
+# However the voice sounds, words that are whole, or a sentence of them, are not kept waiting for longer.
+WHOLE_FROM, WHOLE_MAX_SECS = 0.85, 0.7
+SENTENCE_FROM, SENTENCE_MAX_SECS = 0.6, 0.85
 # How sure the estimate must be for the shortest pause, and how unsure for the longest.
 SURE, UNSURE = 0.8, 0.25
 
@@ -48,7 +51,31 @@ SELDOM_ENDINGS = {
     "en": (
         "of to in on at for with from by about into over under between through after before until since as"
         " is are was were am be been being do does did has have had will would can could should shall may might must"
-        " very really quite then tell set remind hmm"
+        " very really quite then tell set remind hmm thinking wondering"
+        # Nouns that are of something, or in some place: "what's the weather ... in Berlin".
+        " capital population price name number size height distance weather temperature author meaning definition"
+    )
+}
+# Nor with these phrases, nor with a verb that wants an object after "to": "remind me to call ... my sister".
+OPEN_PHRASES = {"en": "tell me|show me|give me|remind me|let me|i want|i need|was thinking|was wondering"}
+VERBS_WITH_OBJECT = {"en": "call play buy get send tell ask set book find make take order see visit read watch add put"}
+# Said before what matters.
+PREAMBLES = {
+    "en": "um uh er so well okay ok and please",
+    "es": "eh pues bueno oye",
+    "de": "äh ähm also so na",
+    "fr": "euh alors bon",
+}
+GREETINGS = {
+    "en": "hello hi hey thanks goodbye bye",
+    "es": "hola gracias adiós",
+    "de": "hallo danke",
+    "fr": "bonjour merci",
+}
+ORDERS = {
+    "en": (
+        "play set turn switch stop tell remind wake open close call send show find add book start give make read put"
+        " take pause resume skip cancel order buy search look translate explain describe write say count sing"
     )
 }
 # Words that are a whole turn by themselves.
@@ -61,7 +88,7 @@ WHOLE_TURNS = {
     "de": "ja nein doch klar hallo danke tschüss stopp halt warte|guten morgen|gute nacht",
     "fr": "oui non merci bonjour salut stop attends|d'accord|bonne nuit",
 }
-QUESTION_WORDS = {"en": "what who whom whose where when why how which"}
+QUESTION_WORDS = {"en": "what who whom whose where when why how which what's who's where's when's how's why's"}
 # A question with a question word has one of these, or it is not whole.
 VERBS = {
     "en": (
@@ -71,8 +98,11 @@ VERBS = {
     )
 }
 NUMBERS = {"en": "zero oh one two three four five six seven eight nine ten eleven twelve double triple"}
-# Digits said one by one, as of a telephone number, go on.
-MIN_DIGITS = 3
+# Digits said one by one, as of a telephone number, go on until there are enough of them.
+MAX_GREETING_WORDS = 3
+MIN_DIGITS, ENOUGH_DIGITS = 3, 7
+# "at seven ... thirty": one number may have another after it.
+NUMBER_SECS = 0.7
 
 
 def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
@@ -90,6 +120,12 @@ _WHOLE_TURNS = _sets(WHOLE_TURNS)
 _QUESTION_WORDS = _sets(QUESTION_WORDS)
 _VERBS = _sets(VERBS)
 _NUMBERS = _sets(NUMBERS)
+_OPEN_PHRASES = _sets({language: f"|{phrases}" for language, phrases in OPEN_PHRASES.items()})
+_VERBS_WITH_OBJECT = _sets(VERBS_WITH_OBJECT)
+_PREAMBLES = _sets(PREAMBLES)
+_GREETINGS = _sets(GREETINGS)
+_ORDERS = _sets(ORDERS)
+_NONE: frozenset[str] = frozenset()
 
 
 def completeness(text: str, language: str) -> float:
@@ -107,22 +143,51 @@ def completeness(text: str, language: str) -> float:
         return UNKNOWN
     if text.rstrip().endswith(("...", "…", ",", "-", "—")):
         return OPEN
-    none: frozenset[str] = frozenset()
-    if " ".join(words) in _WHOLE_TURNS.get(language, none):
+    if " ".join(words) in _WHOLE_TURNS.get(language, _NONE):
         return WHOLE
-    questions = words[0] in _QUESTION_WORDS.get(language, none)
-    if words[-1] in _OPEN_ENDINGS.get(language, none):
+    if words[-1] in _OPEN_ENDINGS.get(language, _NONE):
         return OPEN
-    if words[-1] in _SELDOM_ENDINGS.get(language, none):
+    while len(words) > 1 and words[0] in _PREAMBLES.get(language, _NONE):
+        words = words[1:]
+    if words[0] in _GREETINGS.get(language, _NONE) and len(words) <= MAX_GREETING_WORDS:
+        return WHOLE
+    return _of_ending(words, language) or _of_beginning(words, language)
+
+
+def _of_ending(words: list[str], language: str) -> float | None:
+    """How complete a sentence with this end is; None where the end says nothing."""
+    questions = _QUESTION_WORDS.get(language, _NONE)
+    if " ".join(words[-2:]) in _OPEN_PHRASES.get(language, _NONE):
+        return OPEN
+    if words[-1] in _SELDOM_ENDINGS.get(language, _NONE):
+        # "how far away the moon is", within a longer question.
+        embedded = words[-1] in ("is", "are", "was", "were") and not questions.isdisjoint(words[1:-2])
+        return WHOLE_FROM if embedded else PROBABLY_OPEN
+    if len(words) > 1 and words[-2] == "to" and words[-1] in _VERBS_WITH_OBJECT.get(language, _NONE):
         return PROBABLY_OPEN
-    if all(word in _NUMBERS.get(language, none) for word in words[-MIN_DIGITS:]) and len(words) >= MIN_DIGITS:
-        return PROBABLY_OPEN
-    if questions:
-        has_verb = not _VERBS[language].isdisjoint(words)
-        return WHOLE if has_verb and len(words) > 2 else NO_VERB
-    if words[0] in _VERBS.get(language, none) and len(words) > 2:
-        return 0.85
-    return UNKNOWN if len(words) < 3 else 0.6
+    numbers = _NUMBERS.get(language, _NONE)
+    n_digits = next((index for index, word in enumerate(reversed(words)) if word not in numbers), len(words))
+    if n_digits >= MIN_DIGITS:
+        return PROBABLY_OPEN if n_digits < ENOUGH_DIGITS else SENTENCE_FROM
+    return None
+
+
+def _of_beginning(words: list[str], language: str) -> float:
+    """How complete a sentence with this beginning is, if its end says nothing."""
+    verbs = _VERBS.get(language, _NONE)
+    if words[0] in _QUESTION_WORDS.get(language, _NONE):
+        return WHOLE if not verbs.isdisjoint(words) and len(words) > 2 else NO_VERB
+    if words[0] in verbs and len(words) > 2:
+        return WHOLE_FROM
+    if words[0] in _ORDERS.get(language, _NONE) and len(words) > 2:
+        return 0.7
+    return UNKNOWN if len(words) < 3 else SENTENCE_FROM
+
+
+def ends_with_number(text: str, language: str) -> bool:
+    """Whether the last word is a number, after which another may come: "at seven ... thirty"."""
+    words = bare(text).split()
+    return bool(words) and (words[-1] in _NUMBERS.get(language, _NONE) or words[-1].isdigit())
 
 
 @dataclass
@@ -171,4 +236,8 @@ def pause_to_wait_for(
     wait_secs = min_secs + (max_secs - min_secs) * doubt * factor
     if complete < NEUTRAL_BELOW:
         wait_secs = max(wait_secs, NEUTRAL_SECS * factor)
+    if complete >= WHOLE_FROM:
+        wait_secs = min(wait_secs, WHOLE_MAX_SECS * factor)
+    elif complete >= SENTENCE_FROM:
+        wait_secs = min(wait_secs, SENTENCE_MAX_SECS * factor)
     return min(max_secs, max(min_secs, wait_secs))

@@ -1,23 +1,20 @@
-"""Endpointing: deciding that the user's turn is over, with smart-turn v3 on one session that all conversations share.
+"""Endpointing: deciding that the user's turn is over.
 
-In:  sound and words of the turn.   Out: TurnDecidedFrame upstream; the turn's end, once its words are here.
-Pipecat's analyzer loads a session (about 60 MB) and starts a thread per conversation. Model: smart-turn v3.2, BSD-2.
+In:  sound and words of the turn.   Out: TurnDecidedFrame upstream; the turn's end, once its words are here; while it is
+     not judged over, speculation on what was said so far.
+All begins at the first window of silence: the words, smart-turn's judgement, and the answer to what was said so far.
 """
 
 import asyncio
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
 
-import onnxruntime
 from loguru import logger
-from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn, SmartTurnParams
-from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
+    InterruptionFrame,
     MetricsFrame,
     SpeechControlParamsFrame,
     StartFrame,
@@ -26,17 +23,33 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.metrics.metrics import MetricsData, TurnMetricsData
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
-from pipecat.turns.types import ProcessFrameResult
-from pipecat.turns.user_start import VADUserTurnStartStrategy
+from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
-from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from processors.endpointing import SpeakerPace, completeness, pause_to_wait_for
-from processors.turn_frames import NoWordsFrame, PauseTranscriptFrame, TurnDecidedFrame
+from processors.endpointing import (
+    NUMBER_SECS,
+    OPEN_BELOW,
+    SpeakerPace,
+    completeness,
+    ends_with_number,
+    pause_to_wait_for,
+)
+from processors.smart_turn import SharedSmartTurnAnalyzer
+from processors.speculation import Speculation
+from processors.turn_frames import (
+    FalseInterruptionFrame,
+    HistorySettledFrame,
+    NoWordsFrame,
+    PauseTranscriptFrame,
+    PushToTalkFrame,
+    TurnDecidedFrame,
+    VoiceEdge,
+    VoiceEdgeFrame,
+)
 
-MODEL_FILE = "smart-turn-v3.2-cpu.onnx"
+# Voice activity looks at so much sound at a time.
+WINDOW_SECS = 0.032
 # Speech-to-text answers every decision. If it hangs, the turn ends without it after this many times its measured p99.
 TIMEOUT_FACTOR = 3.0
 MIN_TIMEOUT_SECS = 5.0
@@ -44,6 +57,10 @@ MIN_TIMEOUT_SECS = 5.0
 SILENT_MICROPHONE_SECS = 1.0
 # A turn in which nothing was recognized is not held open for long.
 NO_WORDS_SECS = 0.5
+# Words that cannot be the end are answered in advance only when nothing has followed for this long.
+HALF_SAID_SECS = 0.6
+# So much voice after a first sign of silence is more than the end of a word.
+SPOKE_ON_SECS = 0.25
 
 
 @dataclass(frozen=True)
@@ -67,57 +84,9 @@ class _Pause:
 
     silence_secs: float
     probability: float | None = None
+    judged: bool = False
     words_known: bool = False
-
-
-def smart_turn_weights() -> Path:
-    """The ONNX weights inside Pipecat."""
-    import pipecat.audio.turn.smart_turn
-
-    return Path(pipecat.audio.turn.smart_turn.__path__[0]) / "data" / MODEL_FILE
-
-
-def load_smart_turn(path: Path | None = None) -> onnxruntime.InferenceSession:
-    """Load the model once; a session may run in several threads at a time."""
-    options = onnxruntime.SessionOptions()
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        str(path or smart_turn_weights()), sess_options=options, providers=["CPUExecutionProvider"]
-    )
-
-
-class SharedSmartTurnAnalyzer(LocalSmartTurnAnalyzerV3):
-    """Pipecat's smart-turn analyzer on a shared session and shared threads.
-
-    Args:
-        session: From `load_smart_turn`.
-        threads: Threads that the analyzers of all conversations share.
-        params: `stop_secs` of silence make it forget what it heard.
-    """
-
-    def __init__(self, session: onnxruntime.InferenceSession, threads: Executor, params: SmartTurnParams) -> None:
-        # The parent's constructor would load a session of its own, and read the environment.
-        BaseSmartTurn.__init__(self, params=params)
-        self._log_data = False
-        self._session = session
-        self._threads = threads
-
-    async def probability(self) -> tuple[float | None, MetricsData | None]:
-        """How probably the turn is over, by the sound of the turn so far, which is kept.
-
-        Returns:
-            0 to 1, None where there is no sound; and the metrics of the model's run.
-        """
-        _, metrics = await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._process_speech_segment, self._audio_buffer
-        )
-        return (metrics.probability if isinstance(metrics, TurnMetricsData) else None), metrics
-
-    @property
-    def _model_executor(self) -> ThreadPoolExecutor:
-        return cast(ThreadPoolExecutor, self._threads)
+    key_released: bool = False
 
 
 class TurnEndStrategy(BaseUserTurnStopStrategy):
@@ -125,27 +94,40 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
 
     Pipecat's own strategy takes words as they come and ends the turn with whatever is there when a timer runs out;
     this one waits as long as sound and words together suggest, counted in samples, asks for the words once it has
-    decided, and is answered with all of them or with none.
+    decided, and is answered with all of them or with none. Meanwhile the answer to the words so far is prepared.
 
     Args:
         analyzer: Gives the probability, at each pause, that the turn is over.
         patience: How long to wait.
         language: ISO 639-1 code of what is spoken, where the recognizer does not say.
+        speculation: Bounds what is prepared before the turn is over.
     """
 
-    def __init__(self, analyzer: SharedSmartTurnAnalyzer, patience: Patience, language: str) -> None:
+    def __init__(
+        self, analyzer: SharedSmartTurnAnalyzer, patience: Patience, language: str, speculation: Speculation
+    ) -> None:
         super().__init__()
         self._analyzer = analyzer
         self._patience = patience
         self._language = language
+        self._speculation = speculation
         self._pace = SpeakerPace()
+        self._turn_open = False
+        # Every turn starts with an interruption, and what it cuts off belongs into the history before this turn.
+        self._history_settled = True
         self._user_speaking = False
+        self._voice_suspected = False
         self._pause: _Pause | None = None
+        # Of the turn: the parts that were published already, and what was said since.
+        self._parts: list[str] = []
         self._text = ""
+        # Of voice since the pause that an answer was prepared in.
+        self._resumed_secs = 0.0
         self._decided = False
         self._timeout_secs = MIN_TIMEOUT_SECS
         self._waiting: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._judging: asyncio.Task[None] | None = None
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Learn the microphone's rate."""
@@ -156,35 +138,59 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         """Stop waiting."""
         await super().cleanup()
         await self._forget_decision()
+        await self._stop_judging()
         await self._analyzer.cleanup()
 
     async def handle_user_turn_started(self) -> None:
-        """A decision about an earlier turn says nothing about this one."""
-        await self._forget_turn()
+        """A decision about an earlier turn says nothing about this one; what was said over the agent belongs to it."""
+        self._turn_open = True
+        self._history_settled = False
+        self._parts = []
+        await self._forget_decision()
+        if self._pause and not self._user_speaking:
+            self._listen()
 
     async def handle_user_turn_stopped(self) -> None:
         """Whoever ended the turn: its sound and words must not end the next one."""
-        await self._forget_turn()
-        self._analyzer.clear()
+        self._turn_open = False
+        await self._forget_speech()
+        if self._speculation.in_flight:
+            # The turn was ended by another.
+            await self.trigger_user_turn_speculation_cancelled()
+        self._speculation.next_turn()
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Follow voice, sound and words."""
         if isinstance(frame, InputAudioRawFrame):
             await self._hear(frame)
+        elif isinstance(frame, VoiceEdgeFrame):
+            await self._follow_edge(frame.edge)
         elif isinstance(frame, VADUserStartedSpeakingFrame):
             await self._start_speech(frame)
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            await self._start_pause(frame)
+            await self._stop_speech(frame)
         elif isinstance(frame, InterimTranscriptionFrame):
             self._text = frame.text
         elif isinstance(frame, PauseTranscriptFrame):
             await self._take_words(frame)
         elif isinstance(frame, TranscriptionFrame):
-            if frame.finalized and self._decided:
-                await self.trigger_user_turn_stopped()
+            await self._take_published(frame)
         elif isinstance(frame, NoWordsFrame):
             if self._decided:
-                await self.trigger_user_turn_stopped()
+                await self._end_turn()
+        elif isinstance(frame, PushToTalkFrame):
+            await self._follow_key(frame)
+        elif isinstance(frame, FalseInterruptionFrame):
+            await self._forget_speech()
+        elif isinstance(frame, HistorySettledFrame):
+            self._history_settled = True
+            await self._consider()
+        elif isinstance(frame, InterruptionFrame):
+            # Of another's making: what was prepared is gone.
+            self._speculation.end()
+        elif isinstance(frame, EagerEndOfTurnCancelFrame):
+            # The answer wants a tool, which must not run before the turn is over.
+            self._speculation.give_up()
         elif isinstance(frame, STTMetadataFrame):
             self._timeout_secs = max(MIN_TIMEOUT_SECS, TIMEOUT_FACTOR * frame.ttfs_p99_latency)
         elif isinstance(frame, StartFrame):
@@ -193,26 +199,67 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
 
     async def _hear(self, frame: InputAudioRawFrame) -> None:
         self._analyzer.append_audio(frame.audio, self._user_speaking)
+        duration_secs = frame.num_frames / frame.sample_rate
         if self._pause:
-            self._pause.silence_secs += frame.num_frames / frame.sample_rate
+            self._pause.silence_secs += duration_secs
             await self._consider()
+        elif self._speculation.in_flight:
+            self._resumed_secs += duration_secs
+            if self._resumed_secs >= SPOKE_ON_SECS:
+                await self._withdraw()
+
+    async def _follow_edge(self, edge: VoiceEdge) -> None:
+        if edge is VoiceEdge.PAUSING:
+            self._pause = _Pause(silence_secs=WINDOW_SECS)
+            self._judge(self._pause)
+        elif edge is VoiceEdge.RESUMED:
+            # A window of voice may be the end of the last word; what was prepared is given up when more follows.
+            self._pause = None
+            self._resumed_secs = 0.0
+        else:
+            self._voice_suspected = edge is VoiceEdge.SUSPECTED
 
     async def _start_speech(self, frame: VADUserStartedSpeakingFrame) -> None:
         self._analyzer.update_vad_start_secs(frame.start_secs)
         self._user_speaking = True
-        if self._pause:
+        if self._pause and self._turn_open:
             self._pace.learn(max(0.0, self._pause.silence_secs - frame.start_secs))
         self._pause = None
         await self._forget_decision()
+        # The user goes on: what was prepared answers half of a turn.
+        await self._withdraw()
 
-    async def _start_pause(self, frame: VADUserStoppedSpeakingFrame) -> None:
+    async def _stop_speech(self, frame: VADUserStoppedSpeakingFrame) -> None:
         self._user_speaking = False
+        self._voice_suspected = False
         await self._stop_listening()
-        self._pause = _Pause(silence_secs=frame.stop_secs)
-        self._listening = self.task_manager.create_task(self._decide_without_sound(), f"{self}::listen")
-        self._pause.probability, metrics = await self._analyzer.probability()
-        await self._push_metrics(metrics)
+        if self._pause is None:
+            self._pause = _Pause(silence_secs=frame.stop_secs)
+            self._judge(self._pause)
+        self._pause.silence_secs = max(self._pause.silence_secs, frame.stop_secs)
+        self._listen()
         await self._consider()
+
+    def _listen(self) -> None:
+        self._listening = self.task_manager.create_task(self._decide_without_sound(), f"{self}::listen")
+
+    def _judge(self, pause: _Pause) -> None:
+        """Ask smart-turn, unless it is still busy with an earlier pause: it costs a core 100 ms."""
+        if self._judging is None:
+            self._judging = self.task_manager.create_task(self._ask_smart_turn(pause), f"{self}::judge")
+
+    async def _ask_smart_turn(self, pause: _Pause) -> None:
+        try:
+            pause.probability, metrics = await self._analyzer.probability(pause.silence_secs)
+        finally:
+            self._judging = None
+        pause.judged = True
+        if metrics:
+            await self.push_frame(MetricsFrame(data=[metrics]))
+        if self._pause is pause:
+            await self._consider()
+        elif self._pause and not self._pause.judged:
+            self._judge(self._pause)
 
     async def _take_words(self, frame: PauseTranscriptFrame) -> None:
         self._text = frame.text
@@ -222,40 +269,92 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             self._pause.words_known = True
             await self._consider()
 
+    async def _take_published(self, frame: TranscriptionFrame) -> None:
+        self._parts.append(frame.text)
+        self._text = ""
+        if frame.finalized and self._decided:
+            await self._end_turn()
+
+    async def _follow_key(self, frame: PushToTalkFrame) -> None:
+        """The key says that the turn is over; nothing is left to judge."""
+        if not frame.active:
+            self._user_speaking = False
+            self._pause = _Pause(silence_secs=0.0, key_released=True)
+
+    @property
+    def _turn_text(self) -> str:
+        return " ".join(filter(None, [*self._parts, self._text]))
+
     async def _consider(self) -> None:
-        """Decide, if the pause has become long enough."""
-        pause, patience = self._pause, self._patience
-        if pause is None or self._decided:
+        """Decide, if the pause has become long enough; if not, prepare for it."""
+        pause = self._pause
+        if pause is None or self._decided or not self._turn_open:
             return
-        if pause.silence_secs < patience.max_secs:
-            if not pause.words_known:
-                # They are on their way, and the turn cannot be answered without them.
-                return
-            wait_secs = pause_to_wait_for(
-                pause.probability,
-                completeness(self._text, self._language),
-                min_secs=patience.min_secs,
-                max_secs=patience.max_secs,
-                factor=patience.factor * self._pace.factor,
-            )
-            if not self._text:
-                wait_secs = min(wait_secs, NO_WORDS_SECS)
-            if pause.silence_secs < wait_secs:
-                return
-        await self._decide()
+        if not self._user_speaking and self._is_long_enough(pause):
+            await self._decide()
+        elif pause.words_known and self._history_settled:
+            await self._speculate(pause)
+
+    def _is_long_enough(self, pause: _Pause) -> bool:
+        patience = self._patience
+        if not self._history_settled:
+            return False
+        if pause.silence_secs >= patience.max_secs:
+            return True
+        if pause.key_released:
+            return True
+        if not (pause.words_known and pause.judged) or self._voice_suspected:
+            # They are on their way, or the user is just going on.
+            return False
+        wait_secs = pause_to_wait_for(
+            pause.probability,
+            completeness(self._text, self._language),
+            min_secs=patience.min_secs,
+            max_secs=patience.max_secs,
+            factor=patience.factor * self._pace.factor,
+        )
+        if not self._text:
+            wait_secs = min(wait_secs, NO_WORDS_SECS)
+        elif ends_with_number(self._text, self._language):
+            wait_secs = max(wait_secs, NUMBER_SECS)
+        return pause.silence_secs >= wait_secs
+
+    async def _speculate(self, pause: _Pause) -> None:
+        text = self._turn_text
+        if not text or self._speculation.answers(text) or not self._speculation.may_begin():
+            return
+        if pause.silence_secs < HALF_SAID_SECS and completeness(self._text, self._language) < OPEN_BELOW:
+            return
+        await self._withdraw()
+        self._speculation.begin(text)
+        await self.trigger_user_turn_inference_triggered(speculation=UserTurnSpeculation(text))
+
+    async def _withdraw(self) -> None:
+        if self._speculation.in_flight:
+            self._speculation.end()
+            await self.trigger_user_turn_speculation_cancelled()
 
     async def _decide(self) -> None:
-        if self._decided:
+        if self._decided or not self._turn_open:
             return
         self._decided = True
         self._waiting = self.task_manager.create_task(self._end_without_words(), f"{self}::wait_for_words")
         await self.push_frame(TurnDecidedFrame(), FrameDirection.UPSTREAM)
 
+    async def _end_turn(self) -> None:
+        """End it; an answer that was prepared is kept if it answers what was published."""
+        if self._speculation.answers(" ".join(self._parts)):
+            self._speculation.end()
+            await self.trigger_user_turn_finalized(confirms_speculation=True)
+        else:
+            await self._withdraw()
+            await self.trigger_user_turn_stopped()
+
     async def _end_without_words(self) -> None:
         await asyncio.sleep(self._timeout_secs)
         self._waiting = None
         logger.warning(f"speech-to-text did not answer within {self._timeout_secs:.1f} s; the turn ends without it")
-        await self.trigger_user_turn_stopped()
+        await self._end_turn()
 
     async def _decide_without_sound(self) -> None:
         """A microphone may fall silent in a pause, and then no samples come that could be counted."""
@@ -268,10 +367,17 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             listening, self._listening = self._listening, None
             await self.task_manager.cancel_task(listening)
 
-    async def _forget_turn(self) -> None:
+    async def _stop_judging(self) -> None:
+        if self._judging:
+            judging, self._judging = self._judging, None
+            await self.task_manager.cancel_task(judging)
+
+    async def _forget_speech(self) -> None:
         self._pause = None
+        self._parts = []
         self._text = ""
         await self._forget_decision()
+        self._analyzer.clear()
 
     async def _forget_decision(self) -> None:
         self._decided = False
@@ -279,21 +385,3 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         if self._waiting:
             waiting, self._waiting = self._waiting, None
             await self.task_manager.cancel_task(waiting)
-
-    async def _push_metrics(self, metrics: MetricsData | None) -> None:
-        if metrics:
-            await self.push_frame(MetricsFrame(data=[metrics]))
-
-
-def turn_strategies(analyzer: SharedSmartTurnAnalyzer, patience: Patience, language: str) -> UserTurnStrategies:
-    """A turn starts with voice and ends as sound and words suggest.
-
-    Args:
-        analyzer: Judges the sound.
-        patience: How long to wait.
-        language: ISO 639-1 code of what is spoken, where the recognizer does not say.
-    """
-    return UserTurnStrategies(
-        start=[VADUserTurnStartStrategy()],
-        stop=[TurnEndStrategy(analyzer, patience, language)],
-    )

@@ -1,12 +1,33 @@
-"""Frames between endpointing and speech-to-text: the turn is judged over, and there were no words in it.
+"""Frames of turn-taking: between voice activity, speech-to-text, endpointing, barge-in and the playout gate.
 
-A pause is looked at by both at once. Only when endpointing has decided are the words published, so that a speaker who
-pauses and goes on gets one turn with all the words.
+A pause is looked at by endpointing and by speech-to-text at once. Only when endpointing has decided are the words
+published, so that a speaker who pauses and goes on gets one turn with all the words. Speech over the agent is looked
+at by barge-in, which lets the gate wait until it knows what the speech was.
 """
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
 
 from pipecat.frames.frames import SystemFrame
+
+Cause = Literal["echo", "noise", "backchannel"]
+
+
+class VoiceEdge(Enum):
+    """What voice activity sees before it is sure: one window (32 ms) of voice or of none."""
+
+    SUSPECTED = "voice may have begun"
+    DISMISSED = "it was no voice"
+    PAUSING = "a pause may have begun"
+    RESUMED = "it was no pause"
+
+
+@dataclass
+class VoiceEdgeFrame(SystemFrame):
+    """Downstream: the earliest sign that the user begins or ends to speak."""
+
+    edge: VoiceEdge = VoiceEdge.SUSPECTED
 
 
 @dataclass
@@ -21,12 +42,70 @@ class PauseTranscriptFrame(SystemFrame):
     Attributes:
         text: Empty where nothing was recognized.
         language: ISO 639-1 code where the recognizer knows it.
+        confidence: 0 to 1 where the recognizer knows it.
+        failed: Whether there may have been words that the recognizer lost.
     """
 
     text: str = ""
     language: str | None = None
+    confidence: float | None = None
+    failed: bool = False
 
 
 @dataclass
 class NoWordsFrame(SystemFrame):
     """Downstream: nothing was recognized since the last transcript, and nothing is on its way."""
+
+
+@dataclass
+class FloorFrame(SystemFrame):
+    """Upstream, from the playout gate: whether the agent has something to say, or is saying it."""
+
+    held: bool = False
+
+
+@dataclass
+class PlayoutFrame(SystemFrame):
+    """Downstream, to the playout gate: how the agent is to speak while it is not known what the user's speech is.
+
+    Attributes:
+        level: `full`, `ducked` (still heard, but quietly) or `paused` (silent; it goes on from the very sample).
+    """
+
+    level: Literal["full", "ducked", "paused"] = "full"
+
+
+@dataclass
+class FalseInterruptionFrame(SystemFrame):
+    """Both ways: what was heard over the agent asks for nothing; it is forgotten, and the agent goes on.
+
+    Attributes:
+        cause: What it was.
+        text: The words that were recognized, if any.
+    """
+
+    cause: Cause = "noise"
+    text: str = ""
+
+
+@dataclass
+class HistorySettledFrame(SystemFrame):
+    """Upstream: what was heard of the reply that was cut off stands in the history."""
+
+
+@dataclass
+class ReplyBegunFrame(SystemFrame):
+    """Downstream, from the language model: the reply that follows.
+
+    Attributes:
+        speculative: The turn that it answers may not be over; nothing of it may be heard before that.
+    """
+
+    speculative: bool = False
+
+
+@dataclass
+class PushToTalkFrame(SystemFrame):
+    """Downstream: the user presses (`active`) or releases the key that says who has the floor."""
+
+    active: bool = False

@@ -11,11 +11,17 @@ from concurrent.futures import Executor
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
 SAMPLE_RATE_HZ = 16_000
+# One window as probable as this may be the beginning of speech: enough to be careful, not to act.
+SUSPICION = 0.2
+# Voice that is surer than this goes on; below it, which the end of a word reaches 20 ms earlier than the threshold of
+# voice activity, a pause may have begun.
+WAVERING = 0.8
 MODEL_FILE = "silero_vad.onnx"
 
 
@@ -74,6 +80,27 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         self._low_confidence_windows = 0
         self._threads = threads
         self._gathered = bytearray()
+        self._confidence = 0.0
+
+    @property
+    def suspects(self) -> bool:
+        """Whether the latest window may have been voice."""
+        return self._confidence >= SUSPICION and self._prev_volume >= self._params.min_volume
+
+    @property
+    def wavers(self) -> bool:
+        """Whether speech that goes on may have ended with the latest window."""
+        return self._confidence < WAVERING or self._prev_volume < self._params.min_volume
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        """How probably one window (32 ms) is voice, 0 to 1."""
+        self._confidence = float(np.squeeze(super().voice_confidence(buffer)))
+        return self._confidence
+
+    @property
+    def state(self) -> VADState:
+        """What it sees now; STARTING and STOPPING are not certain yet."""
+        return self._vad_state
 
     async def analyze_audio(self, buffer: bytes) -> VADState:
         """Analyse audio; the threads are asked only once a whole model window (32 ms) has gathered.
@@ -85,7 +112,7 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
             The state after this audio.
         """
         self._gathered += buffer
-        if len(self._gathered) < self._vad_frames_num_bytes:
+        if len(self._vad_buffer) + len(self._gathered) < self._vad_frames_num_bytes:
             return self._vad_state
         audio, self._gathered = bytes(self._gathered), bytearray()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_analyzer, audio)

@@ -19,12 +19,23 @@ from pipecat.metrics.metrics import MetricsData
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.tests.utils import SleepFrame, run_test
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from processors import turn
-from processors.turn import Patience, SharedSmartTurnAnalyzer, load_smart_turn, turn_strategies
-from processors.turn_frames import NoWordsFrame, PauseTranscriptFrame, TurnDecidedFrame
+from processors.heard_speech import HeardSpeech
+from processors.interruption import BargeInStrategy
+from processors.smart_turn import SharedSmartTurnAnalyzer, load_smart_turn
+from processors.speculation import Speculation
+from processors.turn import Patience, TurnEndStrategy
+from processors.turn_frames import (
+    HistorySettledFrame,
+    NoWordsFrame,
+    PauseTranscriptFrame,
+    TurnDecidedFrame,
+)
+from tests.virtual_time import in_virtual_time
 
-SPOKE = (VADUserStartedSpeakingFrame(start_secs=0.2), VADUserStoppedSpeakingFrame(stop_secs=0.2))
+SPOKE = (VADUserStartedSpeakingFrame(start_secs=0.2), HistorySettledFrame(), VADUserStoppedSpeakingFrame(stop_secs=0.2))
 
 
 class ScriptedAnalyzer(SharedSmartTurnAnalyzer):
@@ -32,7 +43,7 @@ class ScriptedAnalyzer(SharedSmartTurnAnalyzer):
 
     given: float | None = 0.95
 
-    async def probability(self) -> tuple[float | None, MetricsData | None]:
+    async def probability(self, silence_secs: float = 0.2) -> tuple[float | None, MetricsData | None]:
         return self.given, None
 
 
@@ -50,7 +61,10 @@ async def run(frames: Sequence[Frame], patience: Patience | None = None) -> tupl
     """The kinds of frames that went down and up, of those that matter here."""
     with ThreadPoolExecutor(1) as threads:
         analyzer = ScriptedAnalyzer(load_smart_turn(), threads, SmartTurnParams(stop_secs=1.6))
-        strategies = turn_strategies(analyzer, patience or Patience(), "en")
+        strategies = UserTurnStrategies(
+            start=[BargeInStrategy(HeardSpeech(), language="en", shows_partials=True)],
+            stop=[TurnEndStrategy(analyzer, patience or Patience(), "en", Speculation(0))],
+        )
         pair = LLMContextAggregatorPair(
             LLMContext(), user_params=LLMUserAggregatorParams(user_turn_strategies=strategies, empty_user_turn=None)
         )
@@ -61,10 +75,12 @@ async def run(frames: Sequence[Frame], patience: Patience | None = None) -> tupl
     ]
 
 
+@in_virtual_time
 async def test_nothing_is_decided_before_the_words_of_the_pause_are_known() -> None:
     assert await run([*SPOKE, *silence(1.0), SleepFrame(0.1)]) == ([], [])
 
 
+@in_virtual_time
 async def test_a_decision_asks_for_the_words_and_the_words_end_the_turn() -> None:
     known = [*SPOKE, PauseTranscriptFrame("stop"), *silence(0.1), SleepFrame(0.2)]
     assert await run(known) == ([], [TurnDecidedFrame])
@@ -72,11 +88,13 @@ async def test_a_decision_asks_for_the_words_and_the_words_end_the_turn() -> Non
     assert sorted(kind.__name__ for kind in down) == ["LLMContextFrame", "UserStoppedSpeakingFrame"]
 
 
+@in_virtual_time
 async def test_without_words_the_turn_ends_and_nothing_is_asked_of_the_model() -> None:
     frames = [*SPOKE, PauseTranscriptFrame(""), *silence(0.4), SleepFrame(0.1), NoWordsFrame(), SleepFrame(0.1)]
     assert await run(frames) == ([UserStoppedSpeakingFrame], [TurnDecidedFrame])
 
 
+@in_virtual_time
 async def test_silence_is_counted_in_samples() -> None:
     # "the" holds the turn for the longest pause, 1.6 s: 0.2 s until silence was noticed, and 1.4 s of samples.
     held = [*SPOKE, PauseTranscriptFrame("turn on the"), *silence(1.36), SleepFrame(0.1)]
@@ -84,6 +102,7 @@ async def test_silence_is_counted_in_samples() -> None:
     assert await run([*held, *silence(0.06), SleepFrame(0.1)]) == ([], [TurnDecidedFrame])
 
 
+@in_virtual_time
 async def test_speech_in_the_pause_takes_the_decision_back() -> None:
     frames = [*SPOKE, PauseTranscriptFrame("stop"), *silence(0.1), SleepFrame(0.1), VADUserStartedSpeakingFrame()]
     down, up = await run([*frames, final("stop"), SleepFrame(0.2)])
@@ -91,6 +110,7 @@ async def test_speech_in_the_pause_takes_the_decision_back() -> None:
     assert (down, up) == ([LLMContextFrame], [TurnDecidedFrame])
 
 
+@in_virtual_time
 async def test_a_microphone_that_falls_silent_in_a_pause_ends_the_turn_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,6 +119,7 @@ async def test_a_microphone_that_falls_silent_in_a_pause_ends_the_turn_all_the_s
     assert await run([*frames, SleepFrame(0.8)], Patience(max_secs=0.3)) == ([], [TurnDecidedFrame])
 
 
+@in_virtual_time
 async def test_a_recognizer_that_never_answers_ends_the_turn_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn, "MIN_TIMEOUT_SECS", 0.2)
     monkeypatch.setattr(turn, "TIMEOUT_FACTOR", 0.0)
