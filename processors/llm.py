@@ -1,7 +1,7 @@
 """Language model service: a conversation in, the words of the reply out, from any OpenAI-compatible server.
 
-In:  LLMContextFrame.   Out: LLMFullResponseStartFrame, LLMTextFrame..., LLMFullResponseEndFrame, tool call frames;
-     TTSSpeakFrame (an apology, kept out of the conversation) and ErrorFrame upstream when the model fails.
+In:  LLMContextFrame.   Out: ReplyBegunFrame, LLMFullResponseStartFrame, LLMTextFrame..., LLMFullResponseEndFrame, tool
+     call frames; TTSSpeakFrame (an apology, kept out of the conversation) and ErrorFrame upstream when the model fails.
 
 Small local servers go away, come back, stall, think aloud, answer nothing and run out of context. None of that
 ends the session: an error is never a permanent one in Pipecat's sense, and the next turn asks again.
@@ -18,7 +18,13 @@ import openai.resources.chat  # Loaded by the client on first use otherwise, whi
 from loguru import logger
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionChunk
-from pipecat.frames.frames import Frame, LLMContextFrame, TTSSpeakFrame
+from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
+    Frame,
+    InterruptionFrame,
+    LLMContextFrame,
+    TTSSpeakFrame,
+)
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.llm import OpenAILLMService
@@ -27,9 +33,11 @@ from pipecat.utils.http import connection_limits
 
 from processors.llm_failure import REQUEST_ERRORS, ReplyError, explain, is_context_overflow
 from processors.llm_stream import Patience, ReplyStream
-from processors.llm_turns import drop_oldest_turns, join_user_runs, last_user_words
+from processors.llm_turns import as_sent, drop_oldest_turns, last_user_words
 from processors.shown_url import shown_url
+from processors.speculation import OpenSpeculationGate
 from processors.thinking import ThinkFilter
+from processors.turn_frames import ReplyBegunFrame
 
 MAX_SHORTENINGS = 4
 LOST_THREAD = "Sorry, I lost my train of thought."
@@ -110,6 +118,7 @@ class LocalLLMService(OpenAILLMService):
             ),
             **kwargs,
         )
+        self._speculation_gate = OpenSpeculationGate()
 
     def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
         """A client that reads no environment, follows no redirect, and tells the endpoint nothing but the request."""
@@ -147,6 +156,8 @@ class LocalLLMService(OpenAILLMService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Reply to a context; an apology follows the end of the reply, where speech is never reordered."""
+        if isinstance(frame, LLMContextFrame):
+            await self.push_frame(ReplyBegunFrame(frame.speculation))
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame) and self._apology_due:
             apology, self._apology_due = self._apology_due, None
@@ -172,6 +183,12 @@ class LocalLLMService(OpenAILLMService):
         except ReplyError as error:
             self._apology_due = LOST_THREAD if self._spoke else self._options.apology
             await self.push_error(str(error), exception=error, category=error.category)
+
+    async def _handle_eager_end_of_turn_cancel(self, frame: EagerEndOfTurnCancelFrame) -> None:
+        """Nothing may stay of what was tried: not a request that is still queued, nor words that are being spoken."""
+        await self._start_interruption()
+        await self.stop_all_metrics()
+        await self.push_frame(InterruptionFrame())
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
         return ErrorCategory.APPLICATION if classify_http_exception(exception).is_permanent else None
@@ -210,7 +227,7 @@ class LocalLLMService(OpenAILLMService):
         if self._options.last_turn_only:
             view = LLMContext(_example_messages(self._options.examples, last_user_words(messages)))
         else:
-            view = LLMContext(join_user_runs(messages), tools=context.tools, tool_choice=context.tool_choice)
+            view = LLMContext(as_sent(messages), tools=context.tools, tool_choice=context.tool_choice)
         return await super().get_chat_completions(view)
 
     def _shortened(self, messages: Sequence[LLMContextMessage], *, last: bool) -> list[LLMContextMessage]:

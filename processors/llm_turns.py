@@ -5,11 +5,58 @@ and their results. System and developer messages belong to no turn. No function 
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
 
 PINNED_ROLES = ("system", "developer")
+
+
+# What a sentence looks like that was cut off; no words of its own that a model might take up and speak.
+CUT_MARK = " —"
+
+# What stands for the user who joins, before a greeting.
+OPENING = "Hello."
+
+
+class InterruptedReply(dict[str, Any]):
+    """An assistant message that holds the words that were heard before the user cut in."""
+
+
+def as_sent(messages: Sequence[LLMContextMessage]) -> list[LLMContextMessage]:
+    """The messages as a server is sent them: runs of the user's joined, replies that were cut off shown as such."""
+    marked = [
+        cast(LLMContextMessage, {**message, "content": f"{message.get('content') or ''}{CUT_MARK}"})
+        if isinstance(message, InterruptedReply)
+        else message
+        for message in messages
+    ]
+    return join_user_runs(_led_by_user(marked))
+
+
+def _led_by_user(messages: list[LLMContextMessage]) -> list[LLMContextMessage]:
+    """A greeting comes first, but many chat templates want the user to begin."""
+    first = next((index for index, message in enumerate(messages) if _role(message) not in PINNED_ROLES), None)
+    if first is None or _role(messages[first]) != "assistant":
+        return messages
+    return [*messages[:first], cast(LLMContextMessage, {"role": "user", "content": OPENING}), *messages[first:]]
+
+
+def mark_interrupted(messages: Sequence[LLMContextMessage], heard: str) -> list[LLMContextMessage]:
+    """The messages with the latest reply marked as cut off.
+
+    Args:
+        messages: The conversation.
+        heard: The reply's words; the latest message is left alone if it is another.
+    """
+    marked = list(messages)
+    for index in range(len(marked) - 1, -1, -1):
+        message = marked[index]
+        if _role(message) == "assistant":
+            if isinstance(message, dict) and message.get("content") == heard:
+                marked[index] = cast(LLMContextMessage, InterruptedReply(message))
+            break
+    return marked
 
 
 def last_user_words(messages: Sequence[LLMContextMessage]) -> str:

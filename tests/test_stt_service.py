@@ -31,6 +31,7 @@ from tests.house import hold, hosting, say
 from tests.llm_session import options
 from tests.scripted_engines import ScriptedRecognizer, ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.scripted_llm import Reply, ScriptedLLM
+from tests.virtual_time import in_virtual_time
 
 # Long enough for the service's task to work off what was sent, also on a busy machine.
 SETTLE = SleepFrame(0.25)
@@ -68,6 +69,7 @@ def said(frames: Sequence[Frame]) -> list[tuple[str, str]]:
     ]
 
 
+@in_virtual_time
 async def test_a_transcript_is_worked_out_at_the_pause_and_published_at_the_decision() -> None:
     engine = ScriptedRecognizerEngine("hello there")
     assert said(await frames_after(engine, [*voice(), *silence()])) == [("partial", "hello there")]
@@ -77,6 +79,7 @@ async def test_a_transcript_is_worked_out_at_the_pause_and_published_at_the_deci
     assert engine.texts == ["never asked for"]
 
 
+@in_virtual_time
 async def test_what_was_worked_out_is_thrown_away_when_the_user_goes_on() -> None:
     engine = ScriptedRecognizerEngine("turn on", "turn on the light")
     frames = await frames_after(engine, [*voice(10), *silence(), *voice(5), *silence(), *decided()])
@@ -89,6 +92,7 @@ async def test_what_was_worked_out_is_thrown_away_when_the_user_goes_on() -> Non
     assert engine.heard_bytes == [6_400, 9_600]
 
 
+@in_virtual_time
 async def test_a_decision_that_the_user_has_overtaken_publishes_nothing() -> None:
     # The first transcript takes so long that the user has gone on before it is there.
     engine = ScriptedRecognizerEngine("turn on", "turn on the light", finish_secs=0.4)
@@ -97,6 +101,7 @@ async def test_a_decision_that_the_user_has_overtaken_publishes_nothing() -> Non
     assert said(frames) == [("partial", "turn on the light"), ("final", "turn on the light")]
 
 
+@in_virtual_time
 async def test_each_turn_has_its_own_words() -> None:
     engine = ScriptedRecognizerEngine("one", "two")
     frames = await frames_after(engine, [*voice(), *silence(), *decided(), *voice(), *silence(), *decided()])
@@ -104,11 +109,13 @@ async def test_each_turn_has_its_own_words() -> None:
     assert engine.heard_bytes == [6_400, 6_400]
 
 
+@in_virtual_time
 async def test_nothing_recognized_is_said_so() -> None:
     frames = await frames_after(ScriptedRecognizerEngine(""), [*voice(), *silence(), *decided()])
     assert said(frames) == [("no words", "")]
 
 
+@in_virtual_time
 async def test_a_turn_that_ended_otherwise_leaves_no_words_to_the_next() -> None:
     engine = ScriptedRecognizerEngine("stale", "fresh")
     ended = [UserStoppedSpeakingFrame(), SETTLE]
@@ -117,6 +124,7 @@ async def test_a_turn_that_ended_otherwise_leaves_no_words_to_the_next() -> None
     assert engine.heard_bytes == [6_400, 3_200]
 
 
+@in_virtual_time
 async def test_a_failing_engine_answers_the_decision_and_hears_the_next_turn() -> None:
     engine = ScriptedRecognizerEngine(EngineError("no ears"), "hello")
     frames = await frames_after(engine, [*voice(), *silence(), *decided(), *voice(5), *silence(), *decided()])
@@ -125,6 +133,7 @@ async def test_a_failing_engine_answers_the_decision_and_hears_the_next_turn() -
     assert engine.heard_bytes == [6_400, 3_200]
 
 
+@in_virtual_time
 async def test_what_is_said_after_a_failed_pause_is_heard() -> None:
     engine = ScriptedRecognizerEngine(EngineError("no ears"), "the light")
     frames = await frames_after(engine, [*voice(), *silence(), *voice(5), *silence(), *decided()])
@@ -147,11 +156,13 @@ class FailingReset(ScriptedRecognizerEngine):
         return recognizer
 
 
+@in_virtual_time
 async def test_words_that_were_published_are_not_apologised_for() -> None:
     frames = await frames_after(FailingReset("one", "two"), [*voice(), *silence(), *decided()] * 2)
     assert said(frames) == [("partial", "one"), ("final", "one"), ("partial", "two"), ("final", "two")]
 
 
+@in_virtual_time
 async def test_what_was_said_before_the_microphone_was_muted_is_not_heard_after_it() -> None:
     engine = ScriptedRecognizerEngine("hello")
     before = [InputAudioRawFrame(bytes(640), 16_000, 1) for _ in range(20)]
@@ -160,6 +171,7 @@ async def test_what_was_said_before_the_microphone_was_muted_is_not_heard_after_
     assert engine.heard_bytes == [3_200]
 
 
+@in_virtual_time
 async def test_a_long_turn_is_not_cut_within_a_word() -> None:
     engine = ScriptedRecognizerEngine("one", "two")
     loud, quiet = np.full(320, 8_000, "<i2").tobytes(), bytes(640)
@@ -171,6 +183,7 @@ async def test_a_long_turn_is_not_cut_within_a_word() -> None:
     assert engine.heard_bytes == [22 * 640, 5 * 640]
 
 
+@in_virtual_time
 async def test_a_long_turn_is_published_in_parts() -> None:
     # 0.1 s allowed, which is 5 frames; 12 are said.
     engine = ScriptedRecognizerEngine("one", "two", "three")
@@ -179,6 +192,7 @@ async def test_a_long_turn_is_published_in_parts() -> None:
     assert engine.heard_bytes == [3_200, 3_200, 1_280]
 
 
+@in_virtual_time
 async def test_a_long_turn_is_rather_cut_in_a_pause() -> None:
     engine = ScriptedRecognizerEngine("one", "two")
     speech = [*voice(8), *silence(), *voice(8), *silence(), *decided()]
@@ -188,6 +202,7 @@ async def test_a_long_turn_is_rather_cut_in_a_pause() -> None:
     assert engine.heard_bytes == [5_120, 5_120]
 
 
+@in_virtual_time
 async def test_the_turn_strategies_are_told_the_measured_latency() -> None:
     n_turns = 6
     engine = ScriptedRecognizerEngine(*["hello"] * n_turns, finish_secs=0.03)
@@ -209,6 +224,7 @@ def test_the_99th_percentile_is_of_what_was_measured_lately() -> None:
     assert latency.p99_secs == pytest.approx(0.5)
 
 
+@in_virtual_time
 async def test_a_turn_without_words_ends_when_it_is_judged_over() -> None:
     stt, tts = ScriptedRecognizerEngine("", "hello"), ScriptedSynthesizer()
     async with ScriptedLLM(Reply("Hi.")) as server, hosting(stt, options(server), tts) as host:

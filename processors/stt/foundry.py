@@ -59,6 +59,8 @@ class FoundryEngine:
     name = "foundry"
     # Threads only hand sound over and wait; the decoding is the runtime's.
     max_threads = 4
+    pauses_freely = False
+    shows_partials = True
 
     def __init__(
         self, model_alias: str = DEFAULT_ALIAS, *, language: str = "en", app_data_dir: Path | None = None

@@ -38,6 +38,8 @@ class NemotronEngine:
 
     name = "nemotron"
     max_threads = 2
+    pauses_freely = False
+    shows_partials = True
 
     def __init__(
         self, model_path: Path, *, language: str = "en", threads: int = 1, hotwords: Sequence[str] = ()

@@ -84,6 +84,8 @@ class OpenAIRecognizerEngine:
     name = "openai"
     # Threads only wait for the network.
     max_threads = 4
+    pauses_freely = True
+    shows_partials = False
 
     def __init__(
         self,

@@ -40,6 +40,8 @@ class PocketSphinxEngine:
     model = "en-us"
     # A second thread would only wait for the one decoder.
     max_threads = 1
+    pauses_freely = False
+    shows_partials = True
 
     def __init__(self) -> None:
         self._stream_ids = itertools.count(1)

@@ -153,6 +153,19 @@ class RecognizerEngine(Protocol):
         """How many recognizers may work at the same time; the model host sizes the pool by it."""
         ...
 
+    @property
+    def pauses_freely(self) -> bool:
+        """Whether `pause` harms nothing that is said after it, so that the shortest silence may be taken for one.
+
+        False for engines that hear each stretch between two pauses by itself: a silence within a word would cut it.
+        """
+        ...
+
+    @property
+    def shows_partials(self) -> bool:
+        """Whether `accept` tells words within about a second of their being said."""
+        ...
+
     def recognizer(self) -> Recognizer:
         """A recognizer for one conversation; cheap."""
         ...

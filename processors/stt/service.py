@@ -1,11 +1,13 @@
 """Speech-to-text service: microphone frames in, transcripts out; drives any recognizer.
 
-In:  InputAudioRawFrame, 16 kHz mono s16, the voice activity frames around speech, and TurnDecidedFrame.
+In:  InputAudioRawFrame, 16 kHz mono s16, the voice activity frames around speech, TurnDecidedFrame,
+     FalseInterruptionFrame.
 Out: the same sound, InterimTranscriptionFrame while the user speaks, one TranscriptionFrame (or NoWordsFrame) when the
      turn is judged over, ErrorFrame when the engine fails.
 
 The frame path only queues; one task per conversation hands the audio to the engine's own threads. At each pause the
 transcript is worked out at once, so that it is at hand when the turn ends; if the user goes on, it is thrown away.
+An engine whom pauses cost nothing is asked at the very first window of silence, before voice activity calls it one.
 """
 
 import asyncio
@@ -40,7 +42,14 @@ from processors.stt.latency import TranscriptLatency
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
 from processors.stt.samples import is_quiet
 from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
-from processors.turn_frames import NoWordsFrame, PauseTranscriptFrame, TurnDecidedFrame
+from processors.turn_frames import (
+    FalseInterruptionFrame,
+    NoWordsFrame,
+    PauseTranscriptFrame,
+    TurnDecidedFrame,
+    VoiceEdge,
+    VoiceEdgeFrame,
+)
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
 PRE_ROLL_SECS = 0.6
@@ -71,6 +80,9 @@ class RecognizerSTTService(STTService):
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
+        self._pauses_early = engine.pauses_freely
+        # What comes after the first window of silence, until it is known whether that was a pause.
+        self._held_back: bytearray | None = None
         self._pre_roll = bytearray()
         self._pre_roll_bytes = int(PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
         self._max_utterance_bytes = int(max_utterance_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
@@ -115,6 +127,10 @@ class RecognizerSTTService(STTService):
             self._begin_speech()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             self._pause(time.monotonic() - frame.stop_secs)
+        elif isinstance(frame, VoiceEdgeFrame):
+            self._follow_edge(frame.edge)
+        elif isinstance(frame, FalseInterruptionFrame):
+            self._disregard()
         elif isinstance(frame, UserStoppedSpeakingFrame):
             await self._end_turn()
         elif isinstance(frame, STTMuteFrame) and frame.mute:
@@ -128,6 +144,9 @@ class RecognizerSTTService(STTService):
         if not self._user_speaking:
             self._pre_roll += frame.audio
             del self._pre_roll[: -self._pre_roll_bytes]
+            return
+        if self._held_back is not None:
+            self._held_back += frame.audio
             return
         self._enqueue(frame.audio)
         over_bytes = self._utterance_bytes - self._max_utterance_bytes
@@ -160,11 +179,39 @@ class RecognizerSTTService(STTService):
         self._enqueue(bytes(self._pre_roll))
         self._pre_roll.clear()
 
+    def _follow_edge(self, edge: VoiceEdge) -> None:
+        if not (self._pauses_early and self._user_speaking):
+            return
+        if edge is VoiceEdge.PAUSING:
+            self._held_back = bytearray()
+            self._put(Pause(self._turn_part, time.monotonic()))
+        elif edge is VoiceEdge.RESUMED and self._held_back is not None:
+            self._turn_part += 1
+            self._enqueue(self._take_held_back())
+
+    def _take_held_back(self) -> bytes:
+        held_back, self._held_back = bytes(self._held_back or b""), None
+        return held_back
+
     def _pause(self, speech_end_secs: float) -> None:
         if not self._user_speaking:
             return
         self._user_speaking = False
+        early = self._held_back is not None
+        held_back = self._take_held_back()
+        if early and is_quiet(held_back):
+            # The words of the early pause are those of this one.
+            self._pre_roll += held_back
+            return
+        self._enqueue(held_back)
         self._put(Pause(self._turn_part, speech_end_secs))
+
+    def _disregard(self) -> None:
+        """What was said over the agent asks for nothing."""
+        self._turn_part += 1
+        self._utterance_bytes = 0
+        self._apology_due = False
+        self._put(Drop())
 
     def _publish(self) -> None:
         # A decision that the user has overtaken is stale.
@@ -238,7 +285,7 @@ class RecognizerSTTService(STTService):
         self._utterance_failed = False
         await self._recognizer.reset()
         if isinstance(item, Pause) and item.turn_part == self._turn_part:
-            await self.push_frame(PauseTranscriptFrame())
+            await self.push_frame(PauseTranscriptFrame(failed=True))
         elif isinstance(item, Publish):
             await self._nothing_to_publish(item)
 
@@ -261,7 +308,7 @@ class RecognizerSTTService(STTService):
             await self.push_frame(self.service_metadata_frame())
         if pause.turn_part == self._turn_part:
             await self._show(transcript.text)
-            await self.push_frame(PauseTranscriptFrame(transcript.text, transcript.language))
+            await self.push_frame(PauseTranscriptFrame(transcript.text, transcript.language, transcript.confidence))
 
     async def _publish_transcript(self, decision: Publish) -> None:
         if decision.turn_part != self._turn_part:

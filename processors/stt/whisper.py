@@ -71,6 +71,8 @@ class WhisperEngine:
 
     name = "whisper"
     max_threads = 1
+    pauses_freely = True
+    shows_partials = False
 
     def __init__(self, model_path: Path, options: WhisperOptions | None = None) -> None:
         from ctranslate2 import get_cuda_device_count

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import aclosing
 
-from pipecat.frames.frames import Frame, TTSAudioRawFrame
+from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSTextFrame
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
@@ -21,6 +21,7 @@ from processors.errors import EngineError
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Synthesizer
 
 BYTES_PER_SAMPLE = 2
+SILENCE_BYTES = 480
 # Pipecat closes an utterance after this silence of the engine; a slow engine must not be mistaken for a finished one.
 ENGINE_SILENCE_SECS = 30.0
 
@@ -48,6 +49,8 @@ class SynthesizerTTSService(TTSService):
         self._threads = threads
         # Seconds of speech so far in each open audio context: word times count from its start.
         self._context_secs: dict[str, float] = {}
+        # Audio contexts in which some text was not spoken.
+        self._failed_contexts: set[str] = set()
 
     def can_generate_metrics(self) -> bool:
         """The time to the first audio is measured."""
@@ -77,15 +80,38 @@ class SynthesizerTTSService(TTSService):
                     spoken_secs += len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate
         except EngineError as error:
             await self.push_error(f"text-to-speech: {error}", exception=error, category=ErrorCategory.SERVER)
+            self._failed_contexts.add(context_id)
+            if not spoken_secs:
+                self._strike_out(context_id)
+            # Pipecat closes a context with the reply only if its latest text gave some sound.
+            yield TTSAudioRawFrame(bytes(SILENCE_BYTES), self.sample_rate, 1, context_id=context_id)
         self._context_secs[context_id] = context_start_secs + spoken_secs
 
     async def on_audio_context_completed(self, context_id: str) -> None:
         """Forget the clock of a context that has been spoken."""
-        self._context_secs.pop(context_id, None)
+        self._forget(context_id)
 
     async def on_audio_context_interrupted(self, context_id: str) -> None:
         """Forget the clock of a context that was cut."""
+        self._forget(context_id)
+
+    def _forget(self, context_id: str) -> None:
         self._context_secs.pop(context_id, None)
+        self._failed_contexts.discard(context_id)
+
+    def _strike_out(self, context_id: str) -> None:
+        """The latest text of a context was not spoken: Pipecat would add its words to those that follow."""
+        slots = [slot for slot in self._aggregated_frame_sequencer._slots if slot.context_id == context_id]
+        if slots:
+            slots[-1].complete = True
+
+    async def _apply_force_complete(self, context_id: str) -> None:
+        """At the end of a context Pipecat tells the words that got no time; here those were never spoken."""
+        if context_id not in self._failed_contexts:
+            await super()._apply_force_complete(context_id)
+            return
+        frames = self._aggregated_frame_sequencer.force_complete(context_id, self._word_timestamp_tracker.last_pts)
+        await self._push_word_frames([frame for frame in frames if not isinstance(frame, TTSTextFrame)])
 
     async def _chunks(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
         """Run the engine on its threads and take its chunks as they come."""
