@@ -1,6 +1,7 @@
 """The headless edge: recorded frames in, the agent's voice recorded, both on one timeline.
 
-In:  recordings, said when they are asked for.   Out: InputAudioRawFrame every 20 ms, at the pace of real time.
+In:  recordings, said when they are asked for.   Out: InputAudioRawFrame every 20 ms, at the pace of real time; in a
+     simulated room, what the microphone hears of them and of the loudspeaker, with what was played as `reference`.
 
 A virtual sound card moves 20 ms of both directions at each tick, as a full-duplex device does, so that sample n of the
 input and second n/rate of the output are the same moment. A tick that comes late is made up for at once: no sample is
@@ -26,26 +27,36 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
+from transports.desktop_rate import RateConverter
 from transports.recording import Pcm16, Recording, write_stereo
+from transports.room import Room
 
 IN_RATE_HZ = 16_000
 OUT_RATE_HZ = 24_000
 FRAME_SECS = 0.02
 IN_FRAME_SAMPLES = int(IN_RATE_HZ * FRAME_SECS)
 OUT_FRAME_BYTES = int(OUT_RATE_HZ * FRAME_SECS) * 2
+REFERENCE = "reference"
 # What may wait in the card before a writer has to wait.
 MAX_QUEUED_BYTES = 2 * OUT_FRAME_BYTES
 
 
 class SoundCard:
-    """A virtual full-duplex device whose both sides are recorded."""
+    """A virtual full-duplex device whose both sides are recorded.
 
-    def __init__(self) -> None:
+    Args:
+        room: Where its loudspeaker and microphone stand; None: there is no way from one to the other.
+    """
+
+    def __init__(self, room: Room | None = None) -> None:
+        self._room_around = room
+        self._to_reference = RateConverter(OUT_RATE_HZ, IN_RATE_HZ)
         self._said = bytearray()
         # At a tick the card takes the 20 ms that have just been said and starts to play the next 20 ms.
         self._heard = bytearray(OUT_FRAME_BYTES)
         self._to_say = bytearray()
         self._to_play = bytearray()
+        self._n_drops = 0
         self._room = asyncio.Event()
         self._ticked = asyncio.Event()
         self._speech_end_secs: float | None = None
@@ -80,29 +91,43 @@ class SoundCard:
         Returns:
             The second on the timeline at which its first sample is played.
         """
+        n_drops = self._n_drops
         while len(self._to_play) >= MAX_QUEUED_BYTES:
             self._room.clear()
             await self._room.wait()
         start_secs = (len(self._heard) + len(self._to_play)) / 2 / OUT_RATE_HZ
-        self._to_play += pcm16
+        # What waited when the rest was dropped was dropped with it.
+        if n_drops == self._n_drops:
+            self._to_play += pcm16
         return start_secs
 
     def drop(self) -> None:
         """Forget the sound that waits."""
+        self._n_drops += 1
         self._to_play.clear()
         self._room.set()
 
-    def tick(self) -> bytes:
-        """Move 20 ms of both sides; the input's share is returned."""
+    def tick(self) -> tuple[bytes, bytes | None]:
+        """Move 20 ms of both sides.
+
+        Returns:
+            What the microphone heard, and in a room what was played, both at 16 kHz.
+        """
         size = IN_FRAME_SAMPLES * 2
         said = bytes(self._to_say[:size]).ljust(size, b"\0")
         del self._to_say[:size]
+        played = bytes(self._to_play[:OUT_FRAME_BYTES]).ljust(OUT_FRAME_BYTES, b"\0")
+        reference: bytes | None = None
+        if self._room_around:
+            played_s16 = self._to_reference.convert(np.frombuffer(played, "<i2")[np.newaxis])[0]
+            reference = played_s16.astype("<i2").tobytes()
+            said = self._room_around.hear_pcm16(said, played_s16.astype("<i2").tobytes())
         self._said += said
-        self._heard += bytes(self._to_play[:OUT_FRAME_BYTES]).ljust(OUT_FRAME_BYTES, b"\0")
+        self._heard += played
         del self._to_play[:OUT_FRAME_BYTES]
         self._room.set()
         self._ticked.set()
-        return said
+        return said, reference
 
     async def next_tick(self) -> None:
         """Wait until 20 ms more have passed on the timeline."""
@@ -153,9 +178,12 @@ class _RecordedInput(BaseInputTransport):
         while True:
             due_secs += FRAME_SECS
             await asyncio.sleep(max(0.0, due_secs - time.monotonic()))
-            said = self._card.tick()
+            heard, reference = self._card.tick()
             if not self._ended:
-                await self.push_audio_frame(InputAudioRawFrame(said, IN_RATE_HZ, 1))
+                frame = InputAudioRawFrame(heard, IN_RATE_HZ, 1)
+                if reference is not None:
+                    frame.metadata[REFERENCE] = reference
+                await self.push_audio_frame(frame)
 
     async def _stop_ticking(self) -> None:
         if self._ticking:
@@ -183,17 +211,25 @@ class _RecordedOutput(BaseOutputTransport):
 
 
 class RecordedTransport(BaseTransport):
-    """Recorded speech as the user, a recorder as the loudspeaker."""
+    """Recorded speech as the user, a recorder as the loudspeaker.
 
-    def __init__(self) -> None:
+    Args:
+        room: Where both are; None stands for headphones.
+
+    Attributes:
+        gives_reference: Whether frames tell what was played while they were heard.
+    """
+
+    def __init__(self, room: Room | None = None) -> None:
         super().__init__()
-        self.card = SoundCard()
+        self.card = SoundCard(room)
+        self.gives_reference = room is not None
         params = TransportParams(
             audio_in_enabled=True,
             audio_in_sample_rate=IN_RATE_HZ,
             audio_out_enabled=True,
             audio_out_sample_rate=OUT_RATE_HZ,
-            audio_out_10ms_chunks=2,
+            audio_out_10ms_chunks=1,
             audio_out_end_silence_secs=0,
         )
         self._input = _RecordedInput(self.card, params)
