@@ -13,7 +13,12 @@ class Activity:
         self.answer_due = False
         self.n_turns = 0
         self.n_answered = 0
+        # What is said while a tool works, or for want of an answer, is none.
+        self._n_tools = 0
+        self._bridging = False
         self.errors: list[Event] = []
+        # Of answers that were prepared while the turn went on; they count if that answer is kept.
+        self._early_errors: list[Event] = []
         self.latencies_ms: list[int] = []
         self.last_event_secs = 0.0
 
@@ -50,8 +55,21 @@ class Activity:
                 self.bot_speaking = True
             case "bot_stopped_speaking":
                 self.bot_speaking = False
-                self.answer_due = False
+                self.answer_due = self._n_tools > 0 or self._bridging
+                self._bridging = False
+            case "filler":
+                self._bridging = True
+            case "tool_call":
+                self._n_tools += 1
+            case "tool_result":
+                self._n_tools = max(0, self._n_tools - 1)
+                self.answer_due = True
             case "interruption":
-                self.answer_due = False
+                self.answer_due = self._bridging = False
+                self._n_tools = 0
             case "error":
-                self.errors.append(event)
+                (self._early_errors if event.get("speculative") else self.errors).append(event)
+            case "speculation":
+                if event["outcome"] == "kept":
+                    self.errors += self._early_errors
+                self._early_errors = []

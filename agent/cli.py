@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from agent import __version__
-from agent.errors import SottoError
+from agent.errors import InputError, SottoError
 from agent.settings import Settings, load_settings, parse_assignment
 
 app = typer.Typer(
@@ -54,6 +54,10 @@ def replay(
     files: Annotated[list[Path], typer.Argument(help="Recordings, or one conversation file (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Write both sides as a stereo WAV.")] = None,
     events: Annotated[Path | None, typer.Option(help="Write the event log (JSON lines).")] = None,
+    room: Annotated[
+        str | None,
+        typer.Option(help="Hold it in a simulated room with an open loudspeaker: rt60=0.4,echo_db=0.", metavar="SPEC"),
+    ] = None,
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
@@ -68,11 +72,44 @@ def replay(
     from agent.conversation_script import load_script
 
     script = load_script(files)
+    from transports.room import RoomSpec
+
+    around = None if room is None else RoomSpec.parse(room)
     from agent.replay import ReplayFiles
     from agent.replay import replay as hold
     from agent.replay_printer import PipeConsole
 
-    raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), PipeConsole())))
+    raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), PipeConsole(), around)))
+
+
+@app.command()
+def desktop(
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="List sound devices, and end.")] = False,
+    microphone: Annotated[
+        str | None, typer.Option("--input", help="Microphone: its number or part of its name.", metavar="NAME")
+    ] = None,
+    loudspeaker: Annotated[
+        str | None, typer.Option("--output", help="Loudspeaker: its number or part of its name.", metavar="NAME")
+    ] = None,
+    half_duplex: Annotated[bool, typer.Option("--half-duplex", help="Do not listen while the agent speaks.")] = False,
+    no_aec: Annotated[bool, typer.Option("--no-aec", help="Do not cancel echo: for headphones.")] = False,
+    stt: Stt = None,
+    llm: Llm = None,
+    tts: Tts = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Talk on this machine's own microphone and loudspeaker."""
+    if half_duplex and no_aec:
+        raise InputError("--half-duplex and --no-aec exclude each other")
+    echo = "half_duplex" if half_duplex else "off" if no_aec else None
+    settings = _settings(stt, llm, tts, sets, config, {"echo.mode": echo})
+    from agent.desktop import DesktopOptions
+    from agent.desktop import desktop as hold
+    from agent.replay_printer import PipeConsole
+
+    options = DesktopOptions(microphone, loudspeaker, list_devices)
+    raise typer.Exit(asyncio.run(hold(options, settings, PipeConsole())))
 
 
 @app.command()

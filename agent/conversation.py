@@ -10,6 +10,7 @@ from agent.model_host import ModelHost
 from agent.observer import ConversationObserver, Sink
 from agent.pipeline import build_worker
 from agent.settings import Settings, public_values
+from processors.turn_frames import PushToTalkFrame
 
 STOP_TIMEOUT_SECS = 2.0
 
@@ -38,14 +39,30 @@ class Conversation:
         self._worker, self.context = build_worker(host, settings, transport, self._observer)
         self._engines = host.engines()
         self._settings = public_values(settings)
+        self._push_to_talk = settings.turn.mode == "push_to_talk"
         self._running: asyncio.Task[None] | None = None
         self.end_reason = "ended"
 
     def start(self) -> asyncio.Task[None]:
         """Start it; the task ends when the conversation has ended."""
-        self._observer.emit("session_started", t=0.0, engines=self._engines, settings=self._settings)
+        self._observer.emit(
+            "session_started",
+            t=0.0,
+            engines=self._engines,
+            settings=self._settings,
+            push_to_talk=self._push_to_talk,
+        )
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
+
+    async def push_to_talk(self, active: bool) -> None:
+        """The user presses or releases the key; it counts where `turn.mode` is push_to_talk.
+
+        Args:
+            active: Whether it is held from now on.
+        """
+        if self._running and not self._running.done():
+            await self._worker.queue_frame(PushToTalkFrame(active))
 
     async def stop(self, reason: str) -> None:
         """End it now: what is being said is cut.

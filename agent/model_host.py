@@ -19,9 +19,9 @@ from agent.settings import Settings
 from agent.stt_engines import stt_candidates
 from agent.tts_engines import tts_candidates
 from processors.llm import LLMOptions
+from processors.smart_turn import load_smart_turn
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
-from processors.turn import load_smart_turn
 from processors.vad import load_silero
 
 # A VAD window takes 0.14 ms, so one thread serves many conversations; a turn decision takes about 100 ms.

@@ -1,7 +1,8 @@
 """The one observer: turns the frames of a conversation into events for the log, the page, the terminal and metrics.
 
 In:  every frame that passes between two steps.   Out: events (see DESIGN's table), each a dict with `t` and `event`.
-Beside the table's events it reports `turn_started` and `bot_word` (a word of the agent when it is heard).
+Beside the table's events it reports `turn_started`, `bot_word` (a word of the agent when it is heard), `speculation`
+(an answer prepared before the turn was over: its outcome, kept or thrown_away) and `playout` (ducked, paused, full).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from loguru import logger
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
+    EagerEndOfTurnCancelFrame,
     ErrorFrame,
     Frame,
     FunctionCallInProgressFrame,
@@ -34,6 +36,7 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.aggregators.llm_context import standard_message_text
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
@@ -44,7 +47,10 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from agent.event_log import Event
 from agent.turn_clock import TurnClock
-from processors.turn_frames import TurnDecidedFrame
+from processors.dead_air import FILLER
+from processors.echo import EchoTierFrame
+from processors.llm_turns import last_user_words
+from processors.turn_frames import FalseInterruptionFrame, PlayoutFrame, TurnDecidedFrame
 
 # Quieter than this is not heard as the agent's voice: -50 dBFS.
 AUDIBLE_S16 = 104
@@ -68,7 +74,13 @@ class ConversationObserver(BaseObserver):
         self._now_secs = 0.0
         self._clock = TurnClock()
         self._turn_text = ""
+        # The words that are being answered before the turn is over.
+        self._speculated: str | None = None
+        self._user_speaking = False
         self._answered = True
+        # Whether the turn adds to one whose answer has not been heard.
+        self._continues = False
+        self._filler = False
         self._reply = ""
         self._heard: list[str] = []
         self._reply_done = True
@@ -82,6 +94,7 @@ class ConversationObserver(BaseObserver):
             InterimTranscriptionFrame: self._on_partial,
             TranscriptionFrame: self._on_transcript,
             LLMContextFrame: self._on_context,
+            EagerEndOfTurnCancelFrame: self._on_withdrawal,
             LLMFullResponseStartFrame: self._on_reply_started,
             LLMTextFrame: self._on_token,
             LLMFullResponseEndFrame: self._on_reply_done,
@@ -91,6 +104,9 @@ class ConversationObserver(BaseObserver):
             TTSTextFrame: self._on_word,
             BotStoppedSpeakingFrame: self._on_bot_stopped,
             InterruptionFrame: self._on_interruption,
+            FalseInterruptionFrame: self._on_false_interruption,
+            PlayoutFrame: self._on_playout,
+            EchoTierFrame: self._on_echo_tier,
             FunctionCallInProgressFrame: self._on_tool_call,
             FunctionCallResultFrame: self._on_tool_result,
             ErrorFrame: self._on_error,
@@ -127,17 +143,22 @@ class ConversationObserver(BaseObserver):
 
     def _on_voice_started(self, data: FramePushed, frame: VADUserStartedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._user_speaking = True
             self.emit("user_started_speaking")
 
     def _on_voice_stopped(self, data: FramePushed, frame: VADUserStoppedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
             self._clock.speech_end_secs = max(0.0, self._now_secs - frame.stop_secs)
+            self._user_speaking = False
             self.emit("user_stopped_speaking")
 
     def _on_turn_started(self, data: FramePushed, frame: UserStartedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
-            self._clock = TurnClock()
+            # Speech over the agent may be over before it is known to be a turn.
+            self._clock = TurnClock(speech_end_secs=None if self._user_speaking else self._clock.speech_end_secs)
             self._turn_text = ""
+            self._continues = not self._answered
+            self._filler = False
             self.emit("turn_started")
 
     def _on_turn_decided(self, data: FramePushed, frame: TurnDecidedFrame) -> None:
@@ -148,6 +169,10 @@ class ConversationObserver(BaseObserver):
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
             if self._clock.turn_end_secs is None:
                 self._clock.turn_end_secs = self._now_secs
+            if self._speculated is not None:
+                self._turn_text, self._speculated = self._speculated, None
+                self._answered = False
+                self.emit("speculation", outcome="kept", text=self._turn_text)
             self.emit("turn_ended", t=self._clock.turn_end_secs, text=self._turn_text)
 
     def _on_partial(self, data: FramePushed, frame: InterimTranscriptionFrame) -> None:
@@ -166,11 +191,24 @@ class ConversationObserver(BaseObserver):
     def _on_context(self, data: FramePushed, frame: LLMContextFrame) -> None:
         if not (data.first_push and isinstance(data.source, LLMUserAggregator)):
             return
-        messages = [message for message in frame.context.messages if isinstance(message, dict)]
-        if messages and messages[-1].get("role") == "user":
-            self._turn_text = f"{self._turn_text} {messages[-1].get('content', '')}".strip()
+        messages = frame.context.messages
+        last = messages[-1] if messages else None
+        if not isinstance(last, dict) or last.get("role") != "user":
+            return
+        words = last_user_words(messages) if self._continues else standard_message_text(last)
+        self._clock.asked_secs = self._now_secs
+        if frame.speculation:
+            self._speculated = words
+        else:
+            self._turn_text = words
             self._clock.turn_end_secs = self._now_secs
             self._answered = False
+
+    def _on_withdrawal(self, data: FramePushed, frame: EagerEndOfTurnCancelFrame) -> None:
+        if data.first_push and self._speculated is not None:
+            self.emit("speculation", outcome="thrown_away", text=self._speculated)
+            self._speculated = None
+            self._forget_reply()
 
     def _on_reply_started(self, data: FramePushed, frame: LLMFullResponseStartFrame) -> None:
         if isinstance(data.source, LLMService):
@@ -182,7 +220,8 @@ class ConversationObserver(BaseObserver):
             return
         if not self._reply:
             self._clock.first_token_secs = self._now_secs
-            self.emit("llm_first_token")
+            fields: dict[str, Any] = {} if self._speculated is None else {"speculative": True}
+            self.emit("llm_first_token", **fields)
         self._reply += frame.text
 
     def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
@@ -191,7 +230,12 @@ class ConversationObserver(BaseObserver):
             self.emit("llm_done", text=self._reply)
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
-        if data.first_push:
+        if not data.first_push:
+            return
+        if FILLER in frame.metadata:
+            self._filler = True
+            self.emit("filler", text=frame.text)
+        else:
             self._reply = f"{self._reply} {frame.text}".strip()
 
     def _on_tts_started(self, data: FramePushed, frame: TTSStartedFrame) -> None:
@@ -204,6 +248,7 @@ class ConversationObserver(BaseObserver):
             if self._clock.tts_audio_secs is None:
                 self._clock.tts_audio_secs = self._now_secs
         elif isinstance(data.source, BaseOutputTransport) and not self._bot_audible:
+            self._filler |= FILLER in frame.metadata
             self._look_for_sound(frame)
 
     def _look_for_sound(self, frame: OutputAudioRawFrame) -> None:
@@ -224,7 +269,9 @@ class ConversationObserver(BaseObserver):
         # A recording that goes on after the turn was ended has its last voice in the future.
         if truth_secs is not None and truth_secs <= (self._clock.turn_end_secs or truth_secs):
             self._clock.speech_end_secs = truth_secs
-        self.emit("latency", t=sound_secs, **self._clock.latencies_ms(sound_secs))
+        # What bridged the wait was heard before the answer.
+        bridged: dict[str, Any] = {"filler": True} if self._filler else {}
+        self.emit("latency", t=sound_secs, **self._clock.latencies_ms(sound_secs), **bridged)
 
     def _on_word(self, data: FramePushed, frame: TTSTextFrame) -> None:
         if isinstance(data.source, BaseOutputTransport):
@@ -242,9 +289,29 @@ class ConversationObserver(BaseObserver):
         # Pipecat interrupts at every start of a turn; it is one for the user only if the agent was cut.
         if not (data.first_push and data.direction is FrameDirection.DOWNSTREAM):
             return
-        if self._bot_audible or self._reply:
+        if self._bot_audible or (self._reply and self._speculated is None):
             self.emit("interruption", heard=" ".join(self._heard), planned=self._reply.strip())
         self._forget_reply()
+
+    def _on_false_interruption(self, data: FramePushed, frame: FalseInterruptionFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            fields: dict[str, Any] = {"cause": frame.cause, **({"text": frame.text} if frame.text else {})}
+            self.emit("false_interruption", **fields)
+
+    def _on_playout(self, data: FramePushed, frame: PlayoutFrame) -> None:
+        if data.first_push:
+            self.emit("playout", level=frame.level)
+
+    def _on_echo_tier(self, data: FramePushed, frame: EchoTierFrame) -> None:
+        if data.first_push:
+            self.emit(
+                "echo_tier",
+                tier=frame.tier.value,
+                warmed_up=frame.warmed_up,
+                erle_db=frame.erle_db,
+                echo_db=frame.echo_db,
+                delay_ms=frame.delay_ms,
+            )
 
     def _forget_reply(self) -> None:
         self._reply = ""
@@ -264,7 +331,9 @@ class ConversationObserver(BaseObserver):
             if stage == "tts":
                 # What cannot be spoken cannot be interrupted.
                 self._forget_reply()
-            self.emit("error", stage=stage, message=frame.error)
+            # What fails in advance may never be wanted.
+            early: dict[str, Any] = {"speculative": True} if stage == "llm" and self._speculated is not None else {}
+            self.emit("error", stage=stage, message=frame.error, **early)
 
 
 def _stage(processor: FrameProcessor) -> str:

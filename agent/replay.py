@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from loguru import logger
 from rich.console import Console
 
@@ -21,7 +22,8 @@ from agent.replay_printer import ReplayPrinter
 from agent.settings import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
 from transports.errors import RecordingError
-from transports.recorded import RecordedTransport
+from transports.recorded import IN_RATE_HZ, RecordedTransport
+from transports.room import Room, RoomSpec, active_dbfs
 
 # The agent counts as idle when nothing has happened for this long: voice activity is told up to 0.4 s late.
 SETTLE_SECS = 0.8
@@ -50,11 +52,16 @@ class _EventTimes:
 
 
 class Replay:
-    """Says the steps of a script to the agent, each at its time."""
+    """Says the steps of a script to the agent, each at its time.
 
-    def __init__(self, script: ConversationScript) -> None:
+    Args:
+        script: What is said and when.
+        room: Where it is said, with an open loudspeaker; None stands for headphones.
+    """
+
+    def __init__(self, script: ConversationScript, room: RoomSpec | None = None) -> None:
         self._script = script
-        self.transport = RecordedTransport()
+        self.transport = RecordedTransport(_room_for(script, room) if room else None)
         self.activity = Activity()
         self._times = _EventTimes()
         self._step_started_secs = 0.0
@@ -149,7 +156,20 @@ class Replay:
             await self.transport.card.next_tick()
 
 
-async def replay(script: ConversationScript, settings: Settings, files: ReplayFiles, console: Console) -> int:
+def _room_for(script: ConversationScript, spec: RoomSpec) -> Room:
+    """The room, with echo and noise levelled against these voices."""
+    said_s16 = np.concatenate([step.recording.audio_s16 for step in script.steps])
+    said_f32 = said_s16.astype(np.float32) / np.float32(32768)
+    return Room(spec, IN_RATE_HZ, user_dbfs=active_dbfs(said_f32, IN_RATE_HZ))
+
+
+async def replay(
+    script: ConversationScript,
+    settings: Settings,
+    files: ReplayFiles,
+    console: Console,
+    room: RoomSpec | None = None,
+) -> int:
     """Hold the conversation and write its files.
 
     Args:
@@ -157,6 +177,7 @@ async def replay(script: ConversationScript, settings: Settings, files: ReplayFi
         settings: Engines and thresholds.
         files: Where the WAV and the event log go.
         console: Where the conversation is shown.
+        room: Where it is held, with an open loudspeaker; None stands for headphones.
 
     Returns:
         The exit status: 0 when every turn was answered, 1 when one was not or a stage failed, 130 when stopped.
@@ -171,7 +192,7 @@ async def replay(script: ConversationScript, settings: Settings, files: ReplayFi
     try:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping, STOPPED_STATUS)
         try:
-            status = await _hold(script, settings, host, files, console, log, stopping)
+            status = await _hold(Replay(script, room), settings, host, files, console, log, stopping)
         finally:
             await host.close()
     finally:
@@ -183,7 +204,7 @@ async def replay(script: ConversationScript, settings: Settings, files: ReplayFi
 
 
 async def _hold(
-    script: ConversationScript,
+    run: Replay,
     settings: Settings,
     host: ModelHost,
     files: ReplayFiles,
@@ -191,7 +212,6 @@ async def _hold(
     log: EventLog | None,
     stopping: asyncio.Event,
 ) -> int:
-    run = Replay(script)
     printer = ReplayPrinter(console)
     sinks = [*run.sinks, printer, *([log] if log else [])]
     card = run.transport.card

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from processors.stt.recognizer import Task
@@ -107,8 +107,16 @@ class VadSettings(Section):
 
 
 class TurnSettings(Section):
-    """Deciding that the user's turn is over."""
+    """Turn-taking: when the user's turn begins, and when it is over."""
 
+    mode: Literal["open", "push_to_talk"] = Field(
+        "open", description="push_to_talk: the microphone counts only while the key or button is held"
+    )
+    barge_in: Literal["words", "voice"] = Field(
+        "words", description="what cuts the agent off: words that want the floor, or any voice"
+    )
+    speculate: bool = Field(True, description="prepare the answer while the user may still go on; never heard before")
+    max_speculations: int = Field(3, ge=0, le=20, description="how many answers are prepared in one turn, at most")
     pace: Literal["brisk", "normal", "patient"] = Field(
         "normal", description="how soon the agent answers: brisk for quick talkers, patient for those who hesitate"
     )
@@ -119,6 +127,29 @@ class TurnSettings(Section):
         1.6, ge=0.2, le=10, description="a pause this long ends the turn even if more is expected"
     )
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "TurnSettings":
+        if self.min_pause_secs > self.max_pause_secs:
+            raise ValueError(
+                f"min_pause_secs = {self.min_pause_secs:g} is longer than max_pause_secs = {self.max_pause_secs:g}"
+            )
+        return self
+
+
+class DialogueSettings(Section):
+    """What the agent says beside its answers."""
+
+    greeting: str | None = Field(None, description="said at the start; it may be interrupted")
+    idle_prompt: str | None = Field(None, description="said once to a user who has long been silent")
+    idle_after_secs: float = Field(20.0, ge=1, le=3600, description="how long that is, after the agent has spoken")
+    filler: Literal["off", "words", "sound"] = Field("off", description="bridges the wait for a reply that is slow")
+    filler_after_secs: float = Field(1.0, ge=0.1, le=30, description="how long a reply may take before that")
+    filler_words: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+        default_factory=lambda: ["Hmm.", "Let me think."], min_length=1, description="said in turn, with commas between"
+    )
+    tool_words: str | None = Field("One moment, please.", description="said when a tool takes long")
+    tool_after_secs: float = Field(1.5, ge=0.1, le=60, description="how long a tool may take before that")
+
 
 class InputSettings(Section):
     """The user's sound before anything listens to it."""
@@ -126,6 +157,15 @@ class InputSettings(Section):
     auto_gain: bool = Field(True, description="raise a quiet microphone for the ears; nothing is ever clipped")
     target_dbfs: float = Field(-20.0, ge=-40, le=-6, description="level (RMS) that speech is raised to")
     max_gain_db: float = Field(30.0, ge=0, le=40, description="the most that it is raised by")
+
+
+class EchoSettings(Section):
+    """The agent's own voice in the microphone, on the desktop; on the page the browser takes it out."""
+
+    mode: Literal["auto", "cancel", "half_duplex", "off"] = Field(
+        "auto",
+        description="auto measures what is needed; half_duplex does not listen while the agent speaks",
+    )
 
 
 class ServerSettings(Section):

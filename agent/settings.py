@@ -22,6 +22,8 @@ from pydantic_settings import (
 
 from agent.errors import SettingsError
 from agent.setting_sections import (
+    DialogueSettings,
+    EchoSettings,
     InputSettings,
     LlmSettings,
     Section,
@@ -55,6 +57,8 @@ class Settings(BaseSettings):
     tts: TtsSettings = TtsSettings()  # pyright: ignore[reportCallIssue]
     vad: VadSettings = VadSettings()  # pyright: ignore[reportCallIssue]
     turn: TurnSettings = TurnSettings()  # pyright: ignore[reportCallIssue]
+    dialogue: DialogueSettings = DialogueSettings()  # pyright: ignore[reportCallIssue]
+    echo: EchoSettings = EchoSettings()  # pyright: ignore[reportCallIssue]
     server: ServerSettings = ServerSettings()  # pyright: ignore[reportCallIssue]
     models_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("sotto") / "models",

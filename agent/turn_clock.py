@@ -13,6 +13,7 @@ class TurnClock:
     speech_end_secs: float | None = None
     decision_secs: float | None = None
     turn_end_secs: float | None = None
+    asked_secs: float | None = None
     first_token_secs: float | None = None
     tts_start_secs: float | None = None
     tts_audio_secs: float | None = None
@@ -25,14 +26,15 @@ class TurnClock:
 
         Returns:
             voice_to_voice_ms, and what it is made of: turn_ms (from the end of speech to the decision that the turn
-            is over), stt_ms (from there until the words are with the language model), llm_ttft_ms (from there to its
-            first token) and tts_ttfb_ms (from the text's arrival at text-to-speech to its first sound).
+            is over), stt_ms (from there until the words are there), llm_ttft_ms (from asking the language model to
+            its first token; with speculation it is asked before the decision) and tts_ttfb_ms (from the text's
+            arrival at text-to-speech to its first sound).
         """
         spans = {
             "voice_to_voice_ms": (self.speech_end_secs, first_sound_secs),
             "turn_ms": (self.speech_end_secs, self.decision_secs),
             "stt_ms": (self.decision_secs, self.turn_end_secs),
-            "llm_ttft_ms": (self.turn_end_secs, self.first_token_secs),
+            "llm_ttft_ms": (self.asked_secs, self.first_token_secs),
             "tts_ttfb_ms": (self.tts_start_secs, self.tts_audio_secs),
         }
         return {

@@ -25,6 +25,7 @@ from transports.errors import OfferError
 from transports.webrtc import UNANSWERABLE, PeerWatch, parse_candidates, validate_offer, webrtc_transport
 
 WATCH_SECS = 1.0
+KEY_SECS = 0.1
 
 
 class BusyError(SottoError):
@@ -41,6 +42,27 @@ class _Session:
     conversation: Conversation
     watch: PeerWatch
     ended: asyncio.Task[None]
+
+
+class _Key:
+    """The page's push-to-talk key: however often it is pressed, the pipeline is told a few times a second."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._wanted = self._told = False
+        self._telling: asyncio.Task[None] | None = None
+
+    def press(self, active: bool) -> None:
+        """Take a message of the page."""
+        self._wanted = active
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while self._told != self._wanted:
+            self._told = self._wanted
+            await self._conversation.push_to_talk(self._told)
+            await asyncio.sleep(KEY_SECS)
 
 
 class WebSessions:
@@ -126,6 +148,13 @@ class WebSessions:
         @transport.event_handler("on_client_disconnected")
         async def on_client_disconnected(_transport: object, _client: object) -> None:
             await conversation.stop("the peer left")
+
+        key = _Key(conversation)
+
+        @transport.event_handler("on_app_message")
+        async def on_app_message(_transport: object, message: object, _sender: str) -> None:
+            if isinstance(message, dict) and message.get("type") == "push_to_talk":
+                key.press(message.get("active") is True)
 
         ended = conversation.start()
         pc_id = connection.pc_id
