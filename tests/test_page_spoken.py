@@ -56,9 +56,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serve(port: int, log: Path) -> AsyncIterator[str]:
+async def serve(port: int, log: Path, *flags: str) -> AsyncIterator[str]:
     """`sotto serve` with the bundled engines in a process of its own, ready; its output goes to `log`."""
-    command = [sys.executable, "-m", "agent.cli", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "agent.cli", "serve", "--port", str(port), *flags]
     with log.open("w") as output:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=log.parent, env={**os.environ, **BUNDLED_ENGINES}, stdout=output, stderr=output
@@ -115,3 +115,35 @@ async def test_a_spoken_question_is_answered_through_the_page(
         await page.get_by_role("button", name="Stop").click()
         await expect(page.get_by_role("status")).to_have_text("Idle")
         assert await page.locator(".notice").count() == 0
+
+
+async def test_with_push_to_talk_the_microphone_counts_while_the_button_or_the_space_bar_is_held(
+    question: tuple[Path, str], free_port: int, tmp_path: Path
+) -> None:
+    speech, _ = question
+    async with (
+        serve(free_port, tmp_path / "server.log", "--set", "turn.mode=push_to_talk") as url,
+        launch(ALLOW_MICROPHONE, speech=speech) as browser,
+        visit(browser, url) as page,
+    ):
+        button = page.get_by_role("button", name="Hold to talk")
+        await expect(button).to_be_hidden()
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(button).to_be_visible()
+        await button.hover()
+        await page.mouse.down()
+        await expect(button).to_have_attribute("aria-pressed", "true")
+        await expect(page.get_by_role("status")).to_have_text("Hearing you")
+        # Longer than the recording: no pause ends the turn while the button is held.
+        await page.wait_for_timeout(1000 * (LEAD_SECS + 4))
+        assert await page.evaluate("events.filter((line) => line?.event === 'turn_ended').length") == 0
+        await page.mouse.up()
+        await expect(page.locator(".agent .said")).to_have_text(re.compile(r"[a-z]{2}"), timeout=ANSWER_MS)
+        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=ANSWER_MS)
+        await page.locator("body").click(position={"x": 5, "y": 5})
+        await page.keyboard.down("Space")
+        await expect(page.get_by_role("status")).to_have_text("Hearing you")
+        await page.keyboard.up("Space")
+        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=ANSWER_MS)
+        await page.wait_for_function("() => events.filter((line) => line?.event === 'turn_ended').length === 2")
+        await page.screenshot(path=tmp_path / "push_to_talk.png")

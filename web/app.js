@@ -7,7 +7,7 @@ import { View } from "/view.js";
 
 const HEALTH_POLL_MS = 1_000;
 
-const view = new View({ onTalk: toggleCall, onMute: toggleMute, onPlaySound: playVoice });
+const view = new View({ onTalk: toggleCall, onMute: toggleMute, onHold: hold, onPlaySound: playVoice });
 let conversation = new Conversation();
 let connection = null;
 let isConnected = false;
@@ -18,7 +18,9 @@ let health = null;
 
 function draw() {
   const { items } = conversation;
-  view.draw({ state: state(), isTalking: connection !== null, items, microphone, problem, isSoundHeld, engines: engines() });
+  const isPushToTalk = isConnected && conversation.isPushToTalk;
+  const call = { state: state(), isTalking: connection !== null, isPushToTalk, microphone, problem, isSoundHeld };
+  view.draw({ ...call, items, engines: engines() });
 }
 
 function state() {
@@ -50,6 +52,10 @@ async function toggleCall() {
 
 function toggleMute() {
   if (connection !== null) connection.isMuted = !connection.isMuted;
+}
+
+function hold(isHeld) {
+  connection?.send({ type: "push_to_talk", active: isHeld });
 }
 
 function onMicrophone(sign) {

@@ -55,6 +55,11 @@ export class Connection {
     this.#handlers.onMicrophone(muted ? "muted" : "on");
   }
 
+  /** @param {object} message - for the agent; nothing is sent while there is no channel */
+  send(message) {
+    if (this.#channel?.readyState === "open") this.#channel.send(JSON.stringify(message));
+  }
+
   /** @param {Problem | null} problem - why, if the person did not ask for it */
   close(problem = null) {
     if (this.#ending.signal.aborted) return;

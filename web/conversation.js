@@ -6,16 +6,19 @@
  *   {id, role: "agent", text, unsaid, isInterrupted, latencyMs}   text: heard words; unsaid: planned, but cut off
  *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else empty
  * engines: what session_started named, else null
+ * isPushToTalk: the microphone counts only while a button is held
  */
 export class Conversation {
   items = [];
   engines = null;
+  isPushToTalk = false;
   #nextId = 0;
   #userItem = null;
   #agentItem = null;
   #isUserSpeaking = false;
   #isAgentSpeaking = false;
   #isThinking = false;
+  #isAnswerDue = false;
   #latencyMs = null;
 
   /** @returns {"listening" | "hearing" | "thinking" | "speaking"} */
@@ -29,7 +32,7 @@ export class Conversation {
   apply(event) {
     const text = words(event.text);
     switch (event.event) {
-      case "session_started": this.engines = event.engines ?? null; break;
+      case "session_started": this.#start(event); break;
       case "user_started_speaking": this.#isUserSpeaking = true; break;
       case "user_stopped_speaking": this.#pauseUser(); break;
       case "partial_transcript": this.#hear("", text); break;
@@ -44,6 +47,11 @@ export class Conversation {
       case "error": this.#fail(words(event.stage), words(event.message)); break;
       case "session_ended": this.#notice(`The conversation ended: ${words(event.reason) || "no reason given"}.`); break;
     }
+  }
+
+  #start({ engines, push_to_talk: isPushToTalk }) {
+    this.engines = engines ?? null;
+    this.isPushToTalk = isPushToTalk === true;
   }
 
   #add(item) {
@@ -76,7 +84,7 @@ export class Conversation {
   }
 
   #endTurn(text) {
-    this.#isThinking = text !== "";
+    this.#isThinking = this.#isAnswerDue = text !== "";
     if (text === "") return this.#dropUserItem();
     this.#hear(text, "");
     this.#userItem.text = text;
@@ -90,7 +98,7 @@ export class Conversation {
     if (this.#userItem?.text === "") this.#remove(this.#userItem);
     else if (this.#userItem) this.#userItem.partial = "";
     this.#userItem = null;
-    this.#isThinking = false;
+    this.#isThinking = this.#isAnswerDue;
   }
 
   #openAgentItem() {
@@ -106,7 +114,7 @@ export class Conversation {
 
   #startAgent() {
     this.#isAgentSpeaking = true;
-    this.#isThinking = false;
+    this.#isThinking = this.#isAnswerDue = false;
   }
 
   #say(word) {
@@ -118,7 +126,7 @@ export class Conversation {
   #interrupt(heard, planned) {
     const wasSpeaking = this.#isAgentSpeaking;
     this.#isAgentSpeaking = false;
-    this.#isThinking = false;
+    this.#isThinking = this.#isAnswerDue = false;
     if (!heard && !planned && !this.#agentItem) return;
     const item = this.#openAgentItem();
     item.text = heard || item.text;
@@ -134,7 +142,7 @@ export class Conversation {
   }
 
   #fail(stage, message) {
-    this.#isThinking = false;
+    this.#isThinking = this.#isAnswerDue = false;
     this.#notice(message || "something failed", stage);
   }
 }

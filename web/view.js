@@ -2,6 +2,7 @@
 
 import { create, setText } from "/dom.js";
 import { drawEngines, summarizeEngines } from "/engines.js";
+import { holdToTalk } from "/push_to_talk.js";
 import { Transcript } from "/transcript.js";
 
 const STATE_WORDS = {
@@ -20,10 +21,11 @@ export class View {
   #drawnEngines = "";
   #drawnProblem = null;
 
-  /** @param {{onTalk, onMute, onPlaySound}} handlers - what each button does */
-  constructor({ onTalk, onMute, onPlaySound }) {
+  /** @param {{onTalk, onMute, onHold, onPlaySound}} handlers - what each button does */
+  constructor({ onTalk, onMute, onHold, onPlaySound }) {
     part("talk").addEventListener("click", onTalk);
     part("mute").addEventListener("click", onMute);
+    holdToTalk(part("hold"), onHold);
     part("play-sound").addEventListener("click", onPlaySound);
     part("engines").open = matchMedia("(min-width: 64rem)").matches;
   }
@@ -35,6 +37,7 @@ export class View {
 
   /**
    * @param {object} page
+   *   isPushToTalk: the microphone counts only while a button is held;
    *   state: a key of STATE_WORDS; isTalking: a call is open or opening; items: of the conversation;
    *   microphone: "on" | "muted" | "off"; problem: Problem | null; isSoundHeld: the browser refused to play;
    *   engines: {stage: engine}
@@ -70,7 +73,8 @@ export class View {
   }
 }
 
-function drawButtons({ state, isTalking, microphone }) {
+function drawButtons({ state, isTalking, isPushToTalk, microphone }) {
+  part("hold").hidden = !isPushToTalk || microphone === "off";
   const talk = part("talk");
   const mute = part("mute");
   talk.disabled = state === "starting";
