@@ -19,11 +19,12 @@ from agent.model_host import ModelHost
 from agent.replay import Replay
 from agent.settings import Settings
 from processors.llm import LLMOptions
+from processors.smart_turn import load_smart_turn
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
-from processors.turn import load_smart_turn
 from processors.vad import load_silero
 from transports.recording import load_recording
+from transports.room import RoomSpec
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SPEECH = FIXTURES / "speech"
@@ -81,6 +82,8 @@ async def hold(
     end_secs: float = 0.3,
     settings: Settings | None = None,
     sinks: Sequence[Callable[[Event], None]] = (),
+    prepare: Callable[[Conversation, Replay], None] = lambda _, __: None,
+    room: str | None = None,
 ) -> Held:
     """Hold one conversation with recorded speech to its end.
 
@@ -90,8 +93,10 @@ async def hold(
         end_secs: Silence after the last answer.
         settings: Thresholds; the defaults if left out.
         sinks: Told of every event as it happens.
+        room: Where it is held, with an open loudspeaker, such as `rt60=0.4,echo_db=0`.
+        prepare: Called with both before they start, to give the conversation tools, say.
     """
-    run = Replay(ConversationScript(tuple(steps), end_secs))
+    run = Replay(ConversationScript(tuple(steps), end_secs), None if room is None else RoomSpec.parse(room))
     events: list[Event] = []
     card = run.transport.card
     conversation = Conversation(
@@ -101,6 +106,7 @@ async def hold(
         [*run.sinks, events.append, *sinks],
         speech_end_secs=lambda: card.speech_end_secs,
     )
+    prepare(conversation, run)
     status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), 100)
     said_s16, heard_s16 = card.sides()
     history: list[Any] = [message for message in conversation.context.messages if isinstance(message, dict)]

@@ -22,6 +22,7 @@ from pipecat.tests.utils import QueuedFrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from processors.llm import LLMOptions, LocalLLMService
+from processors.turn_frames import ReplyBegunFrame
 from tests.scripted_llm import Answer, Request, ScriptedLLM
 
 WAIT_SECS = 10
@@ -51,7 +52,9 @@ class Session:
         await self.send(Marker())
         frames: list[Frame] = []
         while not isinstance(frame := await asyncio.wait_for(self._down.get(), WAIT_SECS), Marker):
-            frames.append(frame)
+            # Which says only whether the reply is a speculation; here none is.
+            if not isinstance(frame, ReplyBegunFrame):
+                frames.append(frame)
         up = [self._up.get_nowait() for _ in range(self._up.qsize())]
         return frames, [frame for frame in up if isinstance(frame, ErrorFrame)]
 

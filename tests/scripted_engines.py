@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from processors.errors import EngineError
-from processors.stt.recognizer import Pcm16, Segment, Transcript, TranscriptionRequest
+from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, Transcript, TranscriptionRequest
 from processors.tts.synthesizer import SpeechChunk, SpokenWord
 
 RATE_HZ = 24_000
 WORD_SECS = 0.25
 TONE_HZ = 300.0
+# So much more sound than at the last pause is more than its end.
+CONTINUED_SECS = 0.4
 
 
 class ScriptedRecognizerEngine:
@@ -21,14 +23,28 @@ class ScriptedRecognizerEngine:
     Args:
         texts: What each utterance is heard as; an EngineError in its place is raised.
         finish_secs: How long the final takes.
+        word_secs: A partial has one more word after every so much sound; None: no partials.
+        early: Whether it may be asked at the shortest silence.
+        continued: What a text becomes when more was said after the pause at which it was given.
     """
 
     name = "scripted"
     model = "scripted"
     max_threads = 2
 
-    def __init__(self, *texts: str | EngineError, finish_secs: float = 0.0) -> None:
+    def __init__(
+        self,
+        *texts: str | EngineError,
+        finish_secs: float = 0.0,
+        word_secs: float | None = None,
+        early: bool = False,
+        continued: Mapping[str, str] | None = None,
+    ) -> None:
         self.texts = list(texts)
+        self.word_secs = word_secs
+        self.shows_partials = word_secs is not None
+        self.pauses_freely = early
+        self.continued = dict(continued or {})
         self.finish_secs = finish_secs
         self.heard_bytes: list[int] = []
         self.said: list[str] = []
@@ -54,18 +70,27 @@ class ScriptedRecognizerEngine:
 
 
 class ScriptedRecognizer:
-    """One conversation's utterances; each pause after more sound takes the next text."""
+    """One conversation's utterances; each pause after more sound takes the next text.
+
+    One that may be asked at any silence has the same text for all of an utterance.
+    """
 
     def __init__(self, engine: ScriptedRecognizerEngine) -> None:
         self._engine = engine
         self._n_bytes = 0
         self._paused: Transcript | None = None
+        self._text: str | None = None
+        self._text_bytes = 0
 
     def accept(self, pcm16: bytes) -> str:
         self._engine.threads.add(threading.current_thread().name)
         self._n_bytes += len(pcm16)
         self._paused = None
-        return ""
+        following = self._engine.texts[0] if self._engine.texts else ""
+        if self._engine.word_secs is None or isinstance(following, EngineError):
+            return ""
+        n_words = int(self._n_bytes / 2 / SAMPLE_RATE_HZ / self._engine.word_secs)
+        return " ".join(following.split()[:n_words])
 
     def pause(self) -> Transcript:
         if self._paused is None:
@@ -82,15 +107,21 @@ class ScriptedRecognizer:
             return Transcript("")
         self._engine.heard_bytes.append(self._n_bytes)
         time.sleep(self._engine.finish_secs)
+        if self._text is not None and self._engine.pauses_freely:
+            if self._n_bytes - self._text_bytes > CONTINUED_SECS * 2 * SAMPLE_RATE_HZ:
+                self._text = self._engine.continued.get(self._text, self._text)
+            return Transcript(self._text, language="en", confidence=0.9)
         text = self._engine.texts.pop(0) if self._engine.texts else ""
         if isinstance(text, EngineError):
             raise text
+        self._text, self._text_bytes = text, self._n_bytes
         self._engine.said.append(text)
         return Transcript(text, language="en", confidence=0.9)
 
     def reset(self) -> None:
         self._n_bytes = 0
         self._paused = None
+        self._text = None
 
 
 class ScriptedSynthesizer:
@@ -98,6 +129,7 @@ class ScriptedSynthesizer:
 
     Args:
         failing: Texts that raise an EngineError.
+        first_secs: How long the first sound of each text takes.
     """
 
     name = "scripted"
@@ -105,8 +137,9 @@ class ScriptedSynthesizer:
     sample_rate_hz = RATE_HZ
     max_threads = 1
 
-    def __init__(self, failing: Sequence[str] = ()) -> None:
+    def __init__(self, failing: Sequence[str] = (), *, first_secs: float = 0.0) -> None:
         self.failing = failing
+        self.first_secs = first_secs
         self.spoken: list[str] = []
         self.threads: set[str] = set()
 
@@ -115,6 +148,7 @@ class ScriptedSynthesizer:
         self.spoken.append(text)
         if any(failing in text for failing in self.failing):
             raise EngineError(f"scripted failure on {text!r}")
+        time.sleep(self.first_secs)
         for index, word in enumerate(text.split()):
             start_secs = index * WORD_SECS
             yield SpeechChunk(tone(WORD_SECS), (SpokenWord(word, start_secs, start_secs + WORD_SECS),))

@@ -6,7 +6,8 @@ The HTTP is real and written by hand, because a test must be able to stall, cut 
         ...  # three requests to server.base_url get these three answers, in this order
     assert server.requests[0].messages[-1]["content"] == "hi"
 
-Each POST takes the next answer of the script; after the last one `server.otherwise` is given, a plain "Okay."
+Each POST takes the answer to the latest user message where `answers` has one, else the next of the script; after the
+last one `server.otherwise` is given, a plain "Okay."
 GET /v1/models answers with `models`, or with `models_answer` where a test sets one.
 `stop()` makes the port refuse connections, `start()` opens the same port again.
 """
@@ -129,11 +130,13 @@ class ScriptedLLM:
     def __init__(
         self,
         *script: Answer,
+        answers: Mapping[str, Answer] | None = None,
         models: Sequence[str] = ("scripted",),
         models_answer: Answer | None = None,
         port: int = 0,
     ) -> None:
         self.script: list[Answer] = list(script)
+        self.answers = dict(answers or {})
         self.otherwise: Answer = Reply("Okay.")
         self.models = tuple(models)
         self.models_answer = models_answer
@@ -158,6 +161,9 @@ class ScriptedLLM:
         async with self._arrival:
             await self._arrival.wait_for(lambda: len(self.requests) >= n_requests)
         return self.requests[n_requests - 1]
+
+    def _next(self) -> Answer:
+        return self.script.pop(0) if self.script else self.otherwise
 
     async def start(self) -> None:
         """Listen, on the same port as before if there was one."""
@@ -208,7 +214,7 @@ class ScriptedLLM:
             listing = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
             answer = self.models_answer or Failure(200, listing)
         else:
-            answer = self.script.pop(0) if self.script else self.otherwise
+            answer = self.answers.get(request.messages[-1].get("content", "")) or self._next()
         if isinstance(answer, Reply):
             await _stream(answer, request.body.get("model", "scripted"), writer)
         elif isinstance(answer, Failure):

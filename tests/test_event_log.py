@@ -63,7 +63,9 @@ def test_half_a_character_and_control_characters_are_written_as_json_escapes_the
 
 
 def test_latencies_are_told_only_where_both_ends_are_known() -> None:
-    clock = TurnClock(speech_end_secs=1.0, decision_secs=1.25, turn_end_secs=1.27, first_token_secs=1.5)
+    clock = TurnClock(
+        speech_end_secs=1.0, decision_secs=1.25, turn_end_secs=1.27, asked_secs=1.27, first_token_secs=1.5
+    )
     assert clock.latencies_ms(1.8) == {"voice_to_voice_ms": 800, "turn_ms": 250, "stt_ms": 20, "llm_ttft_ms": 230}
 
 

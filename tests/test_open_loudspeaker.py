@@ -1,0 +1,69 @@
+"""Whole conversations in a room with an open loudspeaker: the agent does not hear itself, and hears the user cut in."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from agent.conversation_script import Step
+from agent.settings import Settings
+from processors.tts.espeak import EspeakSynthesizer
+from tests.house import Held, hold, hosting, say
+from tests.llm_session import options
+from tests.scripted_engines import ScriptedRecognizerEngine
+from tests.scripted_llm import Reply, ScriptedLLM
+from tests.sounds import then, voice
+from tests.virtual_time import in_virtual_time
+
+STORY = (
+    "Rivers carry water from the mountains toward the sea. Along their banks grow willows, reeds and tall grasses. "
+    "Many animals drink there every morning before sunrise. Farmers built small villages close by long ago."
+)
+ROOMS = ["rt60=0.4,echo_db=-10", "rt60=0.4,echo_db=0", "rt60=0.3,echo_db=10,delay_ms=120,drift_ppm=100"]
+
+
+async def talk(room: str, steps: Sequence[Step] = (), *heard_as: str, mode: str = "auto") -> Held:
+    """A question, its long answer by a real voice in that room, and what is said over it."""
+    stt, tts = ScriptedRecognizerEngine("tell me about rivers", *heard_as), EspeakSynthesizer(voice="en-us+f3")
+    settings = Settings.model_validate({"echo": {"mode": mode}})
+    async with (
+        ScriptedLLM(answers={"tell me about rivers": Reply(STORY)}) as server,
+        hosting(stt, options(server), tts) as host,
+    ):
+        return await hold(host, [say("tell_me_a_story.wav"), *steps], room=room, settings=settings, end_secs=1.5)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@in_virtual_time
+async def test_the_agent_does_not_answer_itself(room: str) -> None:
+    # Whatever is heard of the agent is written down as a whole sentence: the worst that a recognizer could do.
+    held = await talk(room, (), *["rivers carry water from the mountains"] * 9)
+    assert held.named("interruption") == []
+    assert held.texts("turn_ended") == ["tell me about rivers"]
+    assert held.history[-1]["content"] == STORY
+    assert held.named("echo_tier")[-1]["tier"] == "cancel"
+    assert held.named("echo_tier")[-1]["warmed_up"] is True
+
+
+@pytest.mark.parametrize("room", ROOMS[:2])
+@in_virtual_time
+async def test_a_user_who_cuts_in_is_heard_over_the_loudspeaker(room: str) -> None:
+    cut = then(voice("no wait, tell me about mountains instead"), after="bot_started_speaking", delay_secs=4.0)
+    held = await talk(room, [cut], *["no wait tell me about mountains instead"] * 9)
+    assert len(held.named("interruption")) == 1
+    assert STORY.startswith(held.named("interruption")[0]["heard"])
+    assert held.texts("turn_ended") == ["tell me about rivers", "no wait tell me about mountains instead"]
+
+
+@in_virtual_time
+async def test_with_headphones_nothing_is_gated() -> None:
+    held = await talk("echo_db=-60,noise_snr_db=60")
+    assert held.named("interruption") == held.named("false_interruption") == []
+    assert held.named("echo_tier")[-1]["tier"] == "none"
+
+
+@in_virtual_time
+async def test_half_duplex_does_not_listen_while_the_agent_speaks() -> None:
+    cut = then(voice("no wait, tell me about mountains instead"), after="bot_started_speaking", delay_secs=4.0)
+    held = await talk(ROOMS[1], [cut], "no wait tell me about mountains instead", mode="half_duplex")
+    assert held.named("interruption") == []
+    assert held.history[-1]["content"] == STORY

@@ -1,0 +1,190 @@
+"""A clock that tests own: a conversation of a minute passes as fast as it can be computed, and always the same way.
+
+The event loop's clock and `time.monotonic`, `time.time` and `time.perf_counter` are one. It stands still while anything
+works: a callback, a thread of an executor, bytes on their way through a socket. When all wait, it jumps to the next
+moment that anybody waits for. A thread that calls `time.sleep` waits for the same clock.
+
+    @in_virtual_time
+    async def test_a_reply_that_takes_a_minute() -> None: ...
+
+Not for tests with other processes or real devices: what they do takes no virtual time.
+"""
+
+import asyncio
+import functools
+import heapq
+import itertools
+import selectors
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
+
+_real_monotonic = time.monotonic
+_real_submit = ThreadPoolExecutor.submit
+# Bytes on a loopback socket, and the call that a finished thread makes, are under way for less than this.
+GRACE_SECS = 0.0005
+# While threads work, the loop looks for what they call back.
+WORKING_SECS = 0.05
+# A test that waits for nothing in particular is ended.
+LIMIT_SECS = 90.0
+
+
+class VirtualClock:
+    """The time, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.now_secs = _real_monotonic()
+        self._lock = threading.Lock()
+        # Of each pool: what it has been given and not done yet, of which no more than its threads are being worked on.
+        self._given: dict[ThreadPoolExecutor, int] = {}
+        self._sleepers: list[tuple[float, int, threading.Event]] = []
+        self._order = itertools.count()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether any thread does anything but sleep."""
+        with self._lock:
+            n_working = sum(min(n_given, pool._max_workers) for pool, n_given in self._given.items())
+            return n_working > len(self._sleepers)
+
+    def work_begins(self, pool: ThreadPoolExecutor) -> None:
+        """A pool has been given something to do."""
+        with self._lock:
+            self._given[pool] = self._given.get(pool, 0) + 1
+
+    def work_ends(self, pool: ThreadPoolExecutor) -> None:
+        """It has done it."""
+        with self._lock:
+            self._given[pool] -= 1
+
+    def sleep(self, duration_secs: float) -> None:
+        """What `time.sleep` is in a thread of a pool."""
+        if duration_secs <= 0:
+            return
+        woken = threading.Event()
+        with self._lock:
+            heapq.heappush(self._sleepers, (self.now_secs + duration_secs, next(self._order), woken))
+        woken.wait()
+
+    def advance(self, timeout_secs: float | None) -> bool:
+        """Jump to the next moment that anybody waits for.
+
+        Args:
+            timeout_secs: How far away the loop's own next moment is; None if it has none.
+
+        Returns:
+            False if nobody waits for any moment.
+        """
+        with self._lock:
+            until_secs = None if timeout_secs is None else self.now_secs + timeout_secs
+            if self._sleepers and (until_secs is None or self._sleepers[0][0] <= until_secs):
+                until_secs = max(self.now_secs, self._sleepers[0][0])
+                heapq.heappop(self._sleepers)[2].set()
+            if until_secs is None:
+                return False
+            self.now_secs = max(self.now_secs, until_secs)
+            return True
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Waits for sockets as ever, and for time by moving it."""
+
+    clock: VirtualClock
+    gives_up_secs = float("inf")
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if _real_monotonic() > self.gives_up_secs:
+            self.gives_up_secs = float("inf")
+            raise TimeoutError("not over when its real time was up")
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if self.clock.is_working:
+            return super().select(WORKING_SECS)
+        ready = super().select(GRACE_SECS)
+        if ready or self.clock.is_working:
+            return ready
+        if not self.clock.advance(timeout):
+            return super().select(WORKING_SECS)
+        return []
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop on that clock."""
+
+    def __init__(self, clock: VirtualClock, limit_secs: float) -> None:
+        selector = _VirtualSelector()
+        selector.clock = clock
+        selector.gives_up_secs = _real_monotonic() + limit_secs
+        self._virtual_clock = clock
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Seconds on the virtual clock."""
+        return self._virtual_clock.now_secs
+
+
+@contextmanager
+def _owning_time(clock: VirtualClock) -> Iterator[None]:
+    """Put the virtual clock into every place where Python looks for the time."""
+    epoch_secs = time.time() - clock.now_secs
+    loop_thread = threading.current_thread()
+    originals = (time.monotonic, time.monotonic_ns, time.perf_counter, time.time, time.time_ns, time.sleep)
+
+    def sleep(duration_secs: float) -> None:
+        if threading.current_thread() is loop_thread:
+            raise RuntimeError("time.sleep on the event loop")
+        clock.sleep(duration_secs)
+
+    def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        clock.work_begins(self)
+        try:
+            future = _real_submit(self, fn, *args, **kwargs)
+        except RuntimeError:
+            # The pool has been shut down.
+            clock.work_ends(self)
+            raise
+        future.add_done_callback(lambda _: clock.work_ends(self))
+        return future
+
+    time.monotonic = time.perf_counter = lambda: clock.now_secs
+    time.monotonic_ns = lambda: round(clock.now_secs * 1e9)
+    time.time = lambda: clock.now_secs + epoch_secs
+    time.time_ns = lambda: round((clock.now_secs + epoch_secs) * 1e9)
+    time.sleep = sleep
+    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        (time.monotonic, time.monotonic_ns, time.perf_counter, time.time, time.time_ns, time.sleep) = originals
+        ThreadPoolExecutor.submit = _real_submit  # type: ignore[method-assign]
+
+
+def run_in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]], *, limit_secs: float = LIMIT_SECS) -> Any:
+    """Run a coroutine function to its end on a clock of its own; what it returns is returned.
+
+    Args:
+        main: Makes the coroutine.
+        limit_secs: Of real time.
+
+    Raises:
+        TimeoutError: It was not over by then.
+    """
+    clock = VirtualClock()
+    with _owning_time(clock), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(clock, limit_secs)) as runner:
+        return runner.run(main())
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make an async test an ordinary one that runs in virtual time."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_in_virtual_time(lambda: test(*args, **kwargs))
+
+    return run
