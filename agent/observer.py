@@ -131,12 +131,11 @@ class ConversationObserver(BaseObserver):
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Look at one frame on its way."""
-        if self._origin_ns is None:
-            if not isinstance(data.frame, InputAudioRawFrame):
-                return
+        if self._origin_ns is None and isinstance(data.frame, InputAudioRawFrame):
             duration_secs = data.frame.num_frames / data.frame.sample_rate
             self._origin_ns = data.timestamp - round(duration_secs * 1e9)
-        self._now_secs = max(0.0, (data.timestamp - self._origin_ns) / 1e9)
+        # What happens before the first sound (a key, a greeting) happens at 0.
+        self._now_secs = 0.0 if self._origin_ns is None else max(0.0, (data.timestamp - self._origin_ns) / 1e9)
         handler = self._handlers.get(type(data.frame))
         if handler:
             handler(data, data.frame)

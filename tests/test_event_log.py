@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipecat.frames.frames import InputAudioRawFrame, VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
+from pipecat.observers.base_observer import FramePushed
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frame_processor import FrameDirection
 
 from agent.activity import Activity
 from agent.errors import InputError
-from agent.event_log import EventLog
+from agent.event_log import Event, EventLog
+from agent.observer import ConversationObserver
 from agent.turn_clock import TurnClock
 
 
@@ -93,3 +98,18 @@ def test_a_turn_without_words_wants_no_answer() -> None:
     activity({"t": 1.0, "event": "turn_ended", "text": ""})
     assert activity.idle
     assert activity.n_turns == 0
+
+
+async def test_a_key_that_is_pressed_before_the_first_sound_is_told_as_pressed_at_0() -> None:
+    events: list[Event] = []
+    observer = ConversationObserver([events.append])
+    step = IdentityFilter()
+    at_ns = 5_000_000_000
+    # The frame of 20 ms begins the timeline; the key is released 1 s after its end.
+    for frame, ns in (
+        (VADUserStartedSpeakingFrame(start_secs=0.0), at_ns),
+        (InputAudioRawFrame(bytes(640), 16_000, 1), at_ns + 500_000_000),
+        (VADUserStoppedSpeakingFrame(stop_secs=0.0), at_ns + 1_500_000_000),
+    ):
+        await observer.on_push_frame(FramePushed(step, step, frame, FrameDirection.DOWNSTREAM, ns))
+    assert events == [{"t": 0.0, "event": "user_started_speaking"}, {"t": 1.02, "event": "user_stopped_speaking"}]
