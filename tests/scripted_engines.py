@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from processors.errors import EngineError
+from processors.errors import EngineError, EngineUnavailableError
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, Transcript, TranscriptionRequest
-from processors.tts.synthesizer import SpeechChunk, SpokenWord
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 
 RATE_HZ = 24_000
 WORD_SECS = 0.25
@@ -142,6 +142,16 @@ class ScriptedSynthesizer:
         self.first_secs = first_secs
         self.spoken: list[str] = []
         self.threads: set[str] = set()
+        self.voices_taken: list[tuple[str | None, str, float]] = []
+
+    def voices(self) -> list[Voice]:
+        return [Voice("tone", "en-us", "A tone"), Voice("ton", "de", "Ein Ton")]
+
+    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "ScriptedSynthesizer":
+        if voice not in (None, "tone", "ton"):
+            raise EngineUnavailableError(f"scripted does not know the voice {voice!r}", "choose tone")
+        self.voices_taken.append((voice, language, speed))
+        return self
 
     def synthesize(self, text: str) -> Iterator[SpeechChunk]:
         self.threads.add(threading.current_thread().name)

@@ -1,6 +1,7 @@
 """The real synthesizers: words become sound of the right length and level, each word where it sounds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +142,40 @@ def test_a_chunk_is_cut_in_the_middle_of_each_word() -> None:
         (1200, "two"),
         (720, None),
     ]
+
+
+@pytest.mark.parametrize("language", ["en-gb", "fr-fr", "de", "es", "en-us"])
+def test_espeak_speaks_every_language_that_it_lists(language: str) -> None:
+    espeak = EspeakSynthesizer()
+    listed = {voice.name: voice.label for voice in espeak.voices()}
+    assert language in listed
+    spoken = espeak.in_voice(None, language=language, speed=1.0)
+    assert spoken.model == language
+    (chunk,) = spoken.synthesize("radio")
+    assert len(chunk.pcm16) / 2 > 0.2 * RATE_HZ
+
+
+def test_espeak_lists_no_voice_that_the_package_leaves_without_its_dictionary() -> None:
+    names = [voice.name for voice in EspeakSynthesizer().voices()]
+    assert names == sorted(names)
+    # Faroese: the voice is there, `fo_dict` is not.
+    assert "fo" not in names
+
+
+@pytest.mark.parametrize("make", [EspeakSynthesizer, None])
+def test_another_voice_of_a_loaded_model_changes_nothing_for_the_first(make: Any, fixtures_dir: Path) -> None:
+    first = make() if make else kokoro(fixtures_dir)
+    before = b"".join(chunk.pcm16 for chunk in first.synthesize("one two three"))
+    other = first.in_voice(None, language="en-us", speed=2.0)
+    faster = b"".join(chunk.pcm16 for chunk in other.synthesize("one two three"))
+    again = b"".join(chunk.pcm16 for chunk in first.synthesize("one two three"))
+    # espeak's samples differ a little from take to take.
+    assert abs(len(again) - len(before)) < 0.05 * len(before)
+    assert 0.3 < len(faster) / len(before) < 0.8
+    with pytest.raises(EngineUnavailableError, match=r"does not know the voice tts\.voice = 'nobody'"):
+        first.in_voice("nobody", language="en-us", speed=1.0)
+
+
+def test_kokoro_takes_a_voice_of_the_language_that_is_asked_for(fixtures_dir: Path) -> None:
+    with pytest.raises(EngineUnavailableError, match=r"kokoro has no voice for tts\.language = 'sv'"):
+        kokoro(fixtures_dir).in_voice(None, language="sv", speed=1.0)

@@ -10,13 +10,14 @@ import ctypes
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soxr
 
 from processors.errors import EngineError, EngineUnavailableError
-from processors.tts.synthesizer import SpeechChunk, SpokenWord
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from processors.tts.word_times import word_spans
 
 SAMPLE_RATE_HZ = 24_000
@@ -46,6 +47,21 @@ class _Event(ctypes.Structure):
         ("sample", ctypes.c_int),
         ("user_data", ctypes.c_void_p),
         ("id", _EventId),
+    ]
+
+
+class _EspeakVoice(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        # A byte of priority before each, a zero after the last.
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("xx1", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
     ]
 
 
@@ -87,10 +103,14 @@ class EspeakSynthesizer:
         self._callback = _Callback(self._gather)
         with EspeakSynthesizer._lock:
             self._lib = _load()
-            if self._lib.espeak_SetVoiceByName(voice.encode()) != _EE_OK:
+            # Some languages are not the name of their voice: en-gb is spoken by `gmw/en`.
+            names = [voice, *(identifier for language, _, identifier in _listed(self._lib) if language == voice)]
+            known = [name for name in names if self._lib.espeak_SetVoiceByName(name.encode()) == _EE_OK]
+            if not known:
                 raise EngineUnavailableError(
                     f"espeak does not know the voice tts.voice = {voice!r}", "choose one such as en-us or es"
                 )
+            self._voice_name = known[0].encode()
 
     def synthesize(self, text: str) -> Iterator[SpeechChunk]:
         """See `Synthesizer.synthesize`; one chunk, since the whole takes milliseconds."""
@@ -105,6 +125,23 @@ class EspeakSynthesizer:
         duration_secs = len(audio_s16) / SAMPLE_RATE_HZ
         yield SpeechChunk(audio_s16.tobytes(), _words(tokens, take.words, duration_secs))
 
+    def voices(self) -> list[Voice]:
+        """See `Synthesizer.voices`; one for each language, named after it."""
+        dictionaries = {path.name.removesuffix("_dict") for path in _data_path().glob("*_dict")}
+        with EspeakSynthesizer._lock:
+            listed = _listed(self._lib)
+        # The package leaves out some dictionaries, without which a voice spells letter by letter.
+        found = {
+            language: Voice(language, language, label)
+            for language, label, _ in listed
+            if language.split("-")[0] in dictionaries
+        }
+        return [found[name] for name in sorted(found)]
+
+    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "EspeakSynthesizer":
+        """See `Synthesizer.in_voice`."""
+        return EspeakSynthesizer(voice=voice or language, speed=speed)
+
     def warm_up(self) -> None:
         """Speak one word."""
         for _ in self.synthesize("ready"):
@@ -116,7 +153,7 @@ class EspeakSynthesizer:
     def _speak(self, text: str) -> _Take:
         self._take = take = _Take()
         self._lib.espeak_SetSynthCallback(self._callback)
-        self._lib.espeak_SetVoiceByName(self.model.encode())
+        self._lib.espeak_SetVoiceByName(self._voice_name)
         self._lib.espeak_SetParameter(_PARAMETER_RATE, self._words_per_minute, 0)
         data = text.encode() + b"\0"
         status = self._lib.espeak_Synth(data, len(data), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
@@ -136,6 +173,24 @@ class EspeakSynthesizer:
         return 0
 
 
+def _listed(library: ctypes.CDLL) -> list[tuple[str, str, str]]:
+    """(language, label, identifier) of each voice. The caller holds the lock."""
+    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_EspeakVoice))
+    listed = library.espeak_ListVoices(None)
+    voices: list[tuple[str, str, str]] = []
+    while listed[len(voices)]:
+        voice = listed[len(voices)].contents
+        language = ctypes.string_at(voice.languages + 1).decode()
+        voices.append((language, voice.name.decode().strip(), voice.identifier.decode()))
+    return voices
+
+
+def _data_path() -> Path:
+    import espeakng_loader
+
+    return Path(espeakng_loader.get_data_path())
+
+
 def _load() -> ctypes.CDLL:
     """Load and initialise the library once per process. The caller holds the lock."""
     if EspeakSynthesizer._library is not None:
@@ -144,10 +199,10 @@ def _load() -> ctypes.CDLL:
 
     try:
         library = ctypes.CDLL(espeakng_loader.get_library_path())
-        data_path = str(espeakng_loader.get_data_path())
+        data_path = _data_path()
     except (OSError, RuntimeError) as error:
         raise EngineUnavailableError(f"espeak-ng's library cannot be loaded ({error})", "uv sync") from error
-    rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path.encode(), _INITIALIZE_DONT_EXIT)
+    rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, str(data_path).encode(), _INITIALIZE_DONT_EXIT)
     if rate_hz <= 0:
         raise EngineUnavailableError(f"espeak-ng does not accept its data at {data_path}", "uv sync")
     EspeakSynthesizer._library = library

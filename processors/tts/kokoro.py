@@ -5,6 +5,7 @@ reports them, else spread over the sound in proportion to each word's phonemes.
 Licence: Apache-2.0 (model), MIT (kokoro-onnx), GPL-3 (espeak-ng, which it takes its phonemes from).
 """
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from processors.errors import EngineError, EngineUnavailableError
 from processors.tts.clauses import split_clauses
-from processors.tts.synthesizer import SpeechChunk, SpokenWord
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from processors.tts.word_times import spread_words, word_spans
 
 SAMPLE_RATE_HZ = 24_000
@@ -22,6 +23,18 @@ DEFAULT_VOICE = "af_heart"
 # The first clause is kept short so that it sounds early; later ones are synthesised while it plays.
 FIRST_CLAUSE_CHARS = 60
 CLAUSE_CHARS = 200
+# A voice's first letter is its language (model card of Kokoro-82M, VOICES.md); the second is f or m.
+LANGUAGES = {
+    "a": "en-us",
+    "b": "en-gb",
+    "e": "es",
+    "f": "fr-fr",
+    "h": "hi",
+    "i": "it",
+    "j": "ja",
+    "p": "pt-br",
+    "z": "cmn",
+}
 
 
 class KokoroSynthesizer:
@@ -69,12 +82,7 @@ class KokoroSynthesizer:
             raise EngineUnavailableError(
                 f"kokoro model {model_path} cannot be loaded ({_one_line(error)})", "sotto models pull kokoro"
             ) from error
-        if voice not in self._kokoro.voices:
-            known = ", ".join(self._kokoro.get_voices()[:8])
-            raise EngineUnavailableError(
-                f"kokoro does not know the voice tts.voice = {voice!r}", f"choose one such as {known}"
-            )
-        self.model = voice
+        self.model = self._checked_voice(voice)
         self._language = language
         self._speed = speed
         self._lock = threading.Lock()
@@ -102,6 +110,37 @@ class KokoroSynthesizer:
             spoken = self._word_times(words, timings, duration_secs)
             yield SpeechChunk(_pcm16(audio_f32), tuple(_shifted(word, offset_secs) for word in spoken))
             offset_secs += duration_secs
+
+    def voices(self) -> list[Voice]:
+        """See `Synthesizer.voices`."""
+        return [Voice(name, LANGUAGES.get(name[:1], ""), name) for name in self._kokoro.get_voices()]
+
+    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "KokoroSynthesizer":
+        """See `Synthesizer.in_voice`; the model and its lock are shared."""
+        spoken = voice or self._voice_for(language)
+        other = copy.copy(self)
+        other.model = self._checked_voice(spoken)
+        other._language = language
+        other._speed = speed
+        return other
+
+    def _voice_for(self, language: str) -> str:
+        if LANGUAGES.get(self.model[:1]) == language or language == self._language:
+            return self.model
+        names = [voice.name for voice in self.voices() if voice.language == language]
+        if not names:
+            raise EngineUnavailableError(
+                f"kokoro has no voice for tts.language = {language!r}", f"choose one of {', '.join(LANGUAGES.values())}"
+            )
+        return names[0]
+
+    def _checked_voice(self, voice: str) -> str:
+        if voice not in self._kokoro.voices:
+            known = ", ".join(self._kokoro.get_voices()[:8])
+            raise EngineUnavailableError(
+                f"kokoro does not know the voice tts.voice = {voice!r}", f"choose one such as {known}"
+            )
+        return voice
 
     def warm_up(self) -> None:
         """Speak one word."""

@@ -33,6 +33,21 @@ class SpeechChunk:
     words: tuple[SpokenWord, ...] = ()
 
 
+@dataclass(frozen=True)
+class Voice:
+    """A voice that an engine can speak with.
+
+    Attributes:
+        name: What `tts.voice` takes.
+        language: espeak's name of its language, such as `en-us`.
+        label: What a person reads.
+    """
+
+    name: str
+    language: str
+    label: str
+
+
 class Synthesizer(Protocol):
     """A loaded text-to-speech model, shared by all conversations of the process."""
 
@@ -67,6 +82,23 @@ class Synthesizer(Protocol):
 
         Raises:
             EngineError: The engine failed.
+        """
+        ...
+
+    def voices(self) -> list[Voice]:
+        """Every voice that it can speak with, in the order of their names."""
+        ...
+
+    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "Synthesizer":
+        """The same loaded model with another voice, for one conversation; cheap.
+
+        Args:
+            voice: One of `voices`; None: the engine's own for the language.
+            language: espeak's name of the language that is spoken, such as `en-us`.
+            speed: 0.5 to 2; 1 is the natural pace.
+
+        Raises:
+            EngineUnavailableError: It has no such voice or language.
         """
         ...
 

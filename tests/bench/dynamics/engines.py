@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from processors.tts.synthesizer import SpeechChunk, SpokenWord
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from tests.bench.dynamics.code import RATE_HZ, WORD_SECS, coded
 from tests.scripted_llm import Reply
 
@@ -83,6 +83,12 @@ class CodedSynthesizer:
         for index, word in enumerate(text.split()):
             start_secs = index * WORD_SECS
             yield SpeechChunk(coded(word).tobytes(), (SpokenWord(word, start_secs, start_secs + WORD_SECS),))
+
+    def voices(self) -> list[Voice]:
+        return []
+
+    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "CodedSynthesizer":
+        return self
 
     def warm_up(self) -> None:
         """Nothing to do."""
