@@ -67,6 +67,9 @@ def feed(recognizer: whisper_recognizer.WhisperRecognizer, audio_s16: Pcm16, *, 
         texts.append(recognizer.accept(pcm16[at : at + BLOCK_BYTES]))
         while wait and recognizer._partial_running:
             time.sleep(0.001)
+        if wait:
+            # A slow machine would decode fewer partials.
+            recognizer._decode_secs = 0.0
     return texts
 
 

@@ -143,11 +143,11 @@ class WhisperRecognizer:
         with self._lock:
             if utterance != self._utterance:
                 return
-            self._partial_running = False
             self._decode_secs = time.monotonic() - started_secs
             if transcript:
                 self._guessed_language = transcript.language
                 self._agreement.add(transcript.text)
+            self._partial_running = False
 
 
 def _seems_to_pause(audio_s16: Pcm16) -> bool:
