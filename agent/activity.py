@@ -16,6 +16,8 @@ class Activity:
         # What is said while a tool works, or for want of an answer, is none.
         self._n_tools = 0
         self._bridging = False
+        # Whether the answer that comes is read: nobody will begin to speak.
+        self._written = False
         self.errors: list[Event] = []
         # Of answers that were prepared while the turn went on; they count if that answer is kept.
         self._early_errors: list[Event] = []
@@ -32,6 +34,11 @@ class Activity:
         self.answer_due = False
         self.turn_open = False
 
+    def _end_written_reply(self) -> None:
+        self._written = False
+        self.n_answered += 1
+        self.answer_due = self._n_tools > 0
+
     def __call__(self, event: Event) -> None:
         """Take one event."""
         self.last_event_secs = max(self.last_event_secs, event["t"])
@@ -47,6 +54,10 @@ class Activity:
                 if event["text"]:
                     self.n_turns += 1
                     self.answer_due = True
+            case "reply_text":
+                self._written = True
+            case "llm_done" if self._written:
+                self._end_written_reply()
             case "latency":
                 self.n_answered += 1
                 if "voice_to_voice_ms" in event:
@@ -65,6 +76,7 @@ class Activity:
                 self._n_tools = max(0, self._n_tools - 1)
                 self.answer_due = True
             case "interruption":
+                self._written = False
                 self.answer_due = self._bridging = False
                 self._n_tools = 0
             case "error":

@@ -1,8 +1,11 @@
 """One conversation from start to end: a pipeline on a transport, its observer and its history."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from pipecat.frames.frames import Frame, InterruptionFrame
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
@@ -10,7 +13,7 @@ from agent.model_host import ModelHost
 from agent.observer import ConversationObserver, Sink
 from agent.pipeline import build_worker
 from agent.settings import Settings, public_values
-from processors.turn_frames import PushToTalkFrame
+from processors.turn_frames import PushToTalkFrame, StartOverFrame, TypedTurnFrame
 
 STOP_TIMEOUT_SECS = 2.0
 
@@ -24,6 +27,12 @@ class Conversation:
         transport: Where sound comes from and goes to.
         sinks: Called with each event, on the event loop.
         speech_end_secs: Where the user's voice truly ended, if the transport knows it.
+        context: The history to go on with; default: an empty one.
+        about: Further fields of `session_started`.
+
+    Attributes:
+        context: The history.
+        end_reason: Why it ended.
     """
 
     def __init__(
@@ -34,9 +43,13 @@ class Conversation:
         sinks: Sequence[Sink],
         *,
         speech_end_secs: Callable[[], float | None] = lambda: None,
+        context: LLMContext | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self._observer = ConversationObserver(sinks, speech_end_secs=speech_end_secs)
-        self._worker, self.context = build_worker(host, settings, transport, self._observer)
+        self.context = context or LLMContext()
+        self._worker = build_worker(host, settings, transport, self._observer, self.context)
+        self._about = dict(about or {})
         self._engines = host.engines()
         self._settings = public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
@@ -51,6 +64,7 @@ class Conversation:
             engines=self._engines,
             settings=self._settings,
             push_to_talk=self._push_to_talk,
+            **self._about,
         )
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
@@ -61,8 +75,25 @@ class Conversation:
         Args:
             active: Whether it is held from now on.
         """
-        if self._running and not self._running.done():
-            await self._worker.queue_frame(PushToTalkFrame(active))
+        await self._queue(PushToTalkFrame(active))
+
+    async def type(self, text: str, *, spoken: bool) -> None:
+        """The user types a turn, which cuts the agent off.
+
+        Args:
+            text: Its words; nothing happens without any.
+            spoken: Whether the answer is spoken; else it is written only.
+        """
+        if text.strip():
+            await self._queue(TypedTurnFrame(text.strip(), spoken))
+
+    async def interrupt(self) -> None:
+        """The agent falls silent at once; the history holds what was heard."""
+        await self._queue(InterruptionFrame())
+
+    async def start_over(self) -> None:
+        """The agent falls silent, and the history is emptied."""
+        await self._queue(InterruptionFrame(), StartOverFrame())
 
     async def stop(self, reason: str) -> None:
         """End it now: what is being said is cut.
@@ -78,6 +109,10 @@ class Conversation:
         if pending:
             self._running.cancel()
             await asyncio.wait([self._running], timeout=STOP_TIMEOUT_SECS)
+
+    async def _queue(self, *frames: Frame) -> None:
+        if self._running and not self._running.done():
+            await self._worker.queue_frames(list(frames))
 
     async def _run(self) -> None:
         runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)

@@ -2,7 +2,8 @@
 
 In:  every frame that passes between two steps.   Out: events (see DESIGN's table), each a dict with `t` and `event`.
 Beside the table's events it reports `turn_started`, `bot_word` (a word of the agent when it is heard), `speculation`
-(an answer prepared before the turn was over: its outcome, kept or thrown_away) and `playout` (ducked, paused, full).
+(an answer prepared before the turn was over: its outcome, kept or thrown_away), `playout` (ducked, paused, full),
+`bot_planned` (words that are about to be spoken), `reply_text` (a piece of a written reply) and `started_over`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,21 +12,18 @@ from typing import Any
 import numpy as np
 from loguru import logger
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     BotStoppedSpeakingFrame,
     EagerEndOfTurnCancelFrame,
     ErrorFrame,
     Frame,
-    FunctionCallInProgressFrame,
-    FunctionCallResultFrame,
     InputAudioRawFrame,
-    InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
     OutputAudioRawFrame,
-    TranscriptionFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStartedFrame,
@@ -46,11 +44,13 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 
 from agent.event_log import Event
+from agent.frame_events import TOLD_DOWNSTREAM
 from agent.turn_clock import TurnClock
 from processors.dead_air import FILLER
-from processors.echo import EchoTierFrame
 from processors.llm_turns import last_user_words
-from processors.turn_frames import FalseInterruptionFrame, PlayoutFrame, TurnDecidedFrame
+from processors.speakable import SpeakableText
+from processors.turn_frames import TurnDecidedFrame, TypedTurnFrame
+from processors.typed_turn import WrittenTextFrame
 
 # Quieter than this is not heard as the agent's voice: -50 dBFS.
 AUDIBLE_S16 = 104
@@ -74,6 +74,7 @@ class ConversationObserver(BaseObserver):
         self._now_secs = 0.0
         self._clock = TurnClock()
         self._turn_text = ""
+        self._typed = False
         # The words that are being answered before the turn is over.
         self._speculated: str | None = None
         self._user_speaking = False
@@ -83,6 +84,9 @@ class ConversationObserver(BaseObserver):
         self._filler = False
         self._reply = ""
         self._heard: list[str] = []
+        # What is going to be spoken if the turn is over.
+        self._planned: list[str] = []
+        self._written = False
         self._reply_done = True
         self._bot_audible = False
         self._handlers: dict[type[Frame], Callable[[FramePushed, Any], None]] = {
@@ -91,24 +95,20 @@ class ConversationObserver(BaseObserver):
             UserStartedSpeakingFrame: self._on_turn_started,
             TurnDecidedFrame: self._on_turn_decided,
             UserStoppedSpeakingFrame: self._on_turn_stopped,
-            InterimTranscriptionFrame: self._on_partial,
-            TranscriptionFrame: self._on_transcript,
             LLMContextFrame: self._on_context,
             EagerEndOfTurnCancelFrame: self._on_withdrawal,
             LLMFullResponseStartFrame: self._on_reply_started,
             LLMTextFrame: self._on_token,
             LLMFullResponseEndFrame: self._on_reply_done,
             TTSSpeakFrame: self._on_speak,
+            AggregatedTextFrame: self._on_planned,
+            TypedTurnFrame: self._on_typed,
+            WrittenTextFrame: self._on_written,
             TTSStartedFrame: self._on_tts_started,
             TTSAudioRawFrame: self._on_speech,
             TTSTextFrame: self._on_word,
             BotStoppedSpeakingFrame: self._on_bot_stopped,
             InterruptionFrame: self._on_interruption,
-            FalseInterruptionFrame: self._on_false_interruption,
-            PlayoutFrame: self._on_playout,
-            EchoTierFrame: self._on_echo_tier,
-            FunctionCallInProgressFrame: self._on_tool_call,
-            FunctionCallResultFrame: self._on_tool_result,
             ErrorFrame: self._on_error,
         }
 
@@ -139,6 +139,15 @@ class ConversationObserver(BaseObserver):
         handler = self._handlers.get(type(data.frame))
         if handler:
             handler(data, data.frame)
+        elif data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._tell(data.frame)
+
+    def _tell(self, frame: Frame) -> None:
+        """Events that need no more than their frame."""
+        tell = TOLD_DOWNSTREAM.get(type(frame))
+        if tell and (told := tell(frame)):
+            event, fields = told
+            self.emit(event, **fields)
 
     def _on_voice_started(self, data: FramePushed, frame: VADUserStartedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
@@ -172,20 +181,10 @@ class ConversationObserver(BaseObserver):
                 self._turn_text, self._speculated = self._speculated, None
                 self._answered = False
                 self.emit("speculation", outcome="kept", text=self._turn_text)
-            self.emit("turn_ended", t=self._clock.turn_end_secs, text=self._turn_text)
-
-    def _on_partial(self, data: FramePushed, frame: InterimTranscriptionFrame) -> None:
-        if data.first_push:
-            self.emit("partial_transcript", text=frame.text)
-
-    def _on_transcript(self, data: FramePushed, frame: TranscriptionFrame) -> None:
-        if data.first_push:
-            fields: dict[str, Any] = {"text": frame.text}
-            if frame.language:
-                fields["language"] = str(frame.language)
-            if "confidence" in frame.metadata:
-                fields["confidence"] = frame.metadata["confidence"]
-            self.emit("transcript", **fields)
+            source: dict[str, Any] = {"source": "typed"} if self._typed else {}
+            self._typed = False
+            self.emit("turn_ended", t=self._clock.turn_end_secs, text=self._turn_text, **source)
+            self._tell_planned()
 
     def _on_context(self, data: FramePushed, frame: LLMContextFrame) -> None:
         if not (data.first_push and isinstance(data.source, LLMUserAggregator)):
@@ -209,6 +208,12 @@ class ConversationObserver(BaseObserver):
             self._speculated = None
             self._forget_reply()
 
+    def _on_typed(self, data: FramePushed, frame: TypedTurnFrame) -> None:
+        if isinstance(data.source, LLMUserAggregator):
+            self._typed = True
+            # Nothing was said whose end could be dated.
+            self._clock.speech_end_secs = None
+
     def _on_reply_started(self, data: FramePushed, frame: LLMFullResponseStartFrame) -> None:
         if isinstance(data.source, LLMService):
             self._forget_reply()
@@ -226,7 +231,12 @@ class ConversationObserver(BaseObserver):
     def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
         if isinstance(data.source, LLMService):
             self._reply_done = True
+            if not frame.skip_tts:
+                self.emit("llm_done", text=self._reply)
+        elif isinstance(data.source, BaseOutputTransport) and self._written:
+            # It has been read as it came.
             self.emit("llm_done", text=self._reply)
+            self._forget_reply()
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
         if not data.first_push:
@@ -236,6 +246,23 @@ class ConversationObserver(BaseObserver):
             self.emit("filler", text=frame.text)
         else:
             self._reply = f"{self._reply} {frame.text}".strip()
+        self.emit("bot_planned", text=frame.text)
+
+    def _on_planned(self, data: FramePushed, frame: AggregatedTextFrame) -> None:
+        if isinstance(data.source, SpeakableText):
+            self._planned.append(frame.text)
+            if self._speculated is None:
+                self._tell_planned()
+
+    def _tell_planned(self) -> None:
+        for text in self._planned:
+            self.emit("bot_planned", text=text)
+        self._planned = []
+
+    def _on_written(self, data: FramePushed, frame: WrittenTextFrame) -> None:
+        if isinstance(data.source, BaseOutputTransport):
+            self._written = self._answered = True
+            self.emit("reply_text", text=frame.text)
 
     def _on_tts_started(self, data: FramePushed, frame: TTSStartedFrame) -> None:
         if isinstance(data.source, TTSService):
@@ -292,37 +319,11 @@ class ConversationObserver(BaseObserver):
             self.emit("interruption", heard=" ".join(self._heard), planned=self._reply.strip())
         self._forget_reply()
 
-    def _on_false_interruption(self, data: FramePushed, frame: FalseInterruptionFrame) -> None:
-        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
-            fields: dict[str, Any] = {"cause": frame.cause, **({"text": frame.text} if frame.text else {})}
-            self.emit("false_interruption", **fields)
-
-    def _on_playout(self, data: FramePushed, frame: PlayoutFrame) -> None:
-        if data.first_push:
-            self.emit("playout", level=frame.level)
-
-    def _on_echo_tier(self, data: FramePushed, frame: EchoTierFrame) -> None:
-        if data.first_push:
-            self.emit(
-                "echo_tier",
-                tier=frame.tier.value,
-                warmed_up=frame.warmed_up,
-                erle_db=frame.erle_db,
-                echo_db=frame.echo_db,
-                delay_ms=frame.delay_ms,
-            )
-
     def _forget_reply(self) -> None:
+        self._planned = []
+        self._written = False
         self._reply = ""
         self._heard = []
-
-    def _on_tool_call(self, data: FramePushed, frame: FunctionCallInProgressFrame) -> None:
-        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
-            self.emit("tool_call", name=frame.function_name, arguments=frame.arguments)
-
-    def _on_tool_result(self, data: FramePushed, frame: FunctionCallResultFrame) -> None:
-        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
-            self.emit("tool_result", name=frame.function_name, result=frame.result)
 
     def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
         if data.first_push:

@@ -40,6 +40,7 @@ from processors.speculation import Speculation
 from processors.stt.service import RecognizerSTTService
 from processors.tts.service import SynthesizerTTSService
 from processors.turn import Patience, TurnEndStrategy
+from processors.typed_turn import TypedTurnEnd, WrittenHistory
 from processors.vad import SharedSileroVADAnalyzer
 from processors.voice_activity import DISMISS_SECS, VoiceActivity
 
@@ -51,8 +52,12 @@ PATIENCE = {"brisk": 0.7, "normal": 1.0, "patient": 1.5}
 
 
 def build_worker(
-    host: ModelHost, settings: Settings, transport: BaseTransport, observer: ConversationObserver
-) -> tuple[PipelineWorker, LLMContext]:
+    host: ModelHost,
+    settings: Settings,
+    transport: BaseTransport,
+    observer: ConversationObserver,
+    context: LLMContext,
+) -> PipelineWorker:
     """Wire one conversation on engines that are already loaded.
 
     Args:
@@ -60,11 +65,8 @@ def build_worker(
         settings: Thresholds and times.
         transport: Where sound comes from and goes to.
         observer: Watches the conversation.
-
-    Returns:
-        The worker to run, and the conversation's history.
+        context: The conversation's history; what stands in it goes on.
     """
-    context = LLMContext()
     heard = HeardSpeech()
     barge_in = BargeInStrategy(
         heard,
@@ -75,7 +77,7 @@ def build_worker(
     history = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
-            user_turn_strategies=UserTurnStrategies(start=[barge_in], stop=[_turn_end(host, settings)]),
+            user_turn_strategies=UserTurnStrategies(start=[barge_in], stop=[TypedTurnEnd(), _turn_end(host, settings)]),
             # Words nobody understood are not answered with a prompt that the user never said.
             empty_user_turn=None,
             # A last resort, for a microphone that fell silent within a pause: the strategy ends every other turn.
@@ -106,11 +108,12 @@ def build_worker(
             SynthesizerTTSService(host.tts.loaded, host.tts_threads),
             PlayoutGate(heard),
             transport.output(),
+            WrittenHistory(),
             history.assistant(),
-            HistorySettled(),
+            HistorySettled(context),
         ]
     )
-    worker = PipelineWorker(
+    return PipelineWorker(
         pipeline,
         params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=host.tts.loaded.sample_rate_hz),
         observers=[observer],
@@ -118,7 +121,6 @@ def build_worker(
         enable_turn_tracking=False,
         idle_timeout_secs=None,
     )
-    return worker, context
 
 
 def gives_reference(transport: BaseTransport) -> bool:

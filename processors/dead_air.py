@@ -24,11 +24,12 @@ from pipecat.frames.frames import (
     LLMTextFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
+    UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
-from processors.turn_frames import ReplyBegunFrame
+from processors.turn_frames import ReplyBegunFrame, WrittenReplyFrame
 
 # Set in the metadata of what is said for want of an answer.
 FILLER = "filler"
@@ -72,7 +73,7 @@ class DeadAir(FrameProcessor):
         self._words = cycle(options.filler_words)
         self._greeted = options.greeting is None
         self._out_rate_hz = 24_000
-        self._reply_is_speculative = self._reply_has_come = False
+        self._reply_is_speculative = self._reply_has_come = self._written = False
         self._waiting: asyncio.Task[None] | None = None
         self._tools: dict[str, asyncio.Task[None]] = {}
 
@@ -104,6 +105,10 @@ class DeadAir(FrameProcessor):
             if not self._greeted and self._options.greeting:
                 self._greeted = True
                 await self.push_frame(TTSSpeakFrame(self._options.greeting, append_to_context=True))
+        elif isinstance(frame, UserStartedSpeakingFrame):
+            self._written = False
+        elif isinstance(frame, WrittenReplyFrame):
+            self._written = True
         elif isinstance(frame, ReplyBegunFrame):
             self._reply_is_speculative, self._reply_has_come = frame.speculative, False
             await self._wait_for_reply()
@@ -117,7 +122,7 @@ class DeadAir(FrameProcessor):
 
     async def _wait_for_reply(self) -> None:
         await self._wait_no_longer()
-        due = not (self._reply_is_speculative or self._reply_has_come)
+        due = not (self._reply_is_speculative or self._reply_has_come or self._written)
         if self._options.filler != "off" and due:
             self._waiting = self.create_task(self._bridge())
 

@@ -32,6 +32,7 @@ from processors.turn_frames import (
     PauseTranscriptFrame,
     PlayoutFrame,
     PushToTalkFrame,
+    TypedTurnFrame,
     VoiceEdge,
     VoiceEdgeFrame,
 )
@@ -147,6 +148,8 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
             # Of another's making; the gate has forgotten that it was to wait.
             self._claim = None
             self._ducked = False
+        elif isinstance(frame, TypedTurnFrame):
+            await self._take_floor()
         elif isinstance(frame, PushToTalkFrame):
             self._key_pressed = frame.active
         return ProcessFrameResult.CONTINUE

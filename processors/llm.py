@@ -24,6 +24,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMContextFrame,
     TTSSpeakFrame,
+    UserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection
@@ -33,13 +34,15 @@ from pipecat.utils.http import connection_limits
 
 from processors.llm_failure import REQUEST_ERRORS, ReplyError, explain, is_context_overflow
 from processors.llm_stream import Patience, ReplyStream
-from processors.llm_turns import as_sent, drop_oldest_turns, last_user_words
+from processors.llm_turns import as_sent, drop_oldest_turns, last_user_words, with_hint
 from processors.shown_url import shown_url
 from processors.speculation import OpenSpeculationGate
 from processors.thinking import ThinkFilter
-from processors.turn_frames import ReplyBegunFrame
+from processors.turn_frames import ReplyBegunFrame, WrittenReplyFrame
 
 MAX_SHORTENINGS = 4
+# Beside a question whose answer is read; the persona asks for plain speech.
+WRITTEN_HINT = "(I typed this and will read the answer: Markdown, lists and code are welcome.)"
 LOST_THREAD = "Sorry, I lost my train of thought."
 
 # Everything else the OpenAI client adds (the caller's platform, headers from the environment) stays here.
@@ -104,6 +107,8 @@ class LocalLLMService(OpenAILLMService):
         """
         self._options = options
         self._apology_due: str | None = None
+        # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
+        self._written = False
         self._spoke = False
         self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model))
         extra = {"extra_body": dict(options.extra_body)} if options.extra_body else {}
@@ -158,9 +163,13 @@ class LocalLLMService(OpenAILLMService):
         """Reply to a context; an apology follows the end of the reply, where speech is never reordered."""
         if isinstance(frame, LLMContextFrame):
             await self.push_frame(ReplyBegunFrame(frame.speculation))
+        elif isinstance(frame, (WrittenReplyFrame, UserStartedSpeakingFrame)):
+            self._skip_tts = self._written = isinstance(frame, WrittenReplyFrame)
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame) and self._apology_due:
             apology, self._apology_due = self._apology_due, None
+            if self._written:
+                return
             await self.push_frame(TTSSpeakFrame(apology, append_to_context=False))
 
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
@@ -227,7 +236,12 @@ class LocalLLMService(OpenAILLMService):
         if self._options.last_turn_only:
             view = LLMContext(_example_messages(self._options.examples, last_user_words(messages)))
         else:
-            view = LLMContext(as_sent(messages), tools=context.tools, tool_choice=context.tool_choice)
+            sent = as_sent(messages)
+            view = LLMContext(
+                with_hint(sent, WRITTEN_HINT) if self._written else sent,
+                tools=context.tools,
+                tool_choice=context.tool_choice,
+            )
         return await super().get_chat_completions(view)
 
     def _shortened(self, messages: Sequence[LLMContextMessage], *, last: bool) -> list[LLMContextMessage]:

@@ -34,6 +34,18 @@ def as_sent(messages: Sequence[LLMContextMessage]) -> list[LLMContextMessage]:
     return join_user_runs(_led_by_user(marked))
 
 
+def with_hint(messages: Sequence[LLMContextMessage], hint: str) -> list[LLMContextMessage]:
+    """The messages with a remark below the user's last words; a message that is no plain text is left alone."""
+    hinted = list(messages)
+    for index in range(len(hinted) - 1, -1, -1):
+        message = hinted[index]
+        if _role(message) == "user":
+            if isinstance(message, dict) and isinstance(content := message.get("content"), str):
+                hinted[index] = cast(LLMContextMessage, {**message, "content": f"{content}\n\n{hint}"})
+            break
+    return hinted
+
+
 def _led_by_user(messages: list[LLMContextMessage]) -> list[LLMContextMessage]:
     """A greeting comes first, but many chat templates want the user to begin."""
     first = next((index for index, message in enumerate(messages) if _role(message) not in PINNED_ROLES), None)

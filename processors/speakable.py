@@ -26,6 +26,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
 from processors.text.spoken_text import speak_text
+from processors.typed_turn import as_written
 
 # A sentence that may be complete is spoken when no token follows it for this long.
 STALL_SECS = 0.2
@@ -109,6 +110,8 @@ class SpeakableText(FrameProcessor):
             frame.text = speakable(frame.text, self._language)
             if frame.text:
                 await self.push_frame(frame, direction)
+        elif isinstance(frame, LLMTextFrame):
+            await self.push_frame(as_written(frame))
         else:
             if isinstance(frame, InterruptionFrame | CancelFrame):
                 self._expect_nothing()

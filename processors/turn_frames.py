@@ -105,6 +105,29 @@ class ReplyBegunFrame(SystemFrame):
 
 
 @dataclass
+class TypedTurnFrame(SystemFrame):
+    """Downstream: a whole turn of the user's, typed; it cuts the agent off.
+
+    Attributes:
+        text: Its words.
+        spoken: Whether the answer is spoken; else it is written only.
+    """
+
+    text: str = ""
+    spoken: bool = True
+
+
+@dataclass
+class WrittenReplyFrame(SystemFrame):
+    """Downstream: the next reply is read, not heard; Markdown is welcome in it."""
+
+
+@dataclass
+class StartOverFrame(SystemFrame):
+    """Downstream, behind an InterruptionFrame: the conversation begins anew, with nothing in its history."""
+
+
+@dataclass
 class PushToTalkFrame(SystemFrame):
     """Downstream: the user presses (`active`) or releases the key that says who has the floor."""
 
