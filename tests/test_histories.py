@@ -18,7 +18,8 @@ class Clock:
 
 def say(history: History, *texts: str) -> None:
     for index, text in enumerate(texts):
-        history.context.add_message({"role": ("user", "assistant")[index % 2], "content": text})
+        role = ("user", "assistant")[index % 2]
+        history.context.add_message({"role": role, "content": text})  # pyright: ignore[reportArgumentType]
 
 
 def test_a_conversation_goes_on_under_its_id() -> None:
@@ -104,14 +105,14 @@ def test_one_at_a_time_may_use_it() -> None:
     history = histories.open()
     with histories.held(history, "call"):
         assert history.in_call
-        with pytest.raises(HistoryInUseError, match="^this conversation is in a call; end that first, or begin"):
+        with pytest.raises(HistoryInUseError, match=r"^this conversation is in a call; end that first, or begin"):
             histories.hold(history, "question")
-        with pytest.raises(HistoryInUseError, match="^this conversation is in a call; end that first$"):
+        with pytest.raises(HistoryInUseError, match=r"^this conversation is in a call; end that first$"):
             histories.forget(history.id)
     assert not history.in_call
     with histories.held(history, "question"):
         assert not history.in_call
-        with pytest.raises(HistoryInUseError, match="^a typed question of this conversation is unanswered"):
+        with pytest.raises(HistoryInUseError, match=r"^a typed question of this conversation is unanswered"):
             histories.hold(history, "call")
     assert histories.forget(history.id)
     assert not histories.forget(history.id)
