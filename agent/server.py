@@ -12,6 +12,7 @@ import uvicorn
 from loguru import logger
 
 from agent.errors import InputError
+from agent.live_sessions import LiveSessions
 from agent.model_host import start_ears_host, start_model_host
 from agent.settings import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
@@ -71,6 +72,8 @@ async def _serve(settings: Settings, api_only: bool) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if state.loaded and state.loaded.sessions:
             await state.loaded.sessions.close()
+        if state.loaded and state.loaded.peers:
+            await state.loaded.peers.close()
         server.should_exit = True
         await serving
         bound.close()
@@ -79,15 +82,16 @@ async def _serve(settings: Settings, api_only: bool) -> None:
 
 
 async def _load(settings: Settings, stopping: asyncio.Event, api_only: bool) -> Loaded:
-    sessions = None
+    sessions = peers = None
     if api_only:
         host = await load_unless_stopped(lambda: start_ears_host(settings), stopping, exit_status=0)
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping, exit_status=0)
-        sessions = WebSessions(host, settings)
+        sessions = LiveSessions(host, settings)
+        peers = WebSessions(sessions)
     server = settings.server
     jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
-    return Loaded(host, jobs, sessions)
+    return Loaded(host, jobs, sessions, peers)
 
 
 async def _close(loaded: Loaded) -> None:

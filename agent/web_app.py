@@ -22,21 +22,34 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent import __version__
 from agent.api_errors import ApiError
+from agent.histories import HistoryInUseError
+from agent.live_sessions import BusyError, LiveSessions, SessionRequest
 from agent.model_host import EarsHost, ModelHost
+from agent.session_options import OptionError, describe_options
 from agent.settings import Settings
 from agent.speech_api import PREFIX, build_speech_api, http_error_answer, is_api_path
 from agent.transcription_jobs import TranscriptionJobs
-from agent.web_sessions import BusyError, UnknownPeerError, WebSessions
+from agent.web_sessions import UnknownPeerError, WebSessions
+from processors.errors import EngineUnavailableError
 from transports.errors import OfferError
 
 MAX_BODY_BYTES = 256 * 1024
 BODY_TIMEOUT_SECS = 10.0
+LOADING = "the agent is still loading its models; try again in a moment"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+STATUSES: dict[type[Exception], int] = {
+    OfferError: 400,
+    OptionError: 400,
+    EngineUnavailableError: 400,
+    UnknownPeerError: 404,
+    HistoryInUseError: 409,
+    BusyError: 503,
+}
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -57,11 +70,13 @@ class Loaded:
 
     Attributes:
         sessions: The conversations; None with `--api-only`.
+        peers: Those of them that come by WebRTC; None with `--api-only`.
     """
 
     host: ModelHost | EarsHost
     jobs: TranscriptionJobs
-    sessions: WebSessions | None
+    sessions: LiveSessions | None
+    peers: WebSessions | None = None
 
 
 class ServerState:
@@ -81,15 +96,25 @@ class ServerState:
         """What transcribes recordings; None while the models are being loaded."""
         return self.loaded.jobs if self.loaded else None
 
-    def sessions(self) -> WebSessions:
+    def sessions(self) -> LiveSessions:
         """The conversations.
 
         Raises:
             BusyError: The models are still being loaded.
         """
         if self.loaded is None or self.loaded.sessions is None:
-            raise BusyError("the agent is still loading its models; try again in a moment")
+            raise BusyError(LOADING)
         return self.loaded.sessions
+
+    def peers(self) -> WebSessions:
+        """Those of them that come by WebRTC.
+
+        Raises:
+            BusyError: The models are still being loaded.
+        """
+        if self.loaded is None or self.loaded.peers is None:
+            raise BusyError(LOADING)
+        return self.loaded.peers
 
 
 def build_app(state: ServerState) -> FastAPI:
@@ -137,7 +162,8 @@ def _add_conversations(app: FastAPI, state: ServerState) -> None:
     @app.post("/api/offer")
     async def offer(request: Request) -> Response:
         body = await _json_object(request)
-        return JSONResponse(await state.sessions().join(body.get("sdp"), body.get("type")))
+        wish = SessionRequest(body.get("conversation"), body.get("options"), body.get("record"))
+        return JSONResponse(await state.peers().join(body.get("sdp"), body.get("type"), wish))
 
     @app.patch("/api/offer")
     async def candidates(request: Request) -> Response:
@@ -145,12 +171,25 @@ def _add_conversations(app: FastAPI, state: ServerState) -> None:
         found = body.get("candidates")
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise OfferError("candidates must be a list of objects")
-        await state.sessions().add_candidates(str(body.get("pc_id")), found)
+        await state.peers().add_candidates(str(body.get("pc_id")), found)
         return JSONResponse({"status": "success"})
 
-    for kind, status in ((OfferError, 400), (BusyError, 503), (UnknownPeerError, 404)):
+    @app.get("/api/options")
+    async def options() -> Response:
+        return JSONResponse(await _options(state))
+
+    for kind, status in STATUSES.items():
         app.add_exception_handler(kind, _error_answer(status))
     app.mount("/", StaticFiles(directory=web_directory(), html=True), name="page")
+
+
+async def _options(state: ServerState) -> dict[str, Any]:
+    engines = state.sessions().engines
+    return {
+        "settings": describe_options(state.settings),
+        "engines": await engines.offers(),
+        "voices": await asyncio.to_thread(engines.voices),
+    }
 
 
 async def _json_object(request: Request) -> dict[str, Any]:

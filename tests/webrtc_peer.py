@@ -55,13 +55,15 @@ class Peer:
         self.events: list[dict[str, Any]] = []
         self.loud_samples = 0
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.answer: dict[str, Any] = {}
+        self._channel: Any = None
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def offer(self) -> str:
         """The session description of an offer, as the page makes it: microphone first, then the data channel."""
         self.pc.addTrack(self.microphone)
-        channel = self.pc.createDataChannel("events")
+        channel = self._channel = self.pc.createDataChannel("events")
 
         @channel.on("message")
         def on_message(message: str) -> None:
@@ -81,14 +83,24 @@ class Peer:
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return self.pc.localDescription.sdp
 
-    async def join(self) -> None:
-        """Join the server."""
+    async def join(self, **wish: Any) -> None:
+        """Join the server.
+
+        Args:
+            wish: Further fields of the offer: conversation, options, record.
+        """
         sdp = await self.offer()
         async with httpx.AsyncClient() as client:
-            response = await client.post(f"{self.url}/api/offer", json={"sdp": sdp, "type": "offer"}, timeout=20)
+            response = await client.post(
+                f"{self.url}/api/offer", json={"sdp": sdp, "type": "offer", **wish}, timeout=60
+            )
         response.raise_for_status()
-        answer = response.json()
+        answer = self.answer = response.json()
         await self.pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Say something to the server beside the sound; the conversation must have begun."""
+        self._channel.send(json.dumps(message))
 
     async def until(self, name: str, count: int = 1, timeout_secs: float = 30) -> dict[str, Any]:
         """Wait for an event of that name; the last one."""
