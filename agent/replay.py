@@ -183,9 +183,11 @@ async def replay(
         The exit status: 0 when every turn was answered, 1 when one was not or a stage failed, 130 when stopped.
 
     Raises:
-        InputError: A file cannot be written.
+        InputError: A file cannot be written, or turns wait for a key.
         EngineUnavailableError: A stage has no usable engine.
     """
+    if settings.turn.mode == "push_to_talk":
+        raise InputError("a replay has no key to hold: sotto replay --set turn.mode=open")
     _check_outputs(files)
     stopping = stop_on_signals()
     log = EventLog(files.events, on_failure=stopping.set) if files.events else None

@@ -57,6 +57,15 @@ COMMANDS = {
 }
 
 
+# What may stand before a command: "okay but stop", "no wait".
+LEADS = {
+    "en": "but|no|so|and|please|just|hey|well|actually|now",
+    "es": "pero|no|y|por favor|oye|bueno|ahora",
+    "de": "aber|nein|nee|und|bitte|hey|jetzt|doch",
+    "fr": "mais|non|et|s'il te plaît|s'il vous plaît|hé|bon|maintenant",
+}
+
+
 def _phrases(table: dict[str, str]) -> dict[str, frozenset[tuple[str, ...]]]:
     return {
         language: frozenset(tuple(bare(phrase).split()) for phrase in text.split("|"))
@@ -68,7 +77,7 @@ _SOUNDS = _phrases(SOUNDS)
 _AGREEMENTS = _phrases(WORDS)
 _FRAGMENTS = _phrases(FRAGMENTS)
 _COMMANDS = _phrases(COMMANDS)
-_NONE: frozenset[tuple[str, ...]] = frozenset()
+_LEADS = _phrases(LEADS)
 _LONGEST = 3
 
 
@@ -84,12 +93,22 @@ def meaning_of(text: str, language: str, *, asked: bool) -> Meaning:
     if not words:
         return Meaning.NOTHING
     language = language if language in _SOUNDS else "en"
-    if any(words[: len(command)] == command for command in _COMMANDS.get(language, _NONE)):
+    if _commands(words, language):
         return Meaning.COMMAND
     if words in _FRAGMENTS[language] and not asked:
         return Meaning.BACKCHANNEL
     allowed = _SOUNDS[language] if asked else _SOUNDS[language] | _AGREEMENTS[language]
     return Meaning.BACKCHANNEL if _made_of(words, allowed) else Meaning.FLOOR
+
+
+def _commands(words: tuple[str, ...], language: str) -> bool:
+    """Whether a command stands first, or after nothing but agreement."""
+    before = _SOUNDS[language] | _AGREEMENTS[language] | _LEADS[language]
+    return any(
+        words[at : at + len(command)] == command and _made_of(words[:at], before)
+        for at in range(len(words))
+        for command in _COMMANDS[language]
+    )
 
 
 def _made_of(words: tuple[str, ...], phrases: frozenset[tuple[str, ...]]) -> bool:

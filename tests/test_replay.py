@@ -248,3 +248,9 @@ def test_an_engine_without_its_model_ends_with_1_and_the_command_that_mends_it(t
     assert result.stderr.splitlines()[-1] == (
         "sotto: stt.engine = whisper: no model is installed: sotto models pull base.en"
     )
+
+
+def test_turns_that_wait_for_a_key_are_refused_in_one_line(tmp_path: Path) -> None:
+    result = replay(tmp_path, SPEECH / "stop.wav", *BUNDLED, "--set", "turn.mode=push_to_talk")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == "sotto: a replay has no key to hold: sotto replay --set turn.mode=open"
