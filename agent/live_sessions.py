@@ -115,14 +115,14 @@ class LiveSessions:
     Args:
         host: The loaded engines.
         settings: Caps and thresholds.
+        histories: Of these conversations and of those that ended a while ago.
 
     Attributes:
-        histories: Of these conversations and of those that ended a while ago.
         engines: Gives each its engines.
     """
 
-    def __init__(self, host: ModelHost, settings: Settings) -> None:
-        self.histories = Histories()
+    def __init__(self, host: ModelHost, settings: Settings, histories: Histories) -> None:
+        self.histories = histories
         self.engines = SessionEngines(host, settings)
         self._settings = settings
         self._running: dict[LiveSession, asyncio.Task[None]] = {}

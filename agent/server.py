@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from loguru import logger
@@ -14,10 +15,11 @@ from loguru import logger
 from agent.errors import InputError
 from agent.live_sessions import LiveSessions
 from agent.model_host import start_ears_host, start_model_host
+from agent.server_state import Loaded, ServerState
 from agent.settings import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.transcription_jobs import TranscriptionJobs
-from agent.web_app import Loaded, ServerState, build_app
+from agent.web_app import build_app
 from agent.web_sessions import WebSessions
 from transports.webrtc import allow_loopback_only_machines
 
@@ -25,6 +27,8 @@ from transports.webrtc import allow_loopback_only_machines
 REQUESTS_SECS = 1
 # And for engines that are at work on a recording.
 RECORDINGS_SECS = 0.5
+# A WebSocket carries 20 ms of sound or a line of text a message.
+WEB_SOCKETS: dict[str, Any] = {"ws": "websockets-sansio", "ws_max_size": 256 * 1024}
 
 
 class SignallessServer(uvicorn.Server):
@@ -55,12 +59,12 @@ async def _serve(settings: Settings, api_only: bool) -> None:
     allow_loopback_only_machines()
     state = ServerState(settings, api_only=api_only)
     config = uvicorn.Config(
-        build_app(state), log_level="warning", access_log=False, timeout_graceful_shutdown=REQUESTS_SECS, ws="none"
+        build_app(state), log_level="warning", access_log=False, timeout_graceful_shutdown=REQUESTS_SECS, **WEB_SOCKETS
     )
     server = SignallessServer(config)
     serving = asyncio.create_task(server.serve([bound]))
     try:
-        state.loaded = await _load(settings, stopping, api_only)
+        state.loaded = await _load(state, stopping)
         stopped = asyncio.create_task(stopping.wait())
         if not stopping.is_set():
             address, port = bound.getsockname()[:2]
@@ -81,13 +85,14 @@ async def _serve(settings: Settings, api_only: bool) -> None:
             await _close(state.loaded)
 
 
-async def _load(settings: Settings, stopping: asyncio.Event, api_only: bool) -> Loaded:
+async def _load(state: ServerState, stopping: asyncio.Event) -> Loaded:
+    settings = state.settings
     sessions = peers = None
-    if api_only:
+    if state.api_only:
         host = await load_unless_stopped(lambda: start_ears_host(settings), stopping, exit_status=0)
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping, exit_status=0)
-        sessions = LiveSessions(host, settings)
+        sessions = LiveSessions(host, settings, state.histories)
         peers = WebSessions(sessions)
     server = settings.server
     jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)

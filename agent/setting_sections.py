@@ -1,8 +1,10 @@
 """The sections of the settings: every key with its default, bounds and meaning."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import NoDecode
 
 from processors.stt.recognizer import Task
@@ -10,11 +12,33 @@ from processors.stt.recognizer import Task
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
 TtsEngine = Literal["auto", "kokoro", "espeak"]
+# RFC 7064, RFC 7065.
+IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
+MIN_TOKEN_CHARS = 8
 
 
 def _split_at_commas(value: Any) -> Any:
     """One text from a flag or the environment as a list; lists from a file stay."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _ice_servers(value: Any) -> Any:
+    """ICE servers from a flag or the environment: a JSON list, or addresses with commas between."""
+    if not isinstance(value, str) or not value.strip().startswith("["):
+        addresses = _split_at_commas(value)
+        return [{"urls": [one]} for one in addresses] if isinstance(value, str) else value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("expected a JSON list, or addresses with commas between") from None
+
+
+def _checked_token(value: Any) -> Any:
+    """A token that nobody guesses soon; the message does not repeat it."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str) and text and text != "auto" and len(text) < MIN_TOKEN_CHARS:
+        raise ValueError(f"shorter than {MIN_TOKEN_CHARS} characters; auto makes a good one")
+    return value or None
 
 
 class Section(BaseModel):
@@ -168,6 +192,20 @@ class EchoSettings(Section):
     )
 
 
+class IceServer(Section):
+    """A STUN or TURN server."""
+
+    urls: Annotated[list[IceUrl], BeforeValidator(_split_at_commas)] = Field(min_length=1)
+    username: str | None = None
+    credential: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> "IceServer":
+        if any(url.startswith("turn") for url in self.urls) and not (self.username and self.credential):
+            raise ValueError("a TURN server needs username and credential")
+        return self
+
+
 class ServerSettings(Section):
     """`sotto serve`."""
 
@@ -178,6 +216,22 @@ class ServerSettings(Section):
         default_factory=list, description="further host names that the page may be opened under, with commas between"
     )
     api_key: SecretStr | None = Field(None, description="bearer token that the HTTP API (/v1/...) asks for, if any")
+    token: Annotated[SecretStr | None, BeforeValidator(_checked_token)] = Field(
+        None, description="what callers must show to use the page and all else; auto makes one at every start"
+    )
+    https: bool = Field(False, description="serve by https, which other devices need for their microphones")
+    certificate: Path | None = Field(None, description="PEM file for https; default: one that sotto makes and renews")
+    private_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+    ice_servers: Annotated[list[IceServer], NoDecode, BeforeValidator(_ice_servers)] = Field(
+        default_factory=list, description="STUN and TURN servers, for callers beyond the local network; none by default"
+    )
+    max_chats: int = Field(4, ge=1, le=64, description="one more typed question at a time is told to come back")
     max_upload_mb: float = Field(100.0, gt=0, le=4096, description="a larger sound file is refused")
     max_audio_secs: float = Field(7200.0, gt=0, le=86400, description="a longer sound file is refused")
     max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
+
+    @model_validator(mode="after")
+    def _both_files(self) -> "ServerSettings":
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("server.certificate and server.private_key go together; one of them is missing")
+        return self

@@ -38,6 +38,8 @@ from processors.shown_url import shown_url
 ENV_PREFIX = "SOTTO_"
 ENV_DELIMITER = "__"
 CONFIG_NAME = "sotto.toml"
+# Parts of keys whose values no message repeats.
+SECRETS = ("api_key", "base_url", "server.token", "ice_servers")
 
 
 class Settings(BaseSettings):
@@ -199,7 +201,7 @@ def _first_problem(
             break
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
-    value = "" if "api_key" in key or "base_url" in key else f" = {problem['input']!r}"
+    value = "" if any(part in key for part in SECRETS) else f" = {problem['input']!r}"
     return f"invalid setting in {source}: {key}{value}: {problem['msg']}"
 
 

@@ -50,6 +50,11 @@ class Transcription:
         """All of it."""
         return "".join(delta(segment, index) for index, segment in enumerate(self.segments))
 
+    @property
+    def spoken_language(self) -> str | None:
+        """ISO 639-1 code of what was spoken, as heard or else as asked for; None if nobody knows."""
+        return next((segment.language for segment in self.segments if segment.language), self.language)
+
 
 def delta(segment: Segment, index: int) -> str:
     """What a segment adds to the text before it: itself, after a space where its language has spaces.
@@ -121,10 +126,9 @@ def _plain(transcription: Transcription) -> dict[str, Any]:
 
 
 def _verbose(transcription: Transcription) -> dict[str, Any]:
-    spoken = next((segment.language for segment in transcription.segments if segment.language), transcription.language)
     answer: dict[str, Any] = {
         "task": transcription.task,
-        "language": "english" if transcription.task == "translate" else language_name(spoken),
+        "language": "english" if transcription.task == "translate" else language_name(transcription.spoken_language),
         "duration": round(transcription.duration_secs, TIME_DIGITS),
         "text": transcription.text,
     }

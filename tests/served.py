@@ -1,6 +1,7 @@
 """Starts the real `sotto serve` for a test, in a process of its own, and ends that process.
 
-`serving_engine` serves the speech API within the test's own process instead, on an engine that the test scripts.
+`serving_engine` serves the speech API within the test's own process instead, on an engine that the test scripts;
+`serving_page` serves everything so.
 """
 
 import asyncio
@@ -21,15 +22,21 @@ from typing import Any
 import uvicorn
 
 from agent.candidates import Choice
+from agent.live_sessions import LiveSessions
 from agent.model_host import FILE_THREADS, EarsHost
-from agent.server import SignallessServer
-from agent.settings import load_settings
-from agent.transcription_jobs import TranscriptionJobs
-from agent.web_app import Loaded, ServerState, build_app
+from agent.server import WEB_SOCKETS, SignallessServer
+from agent.server_state import Loaded, ServerState
+from agent.settings import Settings, load_settings
+from agent.transcription_jobs import SpeechHost, TranscriptionJobs
+from agent.web_app import build_app
+from agent.web_sessions import WebSessions
+from processors.llm import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
+from tests.house import hosting
+from tests.scripted_engines import ScriptedSynthesizer
 
 START_TIMEOUT_SECS = 60
-_READY = re.compile(r"ready: (http://[\d.]+:\d+)")
+_READY = re.compile(r"ready: (https?://[\d.]+:\d+)")
 
 
 class Served:
@@ -121,23 +128,61 @@ async def serving_engine(engine: RecognizerEngine, **limits: Any) -> AsyncIterat
         engine: Transcribes.
         limits: Settings of the section `server`.
     """
-    settings = load_settings({f"server.{key}": value for key, value in limits.items()})
-    state = ServerState(settings, api_only=True)
+    state = ServerState(_limited(limits), api_only=True)
     host = EarsHost(Choice("stt", engine.name, engine.model, engine), ThreadPoolExecutor(FILE_THREADS, "files"))
-    jobs = TranscriptionJobs(
-        host, max_jobs=settings.server.max_transcriptions, max_audio_secs=settings.server.max_audio_secs
-    )
+    jobs = _jobs(host, state.settings)
     state.loaded = Loaded(host, jobs, None)
+    try:
+        async with listening(state) as url:
+            yield ServedEngine(url, jobs, state)
+    finally:
+        await jobs.close(timeout_secs=5)
+        await host.close()
+
+
+@asynccontextmanager
+async def serving_page(engine: RecognizerEngine, options: LLMOptions, **limits: Any) -> AsyncIterator[ServedEngine]:
+    """Serve everything, in this process, by the real HTTP server.
+
+    Args:
+        engine: Transcribes.
+        options: The language model.
+        limits: Settings of the section `server`.
+    """
+    async with hosting(engine, options, ScriptedSynthesizer()) as host:
+        state = ServerState(_limited(limits))
+        jobs, sessions = _jobs(host, state.settings), LiveSessions(host, state.settings, state.histories)
+        peers = WebSessions(sessions)
+        state.loaded = Loaded(host, jobs, sessions, peers)
+        try:
+            async with listening(state) as url:
+                yield ServedEngine(url, jobs, state)
+        finally:
+            await sessions.close()
+            await peers.close()
+            await jobs.close(timeout_secs=5)
+
+
+@asynccontextmanager
+async def listening(state: ServerState) -> AsyncIterator[str]:
+    """The real HTTP server around an application; its address."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(build_app(state), log_level="warning", timeout_graceful_shutdown=1, ws="none")
+    config = uvicorn.Config(build_app(state), log_level="warning", timeout_graceful_shutdown=1, **WEB_SOCKETS)
     server = SignallessServer(config)
     task = asyncio.create_task(server.serve([bound]))
     try:
-        yield ServedEngine(f"http://127.0.0.1:{bound.getsockname()[1]}", jobs, state)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         server.should_exit = True
         await task
         bound.close()
-        await jobs.close(timeout_secs=5)
-        await host.close()
+
+
+def _limited(limits: Mapping[str, Any]) -> Settings:
+    return load_settings({f"server.{key}": value for key, value in limits.items()})
+
+
+def _jobs(host: SpeechHost, settings: Settings) -> TranscriptionJobs:
+    server = settings.server
+    return TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)

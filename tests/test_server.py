@@ -16,8 +16,9 @@ import httpx
 import psutil
 import pytest
 
+from agent.server_state import ServerState
 from agent.settings import load_settings
-from agent.web_app import ServerState, build_app
+from agent.web_app import build_app
 from tests.house import SPEECH
 from tests.served import Served, serving
 from tests.webrtc_peer import Peer

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from agent.server_state import ServerState
 from agent.settings import load_settings
-from agent.web_app import ServerState, build_app
+from agent.web_app import build_app
 from tests.served import ServedEngine, serving_engine
 from tests.speech_callers import TALK, TRANSCRIPTIONS, NotingEngine, error_of, post, until
 

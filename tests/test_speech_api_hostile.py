@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from agent import speech_api, uploads
+from agent import streamed_answers, uploads
 from tests.served import ServedEngine, serving_engine
 from tests.sound_files import encoded, silent_bomb, tone_s16, wav_of
 from tests.speech_callers import MULTIPART, TALK, TIMEOUT_SECS, Caller, PatientEngine, error_of, part, until
@@ -184,7 +184,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused_unread(served: Served
 async def test_a_body_without_a_length_is_counted_and_an_endless_one_cut_off(
     served: ServedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speech_api, "LINGER_SECS", 0.2)
+    monkeypatch.setattr(streamed_answers, "LINGER_SECS", 0.2)
     caller = await Caller.begin(served, None, b"")
     chunk = b"10000\r\n" + (part("x", b"")[:-2] + bytes(2**16))[: 2**16] + b"\r\n"
 
@@ -204,7 +204,7 @@ async def test_a_body_without_a_length_is_counted_and_an_endless_one_cut_off(
 
 async def test_an_upload_that_drips_is_cut_off(served: ServedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "GRACE_SECS", 0.3)
-    monkeypatch.setattr(speech_api, "LINGER_SECS", 0.2)
+    monkeypatch.setattr(streamed_answers, "LINGER_SECS", 0.2)
     caller = await Caller.begin(served, len(WHOLE), WHOLE[:10])
 
     async def drip() -> None:

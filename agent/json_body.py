@@ -1,0 +1,67 @@
+"""JSON bodies of the page's requests, and how the page is told of errors: `{"error": one line}`.
+
+In:  a request.   Out: the object in its body, or a RequestError.
+
+RequestError    a request cannot be answered; an HTTP status and one line
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agent.errors import SottoError
+
+MAX_BODY_BYTES = 256 * 1024
+BODY_TIMEOUT_SECS = 10.0
+MAX_MESSAGE_CHARS = 500
+
+
+class RequestError(SottoError):
+    """A request of the page cannot be answered.
+
+    Args:
+        status: HTTP status.
+        message: One line.
+        headers: Of the answer.
+    """
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that failed; all beyond ASCII is escaped, for some of it no encoding can carry."""
+    # A lone surrogate, which JSON can carry, is shown as an escape within the message.
+    shown = message[:MAX_MESSAGE_CHARS].encode("utf-8", "backslashreplace").decode()
+    return Response(json.dumps({"error": shown}), status, dict(headers or {}), "application/json")
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Read a body that holds one JSON object.
+
+    Raises:
+        RequestError: 400: it is too large, too slow, no JSON or no object.
+        ClientDisconnect: The client hung up.
+    """
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECS):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > MAX_BODY_BYTES:
+                    raise RequestError(400, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise RequestError(400, f"the body did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
+    try:
+        body = json.loads(bytes(data))
+    except (ValueError, RecursionError):
+        raise RequestError(400, "the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise RequestError(400, "the body is not a JSON object")
+    return body
