@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from agent.access_token import AccessToken
 from agent.api_errors import ApiError
 from agent.json_body import error_response
-from agent.settings import ServerSettings
+from agent.setting_sections import ServerSettings
 from agent.speech_api import SHOWN, is_api_path
 from agent.streamed_answers import Body, refuse_unread
 

@@ -36,6 +36,9 @@ def serve(
     api_only: Annotated[
         bool, typer.Option("--api-only", help="Serve the speech-to-text API alone: no page, only the ears are loaded.")
     ] = False,
+    https: Annotated[
+        bool, typer.Option("--https", help="Serve by https, with a certificate of sotto's own unless one is set.")
+    ] = False,
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
@@ -43,7 +46,8 @@ def serve(
     config: Config = None,
 ) -> None:
     """Serve the page to talk on and an OpenAI-compatible speech-to-text API, at http://127.0.0.1:7860 by default."""
-    settings = _settings(stt, llm, tts, sets, config, {"server.host": host, "server.port": port})
+    flags = {"server.host": host, "server.port": port, "server.https": https or None}
+    settings = _settings(stt, llm, tts, sets, config, flags)
     from agent.server import run_server
 
     run_server(settings, api_only=api_only)

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import uvicorn
 from loguru import logger
 
+from agent.certificates import CertificateFiles, certificate_files
 from agent.errors import InputError
 from agent.live_sessions import LiveSessions
 from agent.model_host import start_ears_host, start_model_host
+from agent.page_addresses import is_https, page_urls, unprotected_warning
 from agent.server_state import Loaded, ServerState
-from agent.settings import Settings
+from agent.setting_sections import ServerSettings
+from agent.settings import Settings, data_folder
 from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.transcription_jobs import TranscriptionJobs
 from agent.web_app import build_app
@@ -27,12 +31,17 @@ from transports.webrtc import allow_loopback_only_machines
 REQUESTS_SECS = 1
 # And for engines that are at work on a recording.
 RECORDINGS_SECS = 0.5
+RENEWAL_SECS = 24 * 3600
 # A WebSocket carries 20 ms of sound or a line of text a message.
 WEB_SOCKETS: dict[str, Any] = {"ws": "websockets-sansio", "ws_max_size": 256 * 1024}
 
 
 class SignallessServer(uvicorn.Server):
     """uvicorn without signal handlers of its own: a signal also ends models and conversations."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,30 +57,43 @@ def run_server(settings: Settings, *, api_only: bool = False) -> None:
 
     Raises:
         EngineUnavailableError: A stage has no usable engine.
-        InputError: The port cannot be had.
+        InputError: The port cannot be had, or the certificate cannot be used.
     """
     asyncio.run(_serve(settings, api_only))
 
 
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """uvicorn takes every WebSocket that is refused by an HTTP answer for an error of ours."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."
+
+
 async def _serve(settings: Settings, api_only: bool) -> None:
     stopping = stop_on_signals()
+    state = ServerState(settings, api_only=api_only)
+    https = _https(state.settings.server)
     bound = _bind(settings)
     allow_loopback_only_machines()
-    state = ServerState(settings, api_only=api_only)
     config = uvicorn.Config(
-        build_app(state), log_level="warning", access_log=False, timeout_graceful_shutdown=REQUESTS_SECS, **WEB_SOCKETS
+        build_app(state),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=REQUESTS_SECS,
+        ssl_context_factory=(lambda *_: https) if https else None,
+        **WEB_SOCKETS,
     )
     server = SignallessServer(config)
     serving = asyncio.create_task(server.serve([bound]))
+    renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     try:
         state.loaded = await _load(state, stopping)
         stopped = asyncio.create_task(stopping.wait())
         if not stopping.is_set():
-            address, port = bound.getsockname()[:2]
-            logger.info(f"ready: http://{f'[{address}]' if ':' in address else address}:{port}")
+            _tell_where(state, bound)
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
     finally:
+        if renewing:
+            renewing.cancel()
         # Requests that do not end in time are cut; uvicorn would log each of them as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if state.loaded and state.loaded.sessions:
@@ -83,6 +105,53 @@ async def _serve(settings: Settings, api_only: bool) -> None:
         bound.close()
         if state.loaded:
             await _close(state.loaded)
+
+
+def _https(server: ServerSettings) -> ssl.SSLContext | None:
+    """What connections are encrypted with; None for plain http.
+
+    Raises:
+        InputError: The certificate cannot be used.
+    """
+    if not is_https(server):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load_certificate(context, server)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, server: ServerSettings) -> CertificateFiles:
+    """Take the certificate of today; connections from now on are shown it."""
+    files = certificate_files(server, data_folder() / "https")
+    try:
+        context.load_cert_chain(files.certificate, files.private_key)
+    except ssl.SSLError as error:
+        raise InputError(f"server.certificate = {files.certificate} cannot be used ({error.reason})") from error
+    if files.own:
+        logger.info(f"https with a certificate of our own, which browsers ask about: SHA-256 {files.fingerprint}")
+    return files
+
+
+async def _renew(context: ssl.SSLContext, server: ServerSettings) -> None:
+    """Certificates run out, and addresses change, while a server runs."""
+    while True:
+        await asyncio.sleep(RENEWAL_SECS)
+        try:
+            await asyncio.to_thread(_load_certificate, context, server)
+        except InputError as error:
+            logger.error(f"https goes on with the certificate that it has: {error}")
+
+
+def _tell_where(state: ServerState, bound: socket.socket) -> None:
+    server = state.settings.server
+    address, port = bound.getsockname()[:2]
+    here, *elsewhere = page_urls(server, address, port)
+    if warning := unprotected_warning(server, address, api_only=state.api_only):
+        logger.warning(warning)
+    hint = "" if is_https(server) else " (their browsers give the microphone to https alone: sotto serve --https)"
+    for url in elsewhere:
+        logger.info(f"for other devices: {url}{hint}")
+    logger.info(f"ready: {here}")
 
 
 async def _load(state: ServerState, stopping: asyncio.Event) -> Loaded:

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     echo: EchoSettings = EchoSettings()  # pyright: ignore[reportCallIssue]
     server: ServerSettings = ServerSettings()  # pyright: ignore[reportCallIssue]
     models_dir: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("sotto") / "models",
+        default_factory=lambda: data_folder() / "models",
         description="where `sotto models pull` puts models and the engines look for them",
     )
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -85,6 +85,11 @@ class Settings(BaseSettings):
             EnvSettingsSource(settings_cls),
             InitSettingsSource(settings_cls, init_kwargs=file_values),
         )
+
+
+def data_folder() -> Path:
+    """Where sotto keeps what it makes for this user."""
+    return platformdirs.user_data_path("sotto")
 
 
 def config_path(explicit: Path | None = None) -> Path | None:

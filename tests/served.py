@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from agent.candidates import Choice
 from agent.live_sessions import LiveSessions
@@ -94,7 +95,11 @@ def serving(tmp_path: Path, *arguments: str, environment: Mapping[str, str] | No
         environment: Further variables of its process.
     """
     command = [sys.executable, "-m", "agent.cli", "serve", "--port", "0", "--llm", "embedded", *arguments]
-    own = {"XDG_CONFIG_HOME": str(tmp_path), "SOTTO_MODELS_DIR": str(tmp_path / "models")}
+    own = {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path),
+        "SOTTO_MODELS_DIR": str(tmp_path / "models"),
+    }
     variables = {**os.environ, **own, **(environment or {})}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=variables)
     served = Served(process)
@@ -164,11 +169,11 @@ async def serving_page(engine: RecognizerEngine, options: LLMOptions, **limits: 
 
 
 @asynccontextmanager
-async def listening(state: ServerState) -> AsyncIterator[str]:
+async def listening(state: ServerState, app: FastAPI | None = None) -> AsyncIterator[str]:
     """The real HTTP server around an application; its address."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(build_app(state), log_level="warning", timeout_graceful_shutdown=1, **WEB_SOCKETS)
+    config = uvicorn.Config(app or build_app(state), log_level="warning", timeout_graceful_shutdown=1, **WEB_SOCKETS)
     server = SignallessServer(config)
     task = asyncio.create_task(server.serve([bound]))
     try:

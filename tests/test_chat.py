@@ -38,7 +38,7 @@ class Chat:
         async with aclosing(self.events(body)) as events:
             return [event async for event in events]
 
-    async def events(self, body: dict[str, Any]) -> AsyncGenerator[Event]:
+    async def events(self, body: dict[str, Any]) -> AsyncGenerator[Event, None]:
         """The events of one answer as they come; leaving hangs up."""
         async with self.client.stream("POST", "/api/chat", json=body) as response:
             assert response.status_code == 200
