@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from fastapi import WebSocket
+from fastapi import FastAPI, WebSocket
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -227,7 +227,7 @@ async def test_websockets_are_guarded_as_all_else() -> None:
         )
 
 
-def _with_echo(app: Any) -> Callable[..., Any]:
+def _with_echo(app: FastAPI) -> FastAPI:
     @app.websocket("/echo")
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
