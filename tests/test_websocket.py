@@ -1,0 +1,320 @@
+"""Conversations over a WebSocket: real route, line, transport and pipeline between a caller and scripted engines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from agent.conversation import Conversation
+from agent.event_log import Event
+from agent.model_host import ModelHost
+from agent.settings import Settings
+from agent.web_sessions import BusyError
+from agent.web_socket import Join, MakeTransport, SendMessage
+from tests.house import SPEECH, hosting
+from tests.llm_session import options
+from tests.scripted_engines import WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer
+from tests.scripted_llm import Reply, ScriptedLLM
+from tests.virtual_time import in_virtual_time
+from tests.websocket_caller import FRAME_BYTES, OUT_RATE_HZ, calling, serving_sessions
+from transports.recording import load_recording
+
+LONG_REPLY = "One two three four five six seven eight nine ten eleven twelve."
+
+
+class HeldSession:
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.conversation_id = "a-conversation"
+        self.ended = conversation.start()
+        self.received: list[dict[str, Any]] = []
+
+    @property
+    def end_reason(self) -> str:
+        return self.conversation.end_reason
+
+    async def receive(self, message: dict[str, Any]) -> None:
+        self.received.append(message)
+
+    async def stop(self, reason: str) -> None:
+        await self.conversation.stop(reason)
+
+
+class HeldSessions:
+    """Holds conversations on one host, two at a time."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self.host = host
+        self.sessions: list[HeldSession] = []
+        self.joins: list[Join] = []
+
+    @property
+    def n_active(self) -> int:
+        return sum(not session.ended.done() for session in self.sessions)
+
+    async def begin(self, join: Join, make_transport: MakeTransport, send: SendMessage) -> HeldSession:
+        if self.n_active >= 2:
+            raise BusyError("the agent is busy with 2 conversations; try again later")
+        self.joins.append(join)
+
+        def tell(event: Event) -> None:
+            send({"type": "event", "event": event})
+
+        transport = make_transport(self.host.tts.loaded.sample_rate_hz)
+        self.sessions.append(HeldSession(Conversation(self.host, Settings(), transport, [tell])))
+        return self.sessions[-1]
+
+
+@asynccontextmanager
+async def holding(*heard_as: str, replies: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, HeldSessions]]:
+    stt = ScriptedRecognizerEngine(*heard_as)
+    async with (
+        ScriptedLLM(*map(Reply, replies)) as llm,
+        hosting(stt, options(llm), ScriptedSynthesizer()) as host,
+    ):
+        sessions = HeldSessions(host)
+        async with serving_sessions(sessions) as url:
+            yield url, sessions
+            for session in sessions.sessions:
+                await session.stop("the test is over")
+
+
+def history(sessions: HeldSessions) -> list[Any]:
+    return [dict(message) for message in sessions.sessions[0].conversation.context.messages]  # pyright: ignore
+
+
+async def until_active(sessions: HeldSessions, n_active: int) -> None:
+    async with asyncio.timeout(30):
+        while sessions.n_active != n_active:
+            await asyncio.sleep(0.05)
+
+
+@in_virtual_time
+async def test_a_spoken_question_is_answered_in_speech_at_the_pace_of_real_time() -> None:
+    async with holding("what is the capital of germany", replies=("The capital is Berlin.",)) as (url, sessions):
+        async with calling(url) as caller:
+            answer = await caller.join(options={"tts.speed": 1.2}, record=True, conversation="earlier")
+            caller.begin_to_speak()
+            caller.say(load_recording(SPEECH / "capital_of_germany.wav").audio_s16)
+            await caller.until_event("bot_stopped_speaking")
+        await until_active(sessions, 0)
+    assert answer == {"type": "joined", "conversation": "a-conversation", "sample_rate_hz": OUT_RATE_HZ}
+    join = sessions.joins[0]
+    assert (join.options, join.record, join.conversation) == ({"tts.speed": 1.2}, True, "earlier")
+    assert caller.events[0]["event"] == "session_started"
+    assert [event["text"] for event in caller.named("bot_word")] == ["The", "capital", "is", "Berlin."]
+    # Four words of a quarter of a second; a sine is below the threshold near its zeros.
+    loud_secs = (np.abs(caller.heard_s16.astype(int)) > 1000).sum() / OUT_RATE_HZ
+    assert loud_secs == pytest.approx(4 * WORD_SECS, rel=0.08)
+    # 20 ms each, and none more than 60 ms before its time: the gate's 40 ms and the transport's 20.
+    first_secs = caller.arrivals[0][0]
+    for index, (came_secs, duration_secs) in enumerate(caller.arrivals):
+        assert duration_secs == pytest.approx(0.02)
+        assert came_secs - first_secs >= 0.02 * index - 0.0601
+    assert history(sessions)[1] == {"role": "assistant", "content": "The capital is Berlin."}
+
+
+@in_virtual_time
+async def test_a_barge_in_clears_what_the_client_has_not_played_and_history_holds_what_was_heard() -> None:
+    async with holding("count please", "stop", replies=(LONG_REPLY, "Fine.")) as (url, sessions):
+        async with calling(url) as caller:
+            await caller.join()
+            caller.begin_to_speak()
+            caller.say(load_recording(SPEECH / "days_in_a_week.wav").audio_s16)
+            await caller.until_event("bot_started_speaking")
+            await asyncio.sleep(0.5)
+            caller.say(load_recording(SPEECH / "stop.wav").audio_s16)
+            interruption = await caller.until_event("interruption")
+            await caller.until_event("bot_stopped_speaking", count=2)
+        await until_active(sessions, 0)
+    heard = interruption["heard"].split()
+    assert 1 <= len(heard) < len(LONG_REPLY.split())
+    assert heard == LONG_REPLY.split()[: len(heard)]
+    assert history(sessions)[1]["content"] == interruption["heard"]
+    # One for the cut; the client had at most the lead of the gate and of the transport to drop.
+    assert len(caller.dropped_secs) == 1
+    assert caller.dropped_secs[0] <= 0.0601
+    first_reply_secs = sum(duration for _, duration in caller.arrivals) - WORD_SECS
+    # What sounds after the last word that is told is less than a word, and the sound that the agent was ducked for.
+    assert first_reply_secs == pytest.approx(len(heard) * WORD_SECS, abs=2 * WORD_SECS)
+
+
+@in_virtual_time
+async def test_events_and_messages_keep_their_order_and_reach_the_session() -> None:
+    async with holding() as (url, sessions), calling(url) as caller:
+        await caller.join()
+        await caller.line.send("ping: 12345")
+        for active in (True, False):
+            await caller.tell({"type": "push_to_talk", "active": active})
+        await caller.tell({"type": "of another time"})
+        caller.begin_to_speak()
+        async with asyncio.timeout(30):
+            while len(sessions.sessions[0].received) < 3:
+                await asyncio.sleep(0.05)
+        assert sessions.sessions[0].received == [
+            {"type": "push_to_talk", "active": True},
+            {"type": "push_to_talk", "active": False},
+            {"type": "of another time"},
+        ]
+
+
+@in_virtual_time
+async def test_when_the_conversation_ends_its_last_event_arrives_before_the_line_is_closed() -> None:
+    async with holding() as (url, sessions), calling(url) as caller:
+        await caller.join()
+        caller.begin_to_speak()
+        await asyncio.sleep(0.2)
+        await sessions.sessions[0].stop("the server stops")
+        assert await caller.until_closed() == (1001, "the server stops")
+        assert caller.events[-1]["event"] == "session_ended"
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "words"),
+    [
+        (b"\0" * 641, 1007, "no whole number of 16-bit samples"),
+        (b"", 1007, "no whole number of 16-bit samples"),
+        (b"\0" * 6402, 1009, "at most 6400"),
+        ("[1, 2]", 1007, "JSON object with a type"),
+        ("not JSON", 1007, "JSON object with a type"),
+        ("[" * 60_000, 1007, "JSON object with a type"),
+        ('{"type": 1}', 1007, "JSON object with a type"),
+        ("x" * 65_537, 1009, "at most 65536"),
+        (b"\0" * 300_000, 1009, ""),
+    ],
+)
+def test_a_malformed_message_ends_the_session_with_a_reason_and_harms_no_other(
+    message: bytes | str, code: int, words: str
+) -> None:
+    @in_virtual_time
+    async def talk() -> None:
+        async with holding("hello", replies=("Hi there.",)) as (url, sessions):
+            async with calling(url) as other, calling(url) as caller:
+                for one in (other, caller):
+                    await one.join()
+                    one.begin_to_speak()
+                await asyncio.sleep(0.1)
+                await caller.line.send(message)
+                closed_code, reason = await caller.until_closed()
+                assert closed_code == code
+                assert words in reason
+                await until_active(sessions, 1)
+                other.say(load_recording(SPEECH / "days_in_a_week.wav").audio_s16)
+                await other.until_event("bot_stopped_speaking")
+            await until_active(sessions, 0)
+
+    talk()
+
+
+@pytest.mark.parametrize("flood", [b"\0" * FRAME_BYTES, '{"type": "interrupt"}', "ping: 1"])
+def test_a_client_that_floods_is_cut(flood: bytes | str) -> None:
+    @in_virtual_time
+    async def talk() -> None:
+        async with holding() as (url, sessions), calling(url) as caller:
+            await caller.join()
+            for _ in range(5_000):
+                if caller.ended.is_set():
+                    break
+                with suppress(ConnectionClosed):
+                    await caller.line.send(flood)
+            code, reason = await caller.until_closed()
+            assert code == 1008
+            assert "more sound than time" in reason or "too many messages" in reason
+            await until_active(sessions, 0)
+
+    talk()
+
+
+@in_virtual_time
+async def test_sound_that_a_network_held_back_is_taken_at_once() -> None:
+    async with holding("hello", replies=("Hi there.",)) as (url, sessions), calling(url) as caller:
+        await caller.join()
+        speech = load_recording(SPEECH / "days_in_a_week.wav").audio_s16.tobytes()
+        await asyncio.sleep(5)
+        for start in range(0, len(speech) // FRAME_BYTES * FRAME_BYTES, FRAME_BYTES):
+            await caller.line.send(speech[start : start + FRAME_BYTES])
+        caller.begin_to_speak()
+        await caller.until_event("bot_stopped_speaking")
+        assert sessions.n_active == 1
+
+
+@in_virtual_time
+async def test_a_client_that_falls_silent_is_noticed_within_ten_seconds() -> None:
+    async with holding() as (url, sessions), calling(url) as caller:
+        await caller.join()
+        caller.begin_to_speak()
+        await asyncio.sleep(1)
+        await caller.fall_silent()
+        silent_since_secs = asyncio.get_running_loop().time()
+        code, reason = await caller.until_closed()
+        assert (code, reason) == (1008, "nothing came from the client for 6 s")
+        assert asyncio.get_running_loop().time() - silent_since_secs < 10
+        await until_active(sessions, 0)
+
+
+@in_virtual_time
+async def test_a_client_whose_line_breaks_is_noticed_at_once() -> None:
+    async with holding() as (url, sessions), calling(url) as caller:
+        await caller.join()
+        caller.begin_to_speak()
+        await asyncio.sleep(1)
+        caller.line.transport.abort()
+        await until_active(sessions, 0)
+
+
+@in_virtual_time
+async def test_one_caller_too_many_is_refused_and_the_place_is_free_again_when_one_leaves() -> None:
+    async with holding() as (url, sessions), calling(url) as third:
+        async with calling(url) as first, calling(url) as second:
+            await first.join()
+            await second.join()
+            answer = await third.join()
+            assert answer == {
+                "type": "refused",
+                "error": "the agent is busy with 2 conversations; try again later",
+            }
+            assert (await third.until_closed())[0] == 1013
+        await until_active(sessions, 0)
+        async with calling(url) as fourth:
+            assert (await fourth.join())["type"] == "joined"
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ('{"type": "event"}', "the first message must be"),
+        (b"\0\0", "the first message must be"),
+        ("{", "the first message must be"),
+        ('{"type": "join", "conversation": 7}', "conversation"),
+        ('{"type": "join", "options": []}', "options"),
+        ('{"type": "join", "record": "yes"}', "record"),
+        ('{"type": "join", "colour": "red"}', "colour"),
+        ('{"type": "join", "sample_rate_hz": 48000}', "must be 16000, not 48000"),
+        ('{"type": "join", "\\ud800": 1}', "join: "),
+    ],
+)
+def test_a_first_message_that_is_no_join_is_refused_in_one_line(first: bytes | str, words: str) -> None:
+    @in_virtual_time
+    async def talk() -> None:
+        async with holding() as (url, sessions), calling(url) as caller:
+            await caller.line.send(first)
+            answer = await caller.line.recv()
+            assert words in str(answer)
+            assert "\n" not in str(answer)
+            await caller.line.wait_closed()
+            assert caller.line.close_code == 1007
+            assert sessions.sessions == []
+
+    talk()
+
+
+@in_virtual_time
+async def test_a_client_that_never_joins_is_refused_after_a_while() -> None:
+    async with holding() as (url, sessions), calling(url) as caller:
+        assert "no join came within 10 s" in str(await caller.line.recv())
+        await caller.line.wait_closed()
+        assert sessions.sessions == []

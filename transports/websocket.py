@@ -1,0 +1,185 @@
+"""The WebSocket edge: where WebRTC cannot connect, the same sound and messages go over one TCP connection.
+
+In:  a client's binary messages.   Out: InputAudioRawFrame, 16 kHz mono s16, as they come.
+In:  OutputAudioRawFrame.   Out: binary messages at the pace of real time, 20 ms ahead of it at most.
+
+No sample is lost on the way, but a network may hold some back: the client keeps a small buffer, and empties it when it
+is told `clear`. A frame that has been sent carries as `playout_secs` when its first sample is due to be played.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    StartFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.transports.base_transport import BaseTransport, TransportParams
+from starlette.websockets import WebSocket
+
+from transports.websocket_line import BYTES_PER_SAMPLE, IN_RATE_HZ, NORMAL, Ending, Message, OnMessage, WebSocketLine
+
+LEAD_SECS = 0.02
+# What has come and the pipeline has not taken; a client that is faster has to wait.
+MAX_UNHEARD = 50
+
+
+class _Timeline:
+    """Seconds since the first sample of the client."""
+
+    def __init__(self) -> None:
+        self._origin_secs: float | None = None
+
+    def begin(self, duration_secs: float) -> None:
+        """Sound of this length has just come; the first one counts."""
+        if self._origin_secs is None:
+            self._origin_secs = time.monotonic() - duration_secs
+
+    def at(self, monotonic_secs: float) -> float:
+        """That moment on the timeline; 0 before it began."""
+        return 0.0 if self._origin_secs is None else max(0.0, monotonic_secs - self._origin_secs)
+
+
+class _SocketInput(BaseInputTransport):
+    def __init__(self, timeline: _Timeline, params: TransportParams) -> None:
+        super().__init__(params)
+        self._timeline = timeline
+        self._unheard: asyncio.Queue[bytes] = asyncio.Queue(MAX_UNHEARD)
+        self._hearing: asyncio.Task[None] | None = None
+
+    async def take(self, pcm16: bytes) -> None:
+        """Take the client's sound; waits while too much of it waits here."""
+        await self._unheard.put(pcm16)
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+        self._hearing = self.create_task(self._hear())
+
+    async def stop(self, frame: EndFrame) -> None:
+        await self._let_go()
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await self._let_go()
+        await super().cancel(frame)
+
+    async def cleanup(self) -> None:
+        await self._let_go()
+        await super().cleanup()
+
+    async def _hear(self) -> None:
+        while True:
+            frame = InputAudioRawFrame(await self._unheard.get(), IN_RATE_HZ, 1)
+            self._timeline.begin(frame.num_frames / IN_RATE_HZ)
+            await self.push_audio_frame(frame)
+
+    async def _let_go(self) -> None:
+        if self._hearing:
+            await self.cancel_task(self._hearing)
+            self._hearing = None
+
+
+class _SocketOutput(BaseOutputTransport):
+    def __init__(self, line: WebSocketLine, timeline: _Timeline, params: TransportParams) -> None:
+        super().__init__(params)
+        self._line = line
+        self._timeline = timeline
+        self._played_until_secs = 0.0
+        self._n_cuts = 0
+        self._may_be_playing = False
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, InterruptionFrame):
+            self._cut()
+        await super().process_frame(frame, direction)
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        n_cuts = self._n_cuts
+        early_secs = self._played_until_secs - time.monotonic() - LEAD_SECS
+        if early_secs > 0:
+            await asyncio.sleep(early_secs)
+        # What waited when the rest was cut was cut with it.
+        if self._n_cuts > n_cuts and frame.interruptible:
+            return False
+        if not self._line.send_sound(frame.audio):
+            return False
+        start_secs = max(self._played_until_secs, time.monotonic())
+        frame.metadata["playout_secs"] = self._timeline.at(start_secs)
+        self._played_until_secs = start_secs + len(frame.audio) / BYTES_PER_SAMPLE / frame.sample_rate
+        self._may_be_playing = True
+        return True
+
+    def _cut(self) -> None:
+        self._n_cuts += 1
+        self._played_until_secs = 0.0
+        if self._may_be_playing:
+            self._line.clear()
+        self._may_be_playing = False
+
+
+class WebSocketTransport(BaseTransport):
+    """One client on a WebSocket; made on the event loop.
+
+    Args:
+        socket: Accepted already.
+        out_rate_hz: Rate of the agent's voice, which the client is told.
+        on_message: Takes the client's messages.
+
+    Attributes:
+        out_rate_hz: As given.
+    """
+
+    def __init__(self, socket: WebSocket, out_rate_hz: int, on_message: OnMessage) -> None:
+        super().__init__()
+        self.out_rate_hz = out_rate_hz
+        params = TransportParams(
+            audio_in_enabled=True,
+            audio_in_sample_rate=IN_RATE_HZ,
+            audio_out_enabled=True,
+            audio_out_sample_rate=out_rate_hz,
+            audio_out_10ms_chunks=2,
+            audio_out_end_silence_secs=0,
+        )
+        timeline = _Timeline()
+        self._input = _SocketInput(timeline, params)
+        self._line = WebSocketLine(socket, self._input.take, on_message)
+        self._output = _SocketOutput(self._line, timeline, params)
+
+    def input(self) -> FrameProcessor:
+        """The user's side."""
+        return self._input
+
+    def output(self) -> FrameProcessor:
+        """The agent's side."""
+        return self._output
+
+    def send(self, message: Message) -> None:
+        """Send a message to the client; what comes before `run` waits for it."""
+        self._line.send(message)
+
+    def end(self, reason: str, code: int = NORMAL) -> None:
+        """Close the line when what waits has been sent."""
+        self._line.end(reason, code)
+
+    async def run(self, greeting: Mapping[str, Any]) -> Ending:
+        """Carry sound and messages until one side ends it.
+
+        Args:
+            greeting: The first message to the client.
+        """
+        return await self._line.run(greeting)

@@ -1,0 +1,235 @@
+"""One WebSocket to a client: sound and messages both ways, within bounds, and an end that has a reason.
+
+In:  binary messages: s16le mono at 16 kHz, 20 ms each by agreement, at most 200 ms; text messages: JSON objects with a
+     `type`, or `ping...`, which only says that the client is there.
+Out: binary messages: the agent's sound; text messages: JSON objects.
+
+A client that breaks these rules, floods, does not read or falls silent is cut; the close frame tells it why.
+"""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+IN_RATE_HZ = 16_000
+BYTES_PER_SAMPLE = 2
+MAX_SOUND_SECS = 0.2
+MAX_SOUND_BYTES = int(MAX_SOUND_SECS * IN_RATE_HZ) * BYTES_PER_SAMPLE
+MAX_TEXT_CHARS = 64 * 1024
+# The client sends sound all the time, and a ping every second.
+SILENCE_TIMEOUT_SECS = 6.0
+WATCH_SECS = 0.5
+# A network that hung for as long as a client may be silent delivers the rest at once.
+SOUND_BURST_SECS = SILENCE_TIMEOUT_SECS + 2.0
+# A client's clock may be this much too fast.
+SOUND_RATE = 1.01
+MESSAGES_PER_SEC = 20.0
+MESSAGE_BURST = 100.0
+# Five seconds of the agent's sound in messages of 20 ms, and what is told meanwhile.
+MAX_WAITING = 500
+SEND_TIMEOUT_SECS = 5.0
+CLOSE_TIMEOUT_SECS = 1.0
+# A close frame has room for 123 bytes.
+MAX_REASON_BYTES = 123
+
+NORMAL = 1000
+GOING_AWAY = 1001
+UNSUPPORTED_DATA = 1003
+INVALID_DATA = 1007
+POLICY_VIOLATION = 1008
+TOO_BIG = 1009
+TRY_AGAIN_LATER = 1013
+
+Message = dict[str, Any]
+OnSound = Callable[[bytes], Awaitable[None]]
+OnMessage = Callable[[Message], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a line ended.
+
+    Attributes:
+        code: Of the close frame (RFC 6455, section 7.4.1).
+        reason: In words.
+        by_client: Whether the client closed it, or is gone.
+    """
+
+    code: int
+    reason: str
+    by_client: bool = False
+
+
+class WebSocketLine:
+    """Runs once: what is sent before waits until then.
+
+    Args:
+        socket: Accepted already.
+        on_sound: Takes the client's sound; while it waits, the client has to.
+        on_message: Takes the client's messages.
+    """
+
+    def __init__(self, socket: WebSocket, on_sound: OnSound, on_message: OnMessage) -> None:
+        self._socket = socket
+        self._on_sound = on_sound
+        self._on_message = on_message
+        self._waiting: deque[bytes | str] = deque()
+        self._changed = asyncio.Event()
+        self._finishing = False
+        self._told: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._last_heard_secs = time.monotonic()
+        self._sound_allowance = _Allowance(SOUND_RATE, SOUND_BURST_SECS)
+        self._message_allowance = _Allowance(MESSAGES_PER_SEC, MESSAGE_BURST)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message, after what waits."""
+        self._put(json.dumps(message))
+
+    def send_sound(self, pcm16: bytes) -> bool:
+        """Send sound, after what waits; whether the line still takes any."""
+        if not self._told.done():
+            self._put(pcm16)
+        return not self._told.done()
+
+    def clear(self) -> None:
+        """Drop the sound that waits, and have the client drop what it has not played."""
+        self._waiting = deque(waiting for waiting in self._waiting if isinstance(waiting, str))
+        self.send({"type": "clear"})
+
+    def end(self, reason: str, code: int = NORMAL) -> None:
+        """End the line once what waits has been sent; a second end changes nothing."""
+        if not self._told.done():
+            self._told.set_result(Ending(code, reason))
+
+    async def run(self, greeting: Mapping[str, Any]) -> Ending:
+        """Send and receive until the end.
+
+        Args:
+            greeting: Sent first, before all that waits.
+        """
+        self._last_heard_secs = time.monotonic()
+        self._waiting.appendleft(json.dumps(greeting))
+        writing = asyncio.create_task(self._write())
+        others = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
+        try:
+            done, _ = await asyncio.wait([self._told, writing, *others], return_when=asyncio.FIRST_COMPLETED)
+            ending = next(iter(done)).result()
+            self.end(ending.reason, ending.code)
+            if not ending.by_client:
+                await self._finish(writing)
+                await self._close(ending)
+            return ending
+        finally:
+            tasks = [writing, *others]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _put(self, message: bytes | str) -> None:
+        self._waiting.append(message)
+        self._changed.set()
+        if len(self._waiting) > MAX_WAITING:
+            self.end("the client does not read what it is sent", POLICY_VIOLATION)
+
+    async def _finish(self, writing: asyncio.Task[Ending]) -> None:
+        self._finishing = True
+        self._changed.set()
+        await asyncio.wait([writing], timeout=CLOSE_TIMEOUT_SECS)
+
+    async def _close(self, ending: Ending) -> None:
+        reason = ending.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        try:
+            # A socket that takes nothing any more does not take the close frame either.
+            await asyncio.wait_for(self._socket.close(ending.code, reason), CLOSE_TIMEOUT_SECS)
+        except (TimeoutError, WebSocketDisconnect):
+            return
+
+    async def _write(self) -> Ending:
+        try:
+            while self._waiting or not self._finishing:
+                if not self._waiting:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                message = self._waiting.popleft()
+                sending = self._socket.send_bytes if isinstance(message, bytes) else self._socket.send_text
+                await asyncio.wait_for(sending(message), SEND_TIMEOUT_SECS)  # pyright: ignore[reportArgumentType]
+        except TimeoutError:
+            self._waiting.clear()
+            return Ending(POLICY_VIOLATION, "the client does not read what it is sent")
+        except WebSocketDisconnect:
+            return Ending(GOING_AWAY, "the client is gone", by_client=True)
+        return Ending(NORMAL, "all is sent")
+
+    async def _watch(self) -> Ending:
+        while True:
+            await asyncio.sleep(self._last_heard_secs + SILENCE_TIMEOUT_SECS - time.monotonic())
+            # If it was this process that stood still, what has come meanwhile is read now.
+            await asyncio.sleep(WATCH_SECS)
+            if time.monotonic() - self._last_heard_secs > SILENCE_TIMEOUT_SECS:
+                return Ending(POLICY_VIOLATION, f"nothing came from the client for {SILENCE_TIMEOUT_SECS:.0f} s")
+
+    async def _receive(self) -> Ending:
+        while True:
+            event = await self._socket.receive()
+            self._last_heard_secs = time.monotonic()
+            if event["type"] == "websocket.disconnect":
+                return Ending(event.get("code", GOING_AWAY), "the client left", by_client=True)
+            pcm16 = event.get("bytes")
+            problem = await (self._take_sound(pcm16) if pcm16 is not None else self._take_text(event["text"]))
+            if problem:
+                return problem
+
+    async def _take_sound(self, pcm16: bytes) -> Ending | None:
+        if len(pcm16) > MAX_SOUND_BYTES:
+            return Ending(TOO_BIG, f"a sound message of {len(pcm16)} bytes; at most {MAX_SOUND_BYTES} are taken")
+        if not pcm16 or len(pcm16) % BYTES_PER_SAMPLE:
+            return Ending(INVALID_DATA, f"a sound message of {len(pcm16)} bytes is no whole number of 16-bit samples")
+        if not self._sound_allowance.take(len(pcm16) / BYTES_PER_SAMPLE / IN_RATE_HZ):
+            return Ending(POLICY_VIOLATION, f"more sound than time: {IN_RATE_HZ} samples a second are taken")
+        await self._on_sound(pcm16)
+        return None
+
+    async def _take_text(self, text: str) -> Ending | None:
+        if len(text) > MAX_TEXT_CHARS:
+            return Ending(TOO_BIG, f"a message of {len(text)} characters; at most {MAX_TEXT_CHARS} are taken")
+        if not self._message_allowance.take(1.0):
+            return Ending(POLICY_VIOLATION, f"too many messages: {MESSAGES_PER_SEC:.0f} a second are taken")
+        if text.startswith("ping"):
+            return None
+        message = parse_message(text)
+        if message is None:
+            return Ending(INVALID_DATA, "a text message must be a JSON object with a type")
+        await self._on_message(message)
+        return None
+
+
+def parse_message(text: str) -> Message | None:
+    """A text message's content; None if it is not a JSON object with a `type`."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) and isinstance(message.get("type"), str) else None
+
+
+class _Allowance:
+    """What may come: so much a second, and some of it at once."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = self._left = burst
+        self._since_secs = time.monotonic()
+
+    def take(self, amount: float) -> bool:
+        """Take so much; False if that was too much."""
+        now_secs = time.monotonic()
+        self._left = min(self._burst, self._left + (now_secs - self._since_secs) * self._rate) - amount
+        self._since_secs = now_secs
+        return self._left >= 0
