@@ -1,6 +1,7 @@
 """Recordings: any sound file in, 16 kHz mono out; and the stereo WAV that a conversation leaves behind.
 
 In:  anything libsndfile or PyAV decodes, any rate, any channels.   Out: shape (n_samples,), int16, 16 kHz.
+Of a recorded conversation only the user's side is taken: the agent answers anew.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import soxr
 
 from transports.errors import RecordingError
 from transports.sound_file import SAMPLE_RATE_HZ, decode_sound
+from transports.stereo_file import CONVERSATION_COMMENT, is_conversation
 
 MAX_DURATION_SECS = 3600.0
 # A 10 ms block counts as voiced down to this far below the loudest one, and never below the floor.
@@ -54,7 +56,8 @@ def load_recording(path: Path, *, gain_db: float = 0.0) -> Recording:
     """
     if not path.is_file():
         raise RecordingError(f"recording not found: {path}")
-    audio_s16 = decode_sound(path, max_secs=MAX_DURATION_SECS, name=f"recording {path}")
+    left_only = is_conversation(path)
+    audio_s16 = decode_sound(path, max_secs=MAX_DURATION_SECS, name=f"recording {path}", left_only=left_only)
     if gain_db:
         audio_s16 = np.clip(np.round(audio_s16 * 10 ** (gain_db / 20)), -32768, 32767).astype(np.int16)
     return Recording(path, audio_s16, voiced_end_secs(audio_s16))
@@ -93,6 +96,8 @@ def write_stereo(path: Path, left_s16: Pcm16, left_rate_hz: int, right_s16: Pcm1
     stereo_s16[: len(left_s16), 0] = left_s16
     stereo_s16[: len(right_s16), 1] = right_s16
     try:
-        soundfile.write(path, stereo_s16, right_rate_hz, subtype="PCM_16", format="WAV")
+        with soundfile.SoundFile(path, "w", right_rate_hz, 2, "PCM_16", format="WAV") as wav:
+            wav.comment = CONVERSATION_COMMENT
+            wav.write(stereo_s16)
     except (OSError, soundfile.LibsndfileError) as error:
         raise RecordingError(f"recording cannot be written: {path}: {error}") from error

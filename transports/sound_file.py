@@ -46,13 +46,16 @@ class TooLongError(RecordingError):
     """A recording lasts longer than is allowed; the message names it and the limit."""
 
 
-def decode_sound(source: Path | BinaryIO, *, max_secs: float, name: str | None = None) -> Pcm16:
+def decode_sound(
+    source: Path | BinaryIO, *, max_secs: float, name: str | None = None, left_only: bool = False
+) -> Pcm16:
     """Decode the first sound stream of a file.
 
     Args:
         source: The file, or its bytes, seekable.
         max_secs: Decoding ends with an error once there is more than this, whatever the header says.
         name: What messages call it; default: the path.
+        left_only: Whether the other channels of a plain WAV are left out.
 
     Returns:
         shape (n_samples,), int16, 16 kHz mono, at least one sample; channels are averaged.
@@ -65,7 +68,7 @@ def decode_sound(source: Path | BinaryIO, *, max_secs: float, name: str | None =
     if isinstance(source, Path):
         try:
             with source.open("rb") as opened:
-                return decode_sound(opened, max_secs=max_secs, name=called)
+                return decode_sound(opened, max_secs=max_secs, name=called, left_only=left_only)
         except OSError as error:
             raise RecordingError(f"{called} cannot be read: {error.strerror or error}") from error
     start = source.read(12)
@@ -73,7 +76,7 @@ def decode_sound(source: Path | BinaryIO, *, max_secs: float, name: str | None =
         raise RecordingError(f"{called} is empty")
     source.seek(0)
     kept = _Kept(called, max_secs)
-    if not (start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE" and _read_plain_wav(source, kept)):
+    if not (start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE" and _read_plain_wav(source, kept, left_only)):
         source.seek(0)
         _decode_with_ffmpeg(source, kept)
     return kept.audio_s16()
@@ -144,7 +147,7 @@ def _mono_of(channels_f32: _Block) -> _Block:
     return np.full(len(channels_f32), 1 / len(channels_f32), np.float32) @ channels_f32
 
 
-def _read_plain_wav(source: BinaryIO, kept: _Kept) -> bool:
+def _read_plain_wav(source: BinaryIO, kept: _Kept, left_only: bool) -> bool:
     """Read a WAV that needs no codec; False if it is none, or says that it is empty, as unfinished files do."""
     try:
         with soundfile.SoundFile(source) as wav:
@@ -155,7 +158,8 @@ def _read_plain_wav(source: BinaryIO, kept: _Kept) -> bool:
                     kept.add_pcm16(block_s16)
             else:
                 for block_f32 in _blocks(wav, "float32"):
-                    kept.add(_mono_of(block_f32.T), wav.samplerate)
+                    channels_f32 = block_f32.T[:1] if left_only else block_f32.T
+                    kept.add(_mono_of(channels_f32), wav.samplerate)
     except soundfile.LibsndfileError:
         return False
     return True
