@@ -7,21 +7,24 @@ Out: `{"type": "joined", "conversation", "sample_rate_hz"}`, then sound, events 
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, WebSocket
 from loguru import logger
-from pipecat.transports.base_transport import BaseTransport
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from agent.errors import SettingsError, SottoError
+from agent.errors import SottoError
+from agent.histories import HistoryInUseError
+from agent.live_sessions import BusyError, LiveSession, LiveSessions, SessionPlan, SessionRequest
+from processors.errors import EngineUnavailableError
 from transports.websocket import WebSocketTransport
 from transports.websocket_line import (
     GOING_AWAY,
     IN_RATE_HZ,
     INVALID_DATA,
     MAX_TEXT_CHARS,
+    NORMAL,
     POLICY_VIOLATION,
     TRY_AGAIN_LATER,
     Message,
@@ -40,6 +43,8 @@ UVICORN_OPTIONS: dict[str, Any] = {
 }
 JOIN_TIMEOUT_SECS = 10.0
 MAX_ERROR_CHARS = 300
+# As LiveSessions tells it.
+SERVER_STOPS = "the server stops"
 
 
 class Join(BaseModel):
@@ -61,57 +66,24 @@ class Join(BaseModel):
     sample_rate_hz: int = IN_RATE_HZ
 
 
-class Session(Protocol):
-    """A conversation that is being held.
-
-    Attributes:
-        conversation_id: What a later session names to go on with it.
-        ended: Done when the conversation has ended.
-        end_reason: Why it has.
-    """
-
-    @property
-    def conversation_id(self) -> str: ...
-    @property
-    def ended(self) -> "asyncio.Future[None]": ...
-    @property
-    def end_reason(self) -> str: ...
-
-    async def receive(self, message: Message) -> None:
-        """Take a message of the client."""
-        ...
-
-    async def stop(self, reason: str) -> None:
-        """End it; returns when it has ended."""
-        ...
-
-
-MakeTransport = Callable[[int], BaseTransport]
-SendMessage = Callable[[Message], None]
-
-
-class Sessions(Protocol):
-    """What holds conversations, capped over all transports."""
-
-    async def begin(self, join: Join, make_transport: MakeTransport, send: SendMessage) -> Session:
-        """Start a conversation.
-
-        Args:
-            join: What is asked for.
-            make_transport: Called with the rate of the agent's voice.
-            send: Takes the messages for the client, events among them.
-
-        Raises:
-            SottoError: It cannot be held; the message says why.
-        """
-        ...
-
-
 class JoinError(SottoError):
     """A client's first message is not what it must be."""
 
 
-def websocket_router(sessions: Callable[[], Sessions]) -> APIRouter:
+class _Carrier:
+    """The line watches over its client itself."""
+
+    def __init__(self, transport: WebSocketTransport) -> None:
+        self._transport = transport
+
+    def gone(self) -> str | None:
+        return None
+
+    async def hang_up(self) -> None:
+        self._transport.end("the conversation is over")
+
+
+def websocket_router(sessions: Callable[[], LiveSessions]) -> APIRouter:
     """The route.
 
     Args:
@@ -130,47 +102,37 @@ def websocket_router(sessions: Callable[[], Sessions]) -> APIRouter:
     return router
 
 
-async def _talk(socket: WebSocket, sessions: Callable[[], Sessions]) -> None:
-    made: list[WebSocketTransport] = []
-    session: Session | None = None
-
-    async def take(message: Message) -> None:
-        if session:
-            await session.receive(message)
-
-    def make_transport(out_rate_hz: int) -> WebSocketTransport:
-        made.append(WebSocketTransport(socket, out_rate_hz, take))
-        return made[0]
-
-    def send(message: Message) -> None:
-        made[0].send(message)
-
+async def _talk(socket: WebSocket, sessions: Callable[[], LiveSessions]) -> None:
     try:
-        session = await sessions().begin(await _read_join(socket), make_transport, send)
-    except SottoError as error:
+        join = await _read_join(socket)
+        live = sessions()
+        async with live.planned(SessionRequest(join.conversation, join.options, join.record)) as plan:
+            transport, session = _start(socket, live, plan)
+    except (SottoError, EngineUnavailableError) as error:
         await _refuse(socket, error)
         return
-    await _carry(made[0], session)
-
-
-async def _carry(transport: WebSocketTransport, session: Session) -> None:
-    """Carry the session until either side ends it."""
-    session.ended.add_done_callback(lambda _: transport.end(session.end_reason, _code_of(session.end_reason)))
-    greeting = {
-        "type": "joined",
-        "conversation": session.conversation_id,
-        "sample_rate_hz": transport.out_rate_hz,
-    }
+    rate_hz = transport.out_rate_hz
     reason = "the connection failed"
     try:
-        ending = await transport.run(greeting)
-        reason = ending.reason
+        greeting = {"type": "joined", "conversation": plan.history.id, "sample_rate_hz": rate_hz}
+        reason = (await transport.run(greeting)).reason
     finally:
-        await session.stop(reason)
+        await session.end(reason)
 
 
-def _code_of(reason: str) -> int:
-    return GOING_AWAY if "server stops" in reason else 1000
+def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[WebSocketTransport, LiveSession]:
+    async def take(message: Message) -> None:
+        session.handle(message)
+
+    transport = WebSocketTransport(socket, plan.host.tts.loaded.sample_rate_hz, take)
+    session = live.start(plan, transport, transport.send, _Carrier(transport))
+
+    def hang_up() -> None:
+        reason = session.conversation.end_reason
+        transport.end(reason, GOING_AWAY if reason == SERVER_STOPS else NORMAL)
+
+    session.on_end(hang_up)
+    return transport, session
 
 
 async def _read_join(socket: WebSocket) -> Join:
@@ -194,12 +156,12 @@ async def _read_join(socket: WebSocket) -> Join:
     return join
 
 
-async def _refuse(socket: WebSocket, error: SottoError) -> None:
+async def _refuse(socket: WebSocket, error: Exception) -> None:
     # What a client sent may hold characters that no encoding can carry.
     text = str(error).encode("utf-8", "backslashreplace").decode()[:MAX_ERROR_CHARS]
     await socket.send_json({"type": "refused", "error": text})
     if isinstance(error, JoinError):
         code = INVALID_DATA
     else:
-        code = POLICY_VIOLATION if isinstance(error, SettingsError) else TRY_AGAIN_LATER
+        code = TRY_AGAIN_LATER if isinstance(error, (BusyError, HistoryInUseError)) else POLICY_VIOLATION
     await socket.close(code, "the call was refused")

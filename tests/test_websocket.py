@@ -3,91 +3,47 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from agent.conversation import Conversation
-from agent.event_log import Event
-from agent.model_host import ModelHost
-from agent.settings import Settings
-from agent.web_sessions import BusyError
-from agent.web_socket import Join, MakeTransport, SendMessage
+from agent.live_sessions import LiveSessions
+from agent.settings import load_settings
 from tests.house import SPEECH, hosting
 from tests.llm_session import options
 from tests.scripted_engines import WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.scripted_llm import Reply, ScriptedLLM
 from tests.virtual_time import in_virtual_time
-from tests.websocket_caller import FRAME_BYTES, OUT_RATE_HZ, calling, serving_sessions
+from tests.websocket_caller import FRAME_BYTES, OUT_RATE_HZ, Caller, calling, serving_sessions
 from transports.recording import load_recording
 
 LONG_REPLY = "One two three four five six seven eight nine ten eleven twelve."
 
 
-class HeldSession:
-    def __init__(self, conversation: Conversation) -> None:
-        self.conversation = conversation
-        self.conversation_id = "a-conversation"
-        self.ended = conversation.start()
-        self.received: list[dict[str, Any]] = []
-
-    @property
-    def end_reason(self) -> str:
-        return self.conversation.end_reason
-
-    async def receive(self, message: dict[str, Any]) -> None:
-        self.received.append(message)
-
-    async def stop(self, reason: str) -> None:
-        await self.conversation.stop(reason)
-
-
-class HeldSessions:
-    """Holds conversations on one host, two at a time."""
-
-    def __init__(self, host: ModelHost) -> None:
-        self.host = host
-        self.sessions: list[HeldSession] = []
-        self.joins: list[Join] = []
-
-    @property
-    def n_active(self) -> int:
-        return sum(not session.ended.done() for session in self.sessions)
-
-    async def begin(self, join: Join, make_transport: MakeTransport, send: SendMessage) -> HeldSession:
-        if self.n_active >= 2:
-            raise BusyError("the agent is busy with 2 conversations; try again later")
-        self.joins.append(join)
-
-        def tell(event: Event) -> None:
-            send({"type": "event", "event": event})
-
-        transport = make_transport(self.host.tts.loaded.sample_rate_hz)
-        self.sessions.append(HeldSession(Conversation(self.host, Settings(), transport, [tell])))
-        return self.sessions[-1]
-
-
 @asynccontextmanager
-async def holding(*heard_as: str, replies: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, HeldSessions]]:
+async def holding(*heard_as: str, replies: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, LiveSessions]]:
+    """The route on scripted engines, for two conversations at a time; all have ended in the end."""
     stt = ScriptedRecognizerEngine(*heard_as)
+    settings = load_settings({"server.max_sessions": 2})
     async with (
         ScriptedLLM(*map(Reply, replies)) as llm,
         hosting(stt, options(llm), ScriptedSynthesizer()) as host,
     ):
-        sessions = HeldSessions(host)
+        sessions = LiveSessions(host, settings)
         async with serving_sessions(sessions) as url:
             yield url, sessions
-            for session in sessions.sessions:
-                await session.stop("the test is over")
+            await sessions.close()
+            await until_active(sessions, 0)
 
 
-def history(sessions: HeldSessions) -> list[Any]:
-    return [dict(message) for message in sessions.sessions[0].conversation.context.messages]  # pyright: ignore
+def history(sessions: LiveSessions, caller: Caller) -> list[dict[str, str]]:
+    found = sessions.histories.find(caller.messages[0]["conversation"])
+    assert found is not None
+    return found.turns()
 
 
-async def until_active(sessions: HeldSessions, n_active: int) -> None:
+async def until_active(sessions: LiveSessions, n_active: int) -> None:
     async with asyncio.timeout(30):
         while sessions.n_active != n_active:
             await asyncio.sleep(0.05)
@@ -97,15 +53,15 @@ async def until_active(sessions: HeldSessions, n_active: int) -> None:
 async def test_a_spoken_question_is_answered_in_speech_at_the_pace_of_real_time() -> None:
     async with holding("what is the capital of germany", replies=("The capital is Berlin.",)) as (url, sessions):
         async with calling(url) as caller:
-            answer = await caller.join(options={"tts.speed": 1.2}, record=True, conversation="earlier")
+            answer = await caller.join(options={"turn.pace": "brisk"}, conversation="of another time")
             caller.begin_to_speak()
             caller.say(load_recording(SPEECH / "capital_of_germany.wav").audio_s16)
             await caller.until_event("bot_stopped_speaking")
         await until_active(sessions, 0)
-    assert answer == {"type": "joined", "conversation": "a-conversation", "sample_rate_hz": OUT_RATE_HZ}
-    join = sessions.joins[0]
-    assert (join.options, join.record, join.conversation) == ({"tts.speed": 1.2}, True, "earlier")
-    assert caller.events[0]["event"] == "session_started"
+    started = caller.events[0]
+    assert answer == {"type": "joined", "conversation": started["conversation"], "sample_rate_hz": OUT_RATE_HZ}
+    assert (started["event"], started["history"]) == ("session_started", [])
+    assert "settings" not in started
     assert [event["text"] for event in caller.named("bot_word")] == ["The", "capital", "is", "Berlin."]
     # Four words of a quarter of a second; a sine is below the threshold near its zeros.
     loud_secs = (np.abs(caller.heard_s16.astype(int)) > 1000).sum() / OUT_RATE_HZ
@@ -115,7 +71,7 @@ async def test_a_spoken_question_is_answered_in_speech_at_the_pace_of_real_time(
     for index, (came_secs, duration_secs) in enumerate(caller.arrivals):
         assert duration_secs == pytest.approx(0.02)
         assert came_secs - first_secs >= 0.02 * index - 0.0601
-    assert history(sessions)[1] == {"role": "assistant", "content": "The capital is Berlin."}
+    assert history(sessions, caller)[1] == {"role": "assistant", "text": "The capital is Berlin."}
 
 
 @in_virtual_time
@@ -134,41 +90,51 @@ async def test_a_barge_in_clears_what_the_client_has_not_played_and_history_hold
     heard = interruption["heard"].split()
     assert 1 <= len(heard) < len(LONG_REPLY.split())
     assert heard == LONG_REPLY.split()[: len(heard)]
-    assert history(sessions)[1]["content"] == interruption["heard"]
+    assert history(sessions, caller)[1]["text"] == interruption["heard"]
     # One for the cut; the client had at most the lead of the gate and of the transport to drop.
     assert len(caller.dropped_secs) == 1
     assert caller.dropped_secs[0] <= 0.0601
-    first_reply_secs = sum(duration for _, duration in caller.arrivals) - WORD_SECS
-    # What sounds after the last word that is told is less than a word, and the sound that the agent was ducked for.
-    assert first_reply_secs == pytest.approx(len(heard) * WORD_SECS, abs=2 * WORD_SECS)
+    # The sound of the first reply, in words of a quarter of a second; paused, it was silent.
+    cut_reply_s16 = caller.heard_s16[: caller.cuts[0]].astype(int)
+    n_words = (np.abs(cut_reply_s16) > 104).sum() / OUT_RATE_HZ / WORD_SECS
+    assert abs(n_words - len(heard)) <= 1
 
 
 @in_virtual_time
-async def test_events_and_messages_keep_their_order_and_reach_the_session() -> None:
-    async with holding() as (url, sessions), calling(url) as caller:
-        await caller.join()
-        await caller.line.send("ping: 12345")
-        for active in (True, False):
-            await caller.tell({"type": "push_to_talk", "active": active})
-        await caller.tell({"type": "of another time"})
-        caller.begin_to_speak()
-        async with asyncio.timeout(30):
-            while len(sessions.sessions[0].received) < 3:
-                await asyncio.sleep(0.05)
-        assert sessions.sessions[0].received == [
-            {"type": "push_to_talk", "active": True},
-            {"type": "push_to_talk", "active": False},
-            {"type": "of another time"},
-        ]
+async def test_what_is_typed_is_answered_and_the_conversation_goes_on_in_the_next_call() -> None:
+    async with holding(replies=("Hello Ann.", "Ann.")) as (url, sessions):
+        async with calling(url) as caller:
+            conversation = (await caller.join())["conversation"]
+            caller.begin_to_speak()
+            await caller.line.send("ping: 12345")
+            await caller.tell({"type": "of another time"})
+            await caller.tell({"type": "text", "text": "I am Ann", "spoken": True})
+            await caller.until_event("bot_stopped_speaking")
+        await until_active(sessions, 0)
+        async with calling(url) as again:
+            assert (await again.join(conversation=conversation))["conversation"] == conversation
+            started = await again.until_event("session_started")
+    assert started["history"] == [{"role": "user", "text": "I am Ann"}, {"role": "assistant", "text": "Hello Ann."}]
 
 
 @in_virtual_time
-async def test_when_the_conversation_ends_its_last_event_arrives_before_the_line_is_closed() -> None:
+async def test_a_page_that_joins_again_ends_the_call_that_it_had() -> None:
+    async with holding() as (url, sessions), calling(url) as first, calling(url) as second:
+        conversation = (await first.join())["conversation"]
+        first.begin_to_speak()
+        await second.join(conversation=conversation)
+        second.begin_to_speak()
+        assert await first.until_closed() == (1000, "the page joined again")
+        assert sessions.n_active == 1
+
+
+@in_virtual_time
+async def test_when_the_server_stops_its_last_event_arrives_before_the_line_is_closed() -> None:
     async with holding() as (url, sessions), calling(url) as caller:
         await caller.join()
         caller.begin_to_speak()
         await asyncio.sleep(0.2)
-        await sessions.sessions[0].stop("the server stops")
+        await sessions.close()
         assert await caller.until_closed() == (1001, "the server stops")
         assert caller.events[-1]["event"] == "session_ended"
 
@@ -283,6 +249,16 @@ async def test_one_caller_too_many_is_refused_and_the_place_is_free_again_when_o
             assert (await fourth.join())["type"] == "joined"
 
 
+@in_virtual_time
+async def test_an_option_that_cannot_be_chosen_is_refused_by_name() -> None:
+    async with holding() as (url, sessions), calling(url) as caller:
+        answer = await caller.join(options={"server.port": 1})
+        assert answer["type"] == "refused"
+        assert "server.port" in answer["error"]
+        assert (await caller.until_closed())[0] == 1008
+        assert sessions.n_active == 0
+
+
 @pytest.mark.parametrize(
     ("first", "words"),
     [
@@ -307,7 +283,7 @@ def test_a_first_message_that_is_no_join_is_refused_in_one_line(first: bytes | s
             assert "\n" not in str(answer)
             await caller.line.wait_closed()
             assert caller.line.close_code == 1007
-            assert sessions.sessions == []
+            assert sessions.n_active == 0
 
     talk()
 
@@ -317,4 +293,4 @@ async def test_a_client_that_never_joins_is_refused_after_a_while() -> None:
     async with holding() as (url, sessions), calling(url) as caller:
         assert "no join came within 10 s" in str(await caller.line.recv())
         await caller.line.wait_closed()
-        assert sessions.sessions == []
+        assert sessions.n_active == 0

@@ -18,8 +18,9 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from agent.live_sessions import LiveSessions
 from agent.server import SignallessServer
-from agent.web_socket import PATH, UVICORN_OPTIONS, Sessions, websocket_router
+from agent.web_socket import PATH, UVICORN_OPTIONS, websocket_router
 from transports.recording import Pcm16
 
 IN_RATE_HZ = 16_000
@@ -30,7 +31,7 @@ WAIT_SECS = 60
 
 
 @asynccontextmanager
-async def serving_sessions(sessions: Sessions) -> AsyncIterator[str]:
+async def serving_sessions(sessions: LiveSessions) -> AsyncIterator[str]:
     """Serve the route within this process; its address."""
     app = FastAPI()
     app.include_router(websocket_router(lambda: sessions))
@@ -55,7 +56,8 @@ class Caller:
         events: Of those, the lines of the event log.
         arrivals: Of each sound message: when it came, and its length in seconds.
         heard: All sound that came, as s16 bytes.
-        dropped_secs: How much of it waited to be played at each `clear`.
+        cuts: How many samples of it had come at each `clear`.
+        dropped_secs: How much of it waited to be played then.
         close_code: Why the server closed the line, once it has.
         close_reason: The same in words.
     """
@@ -66,6 +68,7 @@ class Caller:
         self.events: list[dict[str, Any]] = []
         self.arrivals: list[tuple[float, float]] = []
         self.heard = bytearray()
+        self.cuts: list[int] = []
         self.dropped_secs: list[float] = []
         self.close_code: int | None = None
         self.close_reason = ""
@@ -168,6 +171,7 @@ class Caller:
             if message["type"] == "event":
                 self.events.append(message["event"])
             elif message["type"] == "clear":
+                self.cuts.append(len(self.heard) // 2)
                 self.dropped_secs.append(max(0.0, self._played_until_secs - now_secs))
                 self._played_until_secs = now_secs
         self._changed.set()
