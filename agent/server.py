@@ -8,7 +8,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 from loguru import logger
@@ -25,6 +24,7 @@ from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.transcription_jobs import TranscriptionJobs
 from agent.web_app import build_app
 from agent.web_sessions import WebSessions
+from agent.web_socket import UVICORN_OPTIONS
 from transports.webrtc import allow_loopback_only_machines
 
 # Of the three seconds in which a signal ends everything, for requests under way.
@@ -32,8 +32,6 @@ REQUESTS_SECS = 1
 # And for engines that are at work on a recording.
 RECORDINGS_SECS = 0.5
 RENEWAL_SECS = 24 * 3600
-# A WebSocket carries 20 ms of sound or a line of text a message.
-WEB_SOCKETS: dict[str, Any] = {"ws": "websockets-sansio", "ws_max_size": 256 * 1024}
 
 
 class SignallessServer(uvicorn.Server):
@@ -79,7 +77,7 @@ async def _serve(settings: Settings, api_only: bool) -> None:
         access_log=False,
         timeout_graceful_shutdown=REQUESTS_SECS,
         ssl_context_factory=(lambda *_: https) if https else None,
-        **WEB_SOCKETS,
+        **UVICORN_OPTIONS,
     )
     server = SignallessServer(config)
     serving = asyncio.create_task(server.serve([bound]))

@@ -29,6 +29,7 @@ from agent.server_state import Loaded, ServerState
 from agent.session_options import OptionError
 from agent.speech_api import PREFIX, SHOWN, build_speech_api, http_error_answer, is_api_path
 from agent.web_sessions import UnknownPeerError
+from agent.web_socket import websocket_router
 from processors.errors import EngineUnavailableError
 from transports.errors import OfferError
 
@@ -40,6 +41,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     option_routes,
     chat_routes,
     transcription_routes,
+    lambda state: websocket_router(state.sessions),
 )
 
 # How the page is told of errors, as `{"error": one line}`; a RequestError says its status itself.
