@@ -95,6 +95,15 @@ class Conversation:
         """The agent falls silent, and the history is emptied."""
         await self._queue(InterruptionFrame(), StartOverFrame())
 
+    def report(self, stage: str, message: str) -> None:
+        """Tell of something beside the pipeline that failed; the conversation goes on.
+
+        Args:
+            stage: What failed.
+            message: How, in one line.
+        """
+        self._observer.emit("error", stage=stage, message=message)
+
     async def stop(self, reason: str) -> None:
         """End it now: what is being said is cut.
 

@@ -15,11 +15,13 @@ from pipecat.transports.base_transport import BaseTransport
 
 from agent.client_messages import ClientMessages
 from agent.conversation import Conversation
-from agent.errors import SottoError
+from agent.errors import InputError, SottoError
 from agent.event_log import Event
 from agent.histories import Histories, History
 from agent.logs import TurnLogger
 from agent.model_host import ModelHost
+from agent.observer import Sink
+from agent.recordings import LiveRecording, Recordings
 from agent.session_engines import SessionEngines
 from agent.session_options import session_settings
 from agent.settings import Settings
@@ -64,11 +66,12 @@ class SessionRequest:
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """A session that can be started: settings, engines, and a history that is held for it."""
+    """A session that can be started: settings, engines, a history that is held for it, and whether it is recorded."""
 
     settings: Settings
     host: ModelHost
     history: History
+    record: bool = False
 
 
 class LiveSession:
@@ -119,11 +122,14 @@ class LiveSessions:
 
     Attributes:
         engines: Gives each its engines.
+        recordings: Of those that asked for one, while they go on and for a while after.
     """
 
     def __init__(self, host: ModelHost, settings: Settings, histories: Histories) -> None:
         self.histories = histories
         self.engines = SessionEngines(host, settings)
+        self.recordings = Recordings()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._settings = settings
         self._running: dict[LiveSession, asyncio.Task[None]] = {}
         self._joining = 0
@@ -158,7 +164,7 @@ class LiveSessions:
             host = await self.engines.host_for(settings)
             history = self.histories.open(request.conversation)
             self.histories.hold(history, "call")
-            yield SessionPlan(settings, host, history)
+            yield SessionPlan(settings, host, history, request.record is True)
         finally:
             self._joining -= 1
             if history and not any(session.plan.history is history for session in self._running):
@@ -173,19 +179,30 @@ class LiveSessions:
             send: Sends a message to the page; does not block.
             carrier: Its connection.
         """
+        troubles: list[str] = []
+        started = False
 
-        def tell(event: Event) -> None:
-            # The page shows engines; settings are the owner's, and the page may be open to others.
-            send({"type": "event", "event": {key: value for key, value in event.items() if key != "settings"}})
+        def warn(trouble: str) -> None:
+            if started:
+                conversation.report("recording", trouble)
+            else:
+                troubles.append(trouble)
 
-        about = {"conversation": plan.history.id, "history": plan.history.turns(), "recording": False}
+        recording = self._record(plan, transport, warn) if plan.record else None
+        about = {"conversation": plan.history.id, "history": plan.history.turns(), "recording": recording is not None}
+        sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
         conversation = Conversation(
-            plan.host, plan.settings, transport, [tell, TurnLogger()], context=plan.history.context, about=about
+            plan.host, plan.settings, transport, sinks, context=plan.history.context, about=about
         )
         session = LiveSession(plan, conversation, carrier)
         ended = conversation.start()
+        started = True
         self._running[session] = ended
+        for trouble in troubles:
+            conversation.report("recording", trouble)
         ended.add_done_callback(lambda task: self._ended(session, task))
+        if recording:
+            ended.add_done_callback(lambda _: self._finish(recording))
         logger.info(f"conversation started, {len(self._running)} active")
         return session
 
@@ -193,7 +210,24 @@ class LiveSessions:
         """End every conversation."""
         self._watching.cancel()
         await asyncio.gather(*(session.conversation.stop("the server stops") for session in self._running))
+        await asyncio.gather(*self._finishing)
+        self.recordings.close()
         await self.engines.close()
+
+    def _record(self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None]) -> LiveRecording | None:
+        """A recording; None, and a warning, if there can be none: the conversation is held all the same."""
+        rate_hz = plan.host.tts.loaded.sample_rate_hz
+        try:
+            return self.recordings.begin(plan.history.id, transport, rate_hz, warn)
+        except InputError as error:
+            logger.error(str(error))
+            warn(str(error))
+            return None
+
+    def _finish(self, recording: LiveRecording) -> None:
+        finishing = asyncio.create_task(recording.end(), name="recording")
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
 
     async def _take_over(self, conversation: object) -> None:
         """A page that comes back (a reload, another network) ends the call that it had."""
@@ -223,3 +257,11 @@ class LiveSessions:
                 # The watch goes on: a peer that cannot be ended must not keep the others' places.
                 if isinstance(error, Exception):
                     logger.error(f"a conversation could not be ended: {error!r}")
+
+
+def _page_sink(send: Send) -> Sink:
+    def tell(event: Event) -> None:
+        # The page shows engines; settings are the owner's, and the page may be open to others.
+        send({"type": "event", "event": {key: value for key, value in event.items() if key != "settings"}})
+
+    return tell

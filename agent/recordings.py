@@ -231,9 +231,10 @@ def recordings_router(recordings: Callable[[], Recordings], forget_history: Call
 
     @router.delete("/{conversation}")
     async def forget(conversation: str) -> Response:
+        kept = recordings()
         try:
-            # Both, whichever there are; the recording first, which tells whether the conversation is being held.
-            forgotten = [recordings().forget(conversation), forget_history(conversation)]
+            # The history first: if it is in use, nothing is deleted.
+            forgotten = [forget_history(conversation), kept.forget(conversation)]
         except SottoError as error:
             return _error(409, str(error))
         return Response(status_code=204) if any(forgotten) else _error(404, "there is no such conversation")

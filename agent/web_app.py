@@ -25,6 +25,7 @@ from agent.live_sessions import BusyError
 from agent.offers import offer_routes
 from agent.options_route import option_routes
 from agent.page_transcription import transcription_routes
+from agent.recordings import recordings_router
 from agent.server_state import Loaded, ServerState
 from agent.session_options import OptionError
 from agent.speech_api import PREFIX, SHOWN, build_speech_api, http_error_answer, is_api_path
@@ -42,6 +43,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     chat_routes,
     transcription_routes,
     lambda state: websocket_router(state.sessions),
+    lambda state: recordings_router(lambda: state.sessions().recordings, state.histories.forget),
 )
 
 # How the page is told of errors, as `{"error": one line}`; a RequestError says its status itself.

@@ -25,12 +25,13 @@ from fastapi import FastAPI
 from agent.candidates import Choice
 from agent.live_sessions import LiveSessions
 from agent.model_host import FILE_THREADS, EarsHost
-from agent.server import WEB_SOCKETS, SignallessServer
+from agent.server import SignallessServer
 from agent.server_state import Loaded, ServerState
 from agent.settings import Settings, load_settings
 from agent.transcription_jobs import SpeechHost, TranscriptionJobs
 from agent.web_app import build_app
 from agent.web_sessions import WebSessions
+from agent.web_socket import UVICORN_OPTIONS
 from processors.llm import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from tests.house import hosting
@@ -173,7 +174,8 @@ async def listening(state: ServerState, app: FastAPI | None = None) -> AsyncIter
     """The real HTTP server around an application; its address."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(app or build_app(state), log_level="warning", timeout_graceful_shutdown=1, **WEB_SOCKETS)
+    served = app or build_app(state)
+    config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1, **UVICORN_OPTIONS)
     server = SignallessServer(config)
     task = asyncio.create_task(server.serve([bound]))
     try:

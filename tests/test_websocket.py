@@ -1,14 +1,19 @@
 """Conversations over a WebSocket: real route, line, transport and pipeline between a caller and scripted engines."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 import pytest
+import soundfile
 from websockets.exceptions import ConnectionClosed
 
+from agent.errors import InputError
+from agent.histories import Histories
 from agent.live_sessions import LiveSessions
+from agent.recordings import RecordingBusyError
 from agent.settings import load_settings
 from tests.house import SPEECH, hosting
 from tests.llm_session import options
@@ -30,7 +35,7 @@ async def holding(*heard_as: str, replies: tuple[str, ...] = ()) -> AsyncIterato
         ScriptedLLM(*map(Reply, replies)) as llm,
         hosting(stt, options(llm), ScriptedSynthesizer()) as host,
     ):
-        sessions = LiveSessions(host, settings)
+        sessions = LiveSessions(host, settings, Histories())
         async with serving_sessions(sessions) as url:
             yield url, sessions
             await sessions.close()
@@ -294,3 +299,48 @@ async def test_a_client_that_never_joins_is_refused_after_a_while() -> None:
         assert "no join came within 10 s" in str(await caller.line.recv())
         await caller.line.wait_closed()
         assert sessions.n_active == 0
+
+
+@in_virtual_time
+async def test_a_call_that_asked_for_it_is_recorded_both_sides_and_events() -> None:
+    async with holding("hello", replies=("Hi there.",)) as (url, sessions):
+        async with calling(url) as caller:
+            conversation = (await caller.join(record=True))["conversation"]
+            assert (await caller.until_event("session_started"))["recording"] is True
+            caller.begin_to_speak()
+            caller.say(load_recording(SPEECH / "days_in_a_week.wav").audio_s16)
+            await caller.until_event("bot_stopped_speaking")
+            with pytest.raises(RecordingBusyError):
+                sessions.recordings.file(conversation, "recording.wav")
+        await until_active(sessions, 0)
+        await asyncio.sleep(1)
+        sound = sessions.recordings.file(conversation, "recording.wav")
+        events = sessions.recordings.file(conversation, "events.jsonl")
+        assert sound is not None
+        assert events is not None
+        stereo_s16, rate_hz = soundfile.read(sound, dtype="int16")
+        lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [line["event"] for line in lines][:: len(lines) - 1] == ["session_started", "session_ended"]
+    loud_left, loud_right = (np.flatnonzero(np.abs(side.astype(int)) > 1000) / rate_hz for side in stereo_s16.T)
+    # The words of the log begin and end where the agent's side sounds; it answers after the user has spoken.
+    started_secs = next(line["t"] for line in lines if line["event"] == "bot_started_speaking")
+    assert loud_right[0] == pytest.approx(started_secs, abs=0.005)
+    assert loud_right[-1] - loud_right[0] == pytest.approx(2 * WORD_SECS, abs=0.01)
+    assert loud_left[-1] < loud_right[0]
+
+
+@in_virtual_time
+async def test_a_call_that_cannot_be_recorded_goes_on_and_says_so() -> None:
+    async with holding("hello", replies=("Hi there.",)) as (url, sessions), calling(url) as caller:
+
+        def refuse(*_: object) -> None:
+            raise InputError("nothing can be recorded: No space left on device")
+
+        sessions.recordings.begin = refuse
+        await caller.join(record=True)
+        assert (await caller.until_event("session_started"))["recording"] is False
+        error = await caller.until_event("error")
+        assert (error["stage"], error["message"]) == ("recording", "nothing can be recorded: No space left on device")
+        caller.begin_to_speak()
+        caller.say(load_recording(SPEECH / "days_in_a_week.wav").audio_s16)
+        await caller.until_event("bot_stopped_speaking")
