@@ -13,7 +13,6 @@ from contextlib import aclosing, contextmanager, suppress
 from typing import Any, cast
 
 from fastapi import APIRouter
-from loguru import logger
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from starlette.requests import Request
 from starlette.routing import Route
@@ -112,7 +111,6 @@ async def _answer(text: str, history: History, options: LLMOptions, send: Send) 
         failure = ""
     except AnswerError as error:
         failure = str(error)
-        logger.error(f"llm: a typed question was not answered: {failure}")
         return event({"stage": "llm", "message": failure}, "error")
     finally:
         _remember(history, question, "".join(sent).strip(), cut=bool(failure))

@@ -16,7 +16,6 @@ from websockets.exceptions import InvalidStatus
 from agent.access import Guard
 from agent.access_token import AccessToken
 from agent.errors import SettingsError
-from agent.ice_servers import ice_servers_of, own_ice_servers
 from agent.own_addresses import own_addresses
 from agent.page_addresses import page_urls, unprotected_warning
 from agent.server_state import ServerState
@@ -266,35 +265,3 @@ def test_who_listens_to_everyone_without_a_token_is_warned(
     warning = unprotected_warning(load_settings(settings).server, address, api_only=api_only)
     assert (warning is not None) == warned
     assert warning is None or (address in warning and "--set server.token=auto" in warning and "\n" not in warning)
-
-
-def test_no_ice_server_is_used_unless_it_is_set() -> None:
-    assert ice_servers_of(load_settings()) == []
-    assert own_ice_servers(load_settings()) == []
-    turn = '{"urls": ["turn:b.example:3478?transport=tcp"], "username": "me", "credential": "secret"}'
-    text = f'[{{"urls": "stun:a.example"}}, {turn}]'
-    settings = load_settings({"server.ice_servers": text})
-    assert ice_servers_of(settings) == [
-        {"urls": ["stun:a.example"]},
-        {"urls": ["turn:b.example:3478?transport=tcp"], "username": "me", "credential": "secret"},
-    ]
-    assert [server.credential for server in own_ice_servers(settings)] == [None, "secret"]
-    simple = load_settings({"server.ice_servers": "stun:a.example:3478, stuns:b.example"})
-    assert ice_servers_of(simple) == [{"urls": ["stun:a.example:3478"]}, {"urls": ["stuns:b.example"]}]
-
-
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [
-        ("http://a.example", "String should match pattern"),
-        ("turn:a.example", "a TURN server needs username and credential"),
-        ("[1", "expected a JSON list"),
-        ('[{"urls": []}]', "at least 1 item"),
-        ('[{"urls": "stun:a", "password": "secret"}]', "unknown setting"),
-    ],
-)
-def test_a_broken_ice_server_is_named(value: str, problem: str) -> None:
-    with pytest.raises(SettingsError, match=r"server\.ice_servers") as caught:
-        load_settings({"server.ice_servers": value})
-    assert problem in str(caught.value)
-    assert "secret" not in str(caught.value)
