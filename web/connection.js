@@ -1,24 +1,18 @@
 // One call to the agent: the microphone goes out, the agent's voice and the event log come in.
 
+import { LinkQuality } from "/link_quality.js";
 import { openMicrophone } from "/microphone.js";
-import { Problem } from "/problem.js";
+import { Problem, asProblem } from "/problem.js";
 import { sendCandidates, sendOffer } from "/server.js";
 
-const CONNECT_TIMEOUT_MS = 15_000;
-const INTERRUPTED_GRACE_MS = 8_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+const INTERRUPTED_GRACE_MS = 5_000;
 const KEEP_ALIVE_MS = 1_000;
 
-/**
- * A connection is used once: open it, close it, and make a new one for the next call.
- *
- * Handlers:
- *   onMicrophone("on" | "muted" | "off")
- *   onVoice(MediaStream)          the agent's voice
- *   onEvent(object)               one line of the event log
- *   onClosed(Problem | null)      once, whoever ended the call; the problem if it was not wanted
- */
+/** One of Call's transports, used once: open it, close it, and make a new one for the next call. */
 export class Connection {
   #handlers;
+  #wishes;
   #ending = new AbortController();
   #peer = null;
   #channel = null;
@@ -27,21 +21,23 @@ export class Connection {
   #candidates = [];
   #keepAlive = 0;
   #interrupted = 0;
+  #quality = null;
 
-  constructor(handlers) {
+  constructor(handlers, wishes) {
     this.#handlers = handlers;
+    this.#wishes = wishes;
   }
 
   /** Resolves once events flow. A failure, or a close() meanwhile, is told to onClosed. */
   async open() {
     try {
-      await this.#takeMicrophone();
+      await this.#takeMicrophone(this.#wishes.microphoneId);
       const isOpen = this.#createPeer();
       await this.#negotiate();
       await isOpen;
     } catch (error) {
       if (this.#ending.signal.aborted) return;
-      this.close(error instanceof Problem ? error : new Problem(`The connection failed: ${error.message}`));
+      this.close(asProblem(error, "The connection failed"));
     }
   }
 
@@ -52,7 +48,27 @@ export class Connection {
   set isMuted(muted) {
     if (this.#microphone === null) return;
     this.#microphone.enabled = !muted;
-    this.#handlers.onMicrophone(muted ? "muted" : "on");
+    this.#handlers.onMicrophone(muted ? "muted" : "on", this.#microphone);
+  }
+
+  /** @returns {Promise<object | null>} how well the network carries the call */
+  async stats() {
+    return this.#quality === null ? null : this.#quality.measure();
+  }
+
+  /** Speak into another microphone from now on. */
+  async useMicrophone(deviceId) {
+    const { isMuted } = this;
+    const before = this.#microphone;
+    try {
+      await this.#takeMicrophone(deviceId);
+      await this.#peer.getSenders()[0].replaceTrack(this.#microphone);
+      before?.stop();
+      return true;
+    } finally {
+      // Without the wanted one the call keeps the microphone that it has.
+      this.isMuted = isMuted;
+    }
   }
 
   /** @param {object} message - for the agent; nothing is sent while there is no channel */
@@ -68,25 +84,32 @@ export class Connection {
     clearTimeout(this.#interrupted);
     this.#microphone?.stop();
     this.#peer?.close();
-    this.#handlers.onMicrophone("off");
+    this.#handlers.onMicrophone("off", null);
     this.#handlers.onClosed(problem);
   }
 
-  async #takeMicrophone() {
-    const track = await openMicrophone();
+  async #takeMicrophone(deviceId) {
+    const track = await openMicrophone(deviceId, () => this.#handlers.onMicrophone("asking", null));
     if (this.#ending.signal.aborted) {
       track.stop();
       this.#ending.signal.throwIfAborted();
     }
     this.#microphone = track;
-    track.addEventListener("ended", () => this.close(new Problem("The microphone was unplugged or taken away.")));
-    this.#handlers.onMicrophone("on");
+    track.addEventListener("ended", () => this.#loseMicrophone(track));
+    this.#handlers.onMicrophone("on", track);
+  }
+
+  #loseMicrophone(track) {
+    if (track !== this.#microphone) return;
+    // Joining again takes another one, if there is any.
+    this.close(new Problem("The microphone was unplugged or taken away.", "", { isPassing: true }));
   }
 
   /** @returns {Promise<void>} settles when the event channel opens, the call ends or time runs out */
   #createPeer() {
-    const peer = new RTCPeerConnection({ iceServers: [] });
+    const peer = new RTCPeerConnection({ iceServers: this.#wishes.iceServers ?? [] });
     this.#peer = peer;
+    this.#quality = new LinkQuality(peer);
     peer.addEventListener("icecandidate", ({ candidate }) => this.#addCandidate(candidate));
     peer.addEventListener("connectionstatechange", () => this.#watch(peer.connectionState));
     peer.addEventListener("track", ({ track }) => this.#handlers.onVoice(new MediaStream([track])));
@@ -94,14 +117,14 @@ export class Connection {
     // The server reads the media sections in order: audio first, then data.
     this.#channel = peer.createDataChannel("events");
     this.#channel.addEventListener("message", ({ data }) => this.#receive(data));
-    this.#channel.addEventListener("close", () => this.close(new Problem("The server ended the call.")));
+    this.#channel.addEventListener("close", () => this.close(hangUp()));
     return this.#channelOpens();
   }
 
   #channelOpens() {
     const opens = new Promise((resolve, reject) => {
       const { signal } = this.#ending;
-      const late = new Problem("The server answered, but no sound path to it could be opened. Is a firewall in between?");
+      const late = noPath();
       const timer = setTimeout(() => reject(late), CONNECT_TIMEOUT_MS);
       signal.addEventListener("abort", () => {
         clearTimeout(timer);
@@ -122,10 +145,11 @@ export class Connection {
   async #negotiate() {
     const { signal } = this.#ending;
     await this.#peer.setLocalDescription();
-    const answer = await sendOffer(this.#peer.localDescription, signal);
+    const answer = await sendOffer(this.#peer.localDescription, this.#wishes, signal);
     signal.throwIfAborted();
     await this.#peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
     this.#pcId = answer.pc_id;
+    if (typeof answer.conversation === "string") this.#handlers.onJoined(answer.conversation);
     await this.#flushCandidates();
   }
 
@@ -148,7 +172,7 @@ export class Connection {
 
   #watch(state) {
     clearTimeout(this.#interrupted);
-    const lost = () => this.close(new Problem("The connection to the server was lost."));
+    const lost = () => this.close(this.#keepAlive === 0 ? noPath() : lostWay());
     if (state === "failed") lost();
     if (state === "disconnected") this.#interrupted = setTimeout(lost, INTERRUPTED_GRACE_MS);
   }
@@ -164,9 +188,22 @@ export class Connection {
       this.#handlers.onEvent(message.event);
       if (message.event.event === "session_ended") this.close();
     } else if (message?.type === "signalling" && message.message?.type === "peerLeft") {
-      this.close(new Problem("The server ended the call."));
+      this.close(hangUp());
     }
   }
+}
+
+function noPath() {
+  const words = "The server answered, but no sound path to it could be opened. Is a firewall in between?";
+  return new Problem(words, "", { isUnreachable: true });
+}
+
+function lostWay() {
+  return new Problem("The connection to the server was lost.", "", { isPassing: true });
+}
+
+function hangUp() {
+  return new Problem("The server ended the call.", "", { isPassing: true });
 }
 
 function parse(data) {

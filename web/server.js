@@ -3,19 +3,36 @@
 import { Problem } from "/problem.js";
 
 const ANSWER_TIMEOUT_MS = 10_000;
+// A server that is being restarted, or a proxy in front of it.
+const PASSING = new Set([502, 503, 504]);
 
 /** @returns {Promise<object>} the server's health: status, version, engines, sessions */
 export async function fetchHealth() {
   return ask("/health", { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
 }
 
+/** @returns {Promise<object | null>} what can be chosen: settings, engines, voices, ice_servers, recording; null: nothing */
+export async function fetchOptions() {
+  return ask("/api/options", { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true });
+}
+
 /**
  * @param {RTCSessionDescription} offer
+ * @param {object} wishes - of a Call
  * @param {AbortSignal} signal - ends the request when the person stops
- * @returns {Promise<{sdp: string, type: string, pc_id: string}>}
+ * @returns {Promise<{sdp: string, type: string, pc_id: string, conversation?: string}>}
  */
-export async function sendOffer(offer, signal) {
-  return ask("/api/offer", body("POST", { sdp: offer.sdp, type: offer.type }, signal));
+export async function sendOffer(offer, wishes, signal) {
+  return ask("/api/offer", body("POST", { sdp: offer.sdp, type: offer.type, ...asJoin(wishes) }, signal));
+}
+
+/** @returns {object} the wishes of a Call as every transport sends them; what is not wished is left out */
+export function asJoin({ conversation, options, isRecorded }) {
+  const join = {};
+  if (conversation) join.conversation = conversation;
+  if (Object.keys(options ?? {}).length > 0) join.options = options;
+  if (isRecorded) join.record = true;
+  return join;
 }
 
 /** @param {RTCIceCandidate[]} candidates - found after the offer was sent */
@@ -28,6 +45,33 @@ export async function sendCandidates(pcId, candidates, signal) {
   return ask("/api/offer", body("PATCH", { pc_id: pcId, candidates: wire }, signal));
 }
 
+/** Make the server forget a conversation: its history and its recording. */
+export async function deleteConversation(id) {
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  return ask(`/api/conversations/${encodeURIComponent(id)}`, { method: "DELETE", signal }, { orNull: true });
+}
+
+/** @returns {{sound: string, events: string}} where a conversation's recording lies */
+export function recordingAddresses(id) {
+  const base = `/api/conversations/${encodeURIComponent(id)}`;
+  return { sound: `${base}/recording.wav`, events: `${base}/events.jsonl` };
+}
+
+/**
+ * @param {Response} response - not ok
+ * @param {string} what - was asked for
+ * @returns {Promise<Problem>} why the server refused, in words
+ */
+export async function refusalOf(response, what) {
+  const answer = await readJson(response);
+  return refusal(response.status, answer?.error, what);
+}
+
+/** @returns {Problem} for a server that cannot be reached */
+export function unreachable() {
+  return new Problem("The server does not answer. Start it with", "sotto serve", { isPassing: true });
+}
+
 function body(method, content, signal) {
   return {
     method,
@@ -37,26 +81,44 @@ function body(method, content, signal) {
   };
 }
 
-async function ask(path, options) {
+async function ask(path, options, { orNull = false } = {}) {
   let response;
   try {
     response = await fetch(path, { ...options, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("The server does not answer. Start it with", "sotto serve");
+    throw unreachable();
   }
-  const answer = await response.json().catch(() => null);
+  if (orNull && (response.status === 404 || response.status === 204)) return null;
+  const answer = await readJson(response);
   // A server that loads its models says so with 503 and its health.
-  if (!response.ok && answer?.status !== "starting") throw refusal(response.status, answer?.error);
-  if (answer === null) throw new Problem(`The server’s answer to ${path} is not JSON. Is another program on this port?`);
+  if (!response.ok && answer?.status !== "starting") throw refusal(response.status, answer?.error, "the call");
+  if (answer === null && !orNull) {
+    throw new Problem(`The server’s answer to ${path} is not JSON. Is another program on this port?`);
+  }
   return answer;
 }
 
-function refusal(status, reason) {
+async function readJson(response) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    if (error.name === "AbortError") throw error;
+    throw unreachable();
+  }
+}
+
+function refusal(status, reason, what) {
   const because = typeof reason === "string" && reason ? reason : `HTTP ${status}`;
-  if (status === 503) return new Problem(`${because.charAt(0).toUpperCase()}${because.slice(1)}.`);
+  const sentence = `${because.charAt(0).toUpperCase()}${because.slice(1)}.`;
+  if (status === 401) {
+    return new Problem("This server wants its access token. Open the address that sotto serve printed: it holds the token.");
+  }
   if (status === 403) {
     return new Problem(`The server refused this page’s address: ${because}. Open the address that sotto serve printed.`);
   }
-  return new Problem(`The server refused the call: ${because}.`);
+  if (status === 409) return new Problem(sentence);
+  if (PASSING.has(status)) return new Problem(sentence, "", { isPassing: true });
+  return new Problem(`The server refused ${what}: ${because}.`);
 }

@@ -1,7 +1,10 @@
 // The conversation's items as a list: each item keeps its element, and only what changed is drawn.
 
-import { create, setText } from "/dom.js";
+import { create, part, setText } from "/dom.js";
 import { describeStage } from "/engines.js";
+import { renderMarkdown } from "/markdown.js";
+import { drawSpeech } from "/speech.js";
+import { drawTurnTime } from "/waterfall.js";
 
 const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice };
 const NEAR_END_PX = 160;
@@ -9,24 +12,35 @@ const NEAR_END_PX = 160;
 export class Transcript {
   #list;
   #elements = new Map();
+  #drawn = new WeakMap();
 
   /** @param {HTMLOListElement} list */
   constructor(list) {
     this.#list = list;
   }
 
-  /** @param {object[]} items - of a Conversation */
-  draw(items) {
+  /**
+   * @param {object[]} items - of a Conversation
+   * @param {boolean} isSpeaking - whether the newest heard word is being spoken now
+   */
+  draw(items, isSpeaking) {
     const page = document.scrollingElement;
     const wasAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
     this.#dropAllBut(new Set(items));
-    items.forEach((item, at) => {
-      const element = this.#elementOf(item);
-      if (this.#list.children[at] !== element) this.#list.insertBefore(element, this.#list.children[at] ?? null);
-      DRAW[item.role](element, item);
-    });
+    const speaking = isSpeaking ? items.findLast(({ role }) => role === "agent") : null;
+    const hasChanged = items.map((item, at) => this.#drawItem(item, at, item === speaking)).includes(true);
     // A reader who has scrolled back stays where they are.
-    if (wasAtEnd && items.length > 0) page.scrollTop = page.scrollHeight;
+    if (hasChanged && wasAtEnd) page.scrollTop = page.scrollHeight;
+  }
+
+  #drawItem(item, at, isSpeaking) {
+    const element = this.#elementOf(item);
+    if (this.#list.children[at] !== element) this.#list.insertBefore(element, this.#list.children[at] ?? null);
+    const wanted = JSON.stringify([item, isSpeaking]);
+    if (this.#drawn.get(item) === wanted) return false;
+    this.#drawn.set(item, wanted);
+    DRAW[item.role](element, item, isSpeaking);
+    return true;
   }
 
   #dropAllBut(kept) {
@@ -43,37 +57,34 @@ export class Transcript {
   }
 }
 
-function drawUser(element, { text, partial }) {
-  part(element, "who", "You");
-  part(element, "said", text);
-  part(element, "partial", partial);
-  part(element, "note", partial ? "still listening" : "");
+function drawUser(element, { text, partial, isTyped, isPending }) {
+  element.classList.toggle("typed", isTyped);
+  fill(element, "who", "You");
+  fill(element, "said", text);
+  fill(element, "partial", partial);
+  fill(element, "note", partial ? "still listening" : isPending ? "sending…" : "");
 }
 
-function drawAgent(element, { text, unsaid, isInterrupted, latencyMs }) {
-  part(element, "who", "Agent");
-  part(element, "said", text);
-  part(element, "note", isInterrupted ? (unsaid ? "interrupted, not said:" : "interrupted") : "");
-  part(element, "unsaid", unsaid, "s");
-  part(element, "latency", latencyMs === null ? "" : `answered in ${describeDuration(latencyMs)}`);
+function drawAgent(element, item, isSpeaking) {
+  const { text, unsaid, isInterrupted, isWritten, isStreaming, latency } = item;
+  element.classList.toggle("written", isWritten);
+  element.setAttribute("aria-busy", String(isStreaming));
+  fill(element, "who", "Agent");
+  const said = part(element, "said", isWritten ? "div" : "span");
+  if (isWritten) said.replaceChildren(renderMarkdown(text));
+  else drawSpeech(said, part(element, "ahead"), item, isSpeaking);
+  fill(element, "note", isInterrupted ? (unsaid ? "interrupted, not said:" : "interrupted") : "");
+  fill(element, "unsaid", unsaid, "s");
+  drawTurnTime(part(element, "latency"), latency);
 }
 
 function drawNotice(element, { stage, text }) {
   setText(element, stage ? `${describeStage(stage)}: ${text}` : text);
 }
 
-/** One part of an item: made when first needed, in the order of the calls, and hidden while it is empty. */
-function part(item, name, text, tag = "span") {
-  let element = item.querySelector(`:scope > .${name}`);
-  if (element === null) {
-    element = create(tag, name);
-    if (item.childElementCount > 0) item.append(" ");
-    item.append(element);
-  }
+/** One part of an item, hidden while it is empty. */
+function fill(item, name, text, tag = "span") {
+  const element = part(item, name, tag);
   setText(element, text);
   element.hidden = text === "";
-}
-
-function describeDuration(ms) {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

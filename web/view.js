@@ -1,64 +1,69 @@
 // The page's state, drawn.
 
-import { create, setText } from "/dom.js";
+import { Announcer } from "/announcer.js";
+import { byId, create, setText } from "/dom.js";
 import { drawEngines, summarizeEngines } from "/engines.js";
-import { holdToTalk } from "/push_to_talk.js";
+import { FLOOR, MICROPHONE, isAgentBusy } from "/floor.js";
+import { describePrivacy } from "/privacy.js";
+import { recordingAddresses } from "/server.js";
+import { drawTiming } from "/timing_panel.js";
 import { Transcript } from "/transcript.js";
 
-const STATE_WORDS = {
-  starting: "The models are being loaded…",
-  idle: "Idle",
-  connecting: "Connecting…",
-  listening: "Listening",
-  hearing: "Hearing you",
-  thinking: "Thinking…",
-  speaking: "Speaking",
-};
-const MICROPHONE_WORDS = { on: "Microphone is on", muted: "Microphone is muted", off: "Microphone is off" };
-
 export class View {
-  #transcript = new Transcript(part("conversation"));
+  announcer = new Announcer(byId("announcer"));
+  #transcript = new Transcript(byId("conversation"));
   #drawnEngines = "";
   #drawnProblem = null;
+  #microphone = "off";
 
-  /** @param {{onTalk, onMute, onHold, onPlaySound}} handlers - what each button does */
-  constructor({ onTalk, onMute, onHold, onPlaySound }) {
-    part("talk").addEventListener("click", onTalk);
-    part("mute").addEventListener("click", onMute);
-    holdToTalk(part("hold"), onHold);
-    part("play-sound").addEventListener("click", onPlaySound);
-    part("engines").open = matchMedia("(min-width: 64rem)").matches;
+  constructor() {
+    const isWide = matchMedia("(min-width: 64rem)").matches;
+    for (const id of ["engines", "timing"]) byId(id).open = isWide;
   }
 
   /** @returns {HTMLAudioElement} where the agent's voice is played */
   get voice() {
-    return part("voice");
+    return byId("voice");
   }
 
   /**
    * @param {object} page
-   *   isPushToTalk: the microphone counts only while a button is held;
-   *   state: a key of STATE_WORDS; isTalking: a call is open or opening; items: of the conversation;
-   *   microphone: "on" | "muted" | "off"; problem: Problem | null; isSoundHeld: the browser refused to play;
-   *   engines: {stage: engine}
+   *   state: a key of FLOOR; isWanted: a call is open, opening or coming back; conversation: a Conversation;
+   *   microphone: a key of MICROPHONE; problem: Problem | null; isSoundHeld: the browser refused to play;
+   *   engines: {stage: engine}; link: stats of the call; canRecord: the server offers it; recorded: id or "";
+   *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
    */
   draw(page) {
-    document.body.dataset.state = page.state;
-    document.title = page.microphone === "on" ? "● Sotto" : "Sotto";
-    setText(part("state"), STATE_WORDS[page.state]);
+    const { state, conversation } = page;
+    document.body.dataset.state = state;
+    document.title = ["on", "held"].includes(page.microphone) ? "● Sotto" : "Sotto";
+    setText(byId("state"), FLOOR[state]);
+    this.#drawMicrophone(page.microphone);
     drawButtons(page);
-    drawMicrophone(page.microphone);
-    part("sound-hint").hidden = !page.isSoundHeld;
+    drawConversationTools(page);
+    byId("sound-hint").hidden = !page.isSoundHeld;
+    byId("meters").hidden = !["on", "held", "muted"].includes(page.microphone);
+    byId("recording-sign").hidden = !conversation.isRecording;
     this.#drawProblem(page.problem);
     this.#drawEngines(page.engines);
-    part("welcome").hidden = page.items.length > 0 || page.isTalking;
-    this.#transcript.draw(page.items);
+    drawWelcome(page);
+    drawTiming(conversation.items, conversation.timings, page.link);
+    this.#transcript.draw(conversation.items, state === "speaking" || state === "ducked");
+    this.announcer.follow(state);
+  }
+
+  #drawMicrophone(microphone) {
+    const sign = byId("microphone");
+    sign.dataset.microphone = microphone;
+    setText(sign, MICROPHONE[microphone]);
+    if (microphone !== this.#microphone && microphone !== "held") this.announcer.say(`${MICROPHONE[microphone]}.`);
+    this.#microphone = microphone;
   }
 
   #drawProblem(problem) {
     if (problem === this.#drawnProblem) return;
     this.#drawnProblem = problem;
-    const box = part("problem");
+    const box = byId("problem");
     box.hidden = problem === null;
     box.replaceChildren(problem?.message ?? "");
     if (problem?.mend) box.append(" ", create("code", "", problem.mend));
@@ -68,28 +73,44 @@ export class View {
     const wanted = JSON.stringify(engines);
     if (wanted === this.#drawnEngines) return;
     this.#drawnEngines = wanted;
-    setText(part("engines-short"), summarizeEngines(engines) || "not known yet");
-    drawEngines(part("engines-list"), engines);
+    setText(byId("engines-short"), summarizeEngines(engines) || "not known yet");
+    setText(byId("why"), describePrivacy(engines, location.hostname));
+    drawEngines(byId("engines-list"), engines);
   }
 }
 
-function drawButtons({ state, isTalking, isPushToTalk, microphone }) {
-  part("hold").hidden = !isPushToTalk || microphone === "off";
-  const talk = part("talk");
-  const mute = part("mute");
-  talk.disabled = state === "starting";
-  setText(talk, isTalking ? "Stop" : "Start talking");
-  mute.setAttribute("aria-pressed", String(microphone === "muted"));
-  if (microphone === "off" && document.activeElement === mute) talk.focus();
-  mute.hidden = microphone === "off";
+function drawButtons({ state, isWanted, microphone, conversation, canRecord, nChoices }) {
+  const isOpen = ["on", "held", "muted"].includes(microphone);
+  byId("talk").disabled = state === "starting";
+  setText(byId("talk-label"), isWanted ? "Leave" : "Start talking");
+  byId("mute").setAttribute("aria-pressed", String(microphone === "muted"));
+  show("hold", isOpen && conversation.isPushToTalk);
+  show("mute", isOpen);
+  show("interrupt", isAgentBusy(state));
+  show("try-now", state === "waiting");
+  show("record-choice", canRecord);
+  show("n-choices", nChoices > 0);
+  setText(byId("n-choices"), `${nChoices} changed`);
 }
 
-function drawMicrophone(microphone) {
-  const sign = part("microphone");
-  sign.dataset.microphone = microphone;
-  setText(sign, MICROPHONE_WORDS[microphone]);
+/** What is hidden cannot keep the keyboard: the call's button takes it. */
+function show(id, isShown) {
+  const element = byId(id);
+  if (!isShown && !element.hidden && element === document.activeElement) byId("talk").focus();
+  element.hidden = !isShown;
 }
 
-function part(id) {
-  return document.getElementById(id);
+function drawConversationTools({ conversation, recorded, isWanted }) {
+  show("tools", conversation.items.length > 0);
+  show("delete", conversation.id !== "");
+  byId("recording").hidden = recorded === "" || isWanted;
+  if (recorded === "") return;
+  const { sound, events } = recordingAddresses(recorded);
+  byId("recording-sound").href = sound;
+  byId("recording-events").href = events;
+}
+
+function drawWelcome({ conversation, isWanted, isRestored, microphone }) {
+  byId("welcome").hidden = conversation.items.length > 0 || (isWanted && microphone !== "asking");
+  setText(byId("welcome-first"), isRestored ? "Welcome back." : "Say something.");
 }

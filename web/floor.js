@@ -1,0 +1,29 @@
+// Who has the floor, in words.
+
+export const FLOOR = {
+  starting: "The models are being loaded…",
+  idle: "Ready",
+  asking: "May the agent hear you?",
+  connecting: "Connecting…",
+  waiting: "Reconnecting…",
+  listening: "Listening",
+  hearing: "Hearing you",
+  thinking: "Thinking…",
+  writing: "Writing…",
+  speaking: "Speaking",
+  ducked: "Lowered its voice",
+  paused: "Paused for you",
+};
+
+export const MICROPHONE = {
+  asking: "Your browser is asking: choose Allow",
+  on: "Microphone is on",
+  muted: "Microphone is muted",
+  held: "Microphone opens while you hold",
+  off: "Microphone is off",
+};
+
+/** @returns {boolean} whether there is something to interrupt */
+export function isAgentBusy(state) {
+  return ["thinking", "writing", "speaking", "ducked", "paused"].includes(state);
+}

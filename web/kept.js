@@ -1,0 +1,49 @@
+// What the page keeps in the browser: the conversation for this tab, choices for the next visit. Never any words.
+
+const CONVERSATION = "sotto.conversation";
+const CHOICES = "sotto.choices";
+
+/** @returns {string} id of the conversation that this tab is in, or "" */
+export function keptConversation() {
+  return read("sessionStorage", CONVERSATION) ?? "";
+}
+
+/** @param {string} id - "" forgets it */
+export function keepConversation(id) {
+  write("sessionStorage", CONVERSATION, id || null);
+}
+
+/** @returns {{options: object, microphoneId: string, loudspeakerId: string, isSpoken: boolean}} */
+export function keptChoices() {
+  const standard = { options: {}, microphoneId: "", loudspeakerId: "", isSpoken: true };
+  try {
+    return { ...standard, ...JSON.parse(read("localStorage", CHOICES) ?? "{}") };
+  } catch (error) {
+    if (error instanceof SyntaxError) return standard;
+    throw error;
+  }
+}
+
+/** @param {object} choices - as keptChoices returns them */
+export function keepChoices(choices) {
+  write("localStorage", CHOICES, JSON.stringify(choices));
+}
+
+function read(storage, key) {
+  try {
+    return window[storage].getItem(key);
+  } catch (error) {
+    // A browser that is told to keep nothing.
+    if (error instanceof DOMException) return null;
+    throw error;
+  }
+}
+
+function write(storage, key, value) {
+  try {
+    if (value === null) window[storage].removeItem(key);
+    else window[storage].setItem(key, value);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+  }
+}

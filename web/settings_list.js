@@ -1,0 +1,53 @@
+// Which settings the panel shows, in which order and under which names. Others of the server's come after them.
+
+export const GROUPS = [
+  {
+    title: "Persona",
+    settings: { "llm.system_prompt": "What the agent is told about itself", "llm.engine": "Language model" },
+  },
+  {
+    title: "Voice",
+    settings: {
+      "tts.engine": "Engine",
+      "tts.voice": "Voice",
+      "tts.language": "Language",
+      "tts.speed": "Speed",
+    },
+  },
+  { title: "Ears", settings: { "stt.engine": "Engine", "stt.language": "Language" } },
+  {
+    title: "Taking turns",
+    settings: {
+      "turn.mode": "Microphone",
+      "turn.pace": "Pace",
+      "turn.barge_in": "What interrupts the agent",
+      "turn.speculate": "Prepare answers early",
+      "dialogue.filler": "While an answer is slow",
+    },
+  },
+];
+
+const CHOICE_WORDS = {
+  "turn.mode": { open: "Always open", push_to_talk: "Open while I hold a button" },
+  "turn.pace": { brisk: "Brisk", normal: "Normal", patient: "Patient" },
+  "turn.barge_in": { words: "Words that want the floor", voice: "Any voice" },
+  "dialogue.filler": { off: "Silence", words: "A few words", sound: "A soft sound" },
+};
+
+/** @returns {string} one choice of a setting in words */
+export function describeChoice(key, choice) {
+  if (choice === "auto") return "The best that is usable";
+  return CHOICE_WORDS[key]?.[choice] ?? String(choice);
+}
+
+/** @returns {{title: string, settings: object}[]} groups of what this server has; a last one for what has no name here */
+export function groupsOf(settings) {
+  const named = GROUPS.map(({ title, settings: wanted }) => ({
+    title,
+    settings: Object.fromEntries(Object.entries(wanted).filter(([key]) => Object.hasOwn(settings, key))),
+  }));
+  const known = new Set(GROUPS.flatMap((group) => Object.keys(group.settings)));
+  const others = Object.keys(settings).filter((key) => !known.has(key));
+  const rest = { title: "More", settings: Object.fromEntries(others.map((key) => [key, key])) };
+  return [...named, rest].filter((group) => Object.keys(group.settings).length > 0);
+}
