@@ -30,6 +30,8 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 # window.events: the lines of the event log that have come.
 # window.soundIsHeard(): the last call's voice is played and has energy (squared amplitude times seconds).
 WATCH = """
+addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+  console.error(`the page's policy forbids it: ${violatedDirective} ${blockedURI}`));
 window.peers = [];
 window.events = [];
 window.RTCPeerConnection = class extends RTCPeerConnection {

@@ -7,7 +7,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.chromium import ALLOW_MICROPHONE, launch, visit
-from tests.stub_server import NOTE, StubServer, call, items, say_a_turn, serve_stub
+from tests.stub_catalogue import NOTE
+from tests.stub_server import StubServer, call, items, say_a_turn, serve_stub
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -44,9 +45,8 @@ async def stub() -> AsyncIterator[StubServer]:
 
 async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url) as page:
-        state = page.get_by_role("status")
-        await expect(state).to_have_text("Idle")
-        await expect(state).to_have_attribute("aria-live", "polite")
+        state = page.locator("#state")
+        await expect(state).to_have_text("Ready")
         peer = await call(page, stub)
         for event, fields, expected in (
             ("user_started_speaking", {}, "Hearing you"),
@@ -60,6 +60,9 @@ async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServe
             ("bot_started_speaking", {}, "Speaking"),
             ("user_started_speaking", {}, "Hearing you"),
             ("user_stopped_speaking", {}, "Speaking"),
+            ("playout", {"level": "ducked"}, "Lowered its voice"),
+            ("playout", {"level": "paused"}, "Paused for you"),
+            ("playout", {"level": "full"}, "Speaking"),
             ("bot_stopped_speaking", {}, "Listening"),
             ("user_started_speaking", {}, "Hearing you"),
             ("user_stopped_speaking", {}, "Listening"),
@@ -68,8 +71,8 @@ async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServe
             peer.send(event, **fields)
             peer.send("marker")
             await expect(state, event).to_have_text(expected)
-        await page.get_by_role("button", name="Stop").click()
-        await expect(state).to_have_text("Idle")
+        await page.get_by_role("button", name="Leave").click()
+        await expect(state).to_have_text("Ready")
         await peer.is_closed.wait()
 
 
@@ -96,6 +99,67 @@ async def test_both_sides_words_are_shown_and_a_partial_is_provisional(browser: 
             "You what is the weather in paris",
             "Agent It is sunny. answered in 742 ms",
         ]
+
+
+async def test_planned_words_are_dim_until_they_are_heard_and_the_newest_is_marked(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.send("turn_ended", text="hello")
+        peer.send("bot_planned", text="Good morning,")
+        peer.send("bot_planned", text="it is 7 o'clock.")
+        said, ahead = page.locator(".agent .said"), page.locator(".agent .ahead")
+        await expect(ahead).to_have_text("Good morning, it is 7 o'clock.")
+        await expect(said).to_have_text("")
+        peer.send("bot_started_speaking")
+        peer.send("bot_word", text="Good")
+        await expect(page.locator(".agent mark")).to_have_text("Good")
+        await expect(ahead).to_have_text("morning, it is 7 o'clock.")
+        for word in ("morning,", "it", "is", "seven"):
+            peer.send("bot_word", text=word)
+        # Spoken otherwise than it is written: the words after it are found again.
+        peer.send("bot_word", text="o'clock.")
+        await expect(said).to_have_text("Good morning, it is seven o'clock.")
+        await expect(page.locator(".agent mark")).to_have_text("o'clock.")
+        await expect(ahead).to_be_hidden()
+        peer.send("bot_stopped_speaking")
+        await expect(page.locator(".agent mark")).to_have_count(0)
+
+
+async def test_the_rest_of_an_answer_that_is_cut_off_is_struck_where_the_sound_stopped(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.send("turn_ended", text="tell me a story")
+        peer.send("bot_planned", text="Once upon a time there was a fox.")
+        peer.send("bot_started_speaking")
+        for word in ("Once", "upon", "a"):
+            peer.send("bot_word", text=word)
+        peer.send("interruption", heard="Once upon a", planned="Once upon a time there was a fox.")
+        await expect(page.locator("s.unsaid")).to_have_text("time there was a fox.")
+        await expect(page.locator(".agent .ahead")).to_be_hidden()
+        await expect(page.locator("#state")).to_have_text("Listening")
+        assert await items(page) == [
+            "You tell me a story",
+            "Agent Once upon a interrupted, not said: time there was a fox.",
+        ]
+
+
+async def test_a_screen_reader_is_told_nothing_while_either_side_speaks(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        told = page.get_by_role("status")
+        await expect(told).to_have_attribute("id", "announcer")
+        peer = await call(page, stub)
+        await expect(told).to_have_text("You are in the call.")
+        peer.send("bot_started_speaking")
+        await expect(page.locator("#state")).to_have_text("Speaking")
+        await page.get_by_role("button", name="Mute").click()
+        await expect(page.locator("#microphone")).to_have_text("Microphone is muted")
+        await expect(told).to_have_text("You are in the call.")
+        peer.send("bot_stopped_speaking")
+        await expect(told).to_have_text("Microphone is muted.")
 
 
 async def test_each_turn_shows_its_own_latency(browser: Browser, stub: StubServer) -> None:
@@ -145,7 +209,7 @@ async def test_a_cough_over_the_agent_leaves_no_words_and_its_answer_goes_on(
         peer.send("bot_word", text="morning.")
         await expect(page.locator(".agent .said")).to_have_text("Good morning.")
         assert await items(page) == ["You hello", "Agent Good morning."]
-        await expect(page.get_by_role("status")).to_have_text("Speaking")
+        await expect(page.locator("#state")).to_have_text("Speaking")
 
 
 async def test_a_stage_error_is_shown_in_words_and_the_call_lives_on(browser: Browser, stub: StubServer) -> None:
@@ -154,7 +218,7 @@ async def test_a_stage_error_is_shown_in_words_and_the_call_lives_on(browser: Br
         peer.send("turn_ended", text="hello")
         peer.send("error", stage="llm", message="no answer from http://127.0.0.1:11434/v1")
         await expect(page.locator(".notice")).to_have_text("Language model: no answer from http://127.0.0.1:11434/v1")
-        await expect(page.get_by_role("status")).to_have_text("Listening")
+        await expect(page.locator("#state")).to_have_text("Listening")
         say_a_turn(peer, "again", "Here.")
         await expect(page.locator(".agent .said")).to_have_text("Here.")
 
@@ -166,7 +230,7 @@ async def test_words_are_text_and_never_markup(browser: Browser, stub: StubServe
         peer.send("turn_ended", text=hostile)
         peer.send("bot_word", text=hostile)
         peer.send("error", stage=hostile, message=hostile)
-        peer.send("session_started", engines={"stt": hostile, hostile: {"engine": hostile}})
+        peer.start(engines={"stt": hostile, hostile: {"engine": hostile}})
         await expect(page.locator(".user .said")).to_have_text(hostile)
         await expect(page.locator(".agent .said")).to_have_text(hostile)
         await expect(page.locator(".notice")).to_have_text(f"{hostile}: {hostile}")
@@ -203,7 +267,7 @@ async def test_the_engines_are_shown_with_the_reason_and_the_command_that_brings
         ]
         await expect(page.locator("#engines-short")).to_have_text("pocketsphinx → embedded → espeak")
         peer = await call(page, stub)
-        peer.send("session_started", engines={"stt": "whisper", "llm": {"engine": "ollama", "model": "qwen3"}})
+        peer.start(engines={"stt": "whisper", "llm": {"engine": "ollama", "model": "qwen3"}})
         await expect(page.locator("#engines-short")).to_have_text("whisper → ollama → espeak")
 
 
@@ -238,7 +302,7 @@ async def test_each_call_takes_a_fresh_microphone_and_lets_it_go(browser: Browse
         await call(page, stub)
         await expect(sign).to_have_text("Microphone is on")
         assert await page.title() == "● Sotto"
-        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("button", name="Leave").click()
         await expect(sign).to_have_text("Microphone is off")
         await call(page, stub)
         assert await page.evaluate(tracks) == ["ended", "live"]

@@ -104,16 +104,16 @@ async def test_a_spoken_question_is_answered_through_the_page(
     ):
         await expect(page.locator("#engines-short")).to_have_text("pocketsphinx → embedded → espeak")
         await page.get_by_role("button", name="Start talking").click()
-        await expect(page.get_by_role("status")).to_have_text("Listening")
+        await expect(page.locator("#state")).to_have_text("Listening")
         await expect(page.locator(".agent .said")).to_have_text(re.compile(r"[a-z]{2}"), timeout=ANSWER_MS)
         turns = await page.evaluate("events.filter((line) => line?.event === 'turn_ended').map(({ text }) => text)")
         assert await page.locator(".user .said").all_inner_texts() == turns
         assert n_words_changed(" ".join(turns), words) <= MOST_WORDS_CHANGED
         await page.wait_for_function("soundIsHeard()")
         await expect(page.locator(".agent .latency")).to_have_text(re.compile(r"answered in [\d.]+ m?s"))
-        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=ANSWER_MS)
-        await page.get_by_role("button", name="Stop").click()
-        await expect(page.get_by_role("status")).to_have_text("Idle")
+        await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
+        await page.get_by_role("button", name="Leave").click()
+        await expect(page.locator("#state")).to_have_text("Ready")
         assert await page.locator(".notice").count() == 0
 
 
@@ -133,17 +133,17 @@ async def test_with_push_to_talk_the_microphone_counts_while_the_button_or_the_s
         await button.hover()
         await page.mouse.down()
         await expect(button).to_have_attribute("aria-pressed", "true")
-        await expect(page.get_by_role("status")).to_have_text("Hearing you")
+        await expect(page.locator("#state")).to_have_text("Hearing you")
         # Longer than the recording: no pause ends the turn while the button is held.
         await page.wait_for_timeout(1000 * (LEAD_SECS + 4))
         assert await page.evaluate("events.filter((line) => line?.event === 'turn_ended').length") == 0
         await page.mouse.up()
         await expect(page.locator(".agent .said")).to_have_text(re.compile(r"[a-z]{2}"), timeout=ANSWER_MS)
-        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=ANSWER_MS)
+        await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
         await page.locator("body").click(position={"x": 5, "y": 5})
         await page.keyboard.down("Space")
-        await expect(page.get_by_role("status")).to_have_text("Hearing you")
+        await expect(page.locator("#state")).to_have_text("Hearing you")
         await page.keyboard.up("Space")
-        await expect(page.get_by_role("status")).to_have_text("Listening", timeout=ANSWER_MS)
+        await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
         await page.wait_for_function("() => events.filter((line) => line?.event === 'turn_ended').length === 2")
         await page.screenshot(path=tmp_path / "push_to_talk.png")

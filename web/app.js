@@ -2,21 +2,22 @@
 
 import { Composer } from "/composer.js";
 import { Conversation } from "/conversation.js";
-import { DevicePickers, useLoudspeaker } from "/devices.js";
+import { listenToTools } from "/conversation_tools.js";
+import { DevicePickers } from "/devices.js";
 import { byId } from "/dom.js";
 import { isAgentBusy } from "/floor.js";
 import { keepChoices, keepConversation, keptChoices, keptConversation } from "/kept.js";
 import { LevelMeters } from "/level_meter.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk } from "/push_to_talk.js";
-import { asText, saveText } from "/saved_text.js";
-import { deleteConversation, fetchHealth, fetchOptions } from "/server.js";
+import { deleteConversation } from "/server.js";
+import { ServerWatch } from "/server_watch.js";
 import { Session } from "/session.js";
 import { SettingsPanel } from "/settings_panel.js";
 import { View } from "/view.js";
+import { Voice } from "/voice.js";
 import { WrittenAnswer } from "/written_answer.js";
 
-const HEALTH_POLL_MS = 1_000;
 const LINK_POLL_MS = 2_000;
 const GOING_DOWN = "the server stops";
 
@@ -24,18 +25,19 @@ const view = new View();
 const meters = new LevelMeters();
 const choices = keptChoices();
 let conversation = new Conversation(keptConversation());
-let offer = null;
-let health = null;
 let problem = null;
 let microphone = "off";
 let isMuted = false;
 let isHeld = false;
-let isSoundHeld = false;
 let link = null;
 let recorded = "";
 let toldItem = null;
+let phaseBefore = "left";
+let wasLost = false;
 const restored = conversation.id;
 
+const voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
+const server = new ServerWatch(draw);
 const session = new Session({ onMicrophone, onVoice, onJoined, onEvent, onChange }, wishes);
 const written = new WrittenAnswer({ onChange: draw, onConversation: onJoined, onProblem: tell });
 const composer = new Composer(write);
@@ -50,11 +52,11 @@ function draw() {
     isWanted: session.isWanted,
     conversation,
     microphone: microphoneSign(),
-    problem: problem ?? session.problem,
-    isSoundHeld,
+    problem: problem ?? session.problem ?? server.problem,
+    isSoundHeld: voice.isHeld,
     engines: engines(),
     link: session.phase === "joined" ? link : null,
-    canRecord: offer?.recording === true,
+    canRecord: server.offer?.recording === true,
     recorded,
     nChoices: Object.keys(choices.options).length,
     isRestored: restored !== "" && conversation.id === restored,
@@ -67,7 +69,7 @@ function stateNow() {
   if (session.phase === "joining") return microphone === "asking" ? "asking" : "connecting";
   if (session.phase === "waiting") return "waiting";
   if (written.isUnderWay) return conversation.activity === "writing" ? "writing" : "thinking";
-  return health?.status === "starting" ? "starting" : "idle";
+  return server.isStarting ? "starting" : "idle";
 }
 
 function microphoneSign() {
@@ -76,7 +78,7 @@ function microphoneSign() {
 
 /** The health knows why engines were passed over; the session knows which ones serve it. */
 function engines() {
-  const known = health?.engines ?? {};
+  const known = server.health?.engines ?? {};
   const serving = Object.entries(conversation.engines ?? {}).map(([stage, engine]) => [
     stage,
     { ...known[stage], ...(typeof engine === "string" ? { engine } : engine) },
@@ -88,9 +90,9 @@ function wishes() {
   return {
     conversation: conversation.id,
     options: choices.options,
-    isRecorded: byId("record").checked && offer?.recording === true,
+    isRecorded: byId("record").checked && server.offer?.recording === true,
     microphoneId: choices.microphoneId,
-    iceServers: offer?.ice_servers ?? [],
+    iceServers: server.offer?.ice_servers ?? [],
   };
 }
 
@@ -103,6 +105,7 @@ function tell(error) {
 
 function toggleCall() {
   problem = null;
+  dropUnknownChoices();
   if (session.isWanted) return session.leave();
   written.stop();
   isMuted = isHeld = false;
@@ -122,22 +125,8 @@ function onMicrophone(sign, track) {
 }
 
 function onVoice(stream) {
-  view.voice.srcObject = stream;
   meters.follow("agent", stream);
-  playVoice();
-}
-
-async function playVoice() {
-  try {
-    await useLoudspeaker(view.voice, choices.loudspeakerId);
-    await view.voice.play();
-    isSoundHeld = false;
-  } catch (error) {
-    // AbortError: the call ended before the sound began.
-    isSoundHeld = error.name === "NotAllowedError";
-    if (!isSoundHeld && error.name !== "AbortError") tell(asProblem(error, "The agent’s voice cannot be played"));
-  }
-  draw();
+  voice.follow(stream);
 }
 
 function onJoined(id) {
@@ -160,19 +149,21 @@ function endSession(reason) {
   session.comeBack(new Problem("The server is going down. The page comes back to the call when the server does."));
 }
 
-let phaseBefore = "left";
-
 function onChange() {
   const { phase } = session;
   if (phase !== "joined") {
     conversation.hangUp();
     meters.follow("agent", null);
-    view.voice.srcObject = null;
-    isSoundHeld = false;
+    voice.follow(null);
     link = null;
   }
   if (phase === "joined") problem = null;
   if (phase === "joined" && phaseBefore !== "joined") view.announcer.say("You are in the call.");
+  if (phase === "waiting") wasLost = true;
+  if (phase === "joined" && wasLost) {
+    wasLost = false;
+    server.refresh();
+  }
   if (phase === "left" && phaseBefore === "joined") view.announcer.say("You have left the call.");
   phaseBefore = phase;
   draw();
@@ -206,20 +197,13 @@ function announceWritten() {
 
 // The conversation as a whole
 
-function startOver() {
+function onStartOver() {
   if (session.phase === "joined") return session.send({ type: "start_over" });
   written.stop();
   forget();
 }
 
-function forget() {
-  keepConversation("");
-  conversation = new Conversation();
-  recorded = "";
-  draw();
-}
-
-async function deleteAll() {
+async function onDelete() {
   const { id } = conversation;
   session.leave();
   written.stop();
@@ -230,6 +214,13 @@ async function deleteAll() {
   } catch (error) {
     tell(asProblem(error, "The conversation could not be deleted"));
   }
+}
+
+function forget() {
+  keepConversation("");
+  conversation = new Conversation();
+  recorded = "";
+  draw();
 }
 
 // Choices
@@ -252,58 +243,28 @@ async function chooseMicrophone(id) {
   }
 }
 
-async function chooseLoudspeaker(id) {
+function chooseLoudspeaker(id) {
   choices.loudspeakerId = id;
   keepChoices(choices);
-  try {
-    await useLoudspeaker(view.voice, id);
-  } catch (error) {
-    tell(asProblem(error, "The loudspeaker could not be changed"));
-  }
+  voice.moveTo(id);
 }
 
 async function openSettings() {
-  await Promise.all([devices.draw(), offer === null ? fetchOffer() : null]);
-  settings.open(offer, choices.options, engines(), session.isWanted);
-}
-
-async function fetchOffer() {
-  try {
-    offer = await fetchOptions();
-    settings.sayNone(offer === null ? "This server offers no further settings." : "");
-  } catch (error) {
-    settings.sayNone(`The server’s settings could not be had. ${error.message}`);
-  }
+  const open = () => settings.open(server, choices.options, engines(), session.isWanted);
   dropUnknownChoices();
-  draw();
+  open();
+  await devices.draw();
+  if (server.offer !== null) return;
+  await server.askOptions();
+  dropUnknownChoices();
+  open();
 }
 
 /** What an earlier server knew, and this one does not, would be refused. */
 function dropUnknownChoices() {
-  if (offer === null) return;
-  choices.options = Object.fromEntries(
-    Object.entries(choices.options).filter(([key]) => Object.hasOwn(offer.settings ?? {}, key)),
-  );
-}
-
-// The server
-
-/** Ask until the server is ready; say so while it does not answer. */
-async function followHealth() {
-  let unreachable = null;
-  for (;;) {
-    try {
-      health = await fetchHealth();
-      if (problem === unreachable) problem = null;
-      unreachable = null;
-    } catch (error) {
-      // Said once: a new Problem every second would be announced every second.
-      if (unreachable === null) problem ??= unreachable = error;
-    }
-    draw();
-    if (health?.status === "ready") return fetchOffer();
-    await new Promise((resolve) => setTimeout(resolve, HEALTH_POLL_MS));
-  }
+  const known = server.offer?.settings;
+  if (!known) return;
+  choices.options = Object.fromEntries(Object.entries(choices.options).filter(([key]) => Object.hasOwn(known, key)));
 }
 
 async function followLink() {
@@ -325,16 +286,9 @@ onClick("mute", () => {
   applyMute();
 });
 onClick("interrupt", interrupt);
-onClick("play-sound", playVoice);
+onClick("play-sound", () => voice.play());
 onClick("open-settings", openSettings);
-onClick("start-over", startOver);
-onClick("save-text", () => saveText(asText(conversation.items), "sotto-conversation.txt"));
-for (const id of ["delete", "delete-recording"]) onClick(id, () => byId("confirm").showModal());
-onClick("confirm-no", () => byId("confirm").close());
-onClick("confirm-yes", () => {
-  byId("confirm").close();
-  deleteAll();
-});
+listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").addEventListener("change", () => session.rejoin());
 byId("aloud").checked = choices.isSpoken;
 byId("aloud").addEventListener("change", ({ target }) => {
@@ -356,5 +310,5 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
-followHealth();
+server.follow();
 setInterval(followLink, LINK_POLL_MS);

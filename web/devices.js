@@ -28,17 +28,6 @@ export class DevicePickers {
   }
 }
 
-/** Play the agent's voice there; another loudspeaker is taken if it is gone. */
-export async function useLoudspeaker(voice, loudspeakerId) {
-  if (!OUTPUTS_CAN_BE_CHOSEN) return;
-  try {
-    await voice.setSinkId(loudspeakerId);
-  } catch (error) {
-    if (error.name !== "NotFoundError") throw error;
-    await voice.setSinkId("");
-  }
-}
-
 function hint(microphones) {
   if (microphones.length === 0) return "No microphone was found.";
   return microphones.some(({ label }) => label) ? "" : "Devices have names here once you have allowed the microphone.";

@@ -3,7 +3,7 @@
 export const FLOOR = {
   starting: "The models are being loaded…",
   idle: "Ready",
-  asking: "May the agent hear you?",
+  asking: "Waiting for you",
   connecting: "Connecting…",
   waiting: "Reconnecting…",
   listening: "Listening",

@@ -26,24 +26,21 @@ export class SettingsPanel {
   }
 
   /**
-   * @param {object | null} offer - the server's /api/options; null: it has none
+   * @param {ServerWatch} server - its offer is what can be chosen
    * @param {object} chosen - {setting: value} that differ from the server's own
    * @param {object} engines - that serve now, {stage: {engine}}
    * @param {boolean} isInCall
    */
-  open(offer, chosen, engines, isInCall) {
+  open({ offer, offerProblem }, chosen, engines, isInCall) {
     this.#offer = offer;
+    setText(byId("settings-none"), offerProblem);
+    byId("settings-none").hidden = offerProblem === "";
     this.#serving = engines;
     this.#drawFields(chosen);
     byId("settings-reset").hidden = Object.keys(chosen).length === 0;
     setText(byId("settings-apply"), isInCall ? "Apply and go on" : "Apply");
     setText(byId("settings-hint"), isInCall ? "The call is joined again at once; the conversation goes on." : "");
-    this.#dialog.showModal();
-  }
-
-  sayNone(text) {
-    setText(byId("settings-none"), text);
-    byId("settings-none").hidden = text === "";
+    if (!this.#dialog.open) this.#dialog.showModal();
   }
 
   #drawFields(chosen) {

@@ -13,10 +13,15 @@ export class Transcript {
   #list;
   #elements = new Map();
   #drawn = new WeakMap();
+  #isAtEnd = true;
 
   /** @param {HTMLOListElement} list */
   constructor(list) {
     this.#list = list;
+    // A reader who has scrolled back stays where they are; the others see the newest words, however the page changes.
+    addEventListener("scroll", () => this.#lookWhere(), { capture: true, passive: true });
+    const follow = new ResizeObserver(() => this.#isAtEnd && this.#goToEnd());
+    for (const resized of [list, list.parentElement, list.parentElement.parentElement]) follow.observe(resized);
   }
 
   /**
@@ -24,23 +29,28 @@ export class Transcript {
    * @param {boolean} isSpeaking - whether the newest heard word is being spoken now
    */
   draw(items, isSpeaking) {
-    const page = document.scrollingElement;
-    const wasAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
     this.#dropAllBut(new Set(items));
     const speaking = isSpeaking ? items.findLast(({ role }) => role === "agent") : null;
-    const hasChanged = items.map((item, at) => this.#drawItem(item, at, item === speaking)).includes(true);
-    // A reader who has scrolled back stays where they are.
-    if (hasChanged && wasAtEnd) page.scrollTop = page.scrollHeight;
+    items.forEach((item, at) => this.#drawItem(item, at, item === speaking));
+  }
+
+  #lookWhere() {
+    const page = scrollerOf(this.#list);
+    this.#isAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
+  }
+
+  #goToEnd() {
+    const page = scrollerOf(this.#list);
+    page.scrollTop = page.scrollHeight;
   }
 
   #drawItem(item, at, isSpeaking) {
     const element = this.#elementOf(item);
     if (this.#list.children[at] !== element) this.#list.insertBefore(element, this.#list.children[at] ?? null);
     const wanted = JSON.stringify([item, isSpeaking]);
-    if (this.#drawn.get(item) === wanted) return false;
+    if (this.#drawn.get(item) === wanted) return;
     this.#drawn.set(item, wanted);
     DRAW[item.role](element, item, isSpeaking);
-    return true;
   }
 
   #dropAllBut(kept) {
@@ -55,6 +65,14 @@ export class Transcript {
     if (!this.#elements.has(item)) this.#elements.set(item, create("li", `item ${item.role}`));
     return this.#elements.get(item);
   }
+}
+
+/** @returns {Element} what scrolls the list: in a wide page its section, in a low one the page */
+function scrollerOf(list) {
+  for (let element = list.parentElement; element; element = element.parentElement) {
+    if (getComputedStyle(element).overflowY === "auto") return element;
+  }
+  return document.scrollingElement;
 }
 
 function drawUser(element, { text, partial, isTyped, isPending }) {

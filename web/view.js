@@ -21,11 +21,6 @@ export class View {
     for (const id of ["engines", "timing"]) byId(id).open = isWide;
   }
 
-  /** @returns {HTMLAudioElement} where the agent's voice is played */
-  get voice() {
-    return byId("voice");
-  }
-
   /**
    * @param {object} page
    *   state: a key of FLOOR; isWanted: a call is open, opening or coming back; conversation: a Conversation;
@@ -44,7 +39,7 @@ export class View {
     byId("sound-hint").hidden = !page.isSoundHeld;
     byId("meters").hidden = !["on", "held", "muted"].includes(page.microphone);
     byId("recording-sign").hidden = !conversation.isRecording;
-    this.#drawProblem(page.problem);
+    this.#drawProblem(page.problem, state);
     this.#drawEngines(page.engines);
     drawWelcome(page);
     drawTiming(conversation.items, conversation.timings, page.link);
@@ -60,12 +55,14 @@ export class View {
     this.#microphone = microphone;
   }
 
-  #drawProblem(problem) {
-    if (problem === this.#drawnProblem) return;
-    this.#drawnProblem = problem;
+  #drawProblem(problem, state) {
+    const isComingBack = state === "waiting";
+    const wanted = problem && `${problem.message}${isComingBack ? " The page comes back to it by itself." : ""}`;
+    if (wanted === this.#drawnProblem) return;
+    this.#drawnProblem = wanted;
     const box = byId("problem");
     box.hidden = problem === null;
-    box.replaceChildren(problem?.message ?? "");
+    box.replaceChildren(wanted ?? "");
     if (problem?.mend) box.append(" ", create("code", "", problem.mend));
   }
 
@@ -110,7 +107,12 @@ function drawConversationTools({ conversation, recorded, isWanted }) {
   byId("recording-events").href = events;
 }
 
-function drawWelcome({ conversation, isWanted, isRestored, microphone }) {
-  byId("welcome").hidden = conversation.items.length > 0 || (isWanted && microphone !== "asking");
-  setText(byId("welcome-first"), isRestored ? "Welcome back." : "Say something.");
+function drawWelcome({ state, conversation, isRestored, isWanted }) {
+  const isAsking = state === "asking";
+  const isInCall = isWanted && !isAsking;
+  byId("welcome").hidden = conversation.items.length > 0;
+  const first = isAsking ? "May the agent hear you?" : isRestored ? "Welcome back." : "Say something.";
+  setText(byId("welcome-first"), isInCall ? "Go ahead." : first);
+  byId("welcome-how").hidden = isInCall || isAsking;
+  byId("why").hidden = isInCall;
 }
