@@ -11,16 +11,20 @@ const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
 const RULE = /^ {0,3}([-*_])( *\1){2,} *$/;
 const QUOTE = /^ {0,3}> ?/;
 const BULLET = /^( {0,8})([-*+]|\d{1,9}[.)])\s+(.*)$/;
-// The page's own headings are h1 and h2.
-const HIGHEST_HEADING = 3;
+const HEADINGS = "h1, h2, h3, h4, h5, h6";
+// The page's own headings.
+const N_LEVELS_ABOVE = 2;
 
 /**
  * @param {string} text - Markdown from a language model: anything at all; it may break off anywhere
  * @returns {DocumentFragment}
  */
 export function renderMarkdown(text) {
-  const shown = text.slice(0, MOST_CHARACTERS).replaceAll("\u0000", "\uFFFD");
-  return renderBlocks(shown.split(/\r\n?|\n/), 0);
+  const fragment = renderBlocks(text.slice(0, MOST_CHARACTERS).split(/\r\n?|\n/), 0);
+  // No person reads on; what a model repeats for ever must not stop the page.
+  levelHeadings(fragment);
+  if (text.length > MOST_CHARACTERS) fragment.append(create("p", "", text.slice(MOST_CHARACTERS)));
+  return fragment;
 }
 
 function renderBlocks(lines, depth) {
@@ -48,9 +52,20 @@ function renderBlock(lines, at, depth) {
 
 function renderHeading(line) {
   const [, signs, text] = HEADING.exec(line);
-  const element = create(`h${Math.min(6, signs.length + HIGHEST_HEADING - 1)}`);
+  const element = create(`h${signs.length}`);
   element.append(renderInline(text));
   return element;
+}
+
+/** Below the page's own headings, without a gap: a screen reader's user walks from one to the next. */
+function levelHeadings(fragment) {
+  let level = 0;
+  for (const written of fragment.querySelectorAll(HEADINGS)) {
+    level = Math.min(Number(written.localName[1]), level + 1);
+    const element = create(`h${Math.min(6, level + N_LEVELS_ABOVE)}`);
+    element.append(...written.childNodes);
+    written.replaceWith(element);
+  }
 }
 
 function renderCode(lines, at) {
