@@ -57,7 +57,7 @@ OPTIONS: dict[str, Any] = {
         "turn.mode": _setting("open", choices=["open", "push_to_talk"]),
         "turn.pace": _setting("normal", "how soon the agent answers", choices=["brisk", "normal", "patient"]),
         "turn.barge_in": _setting("words", choices=["words", "voice"]),
-        "turn.speculate": _setting(True, "prepare the answer while the user may still go on; never heard before"),
+        "turn.speculate": _setting(True, "prepare the answer while the user may still go on", choices=[True, False]),
         "dialogue.filler": _setting("off", choices=["off", "words", "sound"]),
         "llm.max_tokens": _setting(512, "upper limit of one answer", min=1, max=32768),
     },

@@ -63,6 +63,9 @@ async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServe
             ("playout", {"level": "ducked"}, "Lowered its voice"),
             ("playout", {"level": "paused"}, "Paused for you"),
             ("playout", {"level": "full"}, "Speaking"),
+            # Speech in the agent's last moments: nothing is left to be played in full.
+            ("playout", {"level": "paused"}, "Paused for you"),
+            ("turn_ended", {"text": "and hello"}, "Speaking"),
             ("bot_stopped_speaking", {}, "Listening"),
             ("user_started_speaking", {}, "Hearing you"),
             ("user_stopped_speaking", {}, "Listening"),

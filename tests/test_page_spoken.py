@@ -1,149 +1,142 @@
-"""A spoken conversation through the page: Chromium's microphone says a recording to the real server."""
+"""Conversations through the page: recordings are spoken to the real server with its bundled engines."""
 
-import asyncio
-import os
 import re
 import socket
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-import numpy as np
 import pytest
-import soundfile
-from playwright.async_api import expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from tests.chromium import ALLOW_MICROPHONE, launch, visit
+from tests.spoken_page import MICROPHONE, say, serve, told, wait_until_told
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-# The words of each recording; the first that is there is said.
-RECORDINGS = {
-    REPOSITORY.parent / "shared" / "audio" / "weather_question.wav": "what is the weather in paris",
-    REPOSITORY / "tests" / "fixtures" / "speech" / "capital_of_germany.wav": "what is the capital of germany",
-}
-BUNDLED_ENGINES = {
-    "SOTTO_STT__ENGINE": "pocketsphinx",
-    "SOTTO_LLM__ENGINE": "embedded",
-    "SOTTO_TTS__ENGINE": "espeak",
-}
-# The browser's noise suppression and gain vary from call to call: in 4 of 55 calls pocketsphinx heard "why is the
-# weather" where the same recording, straight from the file, gives "what". No sound was missing from those calls.
-MOST_WORDS_CHANGED = 1
-READY_SECS = 60
+SPEECH = Path(__file__).parent / "fixtures" / "speech"
 ANSWER_MS = 60_000
-# The file plays from the moment the microphone is opened: the call has this long to be set up.
-LEAD_SECS = 3.0
+WORDS = re.compile(r"[a-z]{2}")
 
 
-@pytest.fixture
-def question(tmp_path: Path) -> tuple[Path, str]:
-    """A WAV file for the microphone, a pause and then speech, and the words in it."""
-    recording, words = next(item for item in RECORDINGS.items() if item[0].is_file())
-    pcm16, rate_hz = soundfile.read(recording, dtype="int16")
-    path = tmp_path / "microphone.wav"
-    soundfile.write(path, np.concatenate([np.zeros(int(LEAD_SECS * rate_hz), np.int16), pcm16]), rate_hz)
-    return path, words
-
-
-@pytest.fixture
-def free_port() -> int:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        port = listener.getsockname()[1]
+    async with serve(port, tmp_path_factory.mktemp("serve") / "server.log") as address:
+        yield address
 
 
-@asynccontextmanager
-async def serve(port: int, log: Path, *flags: str) -> AsyncIterator[str]:
-    """`sotto serve` with the bundled engines in a process of its own, ready; its output goes to `log`."""
-    command = [sys.executable, "-m", "agent.cli", "serve", "--port", str(port), *flags]
-    with log.open("w") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=log.parent, env={**os.environ, **BUNDLED_ENGINES}, stdout=output, stderr=output
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await wait_until_ready(url, process)
-        yield url
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
-        print(await asyncio.to_thread(log.read_text))  # pytest shows it beside a failure
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with launch(ALLOW_MICROPHONE) as launched:
+        yield launched
 
 
-async def wait_until_ready(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(READY_SECS), httpx.AsyncClient() as client:
-        while True:
-            assert process.returncode is None, "sotto serve ended before it was ready"
-            try:
-                if (await client.get(f"{url}/health")).json()["status"] == "ready":
-                    return
-            except httpx.ConnectError:
-                pass
-            await asyncio.sleep(0.1)
+async def join(page: Page) -> None:
+    n_calls = len(await told(page, "session_started"))
+    await page.get_by_role("button", name="Start talking").click()
+    await wait_until_told(page, "session_started", n_calls + 1, ANSWER_MS)
+    await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
 
 
-def n_words_changed(text: str, spoken: str) -> int:
-    """How many words stand for another; as many words must have come as were spoken."""
-    heard = re.sub(r"[^a-z ]", "", text.lower()).split()
-    assert len(heard) == len(spoken.split()), text
-    return sum(one != other for one, other in zip(heard, spoken.split(), strict=True))
+async def leave(page: Page) -> None:
+    await page.get_by_role("button", name="Leave").click()
+    await expect(page.locator("#state")).to_have_text("Ready")
 
 
-async def test_a_spoken_question_is_answered_through_the_page(
-    question: tuple[Path, str], free_port: int, tmp_path: Path
-) -> None:
-    speech, words = question
-    async with (
-        serve(free_port, tmp_path / "server.log") as url,
-        launch(ALLOW_MICROPHONE, speech=speech) as browser,
-        visit(browser, url) as page,
-    ):
+async def ask_aloud(page: Page, recording: str) -> None:
+    """Say a question and wait until it is answered and the agent listens again."""
+    n_answered = len(await told(page, "bot_stopped_speaking"))
+    await say(page, SPEECH / recording)
+    await wait_until_told(page, "bot_stopped_speaking", n_answered + 1, ANSWER_MS)
+    await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
+
+
+async def shown_turns(page: Page) -> list[str]:
+    return await page.locator(".user .said").all_inner_texts()
+
+
+async def logged_turns(page: Page) -> list[str]:
+    return [line["text"] for line in await told(page, "turn_ended") if line["text"]]
+
+
+async def test_two_spoken_turns_and_an_interruption_are_shown_as_they_are_logged(browser: Browser, url: str) -> None:
+    async with visit(browser, url, script=MICROPHONE, viewport={"width": 1280, "height": 800}) as page:
         await expect(page.locator("#engines-short")).to_have_text("pocketsphinx → embedded → espeak")
-        await page.get_by_role("button", name="Start talking").click()
-        await expect(page.locator("#state")).to_have_text("Listening")
-        await expect(page.locator(".agent .said")).to_have_text(re.compile(r"[a-z]{2}"), timeout=ANSWER_MS)
-        turns = await page.evaluate("events.filter((line) => line?.event === 'turn_ended').map(({ text }) => text)")
-        assert await page.locator(".user .said").all_inner_texts() == turns
-        assert n_words_changed(" ".join(turns), words) <= MOST_WORDS_CHANGED
+        await join(page)
+        await ask_aloud(page, "capital_of_germany.wav")
+        await ask_aloud(page, "days_in_a_week.wav")
+        assert await shown_turns(page) == await logged_turns(page)
+        assert len(await logged_turns(page)) == 2
         await page.wait_for_function("soundIsHeard()")
-        await expect(page.locator(".agent .latency")).to_have_text(re.compile(r"answered in [\d.]+ m?s"))
-        await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
-        await page.get_by_role("button", name="Leave").click()
-        await expect(page.locator("#state")).to_have_text("Ready")
-        assert await page.locator(".notice").count() == 0
+        await expect(page.locator(".agent .said")).to_have_text([WORDS, WORDS])
+        await expect(page.locator(".agent .latency").first).to_contain_text(re.compile(r"answered in [\d.]+ m?s"))
+        await expect(page.locator("#n-turns")).to_have_text("2")
+        n_spoken = len(await told(page, "bot_started_speaking"))
+        await say(page, SPEECH / "tell_me_a_story.wav")
+        await wait_until_told(page, "bot_started_speaking", n_spoken + 1, ANSWER_MS)
+        await wait_until_told(page, "bot_word", len(await told(page, "bot_word")) + 2, ANSWER_MS)
+        await say(page, SPEECH / "stop.wav")
+        await wait_until_told(page, "interruption", 1, ANSWER_MS)
+        heard = (await told(page, "interruption"))[0]["heard"]
+        await expect(page.locator(".agent", has=page.locator(".note:visible")).locator(".said")).to_have_text(heard)
+        await leave(page)
 
 
-async def test_with_push_to_talk_the_microphone_counts_while_the_button_or_the_space_bar_is_held(
-    question: tuple[Path, str], free_port: int, tmp_path: Path
+async def test_muted_means_that_the_server_hears_nothing_and_a_conversation_goes_on_after_leaving(
+    browser: Browser, url: str
 ) -> None:
-    speech, _ = question
-    async with (
-        serve(free_port, tmp_path / "server.log", "--set", "turn.mode=push_to_talk") as url,
-        launch(ALLOW_MICROPHONE, speech=speech) as browser,
-        visit(browser, url) as page,
-    ):
-        button = page.get_by_role("button", name="Hold to talk")
-        await expect(button).to_be_hidden()
-        await page.get_by_role("button", name="Start talking").click()
-        await expect(button).to_be_visible()
-        await button.hover()
-        await page.mouse.down()
-        await expect(button).to_have_attribute("aria-pressed", "true")
-        await expect(page.locator("#state")).to_have_text("Hearing you")
-        # Longer than the recording: no pause ends the turn while the button is held.
-        await page.wait_for_timeout(1000 * (LEAD_SECS + 4))
-        assert await page.evaluate("events.filter((line) => line?.event === 'turn_ended').length") == 0
-        await page.mouse.up()
-        await expect(page.locator(".agent .said")).to_have_text(re.compile(r"[a-z]{2}"), timeout=ANSWER_MS)
+    async with visit(browser, url, script=MICROPHONE) as page:
+        await join(page)
+        await ask_aloud(page, "capital_of_germany.wav")
+        await leave(page)
+        await join(page)
+        first, second = await told(page, "session_started")
+        assert second["conversation"] == first["conversation"]
+        assert [turn["role"] for turn in second["history"]] == ["user", "assistant"]
+        n_voices = len(await told(page, "user_started_speaking"))
+        await page.get_by_role("button", name="Mute").click()
+        await expect(page.locator("#microphone")).to_have_text("Microphone is muted")
+        await say(page, SPEECH / "days_in_a_week.wav")
+        await page.get_by_role("button", name="Mute").click()
+        await ask_aloud(page, "capital_of_germany.wav")
+        # One voice more: that of the recording that was said aloud.
+        assert len(await told(page, "user_started_speaking")) == n_voices + 1
+        assert await shown_turns(page) == await logged_turns(page)
+        assert len(await logged_turns(page)) == 2
+        await page.reload()
+        await join(page)
+        assert (await told(page, "session_started"))[0]["conversation"] == first["conversation"]
+        await expect(page.locator(".user .said")).to_have_count(2)
+
+
+async def test_a_typed_question_is_answered_in_writing_and_settings_make_the_space_bar_talk(
+    browser: Browser, url: str
+) -> None:
+    async with visit(browser, url, script=MICROPHONE) as page:
+        await join(page)
+        await page.get_by_role("switch", name="Answer messages aloud").uncheck()
+        await page.get_by_role("textbox", name="Message to the agent").fill("What is the capital of France?")
+        await page.keyboard.press("Enter")
+        await wait_until_told(page, "llm_done", 1, ANSWER_MS)
         await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
-        await page.locator("body").click(position={"x": 5, "y": 5})
+        assert await shown_turns(page) == await logged_turns(page) == ["What is the capital of France?"]
+        await expect(page.locator(".agent.written .said")).to_have_text(WORDS)
+        assert await told(page, "bot_started_speaking") == []
+        await page.get_by_role("button", name="Settings").click()
+        await page.locator("#setting-turn-mode").select_option("push_to_talk")
+        await page.get_by_role("button", name="Apply and go on").click()
+        await wait_until_told(page, "session_started", 2, ANSWER_MS)
+        await expect(page.locator("#microphone")).to_have_text("Microphone opens while you hold", timeout=ANSWER_MS)
+        n_turns = len(await told(page, "turn_ended"))
+        await page.locator("main").click(position={"x": 5, "y": 5})
         await page.keyboard.down("Space")
         await expect(page.locator("#state")).to_have_text("Hearing you")
+        await say(page, SPEECH / "days_in_a_week_with_pause.wav")
+        # No pause ends the turn while the key is held.
+        assert len(await told(page, "turn_ended")) == n_turns
         await page.keyboard.up("Space")
-        await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
-        await page.wait_for_function("() => events.filter((line) => line?.event === 'turn_ended').length === 2")
-        await page.screenshot(path=tmp_path / "push_to_talk.png")
+        await wait_until_told(page, "turn_ended", n_turns + 1, ANSWER_MS)
+        await wait_until_told(page, "bot_stopped_speaking", 1, ANSWER_MS)
+        assert await shown_turns(page) == await logged_turns(page)

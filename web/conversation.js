@@ -188,6 +188,8 @@ export class Conversation {
 
   #endTurn(text, isTyped) {
     this.#latency = null;
+    // What was lowered or paused for the user's words is over with them.
+    this.#playout = "full";
     if (isTyped) return this.confirmTyped(text);
     this.#isThinking = this.#isAnswerDue = text !== "";
     if (text === "") return this.#dropUserItem();
@@ -220,6 +222,7 @@ export class Conversation {
   #startAgent() {
     this.#isAgentSpeaking = true;
     this.#isThinking = this.#isAnswerDue = false;
+    this.#playout = "full";
   }
 
   #plan(text) {

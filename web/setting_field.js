@@ -33,8 +33,8 @@ export function settingField(key, label, setting, value) {
 
 function controlFor(key, setting, value) {
   const kind = typeof (setting.value ?? setting.default ?? "");
-  if (Array.isArray(setting.choices)) return choiceControl(key, setting.choices, value);
   if (kind === "boolean") return switchControl(value === true);
+  if (Array.isArray(setting.choices)) return choiceControl(key, setting.choices, value);
   if (kind === "number") return numberControl(setting, value);
   return textControl(key, value);
 }

@@ -20,7 +20,7 @@ export class Transcript {
     this.#list = list;
     // A reader who has scrolled back stays where they are; the others see the newest words, however the page changes.
     addEventListener("scroll", () => this.#lookWhere(), { capture: true, passive: true });
-    const follow = new ResizeObserver(() => this.#isAtEnd && this.#goToEnd());
+    const follow = new ResizeObserver(() => this.#isAtEnd && this.#elements.size > 0 && this.#goToEnd());
     for (const resized of [list, list.parentElement, list.parentElement.parentElement]) follow.observe(resized);
   }
 
