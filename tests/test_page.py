@@ -66,6 +66,8 @@ async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServe
             # Speech in the agent's last moments: nothing is left to be played in full.
             ("playout", {"level": "paused"}, "Paused for you"),
             ("turn_ended", {"text": "and hello"}, "Speaking"),
+            ("bot_stopped_speaking", {}, "Thinking…"),
+            ("bot_started_speaking", {}, "Speaking"),
             ("bot_stopped_speaking", {}, "Listening"),
             ("user_started_speaking", {}, "Hearing you"),
             ("user_stopped_speaking", {}, "Listening"),

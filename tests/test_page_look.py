@@ -55,6 +55,18 @@ async def test_nothing_hangs_over_the_edge_at_any_width(browser: Browser, stub: 
         await expect(page.locator("#state")).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize("size", [(667, 320), (320, 256)])
+async def test_on_a_low_screen_and_at_400_percent_everything_can_be_scrolled_to(
+    browser: Browser, stub: StubServer, size: tuple[int, int]
+) -> None:
+    async with visit(browser, stub.url, viewport={"width": size[0], "height": size[1]}) as page:
+        await hold_a_conversation(page, stub)
+        assert await page.evaluate("document.scrollingElement.scrollWidth") == size[0]
+        for name in ("Leave", "Mute", "Settings", "Save as text"):
+            await page.get_by_role("button", name=name).scroll_into_view_if_needed()
+            await expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+
+
 async def test_the_newest_words_stay_in_sight(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url, viewport={"width": 390, "height": 600}) as page:
         peer = await call(page, stub)

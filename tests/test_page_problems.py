@@ -159,6 +159,22 @@ async def test_a_session_that_ends_says_why(browser: Browser, stub: StubServer) 
         await expect(page.locator("#problem")).to_be_hidden()
 
 
+async def test_while_the_browser_asks_the_page_says_why_and_what_to_choose(browser: Browser, stub: StubServer) -> None:
+    asks = "navigator.permissions.query = async () => ({ state: 'prompt' });"
+    async with visit(browser, stub.url, script=HOLD_MICROPHONE + asks) as page:
+        # Before the first click, too: no prompt comes as a surprise.
+        await expect(page.locator("#why")).to_contain_text("The browser will ask for your microphone")
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(page.locator("#state")).to_have_text("Waiting for you")
+        await expect(page.locator("#microphone")).to_have_text("Your browser is asking: choose Allow")
+        await expect(page.locator("#welcome-first")).to_have_text("May the agent hear you?")
+        await expect(page.locator("#why")).to_be_visible()
+        await page.evaluate("giveMicrophone(new AudioContext().createMediaStreamDestination().stream)")
+        await stub.next_peer()
+        await expect(page.locator("#state")).to_have_text("Listening")
+        await expect(page.locator("#welcome-first")).to_have_text("Go ahead.")
+
+
 async def test_stopping_while_the_browser_asks_takes_no_microphone(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url, script=HOLD_MICROPHONE) as page:
         await page.get_by_role("button", name="Start talking").click()
