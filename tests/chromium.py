@@ -1,5 +1,6 @@
 """Chromium with a fake microphone, and the page in it under watch: stray requests and console errors fail the test."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,7 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+# A loaded machine is slow; what never comes is a failure all the same.
+PATIENCE_SECS = 30
+expect.set_options(timeout=1000 * PATIENCE_SECS)
+POLL_SECS = 0.05
 
 FLAGS = (
     "--headless",
@@ -116,3 +122,14 @@ async def visit(
         await context.close()
     assert strays == []
     assert errors == []
+
+
+async def wait_until(page: Page, expression: str, arg: Any = None, patience_secs: float = PATIENCE_SECS) -> None:
+    """Wait until JavaScript is true in the page; its policy forbids what playwright's own waiting does (eval).
+
+    Raises:
+        TimeoutError: It has not become true.
+    """
+    async with asyncio.timeout(patience_secs):
+        while not await page.evaluate(expression, arg):
+            await asyncio.sleep(POLL_SECS)

@@ -12,7 +12,11 @@ from typing import Any
 import httpx
 from playwright.async_api import Page
 
+from tests.chromium import wait_until
+
 READY_SECS = 120
+# Bundled engines on a loaded machine.
+ANSWER_SECS = 120
 BUNDLED_ENGINES = {
     "SOTTO_STT__ENGINE": "pocketsphinx",
     "SOTTO_LLM__ENGINE": "embedded",
@@ -58,10 +62,10 @@ async def told(page: Page, event: str) -> list[dict[str, Any]]:
     return await page.evaluate("(name) => events.filter((line) => line?.event === name)", event)
 
 
-async def wait_until_told(page: Page, event: str, n: int, timeout_ms: float) -> None:
+async def wait_until_told(page: Page, event: str, n: int) -> None:
     """Wait until the page was sent `n` lines of that event."""
     script = "([name, n]) => events.filter((line) => line?.event === name).length >= n"
-    await page.wait_for_function(script, arg=[event, n], timeout=timeout_ms)
+    await wait_until(page, script, [event, n], ANSWER_SECS)
 
 
 @asynccontextmanager

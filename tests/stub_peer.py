@@ -85,9 +85,12 @@ class StubPeer:
         started: dict[str, Any] = {"engines": {}, "conversation": self.conversation, "history": []}
         self.send("session_started", **{**started, **fields})
 
-    def commands(self) -> list[dict[str, Any]]:
-        """What the page has sent, but for its keep-alive."""
-        return [json.loads(message) for message in self.messages if not message.startswith("ping")]
+    async def commands(self, n: int) -> list[dict[str, Any]]:
+        """What the page has sent, but for its keep-alive, once there are `n` of them."""
+        async with asyncio.timeout(30):
+            while len(commands := [json.loads(text) for text in self.messages if not text.startswith("ping")]) < n:
+                await asyncio.sleep(0.02)
+        return commands
 
     def send_text(self, text: str) -> None:
         assert self._channel is not None

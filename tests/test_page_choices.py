@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.chromium import ALLOW_MICROPHONE, launch, visit
+from tests.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
 from tests.stub_server import StubServer, call, say_a_turn, serve_stub
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -148,7 +148,7 @@ async def test_devices_are_chosen_before_and_during_a_call(browser: Browser, stu
         await page.get_by_role("button", name="Mute").click()
         await open_settings(page)
         await microphone.select_option("Headset")
-        await page.wait_for_function("microphones.length === 2 && microphones[0].track.readyState === 'ended'")
+        await wait_until(page, "microphones.length === 2 && microphones[0].track.readyState === 'ended'")
         assert await page.evaluate(wanted) == ["mic-1", "mic-2"]
         assert await page.evaluate(tracks) == ["ended", "live"]
         sent = "peers[0].getSenders()[0].track === microphones[1].track && !microphones[1].track.enabled"
@@ -201,7 +201,7 @@ async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(brows
         await page.get_by_role("button", name="Start over").click()
         peer.send("started_over")
         await expect(page.locator("#conversation > li")).to_have_count(0)
-        assert peer.commands() == [{"type": "start_over"}]
+        assert await peer.commands(1) == [{"type": "start_over"}]
         say_a_turn(peer, "again", "Good night.")
         await page.get_by_role("button", name="Leave").click()
         await page.get_by_role("button", name="Start over").click()

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.chromium import ALLOW_MICROPHONE, launch, visit
+from tests.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
 from tests.stub_server import StubServer, call, serve_stub
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -199,4 +199,4 @@ async def test_sound_that_the_browser_holds_back_is_offered_by_a_button(browser:
         await call(page, stub)
         await page.get_by_role("button", name="Play sound").click()
         await expect(page.locator("#sound-hint")).to_be_hidden()
-        await page.wait_for_function("soundIsHeard()")
+        await wait_until(page, "soundIsHeard()")

@@ -13,6 +13,14 @@ from tests.stub_server import StubServer, call, items, say_a_turn, serve_stub
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
+WATCH_MUTING = """
+window.sentOpen = [];
+const add = RTCPeerConnection.prototype.addTransceiver;
+RTCPeerConnection.prototype.addTransceiver = function (track, ...more) {
+  window.sentOpen.push(track.enabled);
+  return add.call(this, track, ...more);
+};
+"""
 TRACKS = "microphones.map(({ track }) => track.readyState)"
 SLOW_MS = 30_000
 
@@ -102,6 +110,24 @@ async def test_a_person_who_leaves_is_left_alone(browser: Browser, stub: StubSer
         await page.wait_for_timeout(1_500)
         assert await page.evaluate("microphones.length") == n_microphones
         assert len(stub.peers) == 1
+
+
+async def test_who_has_muted_the_microphone_is_not_heard_by_the_next_call_either(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url, script=WATCH_MUTING) as page:
+        peer = await call(page, stub)
+        await page.get_by_role("button", name="Mute").click()
+        await expect(page.locator("#microphone")).to_have_text("Microphone is muted")
+        await page.get_by_role("textbox").fill("not taken")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".user .note")).to_have_text("sending…")
+        await peer.close()
+        await talk_again(page, stub)
+        await expect(page.locator("#microphone")).to_have_text("Microphone is muted")
+        # Shut before it was given to the connection.
+        assert await page.evaluate("sentOpen") == [True, False]
+        await expect(page.get_by_role("textbox")).to_have_value("not taken")
 
 
 async def test_leaving_the_page_ends_the_call(browser: Browser, stub: StubServer) -> None:

@@ -56,7 +56,7 @@ async def test_a_message_in_a_call_is_a_turn_of_it_and_its_written_answer_is_mar
         assert await items(page) == ["You two lines, please", "Agent One and two."]
         # It makes no sound: a screen reader is told.
         await expect(page.get_by_role("status")).to_have_text("Agent: # One\n\nand **two**.")
-        assert peer.commands() == [{"type": "text", "text": "two  lines,\nplease", "spoken": False}]
+        assert await peer.commands(1) == [{"type": "text", "text": "two  lines,\nplease", "spoken": False}]
 
 
 async def test_a_message_answered_aloud_is_shown_as_it_is_heard(browser: Browser, stub: StubServer) -> None:
@@ -68,7 +68,7 @@ async def test_a_message_answered_aloud_is_shown_as_it_is_heard(browser: Browser
         peer.send("bot_started_speaking")
         peer.send("bot_word", text="Good")
         await expect(page.locator(".agent .ahead")).to_have_text("morning.")
-        assert peer.commands() == [{"type": "text", "text": "hello", "spoken": True}]
+        assert await peer.commands(1) == [{"type": "text", "text": "hello", "spoken": True}]
 
 
 async def test_without_a_call_a_message_is_answered_in_pieces_and_the_conversation_goes_on(
@@ -161,9 +161,7 @@ async def test_the_agent_is_interrupted_by_a_button_or_a_key_and_the_space_bar_w
         await expect(interrupt).to_be_hidden()
         await page.get_by_role("textbox").press("Shift+Enter")
         await write(page, "a\nb")
-        peer.send("marker")
-        await page.wait_for_function("events.at(-1)?.event === 'marker'")
-        assert peer.commands() == [
+        assert await peer.commands(3) == [
             {"type": "interrupt"},
             {"type": "interrupt"},
             {"type": "text", "text": "a\nb", "spoken": True},
@@ -193,6 +191,4 @@ async def test_with_push_to_talk_the_microphone_is_shut_until_the_button_is_held
         await expect(sign).to_have_text("Microphone opens while you hold")
         await page.get_by_role("button", name="Mute").click()
         await expect(sign).to_have_text("Microphone is muted")
-        peer.send("marker")
-        await page.wait_for_function("events.at(-1)?.event === 'marker'")
-        assert [command["active"] for command in peer.commands()] == [True, False, True, False]
+        assert [command["active"] for command in await peer.commands(4)] == [True, False, True, False]

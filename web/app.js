@@ -1,12 +1,13 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
+import { Choices } from "/choices.js";
 import { Composer } from "/composer.js";
 import { Conversation } from "/conversation.js";
 import { listenToTools } from "/conversation_tools.js";
 import { DevicePickers } from "/devices.js";
 import { byId } from "/dom.js";
 import { isAgentBusy } from "/floor.js";
-import { keepChoices, keepConversation, keptChoices, keptConversation } from "/kept.js";
+import { keepConversation, keptConversation } from "/kept.js";
 import { LevelMeters } from "/level_meter.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk } from "/push_to_talk.js";
@@ -23,7 +24,7 @@ const GOING_DOWN = "the server stops";
 
 const view = new View();
 const meters = new LevelMeters();
-const choices = keptChoices();
+const choices = new Choices();
 let conversation = new Conversation(keptConversation());
 let problem = null;
 let microphone = "off";
@@ -105,7 +106,7 @@ function tell(error) {
 
 function toggleCall() {
   problem = null;
-  dropUnknownChoices();
+  choices.dropUnknown(server.offer?.settings);
   if (session.isWanted) return session.leave();
   written.stop();
   isMuted = isHeld = false;
@@ -152,7 +153,8 @@ function endSession(reason) {
 function onChange() {
   const { phase } = session;
   if (phase !== "joined") {
-    conversation.hangUp();
+    // What the server has not taken is not lost.
+    composer.restore(conversation.hangUp());
     meters.follow("agent", null);
     voice.follow(null);
     link = null;
@@ -226,15 +228,13 @@ function forget() {
 // Choices
 
 function choose(options) {
-  choices.options = options;
-  keepChoices(choices);
+  choices.change({ options });
   if (session.isWanted) session.rejoin();
   draw();
 }
 
 async function chooseMicrophone(id) {
-  choices.microphoneId = id;
-  keepChoices(choices);
+  choices.change({ microphoneId: id });
   if (!session.isWanted) return;
   try {
     await session.useMicrophone(id);
@@ -244,27 +244,19 @@ async function chooseMicrophone(id) {
 }
 
 function chooseLoudspeaker(id) {
-  choices.loudspeakerId = id;
-  keepChoices(choices);
+  choices.change({ loudspeakerId: id });
   voice.moveTo(id);
 }
 
 async function openSettings() {
   const open = () => settings.open(server, choices.options, engines(), session.isWanted);
-  dropUnknownChoices();
+  choices.dropUnknown(server.offer?.settings);
   open();
   await devices.draw();
   if (server.offer !== null) return;
   await server.askOptions();
-  dropUnknownChoices();
+  choices.dropUnknown(server.offer?.settings);
   open();
-}
-
-/** What an earlier server knew, and this one does not, would be refused. */
-function dropUnknownChoices() {
-  const known = server.offer?.settings;
-  if (!known) return;
-  choices.options = Object.fromEntries(Object.entries(choices.options).filter(([key]) => Object.hasOwn(known, key)));
 }
 
 async function followLink() {
@@ -291,10 +283,7 @@ onClick("open-settings", openSettings);
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").addEventListener("change", () => session.rejoin());
 byId("aloud").checked = choices.isSpoken;
-byId("aloud").addEventListener("change", ({ target }) => {
-  choices.isSpoken = target.checked;
-  keepChoices(choices);
-});
+byId("aloud").addEventListener("change", ({ target }) => choices.change({ isSpoken: target.checked }));
 holdToTalk(byId("hold"), (held) => {
   isHeld = held;
   applyMute();

@@ -109,15 +109,21 @@ export class Conversation {
     this.#fail(stage, message);
   }
 
-  /** The call is over, whoever ended it: nobody has the floor, and nothing is provisional any more. */
+  /**
+   * The call is over, whoever ended it: nobody has the floor, and nothing is provisional any more.
+   *
+   * @returns {string} what was typed and not taken by the server, else ""
+   */
   hangUp() {
+    const pending = this.items.filter((item) => item.isPending);
     this.#dropUserItem();
     this.#closeAgentItem();
     this.endWriting();
-    this.items = this.items.filter((item) => !item.isPending);
+    pending.forEach((item) => this.#remove(item));
     this.#isUserSpeaking = this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
     this.#playout = "full";
     this.isRecording = this.isPushToTalk = false;
+    return pending.map(({ text }) => text).join("\n");
   }
 
   notice(text, stage = "") {

@@ -5,13 +5,15 @@ export class Problem extends Error {
    * @param {string} [mend] - a shell command that mends it, shown as such
    * @param {object} [kind]
    *   isPassing: the same call may succeed a little later, without anyone doing anything;
+   *   isInUse: something else holds the conversation now;
    *   isUnreachable: WebRTC found no way through, another transport may
    */
-  constructor(message, mend = "", { isPassing = false, isUnreachable = false } = {}) {
+  constructor(message, mend = "", { isPassing = false, isInUse = false, isUnreachable = false } = {}) {
     super(message);
     this.name = "Problem";
     this.mend = mend;
     this.isPassing = isPassing;
+    this.isInUse = isInUse;
     this.isUnreachable = isUnreachable;
   }
 }

@@ -3,6 +3,8 @@
 import { Problem } from "/problem.js";
 
 const ANSWER_TIMEOUT_MS = 10_000;
+const MOST_DELETE_ATTEMPTS = 20;
+const DELETE_PAUSE_MS = 250;
 // A server that is being restarted, or a proxy in front of it.
 const PASSING = new Set([502, 503, 504]);
 
@@ -45,10 +47,17 @@ export async function sendCandidates(pcId, candidates, signal) {
   return ask("/api/offer", body("PATCH", { pc_id: pcId, candidates: wire }, signal));
 }
 
-/** Make the server forget a conversation: its history and its recording. */
+/** Make the server forget a conversation: its history and its recording. A call that is just ending is waited for. */
 export async function deleteConversation(id) {
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-  return ask(`/api/conversations/${encodeURIComponent(id)}`, { method: "DELETE", signal }, { orNull: true });
+  for (let n = 1; ; n += 1) {
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    try {
+      return await ask(`/api/conversations/${encodeURIComponent(id)}`, { method: "DELETE", signal }, { orNull: true });
+    } catch (error) {
+      if (!error.isInUse || n === MOST_DELETE_ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, DELETE_PAUSE_MS));
+    }
+  }
 }
 
 /** @returns {{sound: string, events: string}} where a conversation's recording lies */
@@ -118,7 +127,7 @@ function refusal(status, reason, what) {
   if (status === 403) {
     return new Problem(`The server refused this page’s address: ${because}. Open the address that sotto serve printed.`);
   }
-  if (status === 409) return new Problem(sentence);
+  if (status === 409) return new Problem(sentence, "", { isInUse: true });
   if (PASSING.has(status)) return new Problem(sentence, "", { isPassing: true });
   return new Problem(`The server refused ${what}: ${because}.`);
 }

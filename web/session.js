@@ -96,7 +96,12 @@ export class Session {
     const told = (handle) => (...what) => {
       if (call === this.#call) handle(...what);
     };
-    const { onMicrophone, onVoice, onJoined, onEvent } = this.#handlers;
+    const { onVoice, onJoined, onEvent } = this.#handlers;
+    const onMicrophone = (sign, track) => {
+      // Who has muted the microphone is not heard for a moment by the next call.
+      if (sign === "on" && this.#isMuted) call.isMuted = true;
+      else this.#handlers.onMicrophone(sign, track);
+    };
     const handlers = { onMicrophone, onVoice, onJoined, onEvent, onClosed: (problem) => this.#lose(problem) };
     const call = new Call(
       Object.fromEntries(Object.entries(handlers).map(([name, handle]) => [name, told(handle)])),
@@ -106,7 +111,6 @@ export class Session {
     this.#change("joining", this.#nFailures > 0 ? this.problem : null);
     await call.open();
     if (call !== this.#call) return;
-    if (this.#isMuted) call.isMuted = true;
     this.#nFailures = 0;
     this.#change("joined", null);
   }

@@ -1,0 +1,26 @@
+// What the person has chosen, kept for the next visit.
+
+import { keepChoices, keptChoices } from "/kept.js";
+
+/**
+ * options: {setting: value} where it is not the server's own
+ * microphoneId, loudspeakerId: of devices, "" for the browser's own choice
+ * isSpoken: whether typed questions are answered aloud
+ */
+export class Choices {
+  constructor() {
+    Object.assign(this, keptChoices());
+  }
+
+  /** @param {object} changed - some of the above */
+  change(changed) {
+    Object.assign(this, changed);
+    keepChoices({ ...this });
+  }
+
+  /** What an earlier server knew, and this one does not, would be refused. */
+  dropUnknown(settings) {
+    if (!settings) return;
+    this.options = Object.fromEntries(Object.entries(this.options).filter(([key]) => Object.hasOwn(settings, key)));
+  }
+}
