@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from agent.errors import InputError
 from agent.histories import Histories
 from agent.live_sessions import LiveSessions
-from agent.recordings import RecordingBusyError
+from agent.recordings import LiveRecording, RecordingBusyError
 from agent.settings import load_settings
 from tests.house import SPEECH, hosting
 from tests.llm_session import options
@@ -330,13 +330,13 @@ async def test_a_call_that_asked_for_it_is_recorded_both_sides_and_events() -> N
 
 
 @in_virtual_time
-async def test_a_call_that_cannot_be_recorded_goes_on_and_says_so() -> None:
+async def test_a_call_that_cannot_be_recorded_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async with holding("hello", replies=("Hi there.",)) as (url, sessions), calling(url) as caller:
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object) -> LiveRecording:
             raise InputError("nothing can be recorded: No space left on device")
 
-        sessions.recordings.begin = refuse
+        monkeypatch.setattr(sessions.recordings, "begin", refuse)
         await caller.join(record=True)
         assert (await caller.until_event("session_started"))["recording"] is False
         error = await caller.until_event("error")
