@@ -23,6 +23,9 @@ app = typer.Typer(
 Stt = Annotated[str | None, typer.Option("--stt", help="Speech-to-text engine.", metavar="ENGINE")]
 Llm = Annotated[str | None, typer.Option("--llm", help="Language model engine.", metavar="ENGINE")]
 Tts = Annotated[str | None, typer.Option("--tts", help="Text-to-speech engine.", metavar="ENGINE")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="Where models run: auto, cpu, cuda or mps.", metavar="DEVICE")
+]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Any setting, such as vad.stop_secs=0.3.", metavar="KEY=VALUE")
 ]
@@ -39,6 +42,7 @@ def serve(
     https: Annotated[
         bool, typer.Option("--https", help="Serve by https, with a certificate of sotto's own unless one is set.")
     ] = False,
+    device: Device = None,
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
@@ -46,7 +50,7 @@ def serve(
     config: Config = None,
 ) -> None:
     """Serve the page to talk on and an OpenAI-compatible speech-to-text API, at http://127.0.0.1:7860 by default."""
-    flags = {"server.host": host, "server.port": port, "server.https": https or None}
+    flags = {"server.host": host, "server.port": port, "server.https": https or None, "compute.device": device}
     settings = _settings(stt, llm, tts, sets, config, flags)
     from agent.server import run_server
 
@@ -97,6 +101,7 @@ def desktop(
     ] = None,
     half_duplex: Annotated[bool, typer.Option("--half-duplex", help="Do not listen while the agent speaks.")] = False,
     no_aec: Annotated[bool, typer.Option("--no-aec", help="Do not cancel echo: for headphones.")] = False,
+    device: Device = None,
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
@@ -107,7 +112,7 @@ def desktop(
     if half_duplex and no_aec:
         raise InputError("--half-duplex and --no-aec exclude each other")
     echo = "half_duplex" if half_duplex else "off" if no_aec else None
-    settings = _settings(stt, llm, tts, sets, config, {"echo.mode": echo})
+    settings = _settings(stt, llm, tts, sets, config, {"echo.mode": echo, "compute.device": device})
     from agent.desktop import DesktopOptions
     from agent.desktop import desktop as hold
     from agent.replay_printer import PipeConsole

@@ -58,19 +58,25 @@ class DesktopOptions:
 class Desktop:
     """What the keys do to a conversation on the desktop.
 
+    Args:
+        transport: Its devices.
+        keyed: Whether the agent listens only while the user talks by key, always (`turn.mode`).
+
     Attributes:
         on_push_to_talk: Told when the user begins and ends to talk by key.
         on_stop: Stops the agent.
         left: Set when the user leaves.
     """
 
-    def __init__(self, transport: DesktopTransport) -> None:
+    def __init__(self, transport: DesktopTransport, *, keyed: bool = False) -> None:
         self._audio = transport.audio
+        self._audio.muted = keyed
+        self._keyed = keyed
         self.on_push_to_talk: OnPushToTalk = _nothing
         self.on_stop: OnStop = transport.interrupt
         self.left = asyncio.Event()
         self._key = PushToTalkKey(self._talk)
-        self._push_to_talk: bool | None = None
+        self._push_to_talk: bool | None = False if keyed else None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def press(self, key: str) -> None:
@@ -103,6 +109,7 @@ class Desktop:
             audio.counts.n_overruns,
             audio.counts.n_underruns,
             audio.counts.n_losses,
+            self._keyed,
         )
 
     async def close(self) -> None:
@@ -118,10 +125,10 @@ class Desktop:
         if self._push_to_talk is None:
             self._audio.muted = not self._audio.muted
             return
-        # Back to free hands.
-        talking, self._push_to_talk = self._push_to_talk, None
+        # Back to free hands, unless there are none.
+        talking, self._push_to_talk = self._push_to_talk, False if self._keyed else None
         self._key.leave()
-        self._audio.muted = False
+        self._audio.muted = self._keyed
         if talking:
             self._run(self.on_push_to_talk(False))
 
@@ -185,7 +192,7 @@ async def hold(
         stopping: Ends it when set.
         sinks: Called with each event too.
     """
-    desk = Desktop(transport)
+    desk = Desktop(transport, keyed=settings.turn.mode == "push_to_talk")
     activity = Activity()
     printer = ReplayPrinter(console)
     with keys_read(desk.press) as has_keys:

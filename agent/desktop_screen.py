@@ -35,6 +35,7 @@ class DesktopStatus:
         n_overruns: Losses of microphone samples.
         n_underruns: Gaps of the agent's sound.
         n_losses: How often the device was lost.
+        keyed: Whether hands are never free.
     """
 
     microphone_dbfs: float
@@ -47,6 +48,7 @@ class DesktopStatus:
     n_overruns: int
     n_underruns: int
     n_losses: int
+    keyed: bool = False
 
 
 class DesktopScreen:
@@ -148,7 +150,8 @@ class DesktopScreen:
     def _state_line(self, status: DesktopStatus) -> Text:
         line = Text("        ", no_wrap=True, overflow="ellipsis").append(self.state(status), "bold green")
         if status.push_to_talk is not None:
-            line.append("   push-to-talk: " + ("talking" if status.push_to_talk else "space to talk, m for hands-free"))
+            resting = "space to talk" if status.keyed else "space to talk, m for hands-free"
+            line.append("   push-to-talk: " + ("talking" if status.push_to_talk else resting))
         if self._latency:
             line.append(f"   answered in {self._latency}")
         if self.echo_tier:

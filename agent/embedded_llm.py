@@ -127,13 +127,21 @@ class EmbeddedLLM:
         return process.pid if process else None
 
     @classmethod
-    def start(cls, path: Path, *, context: ContextSize | None = None, threads: int | None = None) -> "EmbeddedLLM":
+    def start(
+        cls,
+        path: Path,
+        *,
+        context: ContextSize | None = None,
+        threads: int | None = None,
+        gpu_layers: int | None = None,
+    ) -> "EmbeddedLLM":
         """Load a model and serve it; blocks for the time of loading, so call it on a thread.
 
         Args:
             path: A GGUF file.
             context: Memory for conversations; by default what suits the bundled model or a larger one.
             threads: CPU threads of the model; half of the processors by default.
+            gpu_layers: Layers that are put on a GPU; as many as fit by default.
 
         Raises:
             EngineUnavailableError: The file is missing, unreadable, or no model that llama.cpp can load.
@@ -149,6 +157,7 @@ class EmbeddedLLM:
             "conversations": context.conversations,
             "tokens": context.tokens,
             "threads": threads or default_threads(),
+            "gpu_layers": gpu_layers,
             "port": 0,
         }
         process, url = _serve(request)

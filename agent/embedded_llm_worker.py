@@ -20,7 +20,14 @@ HOST = "127.0.0.1"
 
 
 def _server_params(
-    path: str, model: str, api_key: str, conversations: int, tokens: int, threads: int, port: int
+    path: str,
+    model: str,
+    api_key: str,
+    conversations: int,
+    tokens: int,
+    threads: int,
+    gpu_layers: int | None,
+    port: int,
 ) -> Any:
     """llama.cpp's settings.
 
@@ -31,6 +38,7 @@ def _server_params(
         conversations: Requests answered at the same time.
         tokens: Context of all of them together.
         threads: CPU threads.
+        gpu_layers: Layers on a GPU; None leaves it to llama.cpp.
         port: Where to listen; 0 takes a free one.
     """
     import xllamacpp
@@ -44,6 +52,8 @@ def _server_params(
     params.fit_params = False
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
+    if gpu_layers is not None:
+        params.n_gpu_layers = gpu_layers
     params.n_threads_http = conversations + 2
     params.cache_ram_mib = 0
     params.cache_idle_slots = False

@@ -13,6 +13,7 @@ from loguru import logger
 
 from agent.candidates import Candidate
 from agent.catalogue import installed, model_dir
+from agent.compute import placement
 from agent.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
 from agent.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
 from agent.settings import Settings
@@ -111,7 +112,8 @@ def _embedded(settings: Settings) -> Candidate[LlmBackend]:
 
 
 def _start(settings: Settings, path: Path) -> LlmBackend:
-    embedded = EmbeddedLLM.start(path, threads=settings.llm.threads or None)
+    gpu_layers = placement(settings.compute.device).gpu_layers
+    embedded = EmbeddedLLM.start(path, threads=settings.llm.threads or None, gpu_layers=gpu_layers)
     options = _options(settings, "embedded", embedded.api_key, embedded.base_url, embedded.model)
     if path == bundled_gguf():
         small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)

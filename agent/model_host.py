@@ -14,6 +14,7 @@ import onnxruntime
 from loguru import logger
 
 from agent.candidates import Choice, choose
+from agent.compute import check_device
 from agent.llm_backends import LlmBackend, llm_candidates
 from agent.settings import Settings
 from agent.stt_engines import stt_candidates
@@ -94,9 +95,10 @@ async def start_model_host(settings: Settings) -> ModelHost:
     """Choose, load and warm up every engine, side by side.
 
     Raises:
-        EngineUnavailableError: A stage has no usable engine; what had been loaded is closed again.
+        EngineUnavailableError: A stage has no usable engine, or there is no `compute.device`; what had been loaded is closed again.
     """
     started_secs = time.monotonic()
+    check_device(settings.compute.device)
     llm_offers = asyncio.create_task(llm_candidates(settings))
     results = await asyncio.gather(
         asyncio.to_thread(lambda: choose("stt", settings.stt.engine, stt_candidates(settings))),
@@ -138,9 +140,10 @@ async def start_ears_host(settings: Settings) -> EarsHost:
     """Choose, load and warm up the speech-to-text engine.
 
     Raises:
-        EngineUnavailableError: None is usable.
+        EngineUnavailableError: None is usable, or there is no `compute.device`.
     """
     started_secs = time.monotonic()
+    check_device(settings.compute.device)
     stt = await asyncio.to_thread(lambda: choose("stt", settings.stt.engine, stt_candidates(settings)))
     host = EarsHost(stt, ThreadPoolExecutor(FILE_THREADS, "files"))
     try:

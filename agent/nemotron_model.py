@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.candidates import Candidate
 from agent.catalogue import CATALOGUE, Model, is_installed, model_dir
+from agent.compute import placement
 from agent.cores import half_of_the_cores
 from agent.setting_sections import SttSettings
 from agent.settings import Settings
@@ -35,7 +36,8 @@ def nemotron_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
         if path is None:
             raise EngineUnavailableError(reason, mend)
         threads = half_of_the_cores(stt.threads)
-        return NemotronEngine(path, language=stt.language, threads=threads, hotwords=stt.hotwords)
+        provider = placement(settings.compute.device).sherpa
+        return NemotronEngine(path, language=stt.language, threads=threads, hotwords=stt.hotwords, provider=provider)
 
     if path is None:
         return Candidate(ENGINE, stt.model, load, reason, mend)

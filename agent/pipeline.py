@@ -41,7 +41,7 @@ from processors.stt.service import RecognizerSTTService
 from processors.tts.service import SynthesizerTTSService
 from processors.turn import Patience, TurnEndStrategy
 from processors.typed_turn import TypedTurnEnd, WrittenHistory
-from processors.vad import SharedSileroVADAnalyzer
+from processors.vad import SUSPICION, SUSPICION_OVER_ECHO, SharedSileroVADAnalyzer
 from processors.voice_activity import DISMISS_SECS, VoiceActivity
 
 IN_RATE_HZ = 16_000
@@ -135,7 +135,8 @@ def _voice_activity(host: ModelHost, settings: Settings, *, echoes: bool) -> Voi
         stop_secs=settings.vad.stop_secs,
         min_volume=settings.vad.min_volume,
     )
-    analyzer = SharedSileroVADAnalyzer(host.vad_session, host.vad_threads, params)
+    suspicion = SUSPICION_OVER_ECHO if echoes else SUSPICION
+    analyzer = SharedSileroVADAnalyzer(host.vad_session, host.vad_threads, params, suspicion=suspicion)
     return VoiceActivity(
         analyzer,
         push_to_talk=settings.turn.mode == "push_to_talk",

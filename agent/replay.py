@@ -21,9 +21,10 @@ from agent.model_host import ModelHost, start_model_host
 from agent.replay_printer import ReplayPrinter
 from agent.settings import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
+from processors.tts.synthesizer import Synthesizer
 from transports.errors import RecordingError
 from transports.recorded import IN_RATE_HZ, RecordedTransport
-from transports.room import Room, RoomSpec, active_dbfs
+from transports.room import AGENT_DBFS, Room, RoomSpec, active_dbfs
 
 # The agent counts as idle when nothing has happened for this long: voice activity is told up to 0.4 s late.
 SETTLE_SECS = 0.8
@@ -31,6 +32,8 @@ SETTLE_SECS = 0.8
 STEP_TIMEOUT_SECS = 60.0
 # What a shell expects of a command that Ctrl-C ended.
 STOPPED_STATUS = 130
+# Said to no one, to learn how loud a voice is.
+VOICE_SAMPLE = "The quick brown fox jumps over the lazy dog, and then it runs back into the quiet forest."
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,14 @@ class Replay:
     Args:
         script: What is said and when.
         room: Where it is said, with an open loudspeaker; None stands for headphones.
+        agent_dbfs: Level of the agent's voice, against which the echo is levelled.
     """
 
-    def __init__(self, script: ConversationScript, room: RoomSpec | None = None) -> None:
+    def __init__(
+        self, script: ConversationScript, room: RoomSpec | None = None, agent_dbfs: float = AGENT_DBFS
+    ) -> None:
         self._script = script
-        self.transport = RecordedTransport(_room_for(script, room) if room else None)
+        self.transport = RecordedTransport(_room_for(script, room, agent_dbfs) if room else None)
         self.activity = Activity()
         self._times = _EventTimes()
         self._step_started_secs = 0.0
@@ -156,11 +162,21 @@ class Replay:
             await self.transport.card.next_tick()
 
 
-def _room_for(script: ConversationScript, spec: RoomSpec) -> Room:
+def level_dbfs(voice: Synthesizer) -> float:
+    """How loud a voice is where it speaks; blocks for the time of a sentence.
+
+    Raises:
+        EngineError: It failed.
+    """
+    pcm16 = b"".join(chunk.pcm16 for chunk in voice.synthesize(VOICE_SAMPLE))
+    return active_dbfs(np.frombuffer(pcm16, "<i2").astype(np.float32) / np.float32(32768), voice.sample_rate_hz)
+
+
+def _room_for(script: ConversationScript, spec: RoomSpec, agent_dbfs: float) -> Room:
     """The room, with echo and noise levelled against these voices."""
     said_s16 = np.concatenate([step.recording.audio_s16 for step in script.steps])
     said_f32 = said_s16.astype(np.float32) / np.float32(32768)
-    return Room(spec, IN_RATE_HZ, user_dbfs=active_dbfs(said_f32, IN_RATE_HZ))
+    return Room(spec, IN_RATE_HZ, user_dbfs=active_dbfs(said_f32, IN_RATE_HZ), agent_dbfs=agent_dbfs)
 
 
 async def replay(
@@ -194,7 +210,9 @@ async def replay(
     try:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping, STOPPED_STATUS)
         try:
-            status = await _hold(Replay(script, room), settings, host, files, console, log, stopping)
+            agent_dbfs = await asyncio.to_thread(level_dbfs, host.tts.loaded) if room else AGENT_DBFS
+            run = Replay(script, room, agent_dbfs)
+            status = await _hold(run, settings, host, files, console, log, stopping)
         finally:
             await host.close()
     finally:

@@ -11,6 +11,7 @@ from processors.stt.recognizer import Task
 
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
+ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
 TtsEngine = Literal["auto", "kokoro", "espeak"]
 # RFC 7064, RFC 7065.
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
@@ -45,6 +46,14 @@ class Section(BaseModel):
     """Immutable once read; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ComputeSettings(Section):
+    """Where models run."""
+
+    device: ComputeDevice = Field(
+        "auto", description="cpu, cuda or mps for every engine that can run there; auto leaves it to each engine"
+    )
 
 
 class SttSettings(Section):

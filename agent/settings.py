@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from agent.errors import SettingsError
 from agent.setting_sections import (
+    ComputeSettings,
     DialogueSettings,
     EchoSettings,
     InputSettings,
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
+    compute: ComputeSettings = ComputeSettings()  # pyright: ignore[reportCallIssue]
     input: InputSettings = InputSettings()  # pyright: ignore[reportCallIssue]
     stt: SttSettings = SttSettings()  # pyright: ignore[reportCallIssue]
     llm: LlmSettings = LlmSettings()  # pyright: ignore[reportCallIssue]

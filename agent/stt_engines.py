@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agent.candidates import Candidate
 from agent.catalogue import CATALOGUE, is_installed, model_dir
+from agent.compute import placement
 from agent.cores import half_of_the_cores
 from agent.nemotron_model import nemotron_candidate
 from agent.remote_stt import foundry_candidate, openai_candidate
@@ -62,6 +63,7 @@ def _whisper(settings: Settings) -> Candidate[RecognizerEngine]:
             stt.partial_interval_secs,
             guards,
             half_of_the_cores(stt.threads),
+            placement(settings.compute.device).whisper,
         )
         return WhisperEngine(path, options)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agent.candidates import Candidate
 from agent.catalogue import CATALOGUE, is_installed, model_dir
+from agent.compute import placement
 from agent.cores import half_of_the_cores
 from agent.settings import Settings
 from processors.errors import EngineUnavailableError
@@ -31,6 +32,7 @@ def _kokoro(settings: Settings) -> Candidate[Synthesizer]:
             language=tts.language,
             speed=tts.speed,
             threads=half_of_the_cores(),
+            providers=placement(settings.compute.device).onnx,
         )
 
     reason = None if files else "no model is installed"

@@ -1,6 +1,7 @@
 """The agent does not hear itself: the echo of the loudspeaker is taken out of the microphone's sound.
 
-In:  InputAudioRawFrame, 16 kHz mono s16, whose metadata carry as `reference` what was played meanwhile.
+In:  InputAudioRawFrame, 16 kHz mono s16, whose metadata carry as `reference` what was played meanwhile, and as
+     `slipped` whether the device lost samples before it.
 Out: the same without echo and reference; EchoTierFrame when the measure taken against the echo changes.
 
 Frames without a reference pass untouched: a browser cancels by itself, and two cancellers spoil each other's work.
@@ -22,6 +23,7 @@ from processors.echo_meter import BLOCKS_PER_SEC, EchoMeter
 from processors.echo_tiers import EchoMode, EchoTier, TierChoice
 
 REFERENCE = "reference"
+SLIPPED = "slipped"
 MAY_BE_ECHO = "may_be_echo"
 # Sound over the agent that is louder than its echo by this much is somebody's; less may be the echo itself, or the
 # volume that went up by a step.
@@ -111,6 +113,10 @@ class EchoControl:
             return np.zeros_like(clean_s16), changed
         return self._choose(clean_s16, late_s16[:BLOCK_SAMPLES]), changed
 
+    def slip(self) -> bool:
+        """The echo may come at another time from now on; returns whether that changes the warm-up."""
+        return self.choice.slip(self.meter)
+
     @property
     def may_be_echo(self) -> bool:
         """Whether the echo alone accounts for the last 200 ms; False where there can be none."""
@@ -191,6 +197,8 @@ class EchoCanceller(FrameProcessor):
         mic_s16, far_s16 = (np.frombuffer(bytes(side[:n_bytes]), "<i2") for side in (self._heard, self._played))
         del self._heard[:n_bytes], self._played[:n_bytes]
         changed = not self._told
+        if frame.metadata.pop(SLIPPED, False):
+            changed |= self._control.slip()
         cleaned = bytearray()
         for at in range(0, len(mic_s16), BLOCK_SAMPLES):
             block_s16, changes = self._control.process(

@@ -77,18 +77,20 @@ class EchoGuard:
         while self._said and self._said[0].at_secs < at_secs - REACH_SECS:
             self._said.popleft()
 
-    def is_echo(self, text: str, started_secs: float | None = None) -> bool:
+    def is_echo(self, text: str, started_secs: float | None = None, *, doubted: bool = False) -> bool:
         """Whether a text that was recognized over the agent, or within 1 s after it, is its echo.
 
         Args:
             text: What was recognized.
             started_secs: When that speech began, on the clock of `agent_said`; None where it is not known.
+            doubted: Whether the echo may account for what was heard; then fewer words are enough if the time is known.
 
         Returns:
-            True only for three words or more.
+            True only for three words or more, unless it is doubted.
         """
         words = bare(text).split()
-        if len(words) < MIN_WORDS or not self._said:
+        min_words = 1 if doubted and started_secs is not None else MIN_WORDS
+        if len(words) < min_words or not self._said:
             return False
         said = list(self._said)
         if started_secs is not None:

@@ -48,6 +48,7 @@ class EchoMeter:
         noise_power: Of the background.
         echo_power: Predicted for the latest block; 0 where nothing was played.
         n_played: Blocks in which something that was played could still be heard.
+        n_rated: Blocks that told how well the canceller works.
     """
 
     def __init__(self) -> None:
@@ -67,6 +68,7 @@ class EchoMeter:
         self.noise_power = _LEAST_NOISE_POWER
         self.echo_power = 0.0
         self.n_played = 0
+        self.n_rated = 0
 
     def measure(self, played_power: float, mic_power: float, clean_power: float) -> None:
         """Take one block.
@@ -188,6 +190,7 @@ class EchoMeter:
     def _rate(self, mic_power: float, clean_power: float) -> None:
         loud = self.echo_power >= self.noise_power * 10 ** (LOUD_ECHO_DB / 10)
         if loud and self.echo_power / _MOST_ABOVE_ECHO <= mic_power <= self.echo_power * _MOST_ABOVE_ECHO:
+            self.n_rated += 1
             self._reduction_db.append(_db(mic_power, max(clean_power, self.noise_power / 4)))
 
 

@@ -61,6 +61,22 @@ class TierChoice:
         self._n_present = 0
         self._n_absent = 0
         self._known = False
+        # What had been rated when the canceller's latest warm-up began.
+        self._n_rated_before = 0
+
+    def slip(self, meter: EchoMeter) -> bool:
+        """The device has lost samples, and the canceller has to find the echo again.
+
+        Returns:
+            Whether `warmed_up` has changed.
+        """
+        if self._mode in ("off", "half_duplex") or self.tier is EchoTier.NONE:
+            return False
+        changed, self.warmed_up = self.warmed_up, False
+        # What is predicted from the delay before says nothing about whether there is an echo.
+        self._n_with_echo = self._n_absent = 0
+        self._n_rated_before = meter.n_rated
+        return changed
 
     def look(self, meter: EchoMeter) -> bool:
         """Judge after a block.
@@ -106,6 +122,7 @@ class TierChoice:
         self.warmed_up = self.tier is EchoTier.HALF_DUPLEX and tier is EchoTier.CANCEL
         self.tier = tier
         self._n_with_echo = 0
+        self._n_rated_before = meter.n_rated
         meter.forget_erle()
         meter.expects_echo = tier is not EchoTier.NONE
         if tier is EchoTier.NONE:
@@ -118,5 +135,6 @@ class TierChoice:
             # An echo as faint as the noise is nothing to converge on.
             faint = self._n_with_echo >= POOR_BLOCKS and meter.echo_db < LOUD_ECHO_DB
             self.warmed_up = faint or (
-                meter.n_loud >= _WARM_ERLE_BLOCKS and meter.erle_db(_WARM_ERLE_BLOCKS) >= POOR_ERLE_DB
+                meter.n_rated - self._n_rated_before >= _WARM_ERLE_BLOCKS
+                and meter.erle_db(_WARM_ERLE_BLOCKS) >= POOR_ERLE_DB
             )

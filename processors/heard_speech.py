@@ -51,14 +51,15 @@ class HeardSpeech:
         self.words.append(HeardWord(text, self.spoken_secs))
         self._guard.agent_said(text, time.monotonic())
 
-    def comes_back(self, text: str, voice_secs: float) -> bool:
+    def comes_back(self, text: str, voice_secs: float, *, doubted: bool = False) -> bool:
         """Whether recognized words are the agent's own, heard through the microphone.
 
         Args:
             text: What was recognized.
             voice_secs: How long ago that speech began.
+            doubted: Whether the echo may account for what was heard.
         """
-        return self._guard.is_echo(text, time.monotonic() - voice_secs)
+        return self._guard.is_echo(text, time.monotonic() - voice_secs, doubted=doubted)
 
     def asks(self) -> bool:
         """Whether the agent's last whole sentence, or all that it has said of the one after it, was a question."""

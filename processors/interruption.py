@@ -127,7 +127,8 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Follow voice, words and the agent."""
         if isinstance(frame, InputAudioRawFrame):
-            self._may_be_echo = may_be_echo(frame) or (self._has_echo and not self._warmed_up)
+            cold = self._has_echo and not self._warmed_up and self._may_sound
+            self._may_be_echo = may_be_echo(frame) or cold
             await self._count(frame.num_frames / frame.sample_rate)
         elif isinstance(frame, EchoTierFrame):
             self._has_echo = frame.tier in (EchoTier.CANCEL, EchoTier.HALF_DUPLEX)
@@ -168,6 +169,9 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
             return
         if claim.pause_secs is None:
             claim.voice_secs += duration_secs
+            if claim.doubted:
+                # An echo lasts as long as the agent speaks: only words count.
+                return
             if claim.text:
                 if claim.voice_secs >= WORDLESS_VOICE_SECS and self._meaning(claim.text) is Meaning.FLOOR:
                     await self._take_floor()
@@ -263,7 +267,7 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
             if self._claim is None:
                 return
         self._claim.text = text
-        if self._claim.doubted or self._is_echo(text):
+        if self._is_echo(text) or (self._claim.doubted and self._warmed_up):
             return
         sure = len(text.split()) >= SURE_WORDS and self._claim.voice_secs >= SURE_VOICE_SECS
         if meaning is Meaning.COMMAND or (meaning is Meaning.FLOOR and sure):
@@ -294,13 +298,18 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         return claim.doubted or (len(frame.text.split()) <= UNSURE_WORDS and not claim.continues)
 
     def _is_echo(self, text: str) -> bool:
-        return self._claim is not None and self._heard.comes_back(text, self._claim.age_secs)
+        claim = self._claim
+        return claim is not None and self._heard.comes_back(text, claim.age_secs, doubted=claim.doubted)
 
     @property
     def _may_claim(self) -> bool:
         """Whether it has to be found out first what speech is: over the agent, or so soon that it may be its echo."""
-        echoes = self._agent_has_floor or self._silent_secs < ECHO_TAIL_SECS
-        return echoes and self._two_steps and not self._turn_open
+        return self._may_sound and self._two_steps and not self._turn_open
+
+    @property
+    def _may_sound(self) -> bool:
+        """Whether the agent, or the last of its echo, may be heard."""
+        return self._agent_has_floor or self._silent_secs < ECHO_TAIL_SECS
 
     def _meaning(self, text: str) -> Meaning:
         meaning = meaning_of(text, self._language, asked=self._heard.asks())

@@ -19,6 +19,8 @@ from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 SAMPLE_RATE_HZ = 16_000
 # One window as probable as this may be the beginning of speech: enough to be careful, not to act.
 SUSPICION = 0.2
+# Where the agent's own voice comes back: being quieter is what lets an echo canceller hear the user at all.
+SUSPICION_OVER_ECHO = 0.1
 # Voice that is surer than this goes on; below it, which the end of a word reaches 20 ms earlier than the threshold of
 # voice activity, a pause may have begun.
 WAVERING = 0.8
@@ -67,10 +69,16 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         session: From `load_silero`.
         threads: Threads that the analyzers of all conversations share.
         params: Thresholds and times.
+        suspicion: The probability from which a window may have been voice.
     """
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, threads: Executor, params: VADParams | None = None
+        self,
+        session: onnxruntime.InferenceSession,
+        threads: Executor,
+        params: VADParams | None = None,
+        *,
+        suspicion: float = SUSPICION,
     ) -> None:
         # The parent's constructor would load a session of its own.
         VADAnalyzer.__init__(self, sample_rate=SAMPLE_RATE_HZ, params=params)
@@ -81,11 +89,12 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         self._threads = threads
         self._gathered = bytearray()
         self._confidence = 0.0
+        self._suspicion = suspicion
 
     @property
     def suspects(self) -> bool:
         """Whether the latest window may have been voice."""
-        return self._confidence >= SUSPICION and self._prev_volume >= self._params.min_volume
+        return self._confidence >= self._suspicion and self._prev_volume >= self._params.min_volume
 
     @property
     def wavers(self) -> bool:

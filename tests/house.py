@@ -16,7 +16,7 @@ from agent.conversation_script import ConversationScript, Step
 from agent.event_log import Event
 from agent.llm_backends import LlmBackend
 from agent.model_host import ModelHost
-from agent.replay import Replay
+from agent.replay import Replay, level_dbfs
 from agent.settings import Settings
 from processors.llm import LLMOptions
 from processors.smart_turn import load_smart_turn
@@ -96,7 +96,8 @@ async def hold(
         room: Where it is held, with an open loudspeaker, such as `rt60=0.4,echo_db=0`.
         prepare: Called with both before they start, to give the conversation tools, say.
     """
-    run = Replay(ConversationScript(tuple(steps), end_secs), None if room is None else RoomSpec.parse(room))
+    script = ConversationScript(tuple(steps), end_secs)
+    run = Replay(script, RoomSpec.parse(room), level_dbfs(host.tts.loaded)) if room else Replay(script)
     events: list[Event] = []
     card = run.transport.card
     conversation = Conversation(

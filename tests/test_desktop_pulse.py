@@ -7,41 +7,31 @@ import pty
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from agent.desktop import DesktopOptions, desktop, hold
-from agent.event_log import Event
-from agent.model_host import ModelHost
+from agent.desktop import DesktopOptions, desktop
 from agent.settings import Settings
-from processors.llm import LLMOptions
 from tests.conftest import REPOSITORY
+from tests.desktop_talk import PATIENCE_SECS, TONE_PEAK, ask, find, loud_secs, options, talking
 from tests.house import SPEECH, hosting
-from tests.pulse import RATE_HZ as PULSE_HZ
 from tests.pulse import PulseServer
 from tests.scripted_engines import RATE_HZ, WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.scripted_llm import Reply, ScriptedLLM
-from transports.desktop import DesktopTransport
 from transports.desktop_audio import DesktopAudio
 from transports.desktop_devices import DeviceError, load_sounddevice, refresh_devices
 
 pytestmark = pytest.mark.device
-
-PATIENCE_SECS = 60.0
-TONE_PEAK = 16_000
 
 
 @pytest.fixture
 def bare_pulse(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseServer]:
     """A sound system without devices, which this process finds."""
     with PulseServer() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        refresh_devices(load_sounddevice())
+        find(server, monkeypatch)
         yield server
 
 
@@ -50,62 +40,6 @@ def pulse(bare_pulse: PulseServer) -> PulseServer:
     """A sound system with a microphone and a loudspeaker."""
     bare_pulse.plug_in()
     return bare_pulse
-
-
-class Talk:
-    """A running conversation: its events, and what its transport knows."""
-
-    def __init__(self, transport: DesktopTransport) -> None:
-        self.transport = transport
-        self.events: list[Event] = []
-        self.output = io.StringIO()
-
-    def count(self, name: str) -> int:
-        return sum(event["event"] == name for event in self.events)
-
-    def texts(self, name: str) -> list[str]:
-        return [event["text"] for event in self.events if event["event"] == name]
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_SECS):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-    async def heard(self) -> None:
-        """Wait until the device gives sound."""
-        counts = self.transport.audio.counts
-        before = counts.n_blocks
-        await self.until(lambda: self.transport.audio.stream_format is not None and counts.n_blocks > before)
-
-
-@asynccontextmanager
-async def talking(host: ModelHost) -> AsyncIterator[Talk]:
-    talk = Talk(DesktopTransport(RATE_HZ))
-    stopping = asyncio.Event()
-    console = Console(file=talk.output, width=200)
-    running = asyncio.create_task(hold(host, Settings(), talk.transport, console, stopping, [talk.events.append]))
-    try:
-        await talk.heard()
-        yield talk
-    finally:
-        stopping.set()
-        await running
-
-
-def options(server: ScriptedLLM) -> LLMOptions:
-    return LLMOptions(server.base_url, "scripted")
-
-
-def loud_secs(sound_s16: np.ndarray) -> float:
-    """How long it was louder than a sixteenth of the tone."""
-    return float((np.abs(sound_s16.astype(int)) > TONE_PEAK // 16).sum()) / PULSE_HZ
-
-
-async def ask(talk: Talk, pulse: PulseServer, recording: str) -> None:
-    """Ask, and wait for the end of the answer."""
-    n_before = talk.count("bot_stopped_speaking")
-    await asyncio.to_thread(pulse.say, SPEECH / recording)
-    await talk.until(lambda: talk.count("bot_stopped_speaking") > n_before)
 
 
 async def test_a_question_enters_the_microphone_and_its_answer_leaves_the_loudspeaker(pulse: PulseServer) -> None:

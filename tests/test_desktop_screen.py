@@ -128,10 +128,10 @@ def test_trouble_latency_tier_and_counts_are_shown_when_there_are_any() -> None:
     ]
 
 
-async def pressed(*keys: str) -> tuple[Desktop, DesktopTransport, list[str]]:
+async def pressed(*keys: str, keyed: bool = False) -> tuple[Desktop, DesktopTransport, list[str]]:
     """A desktop on which keys were pressed, and what it did."""
     transport = DesktopTransport(24_000, sounddevice=ScriptedSoundDevice())
-    desk = Desktop(transport)
+    desk = Desktop(transport, keyed=keyed)
     done: list[str] = []
 
     async def on_stop() -> None:
@@ -187,6 +187,19 @@ async def test_the_microphone_is_open_only_while_the_user_talks_by_key(monkeypat
 async def test_leaving_push_to_talk_while_talking_ends_the_talk() -> None:
     desk, transport, done = await pressed(" ", "m")
     assert (done, transport.audio.muted, desk.look().push_to_talk) == (["talk", "talked"], False, None)
+
+
+async def test_where_the_key_is_the_only_way_to_talk_m_ends_the_talk_and_frees_no_hands() -> None:
+    desk, transport, done = await pressed("m", keyed=True)
+    assert (done, transport.audio.muted, desk.look().push_to_talk) == ([], True, False)
+    desk, transport, done = await pressed(" ", keyed=True)
+    assert (done, transport.audio.muted, desk.look().push_to_talk) == (["talk"], False, True)
+    desk, transport, done = await pressed(" ", "m", keyed=True)
+    assert (done, transport.audio.muted, desk.look().push_to_talk) == (["talk", "talked"], True, False)
+    picture = Picture()
+    picture.status = desk.look()
+    assert "push-to-talk: space to talk" in picture.shown()[3]
+    assert "hands-free" not in picture.shown()[3]
 
 
 async def test_a_key_that_is_held_talks_until_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

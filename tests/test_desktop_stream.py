@@ -231,6 +231,19 @@ async def test_a_stream_that_ends_as_soon_as_it_has_begun_is_given_more_time(mon
     assert [stream.wanted_latency for stream in module.streams] == ["low", "high"]
 
 
+async def test_a_device_that_runs_dry_again_and_again_is_given_more_time() -> None:
+    module = exact()
+    async with running(module) as run:
+        for n_streams in (2, 3):
+            while len(module.streams) < n_streams:
+                if run.audio.stream_format:
+                    run.tick(flags=Flags(output_underflow=True))
+                await asyncio.sleep(0.001)
+            await run.until(lambda: run.audio.stream_format is not None)
+    assert [stream.wanted_latency for stream in module.streams] == ["low", "high", 0.2]
+    assert run.audio.counts.n_losses == 0
+
+
 async def test_a_device_that_was_lost_later_keeps_its_short_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desktop_audio, "SHORT_LIFE_BLOCKS", 3)
     module = exact()

@@ -123,6 +123,20 @@ def test_fewer_than_three_words_are_never_an_echo(text: str) -> None:
     assert not guard.is_echo(text, 0.5)
 
 
+def test_one_or_two_words_are_an_echo_where_the_sound_is_doubted_and_they_were_being_said() -> None:
+    guard = EchoGuard()
+    said(guard, "Bridges were made of wood first, then of stone, and whoever crossed had to pay.")
+    # "of stone" begins at the eighth word.
+    for text in ("of stone", "stone", "of tone"):
+        assert guard.is_echo(text, 7 / 3, doubted=True)
+        assert not guard.is_echo(text, 7 / 3)
+    for text in ("stop", "no wait", "bridges"):
+        assert not guard.is_echo(text, 7 / 3, doubted=True)
+    assert not guard.is_echo("", 7 / 3, doubted=True)
+    # Without the time they may be anybody's.
+    assert not guard.is_echo("of stone", doubted=True)
+
+
 def test_before_the_agent_has_spoken_nothing_is_an_echo() -> None:
     assert not EchoGuard().is_echo("bring the water to a gentle simmer")
 

@@ -47,6 +47,36 @@ def test_a_canceller_that_works_is_warm_after_a_second_of_playback() -> None:
     assert 1.0 <= room.changes[0][0] <= 2.0
 
 
+def test_a_device_that_loses_samples_lets_the_canceller_warm_up_anew() -> None:
+    room = Listening()
+    room.rest(1)
+    room.play(6)
+    assert room.choice.slip(room.meter)
+    # What had been rated before says nothing: it takes another second of playback.
+    room.play(0.9)
+    assert not room.choice.warmed_up
+    room.play(3)
+    assert room.choice.warmed_up
+
+
+def test_an_echo_that_jumps_again_and_again_is_not_taken_for_headphones() -> None:
+    room = Listening()
+    room.rest(1)
+    room.play(4)
+    for _ in range(20):
+        room.choice.slip(room.meter)
+        room.play(0.5, echo_db=-90)
+    assert (room.choice.tier, room.choice.warmed_up) == (EchoTier.CANCEL, False)
+
+
+@pytest.mark.parametrize("mode", ["off", "half_duplex"])
+def test_what_does_not_cancel_is_not_troubled_by_lost_samples(mode: EchoMode) -> None:
+    room = Listening(mode)
+    before = (room.choice.tier, room.choice.warmed_up)
+    assert not room.choice.slip(room.meter)
+    assert (room.choice.tier, room.choice.warmed_up) == before
+
+
 def test_silence_and_the_user_alone_warm_nothing_up() -> None:
     room = Listening()
     room.rest(30, user_dbfs=-26)

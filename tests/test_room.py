@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soxr
 from scipy.signal import correlate, fftconvolve
 
+from agent.replay import level_dbfs
+from processors.tts.espeak import EspeakSynthesizer
 from transports.room import AGENT_DBFS, USER_DBFS, Room, RoomError, RoomSpec, active_dbfs
 from transports.room_acoustics import Audio, Convolver, DelayLine, room_response, soft_clip
 
@@ -40,7 +43,7 @@ def test_a_description_sets_what_it_names_and_keeps_the_rest() -> None:
     text = "rt60=0.6, echo_db=-10,delay_ms=250,drift_ppm=100,noise_snr_db=25,distance_m=1,clip=hard,slip=20"
     expected = RoomSpec(0.6, -10, 250, 100, 25, 1, "hard", slip_secs=20)
     assert RoomSpec.parse(text) == expected
-    assert RoomSpec.parse("") == RoomSpec()
+    assert RoomSpec.parse("echo_db=0,") == RoomSpec()
     assert RoomSpec.parse("volume_db=-12,volume_secs=5") == RoomSpec(volume_db=-12, volume_secs=5)
 
 
@@ -48,6 +51,8 @@ def test_a_description_sets_what_it_names_and_keeps_the_rest() -> None:
     ("text", "message"),
     [
         ("rt60=0.4,eco_db=0", "unknown key 'eco_db': choose from rt60, echo_db, "),
+        ("", "the description is empty: write rt60=0.4,echo_db=0"),
+        (" , ", "the description is empty"),
         ("rt60=long", "rt60=long is not a number"),
         ("rt60=nan", "rt60=nan is out of bounds"),
         ("delay_ms=0", "delay_ms=0 is out of bounds: from 1 to 1000"),
@@ -195,3 +200,16 @@ def test_the_active_level_leaves_silence_out() -> None:
     assert active_dbfs(spoken_f32) == pytest.approx(-20, abs=0.3)
     assert active_dbfs(np.zeros(RATE_HZ, np.float32)) == -100
     assert active_dbfs(np.zeros(0, np.float32)) == -100
+
+
+def test_the_echo_is_as_loud_as_its_level_says_whatever_the_voice() -> None:
+    voice = EspeakSynthesizer(voice="en-us+f3")
+    pcm16 = b"".join(chunk.pcm16 for chunk in voice.synthesize("The kettle boils, and somebody knocks at the door."))
+    spoken_f32 = np.asarray(
+        soxr.resample(np.frombuffer(pcm16, "<i2").astype(np.float32) / 32768, voice.sample_rate_hz, 16_000)
+    )
+    spoken_f32 = spoken_f32[: len(spoken_f32) // BLOCK * BLOCK]
+    spec = RoomSpec(rt60_secs=0.2, echo_db=-3, clip="none", noise_snr_db=80)
+    room = Room(spec, user_dbfs=-26, agent_dbfs=level_dbfs(voice))
+    # Reverberation fills the pauses a little.
+    assert active_dbfs(heard(room, None, spoken_f32)) == pytest.approx(-29, abs=1.5)

@@ -1,7 +1,8 @@
 """The desktop edge: this machine's own microphone and loudspeaker as a Pipecat transport.
 
 In:  the microphone.   Out: InputAudioRawFrame every 20 ms, 16 kHz mono s16, whose metadata carry as `reference` the
-     sound that was played in the same callbacks of the device, as many bytes at the same rate.
+     sound that was played in the same callbacks of the device, as many bytes at the same rate; and as `slipped`
+     whether the device has lost samples of either side since the frame before.
 
 Pausing and ducking happen before this edge, which plays what it is given and keeps at most 60 ms of it waiting. An
 interruption empties that at once and tells, to the sample, what was played.
@@ -32,6 +33,7 @@ from transports.desktop_devices import load_sounddevice
 from transports.play_queue import Playout
 
 REFERENCE = "reference"
+SLIPPED = "slipped"
 
 OnCut = Callable[[Playout], None]
 
@@ -61,6 +63,7 @@ class _DesktopInput(BaseInputTransport):
         self._frames: asyncio.Queue[InputAudioRawFrame] = asyncio.Queue()
         self._hearing: asyncio.Task[None] | None = None
         self._ended = False
+        self._n_slips = 0
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
@@ -87,6 +90,8 @@ class _DesktopInput(BaseInputTransport):
         self._timeline.begin()
         frame = InputAudioRawFrame(heard, IN_RATE_HZ, 1)
         frame.metadata[REFERENCE] = played
+        before, self._n_slips = self._n_slips, self._audio.counts.n_slips
+        frame.metadata[SLIPPED] = self._n_slips > before
         self._frames.put_nowait(frame)
 
     async def _hear(self) -> None:

@@ -32,6 +32,11 @@ STALLED_SECS = 1.5
 STARTING_SECS = 5.0
 WATCH_SECS = 0.1
 SHORT_LIFE_BLOCKS = 200
+# So many gaps in so short a time: the device has too little time for each block.
+MANY_UNDERRUNS = 8
+MANY_UNDERRUNS_SECS = 5.0
+# Then it is given more; the last is as long as echo cancelling allows.
+LATENCIES: tuple[Latency, ...] = ("low", "high", 0.2)
 FIRST_RETRY_SECS = 0.25
 MAX_RETRY_SECS = 2.0
 CLOSE_TIMEOUT_SECS = 2.0
@@ -70,7 +75,7 @@ class DesktopAudio:
         self.devices: DevicePair | None = None
         self.trouble: str | None = None
         self._volume = 1.0
-        self._latency: Latency = "low"
+        self._latency_step = 0
         self._stream: DuplexStream | None = None
         self._ended = asyncio.Event()
         self._on_frame: OnFrame = lambda heard, played: None
@@ -187,9 +192,12 @@ class DesktopAudio:
         retry_secs = FIRST_RETRY_SECS
         while True:
             if self._stream:
-                await self._until_lost(self._stream)
-                self.counts.n_losses += 1
-                logger.warning("the sound device is gone; opening it again")
+                if await self._until_lost(self._stream):
+                    self.counts.n_losses += 1
+                    logger.warning("the sound device is gone; opening it again")
+                else:
+                    self._more_latency()
+                    logger.warning("the sound device runs dry again and again; opening it with a longer buffer")
                 await self._close()
                 retry_secs = FIRST_RETRY_SECS
             else:
@@ -200,14 +208,31 @@ class DesktopAudio:
             except DeviceError as error:
                 self._tell_trouble(error)
 
-    async def _until_lost(self, stream: DuplexStream) -> None:
-        """Wait until the device has ended the stream, or has given nothing for too long."""
+    async def _until_lost(self, stream: DuplexStream) -> bool:
+        """Wait until the device has ended the stream, or has given nothing for too long.
+
+        Returns:
+            False if it runs, but too often without sound to play.
+        """
+        n_before, since_secs = self.counts.n_underruns, time.monotonic()
         while not self._ended.is_set() and time.monotonic() < self._patient_until_secs:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), WATCH_SECS)
+            if self._latency_step + 1 < len(LATENCIES) and self.counts.n_underruns - n_before >= MANY_UNDERRUNS:
+                return False
+            if time.monotonic() - since_secs > MANY_UNDERRUNS_SECS:
+                n_before, since_secs = self.counts.n_underruns, time.monotonic()
         if stream.n_blocks < SHORT_LIFE_BLOCKS:
             # A device with too little time for each block may end a stream as soon as it has begun.
-            self._latency = "high"
+            self._more_latency()
+        return True
+
+    def _more_latency(self) -> None:
+        self._latency_step = min(self._latency_step + 1, len(LATENCIES) - 1)
+
+    @property
+    def _latency(self) -> Latency:
+        return LATENCIES[self._latency_step]
 
     async def _close(self) -> None:
         stream, self._stream = self._stream, None

@@ -25,7 +25,8 @@ MAX_CAPTURED_BLOCKS = 200
 DITHER_BLOCKS = 64
 
 Pcm16 = np.ndarray[Any, np.dtype[np.int16]]
-Latency = Literal["low", "high"]
+# One of the device's own, or seconds.
+Latency = Literal["low", "high"] | float
 
 
 @dataclass
@@ -54,6 +55,18 @@ class StreamCounts:
     def n_overruns(self) -> int:
         """Losses of microphone samples."""
         return self.n_input_overflows + self.n_late_blocks
+
+    @property
+    def n_slips(self) -> int:
+        """How often samples were lost on either side; what is heard and what was played are shifted by that."""
+        return (
+            self.n_input_overflows
+            + self.n_input_underflows
+            + self.n_output_underflows
+            + self.n_output_overflows
+            + self.n_late_blocks
+            + self.n_losses
+        )
 
     @property
     def n_underruns(self) -> int:
@@ -119,7 +132,7 @@ class DuplexStream:
         Args:
             sounddevice: The module.
             devices: What to open.
-            latency: Which of the device's own two latencies.
+            latency: How much the device holds.
 
         Raises:
             sounddevice.PortAudioError: It refuses.
@@ -201,7 +214,7 @@ def open_stream(
         sounddevice: The module.
         devices: What to open.
         make: Makes the stream, not open yet, for a format.
-        latency: Which of the device's own two latencies.
+        latency: How much the device holds.
 
     Raises:
         DeviceError: They accept none, or cannot be opened at all.

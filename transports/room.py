@@ -70,8 +70,11 @@ class RoomSpec:
         """Read `rt60=0.4,echo_db=0,delay_ms=60`; what is not named keeps its default.
 
         Raises:
-            RoomError: A key is unknown or given twice, or a value is not a number or out of bounds.
+            RoomError: There is nothing to read, a key is unknown or given twice, or a value is not a number or out of
+                bounds.
         """
+        if not text.strip(" ,"):
+            raise RoomError("room: the description is empty: write rt60=0.4,echo_db=0")
         names = {_key(field.name): field.name for field in fields(cls)}
         values: dict[str, Any] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):

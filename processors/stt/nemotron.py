@@ -42,7 +42,13 @@ class NemotronEngine:
     shows_partials = True
 
     def __init__(
-        self, model_path: Path, *, language: str = "en", threads: int = 1, hotwords: Sequence[str] = ()
+        self,
+        model_path: Path,
+        *,
+        language: str = "en",
+        threads: int = 1,
+        hotwords: Sequence[str] = (),
+        provider: str = "cpu",
     ) -> None:
         self.model = model_path.name
         self.export = read_export(model_path)
@@ -55,7 +61,7 @@ class NemotronEngine:
         self.unspellable = tuple(phrase for phrase in hotwords if not can_spell(self.export.tokens, phrase))
         spellable = [phrase for phrase in hotwords if phrase not in self.unspellable]
         try:
-            self._streams = NemotronStreams(self.export, threads, spellable)
+            self._streams = NemotronStreams(self.export, threads, spellable, provider)
             Stretch(self._streams, self.language, 0).settle()  # parts that do not fit each other show here
         except (RuntimeError, EngineError) as error:
             raise EngineUnavailableError(

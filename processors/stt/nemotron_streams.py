@@ -35,14 +35,15 @@ class NemotronStreams:
         export: Its files.
         threads: CPU threads of one decoding.
         hotwords: Phrases that the model can spell.
+        provider: Where sherpa-onnx runs it: cpu, cuda or coreml.
 
     Raises:
         RuntimeError: sherpa-onnx cannot load it.
     """
 
-    def __init__(self, export: NemotronExport, threads: int, hotwords: Sequence[str]) -> None:
+    def __init__(self, export: NemotronExport, threads: int, hotwords: Sequence[str], provider: str = "cpu") -> None:
         self.export = export
-        self._sherpa = _load(export, threads, hotwords)
+        self._sherpa = _load(export, threads, hotwords, provider)
 
     def start(self, language: str | None) -> Any:
         """A stream of sherpa-onnx; it has heard the lead.
@@ -156,7 +157,7 @@ class Stretch:
         return tuple(words)
 
 
-def _load(export: NemotronExport, threads: int, hotwords: Sequence[str]) -> Any:
+def _load(export: NemotronExport, threads: int, hotwords: Sequence[str], provider: str) -> Any:
     from sherpa_onnx import OnlineRecognizer
 
     with ExitStack() as files:
@@ -175,6 +176,7 @@ def _load(export: NemotronExport, threads: int, hotwords: Sequence[str]) -> Any:
             decoder=str(export.decoder),
             joiner=str(export.joiner),
             num_threads=threads,
+            provider=provider,
             **extra,  # pyright: ignore[reportArgumentType]
         )
 

@@ -47,6 +47,7 @@ class WhisperOptions:
         partial_interval_secs: New sound that is worth a partial, at least.
         guards: Against text where nobody spoke.
         threads: CPU threads of one decoding.
+        device: CTranslate2's: auto, cpu or cuda.
     """
 
     language: str = "en"
@@ -56,6 +57,7 @@ class WhisperOptions:
     partial_interval_secs: float = 0.5
     guards: Guards = field(default_factory=Guards)
     threads: int = 1
+    device: str = "auto"
 
 
 class WhisperEngine:
@@ -80,16 +82,22 @@ class WhisperEngine:
 
         self.options = options or WhisperOptions()
         self.model = model_path.name
+        on_gpu = self.options.device != "cpu" and get_cuda_device_count() > 0
         try:
             self.library = WhisperModel(
                 str(model_path),
-                device="auto",
+                device=self.options.device,
                 compute_type="default",
                 cpu_threads=self.options.threads,
-                num_workers=GPU_WORKERS if get_cuda_device_count() else CPU_WORKERS,
+                num_workers=GPU_WORKERS if on_gpu else CPU_WORKERS,
                 local_files_only=True,
             )
         except (RuntimeError, ValueError, OSError) as error:
+            if self.options.device not in ("auto", "cpu") and not on_gpu:
+                raise EngineUnavailableError(
+                    f"whisper finds no usable GPU (compute.device = {self.options.device}: {one_line(error)})",
+                    "nvidia-smi, or --device cpu",
+                ) from error
             raise EngineUnavailableError(
                 f"whisper model {model_path} cannot be loaded ({one_line(error)})",
                 f"sotto models pull {model_path.name}",

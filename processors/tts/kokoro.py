@@ -47,6 +47,7 @@ class KokoroSynthesizer:
         language: espeak's name of the language, such as `en-us`.
         speed: 0.5 to 2; 1 is the natural pace.
         threads: CPU threads of one synthesis.
+        providers: Of onnxruntime, in order of preference.
 
     Raises:
         EngineUnavailableError: A file is missing or broken, or the voice unknown.
@@ -65,6 +66,7 @@ class KokoroSynthesizer:
         language: str = "en-us",
         speed: float = 1.0,
         threads: int = 1,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
         import onnxruntime
         from kokoro_onnx import Kokoro
@@ -74,9 +76,7 @@ class KokoroSynthesizer:
         options.inter_op_num_threads = 1
         # numpy and onnxruntime each raise their own kinds for a broken file; onnxruntime's derive from Exception alone.
         try:
-            session = onnxruntime.InferenceSession(
-                str(model_path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(str(model_path), sess_options=options, providers=list(providers))
             self._kokoro = Kokoro.from_session(session, str(voices_path))
         except Exception as error:
             raise EngineUnavailableError(
