@@ -95,7 +95,8 @@ async def start_model_host(settings: Settings) -> ModelHost:
     """Choose, load and warm up every engine, side by side.
 
     Raises:
-        EngineUnavailableError: A stage has no usable engine, or there is no `compute.device`; what had been loaded is closed again.
+        EngineUnavailableError: There is no `compute.device`, or a stage has no usable engine; what had been loaded is
+            closed again.
     """
     started_secs = time.monotonic()
     check_device(settings.compute.device)
