@@ -5,6 +5,7 @@ import asyncio
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from agent.ice_servers import ice_servers_of
 from agent.server_state import ServerState
 from agent.session_options import describe_options
 
@@ -25,6 +26,8 @@ def option_routes(state: ServerState) -> APIRouter:
                 "settings": describe_options(state.settings),
                 "engines": await engines.offers(),
                 "voices": await asyncio.to_thread(engines.voices),
+                "ice_servers": ice_servers_of(state.settings),
+                "recording": True,
             }
         )
 

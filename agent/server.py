@@ -14,6 +14,7 @@ from loguru import logger
 
 from agent.certificates import CertificateFiles, certificate_files
 from agent.errors import InputError
+from agent.ice_servers import own_ice_servers
 from agent.live_sessions import LiveSessions
 from agent.model_host import start_ears_host, start_model_host
 from agent.page_addresses import is_https, page_urls, unprotected_warning
@@ -160,7 +161,7 @@ async def _load(state: ServerState, stopping: asyncio.Event) -> Loaded:
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping, exit_status=0)
         sessions = LiveSessions(host, settings, state.histories)
-        peers = WebSessions(sessions)
+        peers = WebSessions(sessions, own_ice_servers(settings))
     server = settings.server
     jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
     return Loaded(host, jobs, sessions, peers)

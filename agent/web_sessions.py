@@ -1,7 +1,9 @@
 """Joining by WebRTC: offers in, answers out; each peer gets a conversation of its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from aiortc import RTCIceServer
 from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import (
@@ -36,11 +38,12 @@ class WebSessions:
 
     Args:
         sessions: Holds the conversations.
+        ice_servers: STUN and TURN servers; none by default.
     """
 
-    def __init__(self, sessions: LiveSessions) -> None:
+    def __init__(self, sessions: LiveSessions, ice_servers: Sequence[RTCIceServer] = ()) -> None:
         self._sessions = sessions
-        self._handler = SmallWebRTCRequestHandler()
+        self._handler = SmallWebRTCRequestHandler(ice_servers=list(ice_servers))
         self._peers: set[str] = set()
 
     async def join(self, sdp: object, kind: object, request: SessionRequest) -> dict[str, str]:

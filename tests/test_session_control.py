@@ -123,5 +123,6 @@ async def test_what_may_be_chosen_is_told_with_what_stands_against_it(served: Se
     assert engines["pocketsphinx"]["usable"]
     assert engines["whisper"]["mend"] == "sotto models pull base.en"
     assert "foundry" not in engines
+    assert (offered["ice_servers"], offered["recording"]) == ([], True)
     assert {"name": "en-gb", "language": "en-gb", "label": "English (Great Britain)"} in offered["voices"]["espeak"]
     assert not {key for key in offered["settings"] if "base_url" in key or "api_key" in key}
