@@ -75,6 +75,7 @@ async def test_the_newest_words_stay_in_sight(browser: Browser, stub: StubServer
             peer.send("bot_stopped_speaking")
         await expect(page.get_by_text("Answer 19.")).to_be_in_viewport(ratio=1)
         await page.evaluate("document.querySelector('main').scrollTo(0, 0)")
+        await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
         say_a_turn(peer, "question 20", "Answer 20.")
         await expect(page.get_by_text("Answer 20.")).to_be_attached()
         assert await page.evaluate("document.querySelector('main').scrollTop") == 0

@@ -14,6 +14,7 @@ export class Transcript {
   #elements = new Map();
   #drawn = new WeakMap();
   #isAtEnd = true;
+  #top = 0;
 
   /** @param {HTMLOListElement} list */
   constructor(list) {
@@ -36,12 +37,16 @@ export class Transcript {
 
   #lookWhere() {
     const page = scrollerOf(this.#list);
-    this.#isAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
+    const isNear = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
+    // What was added since the page last went to its end is no sign of a reader: going back is.
+    if (isNear || page.scrollTop < this.#top) this.#isAtEnd = isNear;
+    this.#top = page.scrollTop;
   }
 
   #goToEnd() {
     const page = scrollerOf(this.#list);
     page.scrollTop = page.scrollHeight;
+    this.#top = page.scrollTop;
   }
 
   #drawItem(item, at, isSpeaking) {
