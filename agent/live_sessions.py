@@ -159,16 +159,17 @@ class LiveSessions:
         if self.n_active >= most:
             raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
         self._joining += 1
-        history = None
+        held = None
         try:
             host = await self.engines.host_for(settings)
             history = self.histories.open(request.conversation)
             self.histories.hold(history, "call")
+            held = history
             yield SessionPlan(settings, host, history, request.record is True)
         finally:
             self._joining -= 1
-            if history and not any(session.plan.history is history for session in self._running):
-                self.histories.release(history)
+            if held and not any(session.plan.history is held for session in self._running):
+                self.histories.release(held)
 
     def start(self, plan: SessionPlan, transport: BaseTransport, send: Send, carrier: Carrier) -> LiveSession:
         """Start a conversation; within `planned`.

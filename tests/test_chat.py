@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from agent.histories import HistoryInUseError
+from agent.live_sessions import SessionRequest
 from agent.server_state import ServerState
 from agent.settings import load_settings
 from agent.web_app import build_app
@@ -170,6 +172,11 @@ async def test_one_question_at_a_time_in_a_conversation_and_none_in_a_call() -> 
             second = await chat.client.post("/api/chat", json={"text": "hello?", "conversation": conversation})
             assert second.status_code == 409
             assert second.json()["error"].startswith("a typed question of this conversation is unanswered; ")
+            for _ in range(2):
+                with pytest.raises(HistoryInUseError, match="a typed question of this conversation is unanswered"):
+                    async with chat.served.state.sessions().planned(SessionRequest(conversation)):
+                        pass
+            assert chat.served.state.sessions().n_active == 0
         history = chat.served.state.histories.open()
         with chat.served.state.histories.held(history, "call"):
             called = await chat.client.post("/api/chat", json={"text": "hello?", "conversation": history.id})
