@@ -110,6 +110,8 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         self._key_pressed = False
         # Whether there is a canceller, whether it has converged, and whether the latest sound may be what it left over.
         self._has_echo = self._warmed_up = self._may_be_echo = False
+        # Whether anything of ours measures the echo.
+        self._cancels = False
         self._claim: _Claim | None = None
         self.turn_cut_agent = False
 
@@ -131,6 +133,7 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
             self._may_be_echo = may_be_echo(frame) or cold
             await self._count(frame.num_frames / frame.sample_rate)
         elif isinstance(frame, EchoTierFrame):
+            self._cancels = frame.tier is not EchoTier.OFF
             self._has_echo = frame.tier in (EchoTier.CANCEL, EchoTier.HALF_DUPLEX)
             self._warmed_up = frame.warmed_up
         elif isinstance(frame, VoiceEdgeFrame):
@@ -299,7 +302,11 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
 
     def _is_echo(self, text: str) -> bool:
         claim = self._claim
-        return claim is not None and self._heard.comes_back(text, claim.age_secs, doubted=claim.doubted)
+        if claim is None:
+            return False
+        # Without a canceller of ours a short reply may come back whole; a question's own words may be its answer.
+        unproven = not self._cancels and not self._heard.asks()
+        return self._heard.comes_back(text, claim.age_secs, doubted=claim.doubted or unproven)
 
     @property
     def _may_claim(self) -> bool:

@@ -4,15 +4,17 @@ import asyncio
 import fractions
 import json
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
-from av import AudioFrame
+from av import AudioFrame, AudioResampler
 
 from transports.recording import Pcm16
+from transports.room import Room
 
 RATE_HZ = 16_000
 FRAME_SAMPLES = 320
@@ -38,6 +40,7 @@ class Microphone(AudioStreamTrack):
         size = FRAME_SAMPLES * 2
         pcm16 = bytes(self._to_say[:size]).ljust(size, b"\0")
         del self._to_say[:size]
+        pcm16 = self._hear(pcm16)
         frame = AudioFrame.from_ndarray(np.frombuffer(pcm16, "<i2")[None, :], layout="mono")
         frame.sample_rate = RATE_HZ
         frame.pts = self._n_samples
@@ -45,14 +48,47 @@ class Microphone(AudioStreamTrack):
         self._n_samples += FRAME_SAMPLES
         return frame
 
+    def play(self, frame: AudioFrame) -> None:
+        """A headset: what is played is not heard."""
+
+    def _hear(self, said: bytes) -> bytes:
+        """What the microphone hears while that is said."""
+        return said
+
+
+class RoomMicrophone(Microphone):
+    """Stands in a room with the loudspeaker, and there is no canceller."""
+
+    def __init__(self, room: Room) -> None:
+        super().__init__()
+        self._around = room
+        self._to_play = bytearray()
+        self._resampler = AudioResampler("s16", "mono", RATE_HZ)
+
+    def play(self, frame: AudioFrame) -> None:
+        """Let the loudspeaker play what was received."""
+        for resampled in self._resampler.resample(frame):
+            self._to_play += resampled.to_ndarray().astype("<i2").tobytes()
+
+    def _hear(self, said: bytes) -> bytes:
+        played = bytes(self._to_play[: len(said)]).ljust(len(said), b"\0")
+        del self._to_play[: len(said)]
+        return self._around.hear_pcm16(said, played)
+
 
 class Peer:
-    """One caller of a server; use `join`, then `leave` or `vanish`."""
+    """One caller of a server; use `join`, then `leave` or `vanish`.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: The server's address.
+        microphone: Another one than a headset's.
+    """
+
+    def __init__(self, url: str = "", microphone: Microphone | None = None) -> None:
         self.url = url
-        self.microphone = Microphone()
+        self.microphone = microphone or Microphone()
         self.events: list[dict[str, Any]] = []
+        self.on_event: Callable[[dict[str, Any]], None] = lambda event: None
         self.loud_samples = 0
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.answer: dict[str, Any] = {}
@@ -70,6 +106,7 @@ class Peer:
             content = json.loads(message)
             if content.get("type") == "event":
                 self.events.append(content["event"])
+                self.on_event(content["event"])
                 self._changed.set()
 
         @channel.on("open")
@@ -95,7 +132,11 @@ class Peer:
                 f"{self.url}/api/offer", json={"sdp": sdp, "type": "offer", **wish}, timeout=60
             )
         response.raise_for_status()
-        answer = self.answer = response.json()
+        await self.accept(response.json())
+
+    async def accept(self, answer: Mapping[str, str]) -> None:
+        """Take the answer to the offer."""
+        self.answer = dict(answer)
         await self.pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
 
     def send(self, message: dict[str, Any]) -> None:
@@ -130,6 +171,7 @@ class Peer:
         try:
             while True:
                 frame = await track.recv()
+                self.microphone.play(frame)
                 self.loud_samples += int((np.abs(frame.to_ndarray().astype(int)) > 1000).sum())
         except MediaStreamError:
             return
