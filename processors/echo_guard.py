@@ -28,6 +28,8 @@ MAX_WORDS = 200
 AFTER_SECS = 1.0
 # The words of an echo are played while it is heard; those of an answer were played before it.
 EARLIER_SECS = 0.5
+# On a busy machine the microphone's sound is late, by more than that.
+DOUBTED_EARLIER_SECS = 1.5
 # An answer repeats at most so many words of a question; fewer where the agent only counted things up.
 _MOST_CHOSEN_WORDS = 6
 _MOST_COUNTED_WORDS = 4
@@ -96,7 +98,8 @@ class EchoGuard:
         if started_secs is not None:
             if started_secs > said[-1].at_secs + AFTER_SECS + _span_secs(said):
                 return False
-            said = [word for word in said if word.at_secs >= started_secs - EARLIER_SECS]
+            earlier_secs = DOUBTED_EARLIER_SECS if doubted else EARLIER_SECS
+            said = [word for word in said if word.at_secs >= started_secs - earlier_secs]
         found = _closest(words, said)
         if started_secs is not None:
             return len(found) >= TIMED_CONTAINMENT * len(words)

@@ -99,7 +99,8 @@ class TierChoice:
     def _choose(self, meter: EchoMeter) -> None:
         likeness, echo_db = meter.likeness, meter.echo_db
         present = likeness >= PRESENT_LIKENESS and echo_db >= PRESENT_DB
-        absent = likeness < ABSENT_LIKENESS or echo_db < ABSENT_DB
+        # Loud sound that follows no prediction may be an echo that jumps about, on a device that stumbles.
+        absent = echo_db < ABSENT_DB or (likeness < ABSENT_LIKENESS and meter.heard_db < LOUD_ECHO_DB)
         self._n_present = self._n_present + _BLOCKS_PER_LOOK if present else 0
         self._n_absent = self._n_absent + _BLOCKS_PER_LOOK if absent else 0
         self._known |= present

@@ -49,9 +49,13 @@ class Talk:
         return [event["text"] for event in self.events if event["event"] == name]
 
     async def until(self, condition: Callable[[], bool], patience_secs: float = PATIENCE_SECS) -> None:
-        async with asyncio.timeout(patience_secs):
-            while not condition():
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(patience_secs):
+                while not condition():
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            error.add_note(f"{self.transport.audio.counts}\n" + "\n".join(map(str, self.events[-60:])))
+            raise
 
     async def heard(self) -> None:
         """Wait until the device gives sound."""
