@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from agent.histories import History
 from agent.json_body import RequestError, json_object
+from agent.plain_text import plain_text
 from agent.server_state import ServerState
 from agent.streamed_answers import begin_stream, end_stream, event, unless_hung_up
 from agent.typed_question import AnswerError, write_answer
@@ -86,8 +87,7 @@ def _question_of(body: dict[str, Any]) -> str:
         raise RequestError(400, "text is missing")
     if len(text) > MAX_TEXT_CHARS:
         raise RequestError(400, f"text is longer than {MAX_TEXT_CHARS} characters")
-    # Half a surrogate pair, which JSON can carry, has no place in a request to the language model.
-    return text.strip().encode("utf-8", "replace").decode()
+    return plain_text(text).strip()
 
 
 async def _answer(text: str, history: History, options: LLMOptions, send: Send) -> Message:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from loguru import logger
 
 from agent.conversation import Conversation
+from agent.plain_text import plain_text
 
 MAX_TEXT_CHARS = 8_000
 # However fast they come, the pipeline is told a few times a second, and of the newest few only.
@@ -43,8 +44,8 @@ class ClientMessages:
             case {"type": "push_to_talk", "active": active}:
                 self._key_wanted = active is True
             case {"type": "text", "text": str(text), **more} if len(text) <= MAX_TEXT_CHARS:
-                spoken = more.get("spoken") is not False
-                self._waiting.append(lambda: self._conversation.type(text, spoken=spoken))
+                typed, spoken = plain_text(text), more.get("spoken") is not False
+                self._waiting.append(lambda: self._conversation.type(typed, spoken=spoken))
             case {"type": "text"}:
                 logger.warning(f"a typed turn that is no text of at most {MAX_TEXT_CHARS} characters was left alone")
             case {"type": "interrupt"}:

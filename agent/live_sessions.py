@@ -29,6 +29,9 @@ from agent.settings import Settings
 WATCH_SECS = 1.0
 # A page that comes back waits so long for its earlier call to end.
 TAKE_OVER_SECS = 5.0
+TELL_SECS = 0.2
+# The page knows it by these words.
+TAKEN_OVER = "the page joined again"
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -80,12 +83,15 @@ class LiveSession:
     Attributes:
         plan: What it was started with.
         conversation: The conversation.
+        carrier: The page's connection.
+        send: Sends a message to the page.
     """
 
-    def __init__(self, plan: SessionPlan, conversation: Conversation, carrier: Carrier) -> None:
+    def __init__(self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send) -> None:
         self.plan = plan
         self.conversation = conversation
         self.carrier = carrier
+        self.send = send
         self.handle = ClientMessages(conversation).handle
         self._endings: list[Callable[[], None]] = []
 
@@ -154,6 +160,8 @@ class LiveSessions:
             HistoryInUseError: The conversation is being answered in writing.
         """
         settings = session_settings(self._settings, request.options)
+        # What cannot be had costs the page neither its place nor the call that it holds.
+        host = await self.engines.host_for(settings)
         await self._take_over(request.conversation)
         most = self._settings.server.max_sessions
         if self.n_active >= most:
@@ -161,7 +169,6 @@ class LiveSessions:
         self._joining += 1
         held = None
         try:
-            host = await self.engines.host_for(settings)
             history = self.histories.open(request.conversation)
             self.histories.hold(history, "call")
             held = history
@@ -195,7 +202,7 @@ class LiveSessions:
         conversation = Conversation(
             plan.host, plan.settings, transport, sinks, context=plan.history.context, about=about
         )
-        session = LiveSession(plan, conversation, carrier)
+        session = LiveSession(plan, conversation, carrier, send)
         ended = conversation.start()
         started = True
         self._running[session] = ended
@@ -236,7 +243,11 @@ class LiveSessions:
         earlier = [session for session in self._running if session.plan.history is history]
         if earlier:
             ended = [self._running[session] for session in earlier]
-            await asyncio.gather(*(session.end("the page joined again") for session in earlier))
+            for session in earlier:
+                session.send(_ended_event(TAKEN_OVER))
+            # It goes out before the connection is closed: a page that is not told comes back, and takes over in turn.
+            await asyncio.sleep(TELL_SECS)
+            await asyncio.gather(*(session.end(TAKEN_OVER) for session in earlier))
             await asyncio.wait(ended, timeout=TAKE_OVER_SECS)
 
     def _ended(self, session: LiveSession, task: asyncio.Task[None]) -> None:
@@ -266,3 +277,7 @@ def _page_sink(send: Send) -> Sink:
         send({"type": "event", "event": {key: value for key, value in event.items() if key != "settings"}})
 
     return tell
+
+
+def _ended_event(reason: str) -> dict[str, Any]:
+    return {"type": "event", "event": {"t": 0.0, "event": "session_ended", "reason": reason}}

@@ -7,6 +7,7 @@ RecordingBusyError   the conversation is still being held
 """
 
 import asyncio
+import os
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ from transports.session_recorder import SessionRecorder
 
 KEEP_SECS = 3600.0
 MAX_KEPT = 20
+PREFIX = "sotto-recordings-"
 SOUND = "recording.wav"
 EVENTS = "events.jsonl"
 MEDIA_TYPES = {SOUND: "audio/wav", EVENTS: "application/jsonl"}
@@ -189,7 +191,8 @@ class Recordings:
 
     def _folder(self) -> Path:
         if self._root is None:
-            self._root = Path(tempfile.mkdtemp(prefix="sotto-"))
+            _sweep()
+            self._root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         return self._root / secrets.token_hex(8)
 
     def _keep(self, conversation: str, kept: _Kept) -> None:
@@ -209,6 +212,27 @@ class Recordings:
         if kept.forgetting:
             kept.forgetting.cancel()
             shutil.rmtree(kept.folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Delete what servers that were killed have left behind."""
+    if os.name != "posix":
+        # Elsewhere there is no harmless way to ask whether a process lives.
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _is_running(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def recordings_router(recordings: Callable[[], Recordings], forget_history: Callable[[str], bool]) -> APIRouter:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from agent.errors import SottoError
+from agent.plain_text import plain_text
 from agent.settings import Settings
 
 SESSION_KEYS = (
@@ -55,6 +56,8 @@ def session_settings(settings: Settings, options: object) -> Settings:
             raise OptionError(f"{str(key)[:60]!r} cannot be chosen for a conversation (see /api/options)")
         if isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
             raise OptionError(f"{key} is longer than {MAX_TEXT_CHARS} characters")
+        if isinstance(value, str) and value != plain_text(value):
+            raise OptionError(f"{key} holds characters that are no text")
         section, name = key.split(".")
         sections.setdefault(section, {})[name] = value
     return settings.model_copy(update={name: _changed(settings, name, values) for name, values in sections.items()})

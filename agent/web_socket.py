@@ -2,7 +2,7 @@
 
 In:  first `{"type": "join", "conversation"?, "options"?, "record"?, "sample_rate_hz": 16000}`, then sound and messages.
 Out: `{"type": "joined", "conversation", "sample_rate_hz"}`, then sound, events and messages; or
-     `{"type": "refused", "error"}`, and the line is closed.
+     `{"type": "refused", "error", "passing": whether to try again later}`, and the line is closed.
 """
 
 import asyncio
@@ -159,9 +159,10 @@ async def _read_join(socket: WebSocket) -> Join:
 async def _refuse(socket: WebSocket, error: Exception) -> None:
     # What a client sent may hold characters that no encoding can carry.
     text = str(error).encode("utf-8", "backslashreplace").decode()[:MAX_ERROR_CHARS]
-    await socket.send_json({"type": "refused", "error": text})
+    is_passing = isinstance(error, (BusyError, HistoryInUseError))
+    await socket.send_json({"type": "refused", "error": text, "passing": is_passing})
     if isinstance(error, JoinError):
         code = INVALID_DATA
     else:
-        code = TRY_AGAIN_LATER if isinstance(error, (BusyError, HistoryInUseError)) else POLICY_VIOLATION
+        code = TRY_AGAIN_LATER if is_passing else POLICY_VIOLATION
     await socket.close(code, "the call was refused")

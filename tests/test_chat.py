@@ -231,7 +231,7 @@ async def test_half_a_character_does_no_harm() -> None:
         for _ in range(2):
             response = await chat.client.post("/api/chat", content='{"text": "\\ud800 hi\\u0000"}')
             assert response.status_code == 200
-        assert chat.llm.requests[1].messages[-1]["content"].startswith("? hi\0")
+        assert chat.llm.requests[1].messages[-1]["content"].startswith("? hi\n\n")
 
 
 async def test_while_the_models_are_loaded_it_says_so() -> None:

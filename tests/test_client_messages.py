@@ -50,6 +50,11 @@ async def test_messages_are_acted_on_in_order() -> None:
 
 
 @in_virtual_time
+async def test_what_is_no_text_is_taken_out_of_what_is_typed() -> None:
+    assert await handled({"type": "text", "text": "hello \ud800\0\tyou\ncafé 🎉"}) == [("hello ?\tyou\ncafé 🎉", True)]
+
+
+@in_virtual_time
 async def test_the_key_ends_as_it_was_left_however_often_it_is_pressed() -> None:
     flood = [{"type": "push_to_talk", "active": at % 2 == 0} for at in range(1001)]
     assert await handled(*flood) == [True]

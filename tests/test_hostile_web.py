@@ -19,7 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from agent import json_body, web_sessions
+from agent import json_body
 from agent.conversation import Conversation
 from agent.histories import MAX_HISTORIES
 from tests.llm_session import options
@@ -78,7 +78,7 @@ class Patience:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
-        patch.setattr(web_sessions, "WATCH_SECS", 0.1)
+        patch.setattr("agent.live_sessions.WATCH_SECS", 0.1)
         self.hold()
 
     def hold(self) -> None:

@@ -50,7 +50,7 @@ async def test_a_recorded_call_can_be_downloaded_replayed_and_deleted(tmp_path: 
     assert loud_right[0] > loud_left[-1]
     # Its place on the agent's side is that of the log, but for what waits at the edge and a soft first sound.
     started_secs = next(line["t"] for line in lines if line["event"] == "bot_started_speaking")
-    assert abs(loud_right[0] - started_secs) < 0.3
+    assert abs(loud_right[0] - started_secs) < 1.0
     # Replayed, the question is all there is: the agent answers anew.
     replayed_s16 = load_recording(taken).audio_s16
     assert np.abs(replayed_s16[int((loud_left[-1] + 0.3) * 16_000) :].astype(int)).max() < 1000

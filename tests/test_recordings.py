@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -207,3 +209,18 @@ async def test_a_disk_that_fills_up_is_told_once_and_the_conversation_goes_on() 
         assert "event log cannot be written" in failures[0]
         assert failures[0].endswith("No space left on device")
         assert talk.recordings.file("one", "recording.wav") is not None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there it can be asked whether a process lives")
+def test_what_a_killed_server_left_behind_is_deleted_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    left, own, others = (tmp_path / f"sotto-recordings-{pid}-x" for pid in (ended.pid, os.getpid(), "me"))
+    for folder in (left, own, others):
+        folder.mkdir()
+        (folder / "recording.wav").write_bytes(b"sound")
+    Recordings()._folder()
+    assert [folder.is_dir() for folder in (left, own, others)] == [False, True, True]

@@ -19,8 +19,8 @@ from transports.errors import OfferError
 
 IN_RATE_HZ = 16_000
 MAX_SDP_CHARS = 64 * 1024
-# A peer that has not connected by then never will: ICE gives up after about as long.
-CONNECT_TIMEOUT_SECS = 15.0
+# A peer that has not connected by then has most likely gone.
+CONNECT_TIMEOUT_SECS = 9.0
 # The page says "ping" every second.
 SILENCE_TIMEOUT_SECS = 6.0
 LOOPBACK = "127.0.0.1"

@@ -173,7 +173,7 @@ class WebSocketLine:
             # If it was this process that stood still, what has come meanwhile is read now.
             await asyncio.sleep(WATCH_SECS)
             if time.monotonic() - self._last_heard_secs > SILENCE_TIMEOUT_SECS:
-                return Ending(POLICY_VIOLATION, f"nothing came from the client for {SILENCE_TIMEOUT_SECS:.0f} s")
+                return Ending(GOING_AWAY, f"nothing came from the client for {SILENCE_TIMEOUT_SECS:.0f} s")
 
     async def _receive(self) -> Ending:
         while True:

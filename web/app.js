@@ -20,6 +20,7 @@ import { Voice } from "/voice.js";
 import { WrittenAnswer } from "/written_answer.js";
 
 const LINK_POLL_MS = 2_000;
+const TAKEN_OVER = "the page joined again";
 const GOING_DOWN = "the server stops";
 
 const view = new View();
@@ -146,6 +147,7 @@ function onEvent(event) {
 }
 
 function endSession(reason) {
+  if (reason === TAKEN_OVER) return session.leave(new Problem("This conversation goes on in another tab or window."));
   if (reason !== GOING_DOWN) return session.leave();
   session.comeBack(new Problem("The server is going down. The page comes back to the call when the server does."));
 }

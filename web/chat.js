@@ -1,7 +1,7 @@
 // A typed question without a call: asked over HTTP, answered in pieces.
 
 import { Problem } from "/problem.js";
-import { refusalOf, unreachable } from "/server.js";
+import { onceItIsFree, refusalOf, unreachable } from "/server.js";
 import { readEvents } from "/sse.js";
 
 /**
@@ -12,7 +12,7 @@ import { readEvents } from "/sse.js";
  * @throws {Problem} the server cannot be reached, refuses, or breaks off
  */
 export async function* ask(text, conversation, signal) {
-  const response = await post(text, conversation, signal);
+  const response = await onceItIsFree(() => post(text, conversation, signal));
   let isDone = false;
   try {
     for await (const { event, data } of readEvents(response.body)) {

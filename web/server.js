@@ -3,8 +3,10 @@
 import { Problem } from "/problem.js";
 
 const ANSWER_TIMEOUT_MS = 10_000;
-const MOST_DELETE_ATTEMPTS = 20;
-const DELETE_PAUSE_MS = 250;
+// An engine that was never used before is loaded first.
+const JOIN_TIMEOUT_MS = 60_000;
+const IN_USE_ATTEMPTS = 20;
+const IN_USE_PAUSE_MS = 250;
 // A server that is being restarted, or a proxy in front of it.
 const PASSING = new Set([502, 503, 504]);
 
@@ -25,7 +27,7 @@ export async function fetchOptions() {
  * @returns {Promise<{sdp: string, type: string, pc_id: string, conversation?: string}>}
  */
 export async function sendOffer(offer, wishes, signal) {
-  return ask("/api/offer", body("POST", { sdp: offer.sdp, type: offer.type, ...asJoin(wishes) }, signal));
+  return ask("/api/offer", body("POST", { sdp: offer.sdp, type: offer.type, ...asJoin(wishes) }, signal, JOIN_TIMEOUT_MS));
 }
 
 /** @returns {object} the wishes of a Call as every transport sends them; what is not wished is left out */
@@ -49,13 +51,21 @@ export async function sendCandidates(pcId, candidates, signal) {
 
 /** Make the server forget a conversation: its history and its recording. A call that is just ending is waited for. */
 export async function deleteConversation(id) {
+  const path = `/api/conversations/${encodeURIComponent(id)}`;
+  return onceItIsFree(() => ask(path, { method: "DELETE", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true }));
+}
+
+/**
+ * @param {() => Promise} attempt - is repeated for a while where the conversation is in use: a call may just be ending
+ * @returns {Promise} what the attempt gives
+ */
+export async function onceItIsFree(attempt) {
   for (let n = 1; ; n += 1) {
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
     try {
-      return await ask(`/api/conversations/${encodeURIComponent(id)}`, { method: "DELETE", signal }, { orNull: true });
+      return await attempt();
     } catch (error) {
-      if (!error.isInUse || n === MOST_DELETE_ATTEMPTS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, DELETE_PAUSE_MS));
+      if (!error.isInUse || n === IN_USE_ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, IN_USE_PAUSE_MS));
     }
   }
 }
@@ -81,12 +91,12 @@ export function unreachable() {
   return new Problem("The server does not answer. Start it with", "sotto serve", { isPassing: true });
 }
 
-function body(method, content, signal) {
+function body(method, content, signal, timeoutMs = ANSWER_TIMEOUT_MS) {
   return {
     method,
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(content),
-    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   };
 }
 

@@ -121,7 +121,7 @@ export class WebSocketCall {
       socket.addEventListener("close", (event) => this.#lose(event));
       socket.addEventListener("message", ({ data }) => {
         const message = this.#receive(data);
-        if (message?.type === "refused") reject(new Problem(`The server refused the call: ${message.error}.`));
+        if (message?.type === "refused") reject(refusal(message));
         if (message?.type !== "joined") return;
         clearTimeout(timer);
         this.#keepAlive = setInterval(() => this.#ping(), KEEP_ALIVE_MS);
@@ -173,8 +173,13 @@ function join({ conversation, options, isRecorded }) {
   };
 }
 
+function refusal({ error, passing }) {
+  return new Problem(`The server refused the call: ${error}.`, "", { isPassing: passing === true });
+}
+
 function noAnswer() {
-  return new Problem("The server answered, but neither a sound path nor a WebSocket to it could be opened.");
+  const words = "The server answered, but neither a sound path nor a WebSocket to it could be opened.";
+  return new Problem(words, "", { isPassing: true });
 }
 
 function lostWay() {
