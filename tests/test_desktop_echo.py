@@ -35,6 +35,9 @@ NOT_HEARD_SECS = 8.0
 QUIET_SECS = 1.2
 # What is not heard is said again, as people do.
 MAX_ATTEMPTS = 4
+# A busy machine may starve the sound card for a while.
+MAX_TRIALS = 3
+STARVED = 8
 
 CAPITAL = "The capital of Germany is Berlin, which lies on the river Spree in the flat north east of the country."
 STORY = (
@@ -133,6 +136,25 @@ class Call:
 async def test_a_conversation_of_two_minutes_in_which_the_agent_does_not_answer_itself(
     room: PulseServer, tmp_path: Path
 ) -> None:
+    for _ in range(MAX_TRIALS):
+        losses: list[int] = []
+        try:
+            await hold_two_minutes(room, tmp_path, losses)
+        except (AssertionError, TimeoutError):
+            # Microphone and loudspeaker are shifted against each other by every loss; a few are borne.
+            if sum(losses) < STARVED:
+                raise
+        else:
+            return
+    pytest.skip(f"this machine starved its sound card in {MAX_TRIALS} trials: run it again on a quieter one")
+
+
+async def hold_two_minutes(room: PulseServer, folder: Path, losses: list[int]) -> None:
+    """Hold the conversation, and check it.
+
+    Args:
+        losses: Is told how often samples were lost on either side, whatever happens.
+    """
     ears, tts = Eavesdropper(), EspeakSynthesizer(voice="en-us+f3")
     async with (
         ScriptedLLM(answers={words: Reply(answer) for words, answer in ANSWERS.items()}) as server,
@@ -141,12 +163,15 @@ async def test_a_conversation_of_two_minutes_in_which_the_agent_does_not_answer_
     ):
         talk.transport.audio.volume = VOLUME
         call = Call(talk, room, ears)
-        await call.ask("what is the capital of germany", "capital_of_germany.wav")
-        await call.ask("tell me a story", "tell_me_a_story.wav")
-        await call.ask("how many days are in a week", "days_in_a_week.wav")
-        await call.ask("what time is it", "what_time_is_it.wav")
-        await call.say("how far away is the moon", SPEECH / "how_far_is_the_moon.wav")
-        await call.cut_in(CUT, recorded(CUT, tmp_path), 50)
+        try:
+            await call.ask("what is the capital of germany", "capital_of_germany.wav")
+            await call.ask("tell me a story", "tell_me_a_story.wav")
+            await call.ask("how many days are in a week", "days_in_a_week.wav")
+            await call.ask("what time is it", "what_time_is_it.wav")
+            await call.say("how far away is the moon", SPEECH / "how_far_is_the_moon.wav")
+            await call.cut_in(CUT, recorded(CUT, folder), 50)
+        finally:
+            losses.append(talk.transport.audio.counts.n_slips)
         spoken_secs = talk.transport.audio.player.played_secs
     assert [text for text in talk.texts("turn_ended") if text] == list(ANSWERS)
     # The language model has been asked nothing else, in advance neither.
