@@ -125,7 +125,7 @@ def _closest(words: list[str], said: list[_SaidWord]) -> list[_SaidWord]:
     best: list[_SaidWord] = []
     stretch = len(words) + max(1, len(words) // 3)
     alike = {(word, other): _same(word, other) for word in set(words) for other in {item.bare for item in said}}
-    for start in range(max(1, len(said) - MIN_WORDS + 1)):
+    for start in range(len(said)):
         found = _in_order(words, said[start : start + stretch], alike)
         if len(found) > len(best):
             best = found

@@ -137,6 +137,12 @@ def test_one_or_two_words_are_an_echo_where_the_sound_is_doubted_and_they_were_b
     assert not guard.is_echo("of stone", doubted=True)
 
 
+def test_the_very_latest_word_may_come_back_alone() -> None:
+    guard = EchoGuard()
+    said(guard, "Rivers carry water from the mountains")
+    assert guard.is_echo("mountains", 5 / 3 + 0.3, doubted=True)
+
+
 def test_before_the_agent_has_spoken_nothing_is_an_echo() -> None:
     assert not EchoGuard().is_echo("bring the water to a gentle simmer")
 

@@ -1,5 +1,6 @@
 """How a growing answer reaches the voice: piece by piece, in time, in order, and at a bounded cost."""
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from processors.speakable import SpeakableText, speakable
 from processors.text.speakable_stream import SpeakableStream
 from processors.tts.clauses import split_clauses
+from processors.typed_turn import WrittenTextFrame
 
 
 def stream(tokens: list[str]) -> list[str]:
@@ -133,14 +135,20 @@ def test_a_sentence_that_surely_ends_is_spoken_when_the_model_stalls(held: str, 
 
 
 def cpu_secs(work: Callable[[str], object], unit: str, n_chars: int) -> float:
+    """CPU time of this thread alone, without collecting what earlier tests have left: the least disturbed of three."""
     text = (unit * n_chars)[:n_chars]
     took_secs = []
-    for _ in range(3):  # the least disturbed of three
-        start = time.process_time()
-        work(text)
-        took_secs.append(time.process_time() - start)
-        if took_secs[0] > 0.5:
-            break
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            start = time.thread_time()
+            work(text)
+            took_secs.append(time.thread_time() - start)
+            if took_secs[0] > 0.3:
+                break
+    finally:
+        gc.enable()
     return min(took_secs) + 0.02  # below the clock's noise nothing is compared
 
 
@@ -220,12 +228,18 @@ async def test_an_interruption_forgets_the_open_clause_and_the_open_code_block()
 
 
 async def test_other_frames_pass_unchanged_and_in_order() -> None:
-    skipped = LLMTextFrame("**silent**")
-    skipped.skip_tts = True
     plain, heard, marker = TextFrame("**plain**"), TranscriptionFrame("*hm*", "user", "now"), LLMMarkerFrame("●")
-    frames = await frames_after([plain, heard, skipped, marker])
-    assert frames == [plain, heard, skipped, marker]
-    assert [plain.text, heard.text, skipped.text] == ["**plain**", "*hm*", "**silent**"]
+    frames = await frames_after([plain, heard, marker])
+    assert frames == [plain, heard, marker]
+    assert [plain.text, heard.text] == ["**plain**", "*hm*"]
+
+
+async def test_text_that_is_to_be_read_passes_as_it_was_written() -> None:
+    silent = LLMTextFrame("**silent**\n- 5°C")
+    silent.skip_tts = True
+    frames = await frames_after([LLMTextFrame("Aloud."), silent])
+    assert [frame.text for frame in frames if isinstance(frame, WrittenTextFrame)] == ["**silent**\n- 5°C"]
+    assert [frame.text for frame in frames if isinstance(frame, AggregatedTextFrame)] == ["Aloud."]
 
 
 async def test_a_said_sentence_is_made_speakable_and_comes_after_the_text_before_it() -> None:
