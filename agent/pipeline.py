@@ -25,6 +25,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from agent.model_host import ModelHost
 from agent.observer import ConversationObserver
 from agent.settings import Settings
+from agent.watched_worker import WatchedWorker
 from processors.dead_air import DeadAir, DeadAirOptions
 from processors.echo import EchoCanceller
 from processors.heard_speech import HeardSpeech
@@ -113,7 +114,7 @@ def build_worker(
             HistorySettled(context),
         ]
     )
-    return PipelineWorker(
+    return WatchedWorker(
         pipeline,
         params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=host.tts.loaded.sample_rate_hz),
         observers=[observer],

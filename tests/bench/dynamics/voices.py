@@ -6,7 +6,9 @@ espeak-ng comes with the project; flite and festival are used where their progra
 
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,9 +78,20 @@ OTHER_VOICES = (
 )
 
 
-def installed() -> list[str]:
-    """The engines of this machine."""
-    return ["espeak", *(engine for engine, program in PROGRAMS.items() if shutil.which(program))]
+@cache
+def installed() -> tuple[str, ...]:
+    """The engines of this machine that speak; festival is there without a voice, too."""
+    return ("espeak", *(engine for engine, program in PROGRAMS.items() if _speaks(program)))
+
+
+def _speaks(program: str) -> bool:
+    if not shutil.which(program):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spoken.wav"
+        text = ["-t", "one"] if program == "flite" else []
+        spoken = subprocess.run([program, *text, "-o", str(path)], input=b"one", capture_output=True, check=False)
+        return spoken.returncode == 0 and path.is_file() and path.stat().st_size > RATE_HZ // 10
 
 
 def usable_voices() -> list[Voice]:
