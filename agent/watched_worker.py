@@ -1,0 +1,48 @@
+"""A pipeline worker whose observers cost little: they see each frame of the microphone once.
+
+In:  every frame that passes between two steps.   Out: the same to the observers, but for what none of ours looks at.
+
+Pipecat tells its observers of each frame twice a step, through a queue and a task. Fifty frames a second from each
+microphone go through half a dozen steps, and the second step has nothing new to say about them.
+"""
+
+from typing import Any
+
+from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.observers.base_observer import FrameProcessed, FramePushed
+from pipecat.pipeline.base_pipeline import BasePipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker_observer import WorkerObserver
+from pipecat.transports.base_input import BaseInputTransport
+
+
+class FrugalObserver(WorkerObserver):
+    """Hands on what is pushed; sound of the microphone only as it enters, and not that a step has begun its work."""
+
+    async def on_process_frame(self, data: FrameProcessed) -> None:
+        """None of our observers looks at this."""
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Queue a frame for the observers.
+
+        Args:
+            data: The frame, and between which steps it is.
+        """
+        if not isinstance(data.frame, InputAudioRawFrame):
+            await super().on_push_frame(data)
+        elif isinstance(data.source, BaseInputTransport):
+            # It is the frame's first push, and nobody asks later whether it was.
+            await self._send_to_proxy(data)
+
+
+class WatchedWorker(PipelineWorker):
+    """Pipecat's worker with a FrugalObserver between the pipeline and its observers.
+
+    Args:
+        pipeline: What it runs.
+        options: See PipelineWorker.
+    """
+
+    def __init__(self, pipeline: BasePipeline, **options: Any) -> None:
+        super().__init__(pipeline, **options)
+        self._observer = FrugalObserver(observers=self._observer._observers)
