@@ -56,6 +56,8 @@ SELDOM_ENDINGS = {
         " capital population price name number size height distance weather temperature author meaning definition"
     )
 }
+# Nor with these, unless the sentence asks: "where are you from", but "set a timer for".
+WANTING_ENDINGS = {"en": "of with from by about into between than as for"}
 # Nor with these phrases, nor with a verb that wants an object after "to": "remind me to call ... my sister".
 OPEN_PHRASES = {"en": "tell me|show me|give me|remind me|let me|i want|i need|was thinking|was wondering"}
 VERBS_WITH_OBJECT = {"en": "call play buy get send tell ask set book find make take order see visit read watch add put"}
@@ -116,6 +118,7 @@ def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
 
 _OPEN_ENDINGS = _sets(OPEN_ENDINGS)
 _SELDOM_ENDINGS = _sets(SELDOM_ENDINGS)
+_WANTING_ENDINGS = _sets(WANTING_ENDINGS)
 _WHOLE_TURNS = _sets(WHOLE_TURNS)
 _QUESTION_WORDS = _sets(QUESTION_WORDS)
 _VERBS = _sets(VERBS)
@@ -159,12 +162,15 @@ def _of_ending(words: list[str], language: str) -> float | None:
     questions = _QUESTION_WORDS.get(language, _NONE)
     if " ".join(words[-2:]) in _OPEN_PHRASES.get(language, _NONE):
         return OPEN
+    if words[-1] in _WANTING_ENDINGS.get(language, _NONE) and questions.isdisjoint(words[:-1]):
+        return OPEN
     if words[-1] in _SELDOM_ENDINGS.get(language, _NONE):
         # "how far away the moon is", within a longer question.
         embedded = words[-1] in ("is", "are", "was", "were") and not questions.isdisjoint(words[1:-2])
         return WHOLE_FROM if embedded else PROBABLY_OPEN
     if len(words) > 1 and words[-2] == "to" and words[-1] in _VERBS_WITH_OBJECT.get(language, _NONE):
-        return PROBABLY_OPEN
+        # "I want to read" may be whole; "remind me to call" is not.
+        return OPEN if words[0] in _ORDERS.get(language, _NONE) else PROBABLY_OPEN
     numbers = _NUMBERS.get(language, _NONE)
     n_digits = next((index for index, word in enumerate(reversed(words)) if word not in numbers), len(words))
     if n_digits >= MIN_DIGITS:

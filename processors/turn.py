@@ -59,6 +59,11 @@ SILENT_MICROPHONE_SECS = 1.0
 NO_WORDS_SECS = 0.5
 # Words that cannot be the end are answered in advance only when nothing has followed for this long.
 HALF_SAID_SECS = 0.6
+# So long a sound, too short for speech, is an "uh": whoever makes it within a sentence has not finished it. Made again
+# and again, it is a noise.
+HUM_SECS, MOST_HUMS = 0.1, 2
+# Voice activity is sure of a voice so long after its first sign.
+GOING_ON_SECS = 0.3
 # So much voice after a first sign of silence is more than the end of a word.
 SPOKE_ON_SECS = 0.25
 
@@ -87,6 +92,7 @@ class _Pause:
     judged: bool = False
     words_known: bool = False
     key_released: bool = False
+    n_hums: int = 0
 
 
 class TurnEndStrategy(BaseUserTurnStopStrategy):
@@ -164,7 +170,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         if isinstance(frame, InputAudioRawFrame):
             await self._hear(frame)
         elif isinstance(frame, VoiceEdgeFrame):
-            await self._follow_edge(frame.edge)
+            await self._follow_edge(frame)
         elif isinstance(frame, VADUserStartedSpeakingFrame):
             await self._start_speech(frame)
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
@@ -208,7 +214,8 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             if self._resumed_secs >= SPOKE_ON_SECS:
                 await self._withdraw()
 
-    async def _follow_edge(self, edge: VoiceEdge) -> None:
+    async def _follow_edge(self, frame: VoiceEdgeFrame) -> None:
+        edge = frame.edge
         if edge is VoiceEdge.PAUSING:
             self._pause = _Pause(silence_secs=WINDOW_SECS)
             self._judge(self._pause)
@@ -218,6 +225,17 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             self._resumed_secs = 0.0
         else:
             self._voice_suspected = edge is VoiceEdge.SUSPECTED
+            if edge is VoiceEdge.DISMISSED and frame.sound_secs >= HUM_SECS:
+                self._hear_hum(frame.silence_secs)
+
+    def _hear_hum(self, silence_secs: float) -> None:
+        """An "uh" within a sentence begins the pause anew."""
+        pause = self._pause
+        if pause is None or self._decided or not pause.words_known or pause.n_hums >= MOST_HUMS:
+            return
+        if completeness(self._text, self._language) < OPEN_BELOW:
+            pause.n_hums += 1
+            pause.silence_secs = silence_secs
 
     async def _start_speech(self, frame: VADUserStartedSpeakingFrame) -> None:
         self._analyzer.update_vad_start_secs(frame.start_secs)
@@ -300,7 +318,8 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         if not self._history_settled:
             return False
         if pause.silence_secs >= patience.max_secs:
-            return True
+            # Somebody who goes on at that very moment is heard out.
+            return not self._voice_suspected or pause.silence_secs >= patience.max_secs + GOING_ON_SECS
         if pause.key_released:
             return True
         if not (pause.words_known and pause.judged) or self._voice_suspected:

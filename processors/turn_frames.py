@@ -25,9 +25,17 @@ class VoiceEdge(Enum):
 
 @dataclass
 class VoiceEdgeFrame(SystemFrame):
-    """Downstream: the earliest sign that the user begins or ends to speak."""
+    """Downstream: the earliest sign that the user begins or ends to speak.
+
+    Attributes:
+        edge: What is seen.
+        sound_secs: With DISMISSED, how long that lasted which was no voice.
+        silence_secs: With DISMISSED, how long ago it ended.
+    """
 
     edge: VoiceEdge = VoiceEdge.SUSPECTED
+    sound_secs: float = 0.0
+    silence_secs: float = 0.0
 
 
 @dataclass

@@ -7,6 +7,7 @@ conversation's own. Model: Silero VAD, MIT; the file of the silero-vad package a
 """
 
 import asyncio
+from collections import deque
 from concurrent.futures import Executor
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,8 @@ SUSPICION_OVER_ECHO = 0.1
 # Voice that is surer than this goes on; below it, which the end of a word reaches 20 ms earlier than the threshold of
 # voice activity, a pause may have begun.
 WAVERING = 0.8
+# Between two syllables a voice is quieter for less than this.
+LOUDEST_OF_WINDOWS = 5
 MODEL_FILE = "silero_vad.onnx"
 
 
@@ -90,6 +93,7 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         self._gathered = bytearray()
         self._confidence = 0.0
         self._suspicion = suspicion
+        self._powers: deque[float] = deque(maxlen=LOUDEST_OF_WINDOWS)
 
     @property
     def suspects(self) -> bool:
@@ -100,6 +104,17 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
     def wavers(self) -> bool:
         """Whether speech that goes on may have ended with the latest window."""
         return self._confidence < WAVERING or self._prev_volume < self._params.min_volume
+
+    def _get_smoothed_volume(self, audio: bytes) -> float:
+        """Loudness of the loudest of the latest windows, on Pipecat's scale: 0 is -110 dBFS, 1 is -10 dBFS.
+
+        Pipecat measures BS.1770 loudness over 400 ms and smooths it, so that a voice that breaks a digital silence
+        counts as silent for two more windows.
+        """
+        samples_f32 = np.frombuffer(audio, "<i2").astype(np.float32)
+        power = float(samples_f32 @ samples_f32) / max(1, len(samples_f32)) / 32768**2
+        self._powers.append(power)
+        return float(np.clip((10 * np.log10(max(self._powers) + 1e-12) + 110) / 100, 0.0, 1.0))
 
     def voice_confidence(self, buffer: bytes) -> float:
         """How probably one window (32 ms) is voice, 0 to 1."""

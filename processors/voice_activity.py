@@ -48,7 +48,7 @@ class VoiceActivity(VADProcessor):
         self._pausing = False
         self._speaking = False
         self._suspected = False
-        self._unsuspicious_secs = 0.0
+        self._suspicious_secs = self._unsuspicious_secs = 0.0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Listen, or follow the key."""
@@ -71,15 +71,19 @@ class VoiceActivity(VADProcessor):
             # What comes after the end of speech is suspected anew.
             self._suspected = False
         if self._analyzer.state is not VADState.QUIET or self._analyzer.suspects:
+            self._suspicious_secs += self._unsuspicious_secs + duration_secs
             self._unsuspicious_secs = 0.0
             if not self._suspected:
                 self._suspected = True
+                self._suspicious_secs = duration_secs
                 await self.push_frame(VoiceEdgeFrame(VoiceEdge.SUSPECTED))
         elif self._suspected:
             self._unsuspicious_secs += duration_secs
             if self._unsuspicious_secs >= self._dismiss_secs:
                 self._suspected = False
-                await self.push_frame(VoiceEdgeFrame(VoiceEdge.DISMISSED))
+                await self.push_frame(
+                    VoiceEdgeFrame(VoiceEdge.DISMISSED, self._suspicious_secs, self._unsuspicious_secs)
+                )
 
     async def _look_for_pause(self) -> None:
         if not self._speaking:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
@@ -26,7 +28,7 @@ from processors.errors import EngineError
 from processors.stt.latency import ASSUMED_SECS, TranscriptLatency
 from processors.stt.recognizer import Transcript
 from processors.stt.service import APOLOGY, RecognizerSTTService
-from processors.turn_frames import NoWordsFrame, TurnDecidedFrame
+from processors.turn_frames import NoWordsFrame, TurnDecidedFrame, VoiceEdge, VoiceEdgeFrame
 from tests.house import hold, hosting, say
 from tests.llm_session import options
 from tests.scripted_engines import ScriptedRecognizer, ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -67,6 +69,31 @@ def said(frames: Sequence[Frame]) -> list[tuple[str, str]]:
         for frame in frames
         if not isinstance(frame, STTMetadataFrame)
     ]
+
+
+async def heard_bytes(frames: Sequence[Frame]) -> int:
+    """How much sound the recognizer is given of what is sent."""
+    engine = ScriptedRecognizerEngine("no turn it off")
+    await frames_after(engine, [*frames, *silence()])
+    return engine.heard_bytes[0]
+
+
+def microphone(duration_secs: float) -> list[Frame]:
+    return voice(round(duration_secs / 0.02))[1:]
+
+
+@in_virtual_time
+async def test_a_word_too_short_for_voice_activity_belongs_to_the_speech_that_follows() -> None:
+    suspected, dismissed = VoiceEdgeFrame(VoiceEdge.SUSPECTED), VoiceEdgeFrame(VoiceEdge.DISMISSED, 0.15, 0.1)
+    short_word = [*microphone(2.0), suspected, *microphone(0.25), dismissed]
+    # 0.6 s before voice is noticed, and 0.2 s of it; with the word, 0.3 s before its first sign.
+    assert await heard_bytes([*microphone(2.0), *voice()]) == 0.8 * 32_000
+    assert await heard_bytes([*short_word, *microphone(0.55), *voice()]) == (0.3 + 0.25 + 0.55 + 0.2) * 32_000
+    # Said so long before, it belongs to nothing.
+    assert await heard_bytes([*short_word, *microphone(1.5), *voice()]) == 0.8 * 32_000
+    # What is suspected while the agent speaks may be the agent.
+    over_agent = [BotStartedSpeakingFrame(), *short_word, BotStoppedSpeakingFrame()]
+    assert await heard_bytes([*over_agent, *microphone(0.55), *voice()]) == 0.8 * 32_000
 
 
 @in_virtual_time

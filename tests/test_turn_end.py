@@ -32,6 +32,8 @@ from processors.turn_frames import (
     NoWordsFrame,
     PauseTranscriptFrame,
     TurnDecidedFrame,
+    VoiceEdge,
+    VoiceEdgeFrame,
 )
 from tests.virtual_time import in_virtual_time
 
@@ -100,6 +102,39 @@ async def test_silence_is_counted_in_samples() -> None:
     held = [*SPOKE, PauseTranscriptFrame("turn on the"), *silence(1.36), SleepFrame(0.1)]
     assert await run(held) == ([], [])
     assert await run([*held, *silence(0.06), SleepFrame(0.1)]) == ([], [TurnDecidedFrame])
+
+
+@in_virtual_time
+async def test_an_uh_within_a_sentence_begins_the_pause_anew() -> None:
+    def pause_with(sound_secs: float, text: str) -> list[Frame]:
+        # 0.2 + 1.0 s of silence, then a sound that ended 0.1 s ago, then 1.0 s more.
+        dismissed = VoiceEdgeFrame(VoiceEdge.DISMISSED, sound_secs, 0.1)
+        before = [*SPOKE, PauseTranscriptFrame(text), *silence(1.0), VoiceEdgeFrame(VoiceEdge.SUSPECTED), dismissed]
+        return [*before, *silence(1.0), SleepFrame(0.1)]
+
+    # "the" holds the turn for 1.6 s.
+    assert await run(pause_with(0.15, "turn on the")) == ([], [])
+    assert await run([*pause_with(0.15, "turn on the"), *silence(0.6), SleepFrame(0.1)]) == ([], [TurnDecidedFrame])
+    # A click is none, and after a whole sentence nobody hesitates.
+    assert await run(pause_with(0.05, "turn on the")) == ([], [TurnDecidedFrame])
+    assert await run(pause_with(0.15, "turn it off")) == ([], [TurnDecidedFrame])
+
+
+@in_virtual_time
+async def test_a_voice_that_begins_just_before_the_longest_pause_is_over_is_waited_for() -> None:
+    suspected = VoiceEdgeFrame(VoiceEdge.SUSPECTED)
+    # 0.2 + 1.3 s; without the sound the turn would end at 1.6 s, with it at 1.9 s.
+    frames = [*SPOKE, PauseTranscriptFrame("turn on the"), *silence(1.3), suspected, *silence(0.3), SleepFrame(0.1)]
+    assert await run(frames) == ([], [])
+    assert await run([*frames, *silence(0.14), SleepFrame(0.1)]) == ([], [TurnDecidedFrame])
+
+
+@in_virtual_time
+async def test_sounds_that_go_on_and_on_do_not_hold_the_turn_open() -> None:
+    hums = [VoiceEdgeFrame(VoiceEdge.DISMISSED, 0.15, 0.1), *silence(0.5)] * 5
+    # 0.2 + 0.5 s, anew from 0.1 s twice: 0.6, then 0.6, 1.1 and 1.6 s.
+    frames = [*SPOKE, PauseTranscriptFrame("turn on the"), *silence(0.5), *hums, SleepFrame(0.1)]
+    assert await run(frames) == ([], [TurnDecidedFrame])
 
 
 @in_virtual_time

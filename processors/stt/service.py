@@ -18,6 +18,8 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
     Frame,
@@ -53,6 +55,8 @@ from processors.turn_frames import (
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
 PRE_ROLL_SECS = 0.6
+# A "no" or "so" too short for voice activity, and the pause after it, belong to the speech that follows.
+LONGEST_PRE_ROLL_SECS = 1.4
 # How much longer than allowed a turn may become until it is cut, whatever is said just then.
 LATEST_CUT = 0.1
 APOLOGY = "Sorry, I didn't catch that."
@@ -85,6 +89,10 @@ class RecognizerSTTService(STTService):
         self._held_back: bytearray | None = None
         self._pre_roll = bytearray()
         self._pre_roll_bytes = int(PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
+        self._longest_pre_roll_bytes = int(LONGEST_PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
+        # Since the first sign of voice that was none, or not yet; None where there was no sign of late.
+        self._suspected_bytes: int | None = None
+        self._agent_speaks = False
         self._max_utterance_bytes = int(max_utterance_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
         self._utterance_bytes = 0
         # Counts what makes earlier decisions stale: each start of voice, and each end of a turn.
@@ -129,6 +137,10 @@ class RecognizerSTTService(STTService):
             self._pause(time.monotonic() - frame.stop_secs)
         elif isinstance(frame, VoiceEdgeFrame):
             self._follow_edge(frame.edge)
+        elif isinstance(frame, BotStartedSpeakingFrame):
+            self._agent_speaks = True
+        elif isinstance(frame, BotStoppedSpeakingFrame):
+            self._agent_speaks = False
         elif isinstance(frame, FalseInterruptionFrame):
             self._disregard()
         elif isinstance(frame, UserStoppedSpeakingFrame):
@@ -142,8 +154,7 @@ class RecognizerSTTService(STTService):
         if self.is_muted:
             return
         if not self._user_speaking:
-            self._pre_roll += frame.audio
-            del self._pre_roll[: -self._pre_roll_bytes]
+            self._keep_pre_roll(frame.audio)
             return
         if self._held_back is not None:
             self._held_back += frame.audio
@@ -178,8 +189,22 @@ class RecognizerSTTService(STTService):
             self._cut()
         self._enqueue(bytes(self._pre_roll))
         self._pre_roll.clear()
+        self._suspected_bytes = None
+
+    def _keep_pre_roll(self, pcm16: bytes) -> None:
+        n_bytes = self._pre_roll_bytes
+        self._pre_roll += pcm16
+        if self._suspected_bytes is not None:
+            self._suspected_bytes += len(pcm16)
+            if self._suspected_bytes > self._longest_pre_roll_bytes:
+                self._suspected_bytes = None
+            else:
+                n_bytes = max(n_bytes, self._suspected_bytes)
+        del self._pre_roll[:-n_bytes]
 
     def _follow_edge(self, edge: VoiceEdge) -> None:
+        if edge is VoiceEdge.SUSPECTED and self._suspected_bytes is None and not self._agent_speaks:
+            self._suspected_bytes = self._pre_roll_bytes // 2
         if not (self._pauses_early and self._user_speaking):
             return
         if edge is VoiceEdge.PAUSING:
@@ -211,6 +236,7 @@ class RecognizerSTTService(STTService):
         self._turn_part += 1
         self._utterance_bytes = 0
         self._apology_due = False
+        self._suspected_bytes = None
         self._put(Drop())
 
     def _publish(self) -> None:

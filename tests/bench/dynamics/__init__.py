@@ -8,6 +8,6 @@ in which every single sample can be found again (`code`). Sotto's wiring and Pip
 conversations on the same transport (`drive`). Everything is read from what was played and remembered (`measure`), and
 printed side by side (`report`).
 
-Scripted are the delays of the profiles, and that recognition is perfect. The first delta of a reply comes after the
-model's delay and the rest of it at once, so that only the timing of the wiring is measured.
+Scripted are the delays of the profiles, and that recognition is perfect. The first token of a reply comes after the
+model's delay, and a word follows every 25 ms (laptop) or 10 ms (GPU), as from a model that writes at that pace.
 """
