@@ -34,13 +34,14 @@ from processors.input_gain import InputGain
 from processors.interruption import BargeInStrategy
 from processors.llm import LocalLLMService
 from processors.llm_turns import join_user_runs, mark_interrupted
+from processors.pause import Patience
 from processors.playout_gate import PlayoutGate
 from processors.smart_turn import SharedSmartTurnAnalyzer
 from processors.speakable import SpeakableText
 from processors.speculation import Speculation
 from processors.stt.service import RecognizerSTTService
 from processors.tts.service import SynthesizerTTSService
-from processors.turn import Patience, TurnEndStrategy
+from processors.turn import TurnEndStrategy
 from processors.typed_turn import TypedTurnEnd, WrittenHistory
 from processors.vad import SUSPICION, SUSPICION_OVER_ECHO, SharedSileroVADAnalyzer
 from processors.voice_activity import DISMISS_SECS, VoiceActivity

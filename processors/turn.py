@@ -6,7 +6,6 @@ All begins at the first window of silence: the words, smart-turn's judgement, an
 """
 
 import asyncio
-from dataclasses import dataclass
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -27,14 +26,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 
-from processors.endpointing import (
-    NUMBER_SECS,
-    OPEN_BELOW,
-    SpeakerPace,
-    completeness,
-    ends_with_number,
-    pause_to_wait_for,
-)
+from processors.endpointing import OPEN_BELOW, SpeakerPace, completeness
+from processors.pause import Patience, Pause
 from processors.smart_turn import SharedSmartTurnAnalyzer
 from processors.speculation import Speculation
 from processors.turn_frames import (
@@ -55,44 +48,10 @@ TIMEOUT_FACTOR = 3.0
 MIN_TIMEOUT_SECS = 5.0
 # So much later than the longest pause, a pause ends the turn although no sound comes any more.
 SILENT_MICROPHONE_SECS = 1.0
-# A turn in which nothing was recognized is not held open for long.
-NO_WORDS_SECS = 0.5
 # Words that cannot be the end are answered in advance only when nothing has followed for this long.
 HALF_SAID_SECS = 0.6
-# So long a sound, too short for speech, is an "uh": whoever makes it within a sentence has not finished it. Made again
-# and again, it is a noise.
-HUM_SECS, MOST_HUMS = 0.1, 2
-# Voice activity is sure of a voice so long after its first sign.
-GOING_ON_SECS = 0.3
 # So much voice after a first sign of silence is more than the end of a word.
 SPOKE_ON_SECS = 0.25
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a pause may be.
-
-    Attributes:
-        min_secs: The shortest pause that ends a turn.
-        max_secs: The longest pause within a turn.
-        factor: Above 1 for speakers who take their time.
-    """
-
-    min_secs: float = 0.2
-    max_secs: float = 1.6
-    factor: float = 1.0
-
-
-@dataclass
-class _Pause:
-    """The pause that is going on."""
-
-    silence_secs: float
-    probability: float | None = None
-    judged: bool = False
-    words_known: bool = False
-    key_released: bool = False
-    n_hums: int = 0
 
 
 class TurnEndStrategy(BaseUserTurnStopStrategy):
@@ -123,7 +82,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         self._history_settled = True
         self._user_speaking = False
         self._voice_suspected = False
-        self._pause: _Pause | None = None
+        self._pause: Pause | None = None
         # Of the turn: the parts that were published already, and what was said since.
         self._parts: list[str] = []
         self._text = ""
@@ -217,7 +176,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
     async def _follow_edge(self, frame: VoiceEdgeFrame) -> None:
         edge = frame.edge
         if edge is VoiceEdge.PAUSING:
-            self._pause = _Pause(silence_secs=WINDOW_SECS)
+            self._pause = Pause(silence_secs=WINDOW_SECS)
             self._judge(self._pause)
         elif edge is VoiceEdge.RESUMED:
             # A window of voice may be the end of the last word; what was prepared is given up when more follows.
@@ -225,17 +184,8 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             self._resumed_secs = 0.0
         else:
             self._voice_suspected = edge is VoiceEdge.SUSPECTED
-            if edge is VoiceEdge.DISMISSED and frame.sound_secs >= HUM_SECS:
-                self._hear_hum(frame.silence_secs)
-
-    def _hear_hum(self, silence_secs: float) -> None:
-        """An "uh" within a sentence begins the pause anew."""
-        pause = self._pause
-        if pause is None or self._decided or not pause.words_known or pause.n_hums >= MOST_HUMS:
-            return
-        if completeness(self._text, self._language) < OPEN_BELOW:
-            pause.n_hums += 1
-            pause.silence_secs = silence_secs
+            if edge is VoiceEdge.DISMISSED and self._pause and not self._decided:
+                self._pause.hear_sound(frame.sound_secs, frame.silence_secs, self._text, self._language)
 
     async def _start_speech(self, frame: VADUserStartedSpeakingFrame) -> None:
         self._analyzer.update_vad_start_secs(frame.start_secs)
@@ -252,7 +202,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         self._voice_suspected = False
         await self._stop_listening()
         if self._pause is None:
-            self._pause = _Pause(silence_secs=frame.stop_secs)
+            self._pause = Pause(silence_secs=frame.stop_secs)
             self._judge(self._pause)
         self._pause.silence_secs = max(self._pause.silence_secs, frame.stop_secs)
         self._listen()
@@ -261,12 +211,12 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
     def _listen(self) -> None:
         self._listening = self.task_manager.create_task(self._decide_without_sound(), f"{self}::listen")
 
-    def _judge(self, pause: _Pause) -> None:
+    def _judge(self, pause: Pause) -> None:
         """Ask smart-turn, unless it is still busy with an earlier pause: it costs a core 100 ms."""
         if self._judging is None:
             self._judging = self.task_manager.create_task(self._ask_smart_turn(pause), f"{self}::judge")
 
-    async def _ask_smart_turn(self, pause: _Pause) -> None:
+    async def _ask_smart_turn(self, pause: Pause) -> None:
         try:
             pause.probability, metrics = await self._analyzer.probability(pause.silence_secs)
         finally:
@@ -297,7 +247,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         """The key says that the turn is over; nothing is left to judge."""
         if not frame.active:
             self._user_speaking = False
-            self._pause = _Pause(silence_secs=0.0, key_released=True)
+            self._pause = Pause(silence_secs=0.0, key_released=True)
 
     @property
     def _turn_text(self) -> str:
@@ -313,32 +263,14 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         elif pause.words_known and self._history_settled:
             await self._speculate(pause)
 
-    def _is_long_enough(self, pause: _Pause) -> bool:
-        patience = self._patience
+    def _is_long_enough(self, pause: Pause) -> bool:
         if not self._history_settled:
             return False
-        if pause.silence_secs >= patience.max_secs:
-            # Somebody who goes on at that very moment is heard out.
-            return not self._voice_suspected or pause.silence_secs >= patience.max_secs + GOING_ON_SECS
-        if pause.key_released:
-            return True
-        if not (pause.words_known and pause.judged) or self._voice_suspected:
-            # They are on their way, or the user is just going on.
-            return False
-        wait_secs = pause_to_wait_for(
-            pause.probability,
-            completeness(self._text, self._language),
-            min_secs=patience.min_secs,
-            max_secs=patience.max_secs,
-            factor=patience.factor * self._pace.factor,
+        return pause.ends_turn(
+            self._text, self._language, self._patience, pace=self._pace.factor, voice_suspected=self._voice_suspected
         )
-        if not self._text:
-            wait_secs = min(wait_secs, NO_WORDS_SECS)
-        elif ends_with_number(self._text, self._language):
-            wait_secs = max(wait_secs, NUMBER_SECS)
-        return pause.silence_secs >= wait_secs
 
-    async def _speculate(self, pause: _Pause) -> None:
+    async def _speculate(self, pause: Pause) -> None:
         text = self._turn_text
         if not text or self._speculation.answers(text) or not self._speculation.may_begin():
             return

@@ -24,9 +24,10 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from processors import turn
 from processors.heard_speech import HeardSpeech
 from processors.interruption import BargeInStrategy
+from processors.pause import Patience
 from processors.smart_turn import SharedSmartTurnAnalyzer, load_smart_turn
 from processors.speculation import Speculation
-from processors.turn import Patience, TurnEndStrategy
+from processors.turn import TurnEndStrategy
 from processors.turn_frames import (
     HistorySettledFrame,
     NoWordsFrame,
