@@ -14,6 +14,9 @@ NO_WORDS_SECS = 0.5
 HUM_SECS, MOST_HUMS = 0.1, 2
 # Voice activity is sure of a voice so long after its first sign.
 GOING_ON_SECS = 0.3
+# Smart-turn costs a core 100 ms and an answer the language model's time, and half of the pauses are over within a
+# window: the closure of a consonant.
+JUDGED_FROM_SECS = 0.06
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Pause:
     Attributes:
         silence_secs: How long it has lasted.
         probability: Smart-turn's, that the turn is over; None if it was not asked.
+        asked: Whether smart-turn is asked, or will be as soon as it has answered an earlier pause.
         judged: Whether smart-turn has answered.
         words_known: Whether the words before the pause are here.
         key_released: Whether a key has said that the turn is over.
@@ -46,10 +50,16 @@ class Pause:
 
     silence_secs: float
     probability: float | None = None
+    asked: bool = False
     judged: bool = False
     words_known: bool = False
     key_released: bool = False
     n_hums: int = 0
+
+    @property
+    def is_to_be_judged(self) -> bool:
+        """Whether smart-turn is to be asked now."""
+        return not (self.asked or self.key_released) and self.silence_secs >= JUDGED_FROM_SECS
 
     def hear_sound(self, sound_secs: float, silence_secs: float, text: str, language: str) -> None:
         """Take a sound that was no speech: an "uh" within a sentence begins the pause anew.

@@ -2,7 +2,7 @@
 
 In:  sound and words of the turn.   Out: TurnDecidedFrame upstream; the turn's end, once its words are here; while it is
      not judged over, speculation on what was said so far.
-All begins at the first window of silence: the words, smart-turn's judgement, and the answer to what was said so far.
+The words are asked for at the first window of silence; smart-turn, and an answer to the words, at the second.
 """
 
 import asyncio
@@ -167,6 +167,8 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         duration_secs = frame.num_frames / frame.sample_rate
         if self._pause:
             self._pause.silence_secs += duration_secs
+            if self._pause.is_to_be_judged:
+                self._judge(self._pause)
             await self._consider()
         elif self._speculation.in_flight:
             self._resumed_secs += duration_secs
@@ -177,7 +179,6 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         edge = frame.edge
         if edge is VoiceEdge.PAUSING:
             self._pause = Pause(silence_secs=WINDOW_SECS)
-            self._judge(self._pause)
         elif edge is VoiceEdge.RESUMED:
             # A window of voice may be the end of the last word; what was prepared is given up when more follows.
             self._pause = None
@@ -213,6 +214,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
 
     def _judge(self, pause: Pause) -> None:
         """Ask smart-turn, unless it is still busy with an earlier pause: it costs a core 100 ms."""
+        pause.asked = True
         if self._judging is None:
             self._judging = self.task_manager.create_task(self._ask_smart_turn(pause), f"{self}::judge")
 
@@ -260,7 +262,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             return
         if not self._user_speaking and self._is_long_enough(pause):
             await self._decide()
-        elif pause.words_known and self._history_settled:
+        elif pause.words_known and pause.asked and self._history_settled:
             await self._speculate(pause)
 
     def _is_long_enough(self, pause: Pause) -> bool:

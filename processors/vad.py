@@ -22,9 +22,9 @@ SAMPLE_RATE_HZ = 16_000
 SUSPICION = 0.2
 # Where the agent's own voice comes back: being quieter is what lets an echo canceller hear the user at all.
 SUSPICION_OVER_ECHO = 0.1
-# Voice that is surer than this goes on; below it, which the end of a word reaches 20 ms earlier than the threshold of
-# voice activity, a pause may have begun.
-WAVERING = 0.8
+# Voice that is surer than this goes on; below it a pause may have begun. The end of a word comes below it 30 ms before
+# it reaches the threshold of voice activity; within speech it happens about once a second.
+WAVERING = 0.95
 # Between two syllables a voice is quieter for less than this.
 LOUDEST_OF_WINDOWS = 5
 MODEL_FILE = "silero_vad.onnx"

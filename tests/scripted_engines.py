@@ -14,7 +14,7 @@ RATE_HZ = 24_000
 WORD_SECS = 0.25
 TONE_HZ = 300.0
 # So much more sound than at the last pause is more than its end.
-CONTINUED_SECS = 0.4
+CONTINUED_SECS = 0.8
 
 
 class ScriptedRecognizerEngine:
