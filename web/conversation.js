@@ -39,7 +39,8 @@ export class Conversation {
 
   /** @returns {"listening" | "hearing" | "thinking" | "speaking" | "ducked" | "paused" | "writing"} */
   get activity() {
-    if (this.#playout !== "full") return this.#playout;
+    // What is lowered or paused before it sounds is nothing to see.
+    if (this.#isAgentSpeaking && this.#playout !== "full") return this.#playout;
     if (this.#isUserSpeaking) return "hearing";
     if (this.#isAgentSpeaking) return "speaking";
     if (this.#writtenItem) return "writing";
@@ -64,7 +65,7 @@ export class Conversation {
       case "bot_stopped_speaking": this.#isAgentSpeaking = false; break;
       case "playout": this.#play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
-      case "false_interruption": this.#dropUserItem(); break;
+      case "false_interruption": this.#goOn(); break;
       case "latency": this.#noteLatency(event); break;
       case "speculation": this.timings.noteSpeculation(event.outcome); break;
       case "error": this.#fail(words(event.stage), words(event.message)); break;
@@ -260,6 +261,12 @@ export class Conversation {
     item.unsaid = remainder(planned, item.text) || item.ahead;
     item.isInterrupted = wasSpeaking || item.unsaid !== "";
     this.#closeAgentItem();
+  }
+
+  /** What was heard over the agent asks for nothing: it speaks up again. */
+  #goOn() {
+    this.#playout = "full";
+    this.#dropUserItem();
   }
 
   #noteLatency(event) {
