@@ -55,6 +55,7 @@ function draw() {
     conversation,
     microphone: microphoneSign(),
     problem: problem ?? session.problem ?? server.problem,
+    isComingBack: problem === null && session.isComingBack,
     isSoundHeld: voice.isHeld,
     engines: engines(),
     link: session.phase === "joined" ? link : null,
