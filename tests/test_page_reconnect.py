@@ -28,6 +28,16 @@ COUNT_ALERTS = """() => {
   watch("problem", () => (window.nAlerts += 1));
   watch("state", () => (window.nAttempts += document.getElementById("state").textContent === "Connecting…" ? 1 : 0));
 }"""
+# The patience with a network that may mend itself (5 s) has no end.
+ENDLESS_GRACE = """
+const later = window.setTimeout;
+window.setTimeout = (call, ms, ...more) => (ms === 5_000 ? 0 : later(call, ms, ...more));
+"""
+FALTER = """() => {
+  const peer = peers.at(-1);
+  Object.defineProperty(peer, "connectionState", { value: "disconnected", configurable: true });
+  peer.dispatchEvent(new Event("connectionstatechange"));
+}"""
 TRACKS = "microphones.map(({ track }) => track.readyState)"
 SLOW_MS = 30_000
 
@@ -110,6 +120,25 @@ async def test_a_server_that_is_started_anew_is_found_again(browser: Browser, st
         )
         await page.get_by_role("button", name="Leave").click()
         await expect(page.locator("#state")).to_have_text("Ready")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_connection_that_falters_is_waited_for_unless_the_server_is_gone(
+    browser: Browser, stub: StubServer, is_there: bool
+) -> None:
+    async with visit(browser, stub.url, allowed_errors=["ERR_FAILED"], script=ENDLESS_GRACE) as page:
+        await call(page, stub)
+        if not is_there:
+            await page.route("**/health", lambda route: route.abort())
+            await page.route("**/api/offer", lambda route: route.abort())
+        async with page.expect_event("request", lambda request: request.url.endswith("/health")):
+            await page.evaluate(FALTER)
+        if is_there:
+            await page.wait_for_timeout(500)
+            await expect(page.locator("#state")).to_have_text("Listening")
+        else:
+            await expect(page.locator("#state")).to_have_text("Reconnecting…")
+            await expect(page.locator("#problem")).to_contain_text("The page comes back to it by itself.")
 
 
 async def test_a_person_who_leaves_is_left_alone(browser: Browser, stub: StubServer) -> None:
