@@ -65,6 +65,8 @@ async def test_settings_come_from_the_server_and_what_cannot_be_used_says_why(
         assert await voices.all_inner_texts() == ["The engine’s own", "en-us", "en-gb"]
         await expect(page.get_by_role("slider", name="Speed")).to_have_value("1")
         await expect(page.get_by_role("switch", name="Prepare answers early")).to_be_checked()
+        # What its label says already is not said again below.
+        await expect(page.get_by_text("What the agent is told about itself")).to_have_count(1)
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("dialog")).to_be_hidden()
         await expect(page.get_by_role("button", name="Settings")).to_be_focused()

@@ -58,7 +58,7 @@ function draw() {
     isComingBack: problem === null && session.isComingBack,
     isSoundHeld: voice.isHeld,
     engines: engines(),
-    link: session.phase === "joined" ? link : null,
+    link: session.phase === "joined" ? (link ?? {}) : null,
     canRecord: server.offer?.recording === true,
     recorded,
     nChoices: Object.keys(choices.options).length,

@@ -26,7 +26,8 @@ export class View {
    *   state: a key of FLOOR; isWanted: a call is open, opening or coming back; conversation: a Conversation;
    *   microphone: a key of MICROPHONE; problem: Problem | null; isComingBack: from that problem, by itself;
    *   isSoundHeld: the browser refused to play;
-   *   engines: {stage: engine}; link: stats of the call; canRecord: the server offers it; recorded: id or "";
+   *   engines: {stage: engine}; link: stats of the call, {} while they are not known, null without one;
+   *   canRecord: the server offers it; recorded: id or "";
    *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
    */
   draw(page) {
