@@ -194,6 +194,25 @@ async def test_recording_is_off_until_it_is_chosen_and_is_shown_while_it_lasts(
         assert "conversation" not in third.offer
 
 
+async def test_a_recording_that_takes_the_place_of_another_says_so(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        await page.get_by_role("switch", name="Record").check()
+        first = await call(page, stub)
+        first.start(recording=True)
+        say_a_turn(first, "hello", "Good morning.")
+        await expect(page.locator(".notice")).to_have_count(0)
+        # The network changes.
+        await first.close()
+        second = await stub.next_peer()
+        assert second.offer["record"] is True
+        second.start(recording=True)
+        await expect(page.locator(".notice")).to_have_text(
+            "The recording begins anew here; what was recorded before is gone."
+        )
+        await page.get_by_role("button", name="Leave").click()
+        await expect(page.locator("#recording")).to_contain_text("Your latest call was recorded.")
+
+
 async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url) as page:
         peer = await call(page, stub)

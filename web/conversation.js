@@ -32,6 +32,7 @@ export class Conversation {
   #isAnswerDue = false;
   #playout = "full";
   #latency = null;
+  #wasRecorded = false;
 
   constructor(id = "") {
     this.id = id;
@@ -139,6 +140,9 @@ export class Conversation {
     const isAnother = this.items.length > 0 && (id === "" || (this.id !== "" && id !== this.id));
     this.id = id || this.id;
     if (isAnother) this.notice("The agent does not remember what is above: a new conversation begins here.");
+    // The server keeps the sound of one call a conversation, the latest.
+    if (this.isRecording && this.#wasRecorded) this.notice("The recording begins anew here; what was recorded before is gone.");
+    this.#wasRecorded ||= this.isRecording;
     if (this.items.length === 0 && Array.isArray(history)) history.forEach((said) => this.#recall(said));
   }
 
