@@ -35,6 +35,9 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # Another site can neither embed anything of ours nor find out by trying that it is here.
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=()",
     "Cache-Control": "no-cache",
 }
 ASK_TO_OPEN = "this server asks for its access token: open the address that `sotto serve` printed, ?token=... and all"

@@ -46,7 +46,7 @@ def _setting(value: Any, description: str = "", *, choices: list[Any] | None = N
 PROMPT = "You are a friendly voice assistant. Your words are spoken aloud: answer in one to three short sentences."
 OPTIONS: dict[str, Any] = {
     "settings": {
-        "llm.system_prompt": _setting(PROMPT),
+        "llm.system_prompt": _setting(PROMPT, "what the agent is told about itself"),
         "llm.engine": _setting("auto", choices=["auto", "ollama", "embedded"]),
         "tts.engine": _setting("auto", choices=["auto", "kokoro", "espeak"]),
         "tts.voice": _setting(None),

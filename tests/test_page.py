@@ -216,6 +216,34 @@ async def test_a_cough_over_the_agent_leaves_no_words_and_its_answer_goes_on(
         await expect(page.locator("#state")).to_have_text("Speaking")
 
 
+async def test_an_agent_that_goes_on_after_a_cough_is_shown_speaking(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        say_a_turn(peer, "hello", "Good")
+        for level in ("ducked", "paused"):
+            peer.send("playout", level=level)
+        peer.send("user_started_speaking")
+        await expect(page.locator("#state")).to_have_text("Paused for you")
+        peer.send("user_stopped_speaking")
+        # As the server tells it: the end of the pause is not told apart from its reason.
+        peer.send("false_interruption", cause="noise")
+        await expect(page.locator("#state")).to_have_text("Speaking")
+
+
+async def test_a_user_who_speaks_right_after_the_agent_is_heard_and_not_waited_for(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        say_a_turn(peer, "hello", "Good morning.")
+        peer.send("bot_stopped_speaking")
+        await expect(page.locator("#state")).to_have_text("Listening")
+        # So soon that it might be the agent's echo: whatever sounds next is to wait.
+        peer.send("playout", level="paused")
+        peer.send("user_started_speaking")
+        await expect(page.locator("#state")).to_have_text("Hearing you")
+
+
 async def test_a_stage_error_is_shown_in_words_and_the_call_lives_on(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url) as page:
         peer = await call(page, stub)

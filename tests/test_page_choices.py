@@ -65,6 +65,8 @@ async def test_settings_come_from_the_server_and_what_cannot_be_used_says_why(
         assert await voices.all_inner_texts() == ["The engine’s own", "en-us", "en-gb"]
         await expect(page.get_by_role("slider", name="Speed")).to_have_value("1")
         await expect(page.get_by_role("switch", name="Prepare answers early")).to_be_checked()
+        # What its label says already is not said again below.
+        await expect(page.get_by_text("What the agent is told about itself")).to_have_count(1)
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("dialog")).to_be_hidden()
         await expect(page.get_by_role("button", name="Settings")).to_be_focused()
@@ -190,6 +192,25 @@ async def test_recording_is_off_until_it_is_chosen_and_is_shown_while_it_lasts(
         assert stub.deleted == [second.conversation]
         third = await call(page, stub)
         assert "conversation" not in third.offer
+
+
+async def test_a_recording_that_takes_the_place_of_another_says_so(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        await page.get_by_role("switch", name="Record").check()
+        first = await call(page, stub)
+        first.start(recording=True)
+        say_a_turn(first, "hello", "Good morning.")
+        await expect(page.locator(".notice")).to_have_count(0)
+        # The network changes.
+        await first.close()
+        second = await stub.next_peer()
+        assert second.offer["record"] is True
+        second.start(recording=True)
+        await expect(page.locator(".notice")).to_have_text(
+            "The recording begins anew here; what was recorded before is gone."
+        )
+        await page.get_by_role("button", name="Leave").click()
+        await expect(page.locator("#recording")).to_contain_text("Your latest call was recorded.")
 
 
 async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(browser: Browser, stub: StubServer) -> None:

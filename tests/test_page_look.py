@@ -93,14 +93,23 @@ async def test_nothing_moves_for_those_who_asked_for_less_motion(browser: Browse
 
 
 async def test_the_meters_follow_both_voices(browser: Browser, stub: StubServer) -> None:
-    level = "(side) => Number(document.body.style.getPropertyValue(`--${side}-level`)) > 0.2"
+    level = "(side) => Number(document.querySelector('.floor').style.getPropertyValue(`--${side}-level`)) > 0.2"
     async with visit(browser, stub.url) as page:
         await call(page, stub)
         # Chromium's fake microphone beeps; the stub's voice is a steady tone.
         for side in ("you", "agent"):
             await wait_until(page, level, arg=side)
         await page.get_by_role("button", name="Leave").click()
-        await wait_until(page, "document.body.style.getPropertyValue('--agent-level') === '0.000'")
+        await wait_until(page, "document.querySelector('.floor').style.getPropertyValue('--agent-level') === '0.000'")
+
+
+async def test_the_meters_leave_the_conversation_as_it_is_drawn(browser: Browser, stub: StubServer) -> None:
+    levels = "(where) => getComputedStyle(document.querySelector(where)).getPropertyValue('--you-level')"
+    async with visit(browser, stub.url) as page:
+        say_a_turn(await call(page, stub), "hello", "Good morning.")
+        await wait_until(page, f"({levels})('.orb') > 0")
+        # Inherited, it would cost the style of every word, sixteen times a second.
+        assert await page.evaluate(levels, "#conversation") == ""
 
 
 async def test_a_call_can_be_held_with_the_keyboard_alone(browser: Browser, stub: StubServer) -> None:

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.chromium import ALLOW_MICROPHONE, launch, visit
+from tests.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
 from tests.stub_peer import StubPeer
 from tests.stub_server import StubServer, call, items, say_a_turn, serve_stub
 
@@ -21,6 +21,23 @@ RTCPeerConnection.prototype.addTransceiver = function (track, ...more) {
   return add.call(this, track, ...more);
 };
 """
+COUNT_ALERTS = """() => {
+  window.nAlerts = window.nAttempts = 0;
+  const all = { childList: true, characterData: true, subtree: true };
+  const watch = (id, look) => new MutationObserver(look).observe(document.getElementById(id), all);
+  watch("problem", () => (window.nAlerts += 1));
+  watch("state", () => (window.nAttempts += document.getElementById("state").textContent === "Connecting…" ? 1 : 0));
+}"""
+# The patience with a network that may mend itself (5 s) has no end.
+ENDLESS_GRACE = """
+const later = window.setTimeout;
+window.setTimeout = (call, ms, ...more) => (ms === 5_000 ? 0 : later(call, ms, ...more));
+"""
+FALTER = """() => {
+  const peer = peers.at(-1);
+  Object.defineProperty(peer, "connectionState", { value: "disconnected", configurable: true });
+  peer.dispatchEvent(new Event("connectionstatechange"));
+}"""
 TRACKS = "microphones.map(({ track }) => track.readyState)"
 SLOW_MS = 30_000
 
@@ -81,10 +98,17 @@ async def test_a_server_that_is_started_anew_is_found_again(browser: Browser, st
         say_a_turn(peer, "hello", "Good morning.")
         await stub.stop()
         await expect(page.locator("#state")).to_have_text("Reconnecting…", timeout=SLOW_MS)
-        await expect(page.locator("#problem")).to_contain_text("The page comes back to it by itself.")
+        await expect(page.locator("#problem")).to_have_text(
+            "The server does not answer. Start it with sotto serve. The page comes back to it by itself.",
+            timeout=SLOW_MS,
+        )
+        await page.evaluate(COUNT_ALERTS)
+        # One attempt more, which fails as the one before: nobody is told again.
+        await wait_until(page, "nAttempts > 0", patience_secs=SLOW_MS / 1000)
         await expect(page.get_by_role("button", name="Try now")).to_be_visible(timeout=SLOW_MS)
         # Between two attempts nothing listens.
         await expect(page.locator("#microphone")).to_have_text("Microphone is off", timeout=SLOW_MS)
+        assert await page.evaluate("nAlerts") == 0
         stub.known.clear()
         await stub.start()
         again = await talk_again(page, stub)
@@ -96,6 +120,25 @@ async def test_a_server_that_is_started_anew_is_found_again(browser: Browser, st
         )
         await page.get_by_role("button", name="Leave").click()
         await expect(page.locator("#state")).to_have_text("Ready")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_connection_that_falters_is_waited_for_unless_the_server_is_gone(
+    browser: Browser, stub: StubServer, is_there: bool
+) -> None:
+    async with visit(browser, stub.url, allowed_errors=["ERR_FAILED"], script=ENDLESS_GRACE) as page:
+        await call(page, stub)
+        if not is_there:
+            await page.route("**/health", lambda route: route.abort())
+            await page.route("**/api/offer", lambda route: route.abort())
+        async with page.expect_event("request", lambda request: request.url.endswith("/health")):
+            await page.evaluate(FALTER)
+        if is_there:
+            await page.wait_for_timeout(500)
+            await expect(page.locator("#state")).to_have_text("Listening")
+        else:
+            await expect(page.locator("#state")).to_have_text("Reconnecting…")
+            await expect(page.locator("#problem")).to_contain_text("The page comes back to it by itself.")
 
 
 async def test_a_person_who_leaves_is_left_alone(browser: Browser, stub: StubServer) -> None:

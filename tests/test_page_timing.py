@@ -11,6 +11,12 @@ from tests.stub_server import StubServer, call, say_a_turn, serve_stub
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
+NOTE_NETWORK = """() => {
+  window.networks = [];
+  const network = document.getElementById("network");
+  new MutationObserver(() => networks.push(network.textContent)).observe(network, { childList: true });
+}"""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
@@ -95,9 +101,12 @@ async def test_how_well_the_network_carries_the_call_is_told(browser: Browser, s
     async with visit(browser, stub.url, viewport={"width": 1280, "height": 900}) as page:
         network = page.locator("#network")
         await expect(network).to_have_text("not in a call")
+        await page.evaluate(NOTE_NETWORK)
         await call(page, stub)
         await expect(network).to_contain_text("WebRTC · ", timeout=30_000)
         await expect(network).to_contain_text("ms there and back", timeout=30_000)
         await expect(network).to_contain_text("0\u00a0% of the agent’s", timeout=30_000)
+        # Until it is known the page says so.
+        assert (await page.evaluate("networks"))[0] == "being measured"
         await page.get_by_role("button", name="Leave").click()
         await expect(network).to_have_text("not in a call")

@@ -184,7 +184,7 @@ async def test_with_push_to_talk_the_microphone_is_shut_until_the_button_is_held
         assert await page.evaluate(is_open) is True
         await page.mouse.up()
         await expect(sign).to_have_text("Microphone opens while you hold")
-        await page.locator("main").focus()
+        await page.locator("body").evaluate("body => document.activeElement.blur()")
         await page.keyboard.down("Space")
         await expect(sign).to_have_text("Microphone is on")
         await page.keyboard.up("Space")
@@ -192,3 +192,27 @@ async def test_with_push_to_talk_the_microphone_is_shut_until_the_button_is_held
         await page.get_by_role("button", name="Mute").click()
         await expect(sign).to_have_text("Microphone is muted")
         assert [command["active"] for command in await peer.commands(4)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("began_at", ["#talk", "#open-settings", "#message"])
+async def test_right_after_joining_the_space_bar_talks_and_does_not_hang_up(
+    browser: Browser, stub: StubServer, began_at: str
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        # As after a click on it, or on Apply in the settings.
+        await page.locator(began_at).focus()
+        peer.start(push_to_talk=True)
+        await expect(page.locator("#microphone")).to_have_text("Microphone opens while you hold")
+        await page.keyboard.down("Space")
+        if began_at == "#message":
+            await page.keyboard.up("Space")
+            await expect(page.locator("#message")).to_have_value(" ")
+            await expect(page.locator("#microphone")).to_have_text("Microphone opens while you hold")
+        else:
+            await expect(page.locator("#microphone")).to_have_text("Microphone is on")
+            await page.keyboard.up("Space")
+            await expect(page.locator("#microphone")).to_have_text("Microphone opens while you hold")
+            assert [command["active"] for command in await peer.commands(2)] == [True, False]
+        await expect(page.locator("#state")).to_have_text("Listening")
+        await expect(page.get_by_role("dialog")).to_be_hidden()

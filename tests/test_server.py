@@ -214,6 +214,14 @@ async def test_the_page_is_served_with_a_strict_policy(served: Served) -> None:
     assert outside.status_code == 404
 
 
+async def test_another_site_can_embed_nothing_and_not_even_find_out_that_the_server_is_here(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        for path in ("/", "/style.css", "/health", "/api/options", "/nothing", "/v1/models"):
+            assert (await client.get(path)).headers["cross-origin-resource-policy"] == "same-origin", path
+        page = await client.get("/")
+    assert page.headers["permissions-policy"].startswith("microphone=(self), camera=()")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_everything_in_the_middle_of_an_answer(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as server:

@@ -6,11 +6,12 @@ import { Conversation } from "/conversation.js";
 import { listenToTools } from "/conversation_tools.js";
 import { DevicePickers } from "/devices.js";
 import { byId } from "/dom.js";
+import { enginesNow } from "/engines.js";
 import { isAgentBusy } from "/floor.js";
 import { keepConversation, keptConversation } from "/kept.js";
 import { LevelMeters } from "/level_meter.js";
 import { Problem, asProblem } from "/problem.js";
-import { holdToTalk } from "/push_to_talk.js";
+import { holdToTalk, takeTheSpaceBar } from "/push_to_talk.js";
 import { deleteConversation } from "/server.js";
 import { ServerWatch } from "/server_watch.js";
 import { Session } from "/session.js";
@@ -55,9 +56,10 @@ function draw() {
     conversation,
     microphone: microphoneSign(),
     problem: problem ?? session.problem ?? server.problem,
+    isComingBack: problem === null && session.isComingBack,
     isSoundHeld: voice.isHeld,
     engines: engines(),
-    link: session.phase === "joined" ? link : null,
+    link: session.phase === "joined" ? (link ?? {}) : null,
     canRecord: server.offer?.recording === true,
     recorded,
     nChoices: Object.keys(choices.options).length,
@@ -78,15 +80,7 @@ function microphoneSign() {
   return microphone === "muted" && !isMuted ? "held" : microphone;
 }
 
-/** The health knows why engines were passed over; the session knows which ones serve it. */
-function engines() {
-  const known = server.health?.engines ?? {};
-  const serving = Object.entries(conversation.engines ?? {}).map(([stage, engine]) => [
-    stage,
-    { ...known[stage], ...(typeof engine === "string" ? { engine } : engine) },
-  ]);
-  return { ...known, ...Object.fromEntries(serving) };
-}
+const engines = () => enginesNow(server.health?.engines ?? {}, conversation.engines ?? {});
 
 function wishes() {
   return {
@@ -144,6 +138,7 @@ function onEvent(event) {
   }
   if (event.event === "session_ended") endSession(event.reason);
   draw();
+  if (event.event === "session_started" && conversation.isPushToTalk) takeTheSpaceBar(byId("hold"));
 }
 
 function endSession(reason) {
@@ -269,9 +264,7 @@ async function followLink() {
 
 // Buttons and keys
 
-function onClick(id, handle) {
-  byId(id).addEventListener("click", handle);
-}
+const onClick = (id, handle) => byId(id).addEventListener("click", handle);
 
 onClick("talk", toggleCall);
 onClick("try-now", () => session.tryNow());

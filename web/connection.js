@@ -3,7 +3,7 @@
 import { LinkQuality } from "/link_quality.js";
 import { openMicrophone } from "/microphone.js";
 import { Problem, asProblem } from "/problem.js";
-import { sendCandidates, sendOffer } from "/server.js";
+import { isReachable, sendCandidates, sendOffer } from "/server.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const INTERRUPTED_GRACE_MS = 5_000;
@@ -174,7 +174,15 @@ export class Connection {
     clearTimeout(this.#interrupted);
     const lost = () => this.close(this.#keepAlive === 0 ? noPath() : lostWay());
     if (state === "failed") lost();
-    if (state === "disconnected") this.#interrupted = setTimeout(lost, INTERRUPTED_GRACE_MS);
+    if (state !== "disconnected") return;
+    this.#interrupted = setTimeout(lost, INTERRUPTED_GRACE_MS);
+    this.#askServer(lost);
+  }
+
+  /** The network may mend itself within the grace; a server that is gone will not. */
+  async #askServer(lost) {
+    if (!navigator.onLine || (await isReachable(INTERRUPTED_GRACE_MS))) return;
+    if (this.#peer.connectionState === "disconnected") lost();
   }
 
   #ping() {

@@ -32,6 +32,7 @@ export class Conversation {
   #isAnswerDue = false;
   #playout = "full";
   #latency = null;
+  #wasRecorded = false;
 
   constructor(id = "") {
     this.id = id;
@@ -39,7 +40,8 @@ export class Conversation {
 
   /** @returns {"listening" | "hearing" | "thinking" | "speaking" | "ducked" | "paused" | "writing"} */
   get activity() {
-    if (this.#playout !== "full") return this.#playout;
+    // What is lowered or paused before it sounds is nothing to see.
+    if (this.#isAgentSpeaking && this.#playout !== "full") return this.#playout;
     if (this.#isUserSpeaking) return "hearing";
     if (this.#isAgentSpeaking) return "speaking";
     if (this.#writtenItem) return "writing";
@@ -64,7 +66,7 @@ export class Conversation {
       case "bot_stopped_speaking": this.#isAgentSpeaking = false; break;
       case "playout": this.#play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
-      case "false_interruption": this.#dropUserItem(); break;
+      case "false_interruption": this.#goOn(); break;
       case "latency": this.#noteLatency(event); break;
       case "speculation": this.timings.noteSpeculation(event.outcome); break;
       case "error": this.#fail(words(event.stage), words(event.message)); break;
@@ -138,6 +140,9 @@ export class Conversation {
     const isAnother = this.items.length > 0 && (id === "" || (this.id !== "" && id !== this.id));
     this.id = id || this.id;
     if (isAnother) this.notice("The agent does not remember what is above: a new conversation begins here.");
+    // The server keeps the sound of one call a conversation, the latest.
+    if (this.isRecording && this.#wasRecorded) this.notice("The recording begins anew here; what was recorded before is gone.");
+    this.#wasRecorded ||= this.isRecording;
     if (this.items.length === 0 && Array.isArray(history)) history.forEach((said) => this.#recall(said));
   }
 
@@ -260,6 +265,12 @@ export class Conversation {
     item.unsaid = remainder(planned, item.text) || item.ahead;
     item.isInterrupted = wasSpeaking || item.unsaid !== "";
     this.#closeAgentItem();
+  }
+
+  /** What was heard over the agent asks for nothing: it speaks up again. */
+  #goOn() {
+    this.#playout = "full";
+    this.#dropUserItem();
   }
 
   #noteLatency(event) {

@@ -15,6 +15,15 @@ export function describeStage(stage) {
   return STAGES[stage] ?? stage;
 }
 
+/** @returns {object} by stage: the health knows why engines were passed over, the session which ones serve it */
+export function enginesNow(known, serving) {
+  const own = Object.entries(serving).map(([stage, engine]) => [
+    stage,
+    { ...known[stage], ...(typeof engine === "string" ? { engine } : engine) },
+  ]);
+  return { ...known, ...Object.fromEntries(own) };
+}
+
 /** @returns {string} the engines that do the work, in the order of a turn */
 export function summarizeEngines(engines) {
   return ["stt", "llm", "tts"].map((stage) => describe(engines[stage]).engine).filter(Boolean).join(" → ");

@@ -3,6 +3,8 @@
 const DRAW_MS = 60;
 // The quietest that is drawn; 0 dBFS fills the meter.
 const FLOOR_DBFS = -60;
+// What shows the levels, and nothing else: a property of the body would restyle the whole conversation each time.
+const SHOWN_IN = document.querySelector(".floor");
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class LevelMeters {
@@ -11,7 +13,7 @@ export class LevelMeters {
   #timer = 0;
 
   /**
-   * @param {string} side - name of a style property on the body: --you-level, --agent-level
+   * @param {string} side - name of a style property: --you-level, --agent-level
    * @param {MediaStream | null} stream - null: that side is silent from now on
    */
   follow(side, stream) {
@@ -55,5 +57,5 @@ function levelOf(samples) {
 }
 
 function show(side, level) {
-  document.body.style.setProperty(`--${side}-level`, level.toFixed(3));
+  SHOWN_IN.style.setProperty(`--${side}-level`, level.toFixed(3));
 }

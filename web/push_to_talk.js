@@ -30,6 +30,11 @@ export function holdToTalk(button, onHold) {
   document.addEventListener("visibilitychange", () => document.hidden && hold(false));
 }
 
+/** The space bar talks, instead of pressing the button with which the person came into the call. */
+export function takeTheSpaceBar(button) {
+  if (document.activeElement?.matches("#talk, #open-settings")) button.focus();
+}
+
 function isKeyFor(button, event) {
   if (button.hidden || event.ctrlKey || event.metaKey || event.altKey) return false;
   if (event.target === button) return event.code === "Space" || event.code === "Enter";

@@ -15,6 +15,16 @@ export async function fetchHealth() {
   return ask("/health", { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
 }
 
+/** @returns {Promise<boolean>} whether anything answers at the server's address, whatever it says */
+export async function isReachable(timeoutMs) {
+  try {
+    await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(timeoutMs) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** @returns {Promise<object | null>} what can be chosen: settings, engines, voices, ice_servers, recording; null: nothing */
 export async function fetchOptions() {
   return ask("/api/options", { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true });

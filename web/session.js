@@ -37,6 +37,11 @@ export class Session {
     return this.phase !== "left";
   }
 
+  /** @returns {boolean} whether a call was lost, and is tried again until it is there or given up */
+  get isComingBack() {
+    return this.isWanted && this.#nFailures > 0;
+  }
+
   get isMuted() {
     return this.#isMuted;
   }

@@ -22,8 +22,9 @@ export function settingField(key, label, setting, value) {
   name.htmlFor = control.id;
   if (isSwitch) name.append(control, ` ${label}`);
   element.append(name, ...(isSwitch ? [] : [control]), ...extra);
-  if (setting.description) {
-    const hint = create("p", "hint", `${setting.description.charAt(0).toUpperCase()}${setting.description.slice(1)}.`);
+  const { description = "" } = setting;
+  if (description && description.toLowerCase() !== label.toLowerCase()) {
+    const hint = create("p", "hint", `${description.charAt(0).toUpperCase()}${description.slice(1)}.`);
     hint.id = `${control.id}-hint`;
     control.setAttribute("aria-describedby", hint.id);
     element.append(hint);

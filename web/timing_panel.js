@@ -6,7 +6,11 @@ import { drawStages } from "/waterfall.js";
 
 let drawnLatency = null;
 
-/** @param {object[]} items @param {Timings} timings - of a Conversation @param {object | null} link - stats of the call */
+/**
+ * @param {object[]} items
+ * @param {Timings} timings - of a Conversation
+ * @param {object | null} link - stats of the call; {} while they are not known, null without a call
+ */
 export function drawTiming(items, timings, link) {
   const { nTurns, nKept, nThrownAway } = timings;
   setText(byId("median"), describeDuration(timings.percentileMs(50)));
@@ -33,7 +37,7 @@ function describeLink(link) {
     roundTripMs === null ? "" : `${describeDuration(roundTripMs)} there and back`,
     lost.length > 0 ? `lost: ${lost.map(([share, whose]) => `${percent(share)} ${whose}`).join(", ")}` : "",
   ];
-  return told.filter(Boolean).join(" · ");
+  return told.filter(Boolean).join(" · ") || "being measured";
 }
 
 function percent(share) {

@@ -24,8 +24,10 @@ export class View {
   /**
    * @param {object} page
    *   state: a key of FLOOR; isWanted: a call is open, opening or coming back; conversation: a Conversation;
-   *   microphone: a key of MICROPHONE; problem: Problem | null; isSoundHeld: the browser refused to play;
-   *   engines: {stage: engine}; link: stats of the call; canRecord: the server offers it; recorded: id or "";
+   *   microphone: a key of MICROPHONE; problem: Problem | null; isComingBack: from that problem, by itself;
+   *   isSoundHeld: the browser refused to play;
+   *   engines: {stage: engine}; link: stats of the call, {} while they are not known, null without one;
+   *   canRecord: the server offers it; recorded: id or "";
    *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
    */
   draw(page) {
@@ -39,7 +41,7 @@ export class View {
     byId("sound-hint").hidden = !page.isSoundHeld;
     byId("meters").hidden = !["on", "held", "muted"].includes(page.microphone);
     byId("recording-sign").hidden = !conversation.isRecording;
-    this.#drawProblem(page.problem, state);
+    this.#drawProblem(page.problem, page.isComingBack);
     this.#drawEngines(page.engines);
     drawWelcome(page);
     drawTiming(conversation.items, conversation.timings, page.link);
@@ -55,15 +57,17 @@ export class View {
     this.#microphone = microphone;
   }
 
-  #drawProblem(problem, state) {
-    const isComingBack = state === "waiting";
-    const wanted = problem && `${problem.message}${isComingBack ? " The page comes back to it by itself." : ""}`;
+  /** Drawn anew only when it changes, for it is an alert: not at every attempt to come back. */
+  #drawProblem(problem, isComingBack) {
+    const wanted = problem && [problem.message, problem.mend, isComingBack].join("\n");
     if (wanted === this.#drawnProblem) return;
     this.#drawnProblem = wanted;
     const box = byId("problem");
     box.hidden = problem === null;
-    box.replaceChildren(wanted ?? "");
+    box.replaceChildren(problem?.message ?? "");
+    // The message leads to the command: nothing comes between them.
     if (problem?.mend) box.append(" ", create("code", "", problem.mend));
+    if (problem && isComingBack) box.append(problem.mend ? ". " : " ", "The page comes back to it by itself.");
   }
 
   #drawEngines(engines) {
