@@ -14,9 +14,10 @@ from rich.text import Text
 
 from agent.settings import Settings
 from processors.input_gain import GainControl
+from processors.silero import load_silero
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, RecognizerEngine
 from processors.stt.service import PRE_ROLL_SECS
-from processors.vad import SharedSileroVADAnalyzer, load_silero
+from processors.vad import SharedSileroVADAnalyzer
 
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 50  # 20 ms
 TRAILING_SECS = 1.0

@@ -20,10 +20,10 @@ from agent.settings import Settings
 from agent.stt_engines import stt_candidates
 from agent.tts_engines import tts_candidates
 from processors.llm import LLMOptions
+from processors.silero import SharedSilero, load_silero
 from processors.smart_turn import load_smart_turn
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
-from processors.vad import load_silero
 
 # A VAD window takes 0.14 ms, so one thread serves many conversations; a turn decision takes about 100 ms.
 VAD_THREADS = 1
@@ -56,7 +56,7 @@ class ModelHost:
     stt: Choice[RecognizerEngine]
     llm: Choice[LlmBackend]
     tts: Choice[Synthesizer]
-    vad_session: onnxruntime.InferenceSession
+    silero: SharedSilero
     turn_session: onnxruntime.InferenceSession
     stt_threads: Executor
     tts_threads: Executor
@@ -115,12 +115,12 @@ async def start_model_host(settings: Settings) -> ModelHost:
             if isinstance(result, Choice):
                 await asyncio.to_thread(result.loaded.close)
         raise failures[0]
-    stt, tts, llm, vad_session, turn_session = results
+    stt, tts, llm, silero, turn_session = results
     host = ModelHost(
         stt,  # pyright: ignore[reportArgumentType]
         llm,  # pyright: ignore[reportArgumentType]
         tts,  # pyright: ignore[reportArgumentType]
-        vad_session,  # pyright: ignore[reportArgumentType]
+        silero,  # pyright: ignore[reportArgumentType]
         turn_session,  # pyright: ignore[reportArgumentType]
         ThreadPoolExecutor(stt.loaded.max_threads, "stt"),  # pyright: ignore
         ThreadPoolExecutor(tts.loaded.max_threads, "tts"),  # pyright: ignore

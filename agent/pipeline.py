@@ -37,6 +37,7 @@ from processors.llm_turns import join_user_runs, mark_interrupted
 from processors.pause import Patience
 from processors.playout_gate import PlayoutGate
 from processors.smart_turn import SharedSmartTurnAnalyzer
+from processors.sound_end import SoundEnd
 from processors.speakable import SpeakableText
 from processors.speculation import Speculation
 from processors.stt.service import RecognizerSTTService
@@ -104,6 +105,7 @@ def build_worker(
             _voice_activity(host, settings, echoes=gives_reference(transport)),
             RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
             history.user(),
+            SoundEnd(),
             LocalLLMService(host.llm_options),
             _dead_air(settings),
             SpeakableText(language=settings.tts.language.split("-")[0]),
@@ -138,7 +140,7 @@ def _voice_activity(host: ModelHost, settings: Settings, *, echoes: bool) -> Voi
         min_volume=settings.vad.min_volume,
     )
     suspicion = SUSPICION_OVER_ECHO if echoes else SUSPICION
-    analyzer = SharedSileroVADAnalyzer(host.vad_session, host.vad_threads, params, suspicion=suspicion)
+    analyzer = SharedSileroVADAnalyzer(host.silero, host.vad_threads, params, suspicion=suspicion)
     return VoiceActivity(
         analyzer,
         push_to_talk=settings.turn.mode == "push_to_talk",

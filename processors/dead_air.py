@@ -1,8 +1,7 @@
 """No dead air: the greeting, a word or a soft sound where a reply is slow to come, a word about a tool that is slow.
 
-In:  what the language model service sends on, and the microphone's sound.
-Out: the same without the microphone's sound, to which nothing behind this step listens; now and then a TTSSpeakFrame or
-     a short TTSAudioRawFrame ahead of the reply.
+In:  what the language model service sends on, and the microphone's first sound.
+Out: the same, and now and then a TTSSpeakFrame or a short TTSAudioRawFrame ahead of the reply.
 
 It stands behind the language model. A speculative reply is not waited for aloud: nobody knows yet that one is due.
 """
@@ -84,11 +83,8 @@ class DeadAir(FrameProcessor):
         self._out_rate_hz = setup.audio_out_sample_rate
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Pass everything on but the user's sound, and speak where it is time."""
+        """Pass everything on, and speak where it is time."""
         await super().process_frame(frame, direction)
-        if isinstance(frame, InputAudioRawFrame) and direction is FrameDirection.DOWNSTREAM:
-            await self._greet()
-            return
         if isinstance(frame, (InterruptionFrame, LLMTextFrame, LLMFullResponseEndFrame)):
             self._reply_has_come = True
             await self._wait_no_longer()
@@ -105,7 +101,11 @@ class DeadAir(FrameProcessor):
         await self._forget_tools()
 
     async def _look_at(self, frame: Frame) -> None:
-        if isinstance(frame, UserStartedSpeakingFrame):
+        if isinstance(frame, InputAudioRawFrame):
+            if not self._greeted and self._options.greeting:
+                self._greeted = True
+                await self.push_frame(TTSSpeakFrame(self._options.greeting, append_to_context=True))
+        elif isinstance(frame, UserStartedSpeakingFrame):
             self._written = False
         elif isinstance(frame, WrittenReplyFrame):
             self._written = True
@@ -119,11 +119,6 @@ class DeadAir(FrameProcessor):
             self._watch_tool(frame.tool_call_id)
         elif isinstance(frame, (FunctionCallResultFrame, FunctionCallCancelFrame)):
             await self._forget_tool(frame.tool_call_id)
-
-    async def _greet(self) -> None:
-        if not self._greeted and self._options.greeting:
-            self._greeted = True
-            await self.push_frame(TTSSpeakFrame(self._options.greeting, append_to_context=True))
 
     async def _wait_for_reply(self) -> None:
         await self._wait_no_longer()

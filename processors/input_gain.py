@@ -7,6 +7,7 @@ agent speaks, so that what is left of its echo is not either. Gain is never belo
 sample is clipped.
 """
 
+import math
 from collections import deque
 from typing import Any
 
@@ -43,6 +44,7 @@ class GainControl:
     def __init__(self, target_dbfs: float, max_gain_db: float) -> None:
         self._target_dbfs = target_dbfs
         self._max_gain_db = max_gain_db
+        # When and how loud, each louder than those before it: what came before a quieter one is not the quietest.
         self._recent_dbfs: deque[tuple[float, float]] = deque()
         self._heard_secs = 0.0
         self._speech_dbfs: float | None = None
@@ -68,14 +70,17 @@ class GainControl:
             self._follow(_level_dbfs(audio_f64), duration_secs)
         before_db = self.gain_db
         self.gain_db = min(self._wanted_db(), before_db + RISE_DB_PER_SEC * duration_secs)
-        peak = float(np.abs(audio_f64).max())
+        peak = max(int(audio_s16.max()), -int(audio_s16.min()))
         if peak:
-            self.gain_db = min(self.gain_db, max(0.0, 20 * float(np.log10(CEILING / peak))))
+            self.gain_db = min(self.gain_db, max(0.0, 20 * math.log10(CEILING / peak)))
         if self.gain_db <= 0 and before_db <= 0:
             return audio_s16
         # Rising gain comes gradually within the frame; a falling one at once, as its reason is in this frame.
-        ramp_db = np.linspace(min(before_db, self.gain_db), self.gain_db, len(audio_s16))
-        return np.clip(np.round(audio_f64 * 10 ** (ramp_db / 20)), -32768, 32767).astype(np.int16)
+        if self.gain_db > before_db:
+            audio_f64 *= 10 ** (np.linspace(before_db, self.gain_db, len(audio_s16)) / 20)
+        else:
+            audio_f64 *= 10 ** (self.gain_db / 20)
+        return np.rint(audio_f64, out=audio_f64).clip(-32768, 32767, out=audio_f64).astype(np.int16)
 
     def _wanted_db(self) -> float:
         if self._speech_dbfs is None:
@@ -83,7 +88,9 @@ class GainControl:
         return min(self._max_gain_db, max(0.0, self._target_dbfs - self._speech_dbfs))
 
     def _follow(self, level_dbfs: float, duration_secs: float) -> None:
-        floor_dbfs = min((level for _, level in self._recent_dbfs), default=SILENCE_DBFS)
+        floor_dbfs = self._recent_dbfs[0][1] if self._recent_dbfs else SILENCE_DBFS
+        while self._recent_dbfs and self._recent_dbfs[-1][1] >= level_dbfs:
+            self._recent_dbfs.pop()
         self._recent_dbfs.append((self._heard_secs, level_dbfs))
         while self._recent_dbfs[0][0] < self._heard_secs - FLOOR_SECS:
             self._recent_dbfs.popleft()
@@ -106,7 +113,8 @@ class InputGain(FrameProcessor):
     """
 
     def __init__(self, *, target_dbfs: float, max_gain_db: float) -> None:
-        super().__init__()
+        # It is done at once with a frame, within the step before it.
+        super().__init__(enable_direct_mode=True)
         self._control = GainControl(target_dbfs, max_gain_db)
         self._bot_speaking = False
 
@@ -116,7 +124,8 @@ class InputGain(FrameProcessor):
         if isinstance(frame, InputAudioRawFrame):
             audio_s16 = np.frombuffer(frame.audio, "<i2")
             raised_s16 = self._control.apply(audio_s16, frame.sample_rate, measure=not self._bot_speaking)
-            frame.audio = raised_s16.astype("<i2").tobytes()
+            if raised_s16 is not audio_s16:
+                frame.audio = raised_s16.astype("<i2").tobytes()
         elif isinstance(frame, BotStartedSpeakingFrame):
             self._bot_speaking = True
         elif isinstance(frame, BotStoppedSpeakingFrame):
@@ -125,4 +134,4 @@ class InputGain(FrameProcessor):
 
 
 def _level_dbfs(audio_f64: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    return max(SILENCE_DBFS, 10 * float(np.log10(np.square(audio_f64).mean() / 32768**2 + 1e-12)))
+    return max(SILENCE_DBFS, 10 * math.log10(float(audio_f64 @ audio_f64) / len(audio_f64) / 32768**2 + 1e-12))

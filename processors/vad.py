@@ -2,22 +2,20 @@
 
 In:  InputAudioRawFrame, 16 kHz mono s16.   Out: the same, and VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame.
 
-Pipecat's analyzer loads a session and starts a thread per conversation; only the recurrent state (1 kB) is a
-conversation's own. Model: Silero VAD, MIT; the file of the silero-vad package and Pipecat's copy are byte-identical.
+Pipecat's analyzer loads a session and starts a thread per conversation; see `silero` for what is shared instead.
 """
 
-import asyncio
 from collections import deque
 from concurrent.futures import Executor
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
-from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
+from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
-SAMPLE_RATE_HZ = 16_000
+from processors.silero import SAMPLE_RATE_HZ, WINDOW_BYTES, SharedSilero, SileroState, load_silero
+
+__all__ = ["SUSPICION", "SUSPICION_OVER_ECHO", "WAVERING", "SharedSileroVADAnalyzer", "load_silero"]
+
 # One window as probable as this may be the beginning of speech: enough to be careful, not to act.
 SUSPICION = 0.2
 # Where the agent's own voice comes back: being quieter is what lets an echo canceller hear the user at all.
@@ -27,49 +25,13 @@ SUSPICION_OVER_ECHO = 0.1
 WAVERING = 0.95
 # Between two syllables a voice is quieter for less than this.
 LOUDEST_OF_WINDOWS = 5
-MODEL_FILE = "silero_vad.onnx"
-
-
-def silero_weights() -> Path:
-    """The ONNX weights: the silero-vad package's, else Pipecat's identical copy.
-
-    Neither package is imported: silero-vad's own import needs PyTorch.
-    """
-    spec = find_spec("silero_vad")
-    if spec is not None:
-        for location in spec.submodule_search_locations or ():
-            path = Path(location) / "data" / MODEL_FILE
-            if path.is_file():
-                return path
-    import pipecat.audio.vad
-
-    return Path(pipecat.audio.vad.__path__[0]) / "data" / MODEL_FILE
-
-
-def load_silero(path: Path | None = None) -> onnxruntime.InferenceSession:
-    """Load the model once; a session may run in several threads at a time."""
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        str(path or silero_weights()), sess_options=options, providers=["CPUExecutionProvider"]
-    )
-
-
-class _SharedSileroModel(SileroOnnxModel):
-    """The recurrent state of one conversation on a shared session."""
-
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self.session = session
-        self.sample_rates = [8000, SAMPLE_RATE_HZ]
-        self.reset_states()
 
 
 class SharedSileroVADAnalyzer(SileroVADAnalyzer):
     """Pipecat's Silero analyzer on a shared session and shared threads.
 
     Args:
-        session: From `load_silero`.
+        silero: From `load_silero`.
         threads: Threads that the analyzers of all conversations share.
         params: Thresholds and times.
         suspicion: The probability from which a window may have been voice.
@@ -77,7 +39,7 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        silero: SharedSilero,
         threads: Executor,
         params: VADParams | None = None,
         *,
@@ -86,7 +48,8 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         # The parent's constructor would load a session of its own.
         VADAnalyzer.__init__(self, sample_rate=SAMPLE_RATE_HZ, params=params)
         self._executor.shutdown(wait=False)
-        self._model = _SharedSileroModel(session)
+        self._silero = silero
+        self._model = SileroState(silero.session)
         self._windows_since_reset = 0
         self._low_confidence_windows = 0
         self._threads = threads
@@ -136,10 +99,12 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
             The state after this audio.
         """
         self._gathered += buffer
-        if len(self._vad_buffer) + len(self._gathered) < self._vad_frames_num_bytes:
-            return self._vad_state
-        audio, self._gathered = bytes(self._gathered), bytearray()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_analyzer, audio)
+        n_bytes = len(self._gathered) // WINDOW_BYTES * WINDOW_BYTES
+        if n_bytes:
+            windows = [bytes(self._gathered[at : at + WINDOW_BYTES]) for at in range(0, n_bytes, WINDOW_BYTES)]
+            del self._gathered[:n_bytes]
+            await self._silero.hear(self._threads, self._model, windows, self._run_analyzer)
+        return self._vad_state
 
     async def cleanup(self) -> None:
         """Nothing to release: session and threads are shared."""

@@ -40,7 +40,8 @@ class VoiceActivity(VADProcessor):
         push_to_talk: bool = False,
         dismiss_secs: float = DISMISS_SECS,
     ) -> None:
-        super().__init__(vad_analyzer=analyzer)
+        # Within the step before it: what waits for the model's answer waits there as well as in a queue here.
+        super().__init__(vad_analyzer=analyzer, enable_direct_mode=True)
         self._analyzer = analyzer
         self._push_to_talk = push_to_talk
         self._dismiss_secs = dismiss_secs

@@ -19,10 +19,10 @@ from agent.model_host import ModelHost
 from agent.replay import Replay, level_dbfs
 from agent.settings import Settings
 from processors.llm import LLMOptions
+from processors.silero import load_silero
 from processors.smart_turn import load_smart_turn
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
-from processors.vad import load_silero
 from transports.recording import load_recording
 from transports.room import RoomSpec
 

@@ -1,6 +1,6 @@
 """The WebRTC edge: offers from the page checked, a transport for each peer, vanished peers noticed.
 
-In:  an SDP offer.   Out: a SmallWebRTCTransport at our rates, and the peer's connection.
+In:  an SDP offer.   Out: a PeerTransport at our rates, and the peer's connection.
 """
 
 import re
@@ -13,11 +13,11 @@ from aiortc.sdp import candidate_from_sdp
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import IceCandidate
-from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 from transports.errors import OfferError
+from transports.webrtc_microphone import IN_RATE_HZ
+from transports.webrtc_peer import PeerTransport
 
-IN_RATE_HZ = 16_000
 MAX_SDP_CHARS = 64 * 1024
 # A peer that has not connected by then has most likely gone.
 CONNECT_TIMEOUT_SECS = 9.0
@@ -94,7 +94,7 @@ def parse_candidates(candidates: list[dict[str, Any]]) -> list[IceCandidate]:
     return parsed
 
 
-def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> SmallWebRTCTransport:
+def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> PeerTransport:
     """The transport of one peer.
 
     Args:
@@ -109,7 +109,7 @@ def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> Sma
         audio_out_10ms_chunks=2,
         audio_out_end_silence_secs=0,
     )
-    return SmallWebRTCTransport(webrtc_connection=connection, params=params)
+    return PeerTransport(connection, params)
 
 
 class PeerWatch:

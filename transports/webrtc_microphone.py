@@ -1,0 +1,148 @@
+"""A WebRTC peer's microphone: its packets become frames for the pipeline without a detour.
+
+In:  Opus packets.   Out: MicrophoneFrame, 16 kHz mono s16, as they come; `pts` is RTP's timestamp.
+
+aiortc decodes each peer in a thread and Pipecat takes every frame through a queue and two timers; a frame is decoded
+in less time than a thread is woken.
+"""
+
+import asyncio
+import queue
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiortc.codecs import get_decoder
+from aiortc.codecs.base import Decoder
+from aiortc.codecs.opus import OpusDecoder
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, AudioResampler
+from av.error import FFmpegError
+from loguru import logger
+from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport
+
+IN_RATE_HZ = 16_000
+BYTES_PER_SAMPLE = 2
+# A microphone that is silent for longer is asked anew: the connection stops listening to one that nobody asks.
+ASK_AGAIN_SECS = 1.0
+# Where aiortc's receiver puts what its thread is to decode.
+DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
+
+
+@dataclass
+class MicrophoneFrame(InputAudioRawFrame):
+    """A frame of the microphone, whose text costs nothing: Pipecat writes it at every step, for a log that is off."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DecodesAtOnce:
+    """Stands in the place of the queue to aiortc's decoder thread, which has nothing more to do than to end.
+
+    Args:
+        thread: The queue to the thread.
+        track: The queue of what has been decoded.
+    """
+
+    def __init__(self, thread: "queue.Queue[Any]", track: "asyncio.Queue[Any]") -> None:
+        self._thread = thread
+        self._track = track
+        self._codec_name = ""
+        self._decoder: Decoder | None = None
+
+    def put(self, task: Any) -> None:
+        """Decode a packet on the event loop.
+
+        Args:
+            task: What aiortc puts there: codec and encoded frame; None at the end.
+        """
+        if task is None:
+            self._thread.put(None)
+            return
+        codec, encoded = task
+        if self._decoder is None or codec.name != self._codec_name:
+            self._codec_name, self._decoder = codec.name, _decoder(codec)
+        try:
+            decoded = self._decoder.decode(encoded)
+        except FFmpegError as error:
+            logger.debug(f"a packet of the microphone cannot be decoded: {error}")
+            return
+        for frame in decoded:
+            self._track.put_nowait(frame)
+
+
+def _decoder(codec: Any) -> Decoder:
+    decoder = get_decoder(codec)
+    if isinstance(decoder, OpusDecoder):
+        # One microphone is all there is.
+        cast(Any, decoder.codec).layout = "mono"
+    return decoder
+
+
+def decode_at_once(receiver: Any) -> None:
+    """Have a receiver's packets decoded on the event loop; where aiortc has changed, they go on as before.
+
+    Args:
+        receiver: aiortc's RTCRtpReceiver.
+    """
+    thread = getattr(receiver, DECODER_QUEUE, None)
+    if isinstance(thread, queue.Queue):
+        setattr(receiver, DECODER_QUEUE, DecodesAtOnce(thread, receiver.track._queue))
+
+
+class Ear:
+    """Turns what has been decoded into microphone frames."""
+
+    def __init__(self) -> None:
+        self._resampler = AudioResampler("s16", "mono", IN_RATE_HZ)
+
+    def hear(self, decoded: AudioFrame) -> list[MicrophoneFrame]:
+        """Frames for the pipeline.
+
+        Args:
+            decoded: Of any rate; its timestamp goes on with the frame.
+        """
+        frames = []
+        for piece in self._resampler.resample(decoded):
+            pcm16 = bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
+            frame = MicrophoneFrame(pcm16, IN_RATE_HZ, 1)
+            frame.pts = decoded.pts
+            frames.append(frame)
+        return frames
+
+
+class PeerInput(SmallWebRTCInputTransport):
+    """Pipecat's input without a queue and two timers for every frame."""
+
+    async def push_audio_frame(self, frame: InputAudioRawFrame) -> None:
+        """Hand a frame to the pipeline at once.
+
+        Args:
+            frame: Of the microphone.
+        """
+        if self._params.audio_in_enabled and not self._paused:
+            await self.push_frame(frame)
+
+    async def _receive_audio(self) -> None:
+        ear, listened_to = Ear(), None
+        while True:
+            track = self._client._audio_input_track
+            if track is None:
+                await asyncio.sleep(0.01)
+                continue
+            if track is not listened_to:
+                decode_at_once(track._receiver)
+                listened_to = track
+            try:
+                async with asyncio.timeout(ASK_AGAIN_SECS):
+                    decoded = await track.recv()
+            except TimeoutError:
+                continue
+            except MediaStreamError:
+                # It has ended; the peer may bring another one.
+                self._client._audio_input_track = None
+                continue
+            if isinstance(decoded, AudioFrame):
+                for frame in ear.hear(decoded):
+                    await self.push_audio_frame(frame)

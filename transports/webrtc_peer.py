@@ -1,0 +1,43 @@
+"""Pipecat's WebRTC transport with a microphone and a voice that cost little; see the two files of these names."""
+
+from typing import Any
+
+from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport, SmallWebRTCTransport
+
+from transports.webrtc_microphone import PeerInput
+from transports.webrtc_voice import VoiceTrack
+
+
+class PeerTransport(SmallWebRTCTransport):
+    """Pipecat's transport with an input and an outgoing track of ours.
+
+    Args:
+        connection: The peer's.
+        params: Rates and what is enabled.
+    """
+
+    def __init__(self, connection: SmallWebRTCConnection, params: TransportParams) -> None:
+        super().__init__(connection, params)
+        self._connection = connection
+
+    def input(self) -> SmallWebRTCInputTransport:
+        """The user's side."""
+        if not self._input:
+            self._input = PeerInput(self._client, self._params, name=self._input_name)
+        return self._input
+
+    async def _on_client_connected(self, webrtc_connection: Any) -> None:
+        # Before anything has been sent: Pipecat's client has just put its own track there.
+        if self._params.audio_out_enabled and _speaks_opus(self._connection):
+            track = VoiceTrack(self._client._out_sample_rate)
+            self._client._audio_output_track = track  # pyright: ignore[reportAttributeAccessIssue]
+            self._connection.replace_audio_track(track)
+        await super()._on_client_connected(webrtc_connection)
+
+
+def _speaks_opus(connection: SmallWebRTCConnection) -> bool:
+    """Whether it is Opus that was agreed on; a peer may insist on less."""
+    codecs = connection.pc.getTransceivers()[0]._codecs
+    return bool(codecs) and codecs[0].mimeType.lower() == "audio/opus"
