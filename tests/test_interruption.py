@@ -228,6 +228,30 @@ async def test_a_failing_recognizer_does_not_cut_the_agent_off() -> None:
 
 
 @in_virtual_time
+async def test_a_backchannel_whose_words_come_late_does_not_cut_the_agent_off() -> None:
+    story = " ".join(["and"] * 39) + " on."
+    held, _ = await talk(
+        over(voice("mm hmm")),
+        "yeah",
+        replies={"count please": Reply(story)},
+        finish_secs=4.0,
+        word_secs=0.2,
+    )
+    assert [event["cause"] for event in held.named("false_interruption")] == ["backchannel"]
+    assert held.named("interruption") == []
+    assert_all_was_said(held, story)
+
+
+@in_virtual_time
+async def test_words_that_want_the_floor_cut_the_agent_off_even_if_the_recognizer_hangs() -> None:
+    held, _ = await talk(over(voice("no what about cats")), "no", finish_secs=4.0, word_secs=0.2)
+    (interruption,) = held.named("interruption")
+    stopped_secs = held.named("user_stopped_speaking")[1]["t"]
+    # Voice activity tells of the pause 0.2 s after it began.
+    assert abs(interruption["t"] - stopped_secs - (3.0 - 0.2)) <= 0.05
+
+
+@in_virtual_time
 async def test_two_backchannels_pause_the_agent_twice() -> None:
     held, _ = await talk(
         [*over(voice("mm hmm")), then(voice("mm hmm"), after="false_interruption", delay_secs=0.4)], "mm-hm", "yeah"
