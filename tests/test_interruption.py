@@ -1,6 +1,7 @@
 """Speech over the agent, in whole conversations: what cuts it off, what does not, and that nothing is lost."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from agent.conversation_script import Step
 from agent.settings import Settings
 from processors.backchannel import Meaning, meaning_of
 from processors.errors import EngineError
+from processors.tts.synthesizer import SpeechChunk
 from tests.house import Held, hold, hosting, say
 from tests.llm_session import options
 from tests.scripted_engines import RATE_HZ, WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer, tone
@@ -293,6 +295,52 @@ async def test_a_sentence_that_cannot_be_spoken_neither_keeps_the_floor_nor_ente
     assert held.texts("turn_ended") == ["count please", "yes okay"]
     assert held.texts("bot_word") == ["One", "two", "three.", "Okay."]
     assert [message["content"] for message in held.history] == ["count please", "One two three.", "yes okay", "Okay."]
+
+
+class Halting(ScriptedSynthesizer):
+    """Takes six seconds for the sentence with "Four"."""
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        if "Four" in text:
+            time.sleep(6.0)
+        yield from super().synthesize(text)
+
+
+@in_virtual_time
+async def test_a_gap_in_the_agents_speech_does_not_make_the_log_forget_what_it_planned() -> None:
+    reply = "One two three. Four five six seven eight nine ten eleven."
+    steps = [say("days_in_a_week.wav"), *over(voice("no what about cats"), 7.0)]
+    async with (
+        ScriptedLLM(answers={"count please": Reply(reply)}) as server,
+        hosting(ScriptedRecognizerEngine("count please", "no what about cats"), options(server), Halting()) as host,
+    ):
+        held = await hold(host, steps)
+    (interruption,) = held.named("interruption")
+    assert interruption["planned"] == reply
+    assert interruption["heard"].startswith("One two three. Four")
+    assert reply.startswith(interruption["heard"])
+
+
+class Broken(ScriptedSynthesizer):
+    """Fails at every sentence with "Four", as no engine should."""
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        if "Four" in text:
+            raise RuntimeError("scripted")
+        yield from super().synthesize(text)
+
+
+@in_virtual_time
+async def test_whatever_a_synthesizer_raises_only_words_that_were_spoken_enter_history() -> None:
+    reply = Reply("One two three. Four five six.")
+    async with (
+        ScriptedLLM(answers={"count please": reply}) as server,
+        hosting(ScriptedRecognizerEngine("count please"), options(server), Broken()) as host,
+    ):
+        held = await hold(host, [say("days_in_a_week.wav")])
+    assert [event["message"] for event in held.named("error")] == ["text-to-speech: scripted"]
+    assert held.texts("bot_word") == ["One", "two", "three."]
+    assert [message["content"] for message in held.history] == ["count please", "One two three."]
 
 
 @in_virtual_time
