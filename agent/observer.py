@@ -85,6 +85,8 @@ class ConversationObserver(BaseObserver):
         self._reply = ""
         # The reply, and what bridges the wait for it or for its tools.
         self._to_be_heard = ""
+        # How long that was when the model had done.
+        self._n_reply_chars = 0
         self._heard: list[str] = []
         # What is going to be spoken if the turn is over.
         self._planned: list[str] = []
@@ -234,6 +236,7 @@ class ConversationObserver(BaseObserver):
 
     def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
         if isinstance(data.source, LLMService):
+            self._n_reply_chars = len(self._to_be_heard)
             if not frame.skip_tts:
                 self.emit("llm_done", text=self._reply)
         elif isinstance(data.source, BaseOutputTransport):
@@ -242,7 +245,8 @@ class ConversationObserver(BaseObserver):
                 # It has been read as it came.
                 self.emit("llm_done", text=self._reply)
                 self._forget_reply()
-            elif self._heard and not self._bot_audible:
+            elif not self._bot_audible and len(self._to_be_heard) == self._n_reply_chars:
+                # Nothing more is to be heard, such as an apology.
                 self._forget_reply()
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:

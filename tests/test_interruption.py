@@ -297,6 +297,17 @@ async def test_a_sentence_that_cannot_be_spoken_neither_keeps_the_floor_nor_ente
     assert [message["content"] for message in held.history] == ["count please", "One two three.", "yes okay", "Okay."]
 
 
+@in_virtual_time
+async def test_an_answer_of_which_nothing_could_be_spoken_is_not_interrupted_by_the_next_turn() -> None:
+    held, _ = await talk(
+        [then(voice("no what about cats"), after="llm_done", delay_secs=4.0)],
+        "no what about cats",
+        replies={"count please": Reply("😀")},
+    )
+    assert held.texts("llm_done") == ["😀", "Okay."]
+    assert held.named("interruption") == []
+
+
 class Halting(ScriptedSynthesizer):
     """Takes six seconds for the sentence with "Four"."""
 
