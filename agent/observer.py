@@ -83,10 +83,15 @@ class ConversationObserver(BaseObserver):
         self._continues = False
         self._filler = False
         self._reply = ""
+        # The reply, and what bridges the wait for it or for its tools.
+        self._to_be_heard = ""
+        # How long that was when the model had done.
+        self._n_reply_chars = 0
         self._heard: list[str] = []
         # What is going to be spoken if the turn is over.
         self._planned: list[str] = []
         self._written = False
+        # Whether all of the reply has been heard; until then silence is a gap within it.
         self._reply_done = True
         self._bot_audible = False
         self._handlers: dict[type[Frame], Callable[[FramePushed, Any], None]] = {
@@ -227,16 +232,22 @@ class ConversationObserver(BaseObserver):
             fields: dict[str, Any] = {} if self._speculated is None else {"speculative": True}
             self.emit("llm_first_token", **fields)
         self._reply += frame.text
+        self._to_be_heard += frame.text
 
     def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
         if isinstance(data.source, LLMService):
-            self._reply_done = True
+            self._n_reply_chars = len(self._to_be_heard)
             if not frame.skip_tts:
                 self.emit("llm_done", text=self._reply)
-        elif isinstance(data.source, BaseOutputTransport) and self._written:
-            # It has been read as it came.
-            self.emit("llm_done", text=self._reply)
-            self._forget_reply()
+        elif isinstance(data.source, BaseOutputTransport):
+            self._reply_done = True
+            if self._written:
+                # It has been read as it came.
+                self.emit("llm_done", text=self._reply)
+                self._forget_reply()
+            elif not self._bot_audible and len(self._to_be_heard) == self._n_reply_chars:
+                # Nothing more is to be heard, such as an apology.
+                self._forget_reply()
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
         if not data.first_push:
@@ -246,6 +257,7 @@ class ConversationObserver(BaseObserver):
             self.emit("filler", text=frame.text)
         else:
             self._reply = f"{self._reply} {frame.text}".strip()
+        self._to_be_heard = f"{self._to_be_heard.rstrip()} {frame.text} ".lstrip()
         self.emit("bot_planned", text=frame.text)
 
     def _on_planned(self, data: FramePushed, frame: AggregatedTextFrame) -> None:
@@ -316,13 +328,14 @@ class ConversationObserver(BaseObserver):
         if not (data.first_push and data.direction is FrameDirection.DOWNSTREAM):
             return
         if self._bot_audible or (self._reply and self._speculated is None):
-            self.emit("interruption", heard=" ".join(self._heard), planned=self._reply.strip())
+            self.emit("interruption", heard=" ".join(self._heard), planned=self._to_be_heard.strip())
         self._forget_reply()
 
     def _forget_reply(self) -> None:
         self._planned = []
         self._written = False
-        self._reply = ""
+        self._reply_done = True
+        self._reply = self._to_be_heard = ""
         self._heard = []
 
     def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:

@@ -52,8 +52,9 @@ WORDLESS_VOICE_SECS = 2.0
 UNSURE_CONFIDENCE, UNSURE_WORDS = 0.35, 2
 # Voice that has been suspected for this long silences the agent.
 SUSPECTED_SECS = 0.16
-# Speech-to-text answers every pause. If it hangs, the speech counts as what it most likely is.
-MISSING_WORDS_SECS = 3.0
+# Speech-to-text answers every pause. If it does not by then, the speech counts as what it most likely is; where that is
+# a backchannel, the agent speaks on quietly, and there is time to be sure.
+MISSING_WORDS_SECS, MISSING_BACKCHANNEL_SECS = 3.0, 10.0
 
 
 @dataclass
@@ -186,7 +187,16 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         else:
             claim.pause_secs += duration_secs
             if claim.pause_secs >= MISSING_WORDS_SECS:
-                await self._take_floor()
+                await self._miss_words(claim, claim.pause_secs)
+
+    async def _miss_words(self, claim: _Claim, pause_secs: float) -> None:
+        """Speech-to-text is slow, or hangs."""
+        if self._meaning(claim.text) is not Meaning.BACKCHANNEL:
+            await self._take_floor()
+        elif pause_secs >= MISSING_BACKCHANNEL_SECS:
+            await self._dismiss("backchannel", claim.text)
+        else:
+            await self._ease(claim)
 
     async def _count_suspicion(self, duration_secs: float) -> None:
         """Voice activity wants an unbroken stretch of sure voice; whoever begins haltingly is to be heard as soon."""

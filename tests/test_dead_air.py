@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.services.llm_service import FunctionCallParams
@@ -97,6 +98,25 @@ async def test_a_slow_reply_is_bridged_by_a_word_that_is_not_remembered() -> Non
     assert 1.0 <= held.named("bot_started_speaking")[0]["t"] - turn_end_secs <= 1.1
     # The latency says that what was heard first was no answer.
     assert [event.get("filler") for event in held.named("latency")] == [True]
+
+
+@pytest.mark.parametrize(("first_secs", "delay_secs"), [(4.0, 1.0), (1.8, 2.0)])
+@in_virtual_time
+async def test_of_a_reply_with_a_filler_the_words_heard_begin_the_words_planned(
+    first_secs: float, delay_secs: float
+) -> None:
+    answers = {QUESTION: Reply("One two three four five six seven eight.", first_delay_secs=first_secs)}
+    dialogue = {"filler": "words", "filler_after_secs": 0.5, "filler_words": ["Let me think about it for a while."]}
+    cut = then(voice("no what about cats"), after="filler", delay_secs=delay_secs)
+    held, _ = await talk(
+        answers,
+        dialogue=dialogue,
+        steps=[say("days_in_a_week.wav"), cut],
+        heard_as=[QUESTION, "no what about cats"],
+    )
+    (interruption,) = held.named("interruption")
+    assert interruption["heard"]
+    assert interruption["planned"].startswith(interruption["heard"])
 
 
 @in_virtual_time

@@ -1,6 +1,7 @@
 """Speech over the agent, in whole conversations: what cuts it off, what does not, and that nothing is lost."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from agent.conversation_script import Step
 from agent.settings import Settings
 from processors.backchannel import Meaning, meaning_of
 from processors.errors import EngineError
+from processors.tts.synthesizer import SpeechChunk
 from tests.house import Held, hold, hosting, say
 from tests.llm_session import options
 from tests.scripted_engines import RATE_HZ, WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer, tone
@@ -228,6 +230,30 @@ async def test_a_failing_recognizer_does_not_cut_the_agent_off() -> None:
 
 
 @in_virtual_time
+async def test_a_backchannel_whose_words_come_late_does_not_cut_the_agent_off() -> None:
+    story = " ".join(["and"] * 39) + " on."
+    held, _ = await talk(
+        over(voice("mm hmm")),
+        "yeah",
+        replies={"count please": Reply(story)},
+        finish_secs=4.0,
+        word_secs=0.2,
+    )
+    assert [event["cause"] for event in held.named("false_interruption")] == ["backchannel"]
+    assert held.named("interruption") == []
+    assert_all_was_said(held, story)
+
+
+@in_virtual_time
+async def test_words_that_want_the_floor_cut_the_agent_off_even_if_the_recognizer_hangs() -> None:
+    held, _ = await talk(over(voice("no what about cats")), "no", finish_secs=4.0, word_secs=0.2)
+    (interruption,) = held.named("interruption")
+    stopped_secs = held.named("user_stopped_speaking")[1]["t"]
+    # Voice activity tells of the pause 0.2 s after it began.
+    assert abs(interruption["t"] - stopped_secs - (3.0 - 0.2)) <= 0.05
+
+
+@in_virtual_time
 async def test_two_backchannels_pause_the_agent_twice() -> None:
     held, _ = await talk(
         [*over(voice("mm hmm")), then(voice("mm hmm"), after="false_interruption", delay_secs=0.4)], "mm-hm", "yeah"
@@ -269,6 +295,63 @@ async def test_a_sentence_that_cannot_be_spoken_neither_keeps_the_floor_nor_ente
     assert held.texts("turn_ended") == ["count please", "yes okay"]
     assert held.texts("bot_word") == ["One", "two", "three.", "Okay."]
     assert [message["content"] for message in held.history] == ["count please", "One two three.", "yes okay", "Okay."]
+
+
+@in_virtual_time
+async def test_an_answer_of_which_nothing_could_be_spoken_is_not_interrupted_by_the_next_turn() -> None:
+    held, _ = await talk(
+        [then(voice("no what about cats"), after="llm_done", delay_secs=4.0)],
+        "no what about cats",
+        replies={"count please": Reply("😀")},
+    )
+    assert held.texts("llm_done") == ["😀", "Okay."]
+    assert held.named("interruption") == []
+
+
+class Halting(ScriptedSynthesizer):
+    """Takes six seconds for the sentence with "Four"."""
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        if "Four" in text:
+            time.sleep(6.0)
+        yield from super().synthesize(text)
+
+
+@in_virtual_time
+async def test_a_gap_in_the_agents_speech_does_not_make_the_log_forget_what_it_planned() -> None:
+    reply = "One two three. Four five six seven eight nine ten eleven."
+    steps = [say("days_in_a_week.wav"), *over(voice("no what about cats"), 7.0)]
+    async with (
+        ScriptedLLM(answers={"count please": Reply(reply)}) as server,
+        hosting(ScriptedRecognizerEngine("count please", "no what about cats"), options(server), Halting()) as host,
+    ):
+        held = await hold(host, steps)
+    (interruption,) = held.named("interruption")
+    assert interruption["planned"] == reply
+    assert interruption["heard"].startswith("One two three. Four")
+    assert reply.startswith(interruption["heard"])
+
+
+class Broken(ScriptedSynthesizer):
+    """Fails at every sentence with "Four", as no engine should."""
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        if "Four" in text:
+            raise RuntimeError("scripted")
+        yield from super().synthesize(text)
+
+
+@in_virtual_time
+async def test_whatever_a_synthesizer_raises_only_words_that_were_spoken_enter_history() -> None:
+    reply = Reply("One two three. Four five six.")
+    async with (
+        ScriptedLLM(answers={"count please": reply}) as server,
+        hosting(ScriptedRecognizerEngine("count please"), options(server), Broken()) as host,
+    ):
+        held = await hold(host, [say("days_in_a_week.wav")])
+    assert [event["message"] for event in held.named("error")] == ["text-to-speech: scripted"]
+    assert held.texts("bot_word") == ["One", "two", "three."]
+    assert [message["content"] for message in held.history] == ["count please", "One two three."]
 
 
 @in_virtual_time

@@ -58,6 +58,15 @@ def test_every_event_that_a_step_may_wait_for_is_described() -> None:
         assert event in README
 
 
+def test_a_step_may_wait_for_every_event_of_the_log_that_can_come_before_it() -> None:
+    described = README.partition("(seconds; sample 0 of the recording is 0) and `event`: ")[2].partition(
+        " Voice-to-voice"
+    )[0]
+    names = {name.strip(" .\n") for name in re.sub(r"\(.*?\)", "", described, flags=re.DOTALL).split(",")}
+    # A written answer and a new beginning take a page.
+    assert names - {"session_ended", "reply_text", "started_over"} == set(EVENTS) - {"idle"}
+
+
 def test_named_settings_and_files_exist() -> None:
     for key in re.findall(r"`((?:input|stt|llm|tts|vad|turn|server)\.\w+)`", README):
         assert key in setting_keys()

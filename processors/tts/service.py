@@ -17,7 +17,6 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
-from processors.errors import EngineError
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Synthesizer
 
 BYTES_PER_SAMPLE = 2
@@ -78,7 +77,8 @@ class SynthesizerTTSService(TTSService):
                             times = [(word.text, context_start_secs + word.start_secs)]
                             await self.add_word_timestamps(times, context_id)
                     spoken_secs += len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate
-        except EngineError as error:
+        # Whatever an engine raises costs one text; its words must not count as heard.
+        except Exception as error:  # noqa: BLE001
             await self.push_error(f"text-to-speech: {error}", exception=error, category=ErrorCategory.SERVER)
             self._failed_contexts.add(context_id)
             if not spoken_secs:
