@@ -26,6 +26,7 @@ from agent.model_host import ModelHost
 from agent.observer import ConversationObserver
 from agent.settings import Settings
 from agent.watched_worker import WatchedWorker
+from processors.cancelled_calls import CancelledCalls
 from processors.dead_air import DeadAir, DeadAirOptions
 from processors.echo import EchoCanceller
 from processors.heard_speech import HeardSpeech
@@ -113,6 +114,7 @@ def build_worker(
             PlayoutGate(heard),
             transport.output(),
             WrittenHistory(),
+            CancelledCalls(),
             history.assistant(),
             HistorySettled(context),
         ]

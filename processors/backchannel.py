@@ -101,6 +101,25 @@ def meaning_of(text: str, language: str, *, asked: bool) -> Meaning:
     return Meaning.BACKCHANNEL if _made_of(words, allowed) else Meaning.FLOOR
 
 
+def sounds_like_command(text: str, language: str) -> bool:
+    """Whether a word of these is a command but for one letter: "top" may have been "stop".
+
+    Args:
+        text: What was recognized, by a recognizer that is not sure of it.
+        language: ISO 639-1 code; an unknown one stands for English.
+    """
+    commands = [command[0] for command in _COMMANDS[language if language in _SOUNDS else "en"] if len(command) == 1]
+    return any(_but_for_one_letter(word, command) for word in bare(text).split() for command in commands)
+
+
+def _but_for_one_letter(word: str, other: str) -> bool:
+    shorter, longer = sorted((word, other), key=len)
+    if len(longer) < 4 or len(longer) - len(shorter) > 1:
+        return False
+    at = next((at for at, letter in enumerate(shorter) if letter != longer[at]), len(shorter))
+    return shorter[at + (len(shorter) == len(longer)) :] == longer[at + 1 :]
+
+
 def _commands(words: tuple[str, ...], language: str) -> bool:
     """Whether a command stands first, or after nothing but agreement."""
     before = _SOUNDS[language] | _AGREEMENTS[language] | _LEADS[language]

@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
 from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_start import BaseUserTurnStartStrategy
 
-from processors.backchannel import Meaning, meaning_of
+from processors.backchannel import Meaning, meaning_of, sounds_like_command
 from processors.echo import EchoTierFrame, may_be_echo
 from processors.echo_tiers import EchoTier
 from processors.heard_speech import HeardSpeech
@@ -308,7 +308,12 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         """Whether a noise, or what is left of an echo, has been written down as words."""
         if frame.confidence is None or frame.confidence >= UNSURE_CONFIDENCE:
             return False
-        return claim.doubted or (len(frame.text.split()) <= UNSURE_WORDS and not claim.continues)
+        if claim.doubted:
+            return True
+        if len(frame.text.split()) > UNSURE_WORDS or claim.continues:
+            return False
+        # Rather stop for a noise than speak on over a "stop" that was misheard.
+        return not sounds_like_command(frame.text, self._language)
 
     def _is_echo(self, text: str) -> bool:
         claim = self._claim
@@ -352,6 +357,8 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
 
     async def _dismiss(self, cause: Cause, text: str = "") -> None:
         self._claim = None
+        if self._agent_has_floor:
+            await self._speak_up()
         self._ducked = False
         await self.broadcast_frame(FalseInterruptionFrame, cause=cause, text=text)
 

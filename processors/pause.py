@@ -14,9 +14,9 @@ NO_WORDS_SECS = 0.5
 HUM_SECS, MOST_HUMS = 0.1, 2
 # Voice activity is sure of a voice so long after its first sign.
 GOING_ON_SECS = 0.3
-# Smart-turn costs a core 100 ms and an answer the language model's time, and half of the pauses are over within a
-# window: the closure of a consonant.
-JUDGED_FROM_SECS = 0.06
+# Half of the pauses are over within a window or two: the closure of a consonant. Smart-turn costs a core 100 ms, and an
+# answer that is prepared costs the language model's time.
+PREPARED_FROM_SECS, JUDGED_FROM_SECS = 0.06, 0.1
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Pause:
     def is_to_be_judged(self) -> bool:
         """Whether smart-turn is to be asked now."""
         return not (self.asked or self.key_released) and self.silence_secs >= JUDGED_FROM_SECS
+
+    @property
+    def is_to_be_answered(self) -> bool:
+        """Whether an answer to the words before it may be prepared."""
+        return self.words_known and (self.key_released or self.silence_secs >= PREPARED_FROM_SECS)
 
     def hear_sound(self, sound_secs: float, silence_secs: float, text: str, language: str) -> None:
         """Take a sound that was no speech: an "uh" within a sentence begins the pause anew.

@@ -4,6 +4,7 @@ Pipecat's analyzer loads a session (about 60 MB) and starts a thread per convers
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -53,22 +54,27 @@ class SharedSmartTurnAnalyzer(LocalSmartTurnAnalyzerV3):
         self._session = session
         self._threads = threads
 
-    async def probability(self, silence_secs: float = TRAINED_SILENCE_SECS) -> tuple[float | None, MetricsData | None]:
+    async def probability(
+        self, silence_secs: float = TRAINED_SILENCE_SECS, *, wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[float | None, MetricsData | None]:
         """How probably the turn is over, by the sound of the turn so far, which is kept.
 
         Args:
             silence_secs: How long the pause is so far.
+            wanted: Asked once a thread is free, on that thread: whether anybody still waits for the answer.
 
         Returns:
-            0 to 1, None where there is no sound; and the metrics of the model's run.
+            0 to 1, None where there is no sound or nobody waits; and the metrics of the model's run.
         """
         heard = list(self._audio_buffer)
         missing = round((TRAINED_SILENCE_SECS - silence_secs) * self.sample_rate)
         if heard and missing > 0:
             heard.append((heard[-1][0], np.zeros(missing, np.int16)))
-        _, metrics = await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._process_speech_segment, heard
-        )
+
+        def judge() -> MetricsData | None:
+            return self._process_speech_segment(heard)[1] if wanted() else None
+
+        metrics = await asyncio.get_running_loop().run_in_executor(self._threads, judge)
         return (metrics.probability if isinstance(metrics, TurnMetricsData) else None), metrics
 
     @property

@@ -2,7 +2,7 @@
 
 In:  sound and words of the turn.   Out: TurnDecidedFrame upstream; the turn's end, once its words are here; while it is
      not judged over, speculation on what was said so far.
-The words are asked for at the first window of silence; smart-turn, and an answer to the words, at the second.
+The words are asked for at the first window of silence, an answer to them at the second, smart-turn at the third.
 """
 
 import asyncio
@@ -220,7 +220,9 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
 
     async def _ask_smart_turn(self, pause: Pause) -> None:
         try:
-            pause.probability, metrics = await self._analyzer.probability(pause.silence_secs)
+            pause.probability, metrics = await self._analyzer.probability(
+                pause.silence_secs, wanted=lambda: self._pause is pause
+            )
         finally:
             self._judging = None
         pause.judged = True
@@ -262,7 +264,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             return
         if not self._user_speaking and self._is_long_enough(pause):
             await self._decide()
-        elif pause.words_known and pause.asked and self._history_settled:
+        elif pause.is_to_be_answered and self._history_settled:
             await self._speculate(pause)
 
     def _is_long_enough(self, pause: Pause) -> bool:

@@ -26,6 +26,7 @@ class ScriptedRecognizerEngine:
         word_secs: A partial has one more word after every so much sound; None: no partials.
         early: Whether it may be asked at the shortest silence.
         continued: What a text becomes when more was said after the pause at which it was given.
+        unsure: Texts that it believes little.
     """
 
     name = "scripted"
@@ -39,8 +40,10 @@ class ScriptedRecognizerEngine:
         word_secs: float | None = None,
         early: bool = False,
         continued: Mapping[str, str] | None = None,
+        unsure: Sequence[str] = (),
     ) -> None:
         self.texts = list(texts)
+        self.unsure = unsure
         self.word_secs = word_secs
         self.shows_partials = word_secs is not None
         self.pauses_freely = early
@@ -116,7 +119,7 @@ class ScriptedRecognizer:
             raise text
         self._text, self._text_bytes = text, self._n_bytes
         self._engine.said.append(text)
-        return Transcript(text, language="en", confidence=0.9)
+        return Transcript(text, language="en", confidence=0.2 if text in self._engine.unsure else 0.9)
 
     def reset(self) -> None:
         self._n_bytes = 0

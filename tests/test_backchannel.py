@@ -2,7 +2,7 @@
 
 import pytest
 
-from processors.backchannel import Meaning, meaning_of
+from processors.backchannel import Meaning, meaning_of, sounds_like_command
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,26 @@ from processors.backchannel import Meaning, meaning_of
 )
 def test_a_command_counts_behind_agreement_and_nothing_else(text: str, language: str, meaning: Meaning) -> None:
     assert meaning_of(text, language, asked=False) is meaning
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "like"),
+    [
+        ("top", "en", True),
+        ("stopp", "en", True),
+        ("what", "en", True),
+        ("hold", "de", False),
+        ("alt", "de", True),
+        ("shop around", "en", True),
+        ("her", "en", False),
+        ("the", "en", False),
+        ("step up", "en", True),
+        ("", "en", False),
+        ("top", "xx", True),
+    ],
+)
+def test_a_word_may_be_a_command_but_for_one_letter(text: str, language: str, like: bool) -> None:
+    assert sounds_like_command(text, language) is like
 
 
 @pytest.mark.parametrize(("text", "asked_for"), [("yes", Meaning.FLOOR), ("mm-hm", Meaning.BACKCHANNEL)])

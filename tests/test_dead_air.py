@@ -182,6 +182,33 @@ async def test_a_noise_while_a_tool_works_does_not_stop_the_tool() -> None:
 
 
 @in_virtual_time
+async def test_a_tool_that_is_cancelled_behind_words_that_are_still_spoken_is_cancelled_in_the_history() -> None:
+    words = "Let me look at the clock that hangs on the wall of the kitchen over there."
+    answers = {QUESTION: Reply(words, tool_calls=[ToolCall("clock")]), "no stop": Reply("Okay.")}
+    held, _ = await talk(
+        answers,
+        tools=slow_tool(60.0),
+        steps=[
+            say("days_in_a_week.wav"),
+            then(voice("no stop"), after="bot_started_speaking", delay_secs=1.0),
+        ],
+        heard_as=[QUESTION, "no stop"],
+    )
+    assert [message["role"] for message in held.history] == [
+        "user",
+        "assistant",
+        "assistant",
+        "tool",
+        "user",
+        "assistant",
+    ]
+    call, result = held.history[2:4]
+    assert call["tool_calls"][0]["function"]["name"] == "clock"
+    assert (result["tool_call_id"], result["content"]) == (call["tool_calls"][0]["id"], '"CANCELLED"')
+    assert held.history[-1]["content"] == "Okay."
+
+
+@in_virtual_time
 async def test_a_silent_user_is_asked_once() -> None:
     idle = {"idle_prompt": "Are you still there?", "idle_after_secs": 2.0}
     held, _ = await talk({QUESTION: Reply("Noon.")}, dialogue=idle, end_secs=12.0)

@@ -1,6 +1,6 @@
 """The end of a turn, frame by frame: what decides, what is asked for, and what happens when nobody answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -46,7 +46,9 @@ class ScriptedAnalyzer(SharedSmartTurnAnalyzer):
 
     given: float | None = 0.95
 
-    async def probability(self, silence_secs: float = 0.2) -> tuple[float | None, MetricsData | None]:
+    async def probability(
+        self, silence_secs: float = 0.2, *, wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[float | None, MetricsData | None]:
         return self.given, None
 
 
