@@ -149,7 +149,7 @@ class TurnSettings(Section):
         "words", description="what cuts the agent off: words that want the floor, or any voice"
     )
     speculate: bool = Field(True, description="prepare the answer while the user may still go on; never heard before")
-    max_speculations: int = Field(3, ge=0, le=20, description="how many answers are prepared in one turn, at most")
+    max_speculations: int = Field(5, ge=0, le=20, description="how many answers are prepared in one turn, at most")
     pace: Literal["brisk", "normal", "patient"] = Field(
         "normal", description="how soon the agent answers: brisk for quick talkers, patient for those who hesitate"
     )

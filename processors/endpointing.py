@@ -22,7 +22,7 @@ SURE_VOICE = 0.95
 SURE_VOICE_DONE = 0.55
 # Words that say neither are given this much time to go on.
 NEUTRAL_BELOW = 0.8
-NEUTRAL_SECS = 0.4
+NEUTRAL_SECS = 0.35
 # However the voice sounds, words that are whole, or a sentence of them, are not kept waiting for longer.
 WHOLE_FROM, WHOLE_MAX_SECS = 0.85, 0.6
 SENTENCE_FROM, SENTENCE_MAX_SECS = 0.6, 0.85
@@ -232,8 +232,8 @@ def pause_to_wait_for(
         Seconds of silence, from `min_secs` to `max_secs`.
     """
     heard = UNKNOWN if probability is None else probability
-    # Prosody counts for more where the words say nothing.
-    weight = abs(complete - UNKNOWN) + 0.15
+    # Prosody counts for more where the words say nothing, and for least where they are whole.
+    weight = abs(complete - UNKNOWN) + (0.3 if complete >= WHOLE_FROM else 0.15)
     done = (heard + weight * 2 * complete) / (1 + weight * 2)
     if complete < OPEN_BELOW:
         unsure_words = complete >= PROBABLY_OPEN and heard >= SURE_VOICE

@@ -34,7 +34,7 @@ WIRINGS: tuple[Wiring, ...] = ("stock", "ours")
 KINDS_OF = {"laptop": KINDS, "gpu": ("question", "barge_in"), BUNDLED: ("question", "hesitating")}
 # One conversation each: whoever hesitates changes how long the agent waits.
 CONVERSATIONS = (("question",), ("hesitating",), ("barge_in", "backchannel", "noise"))
-N_MOST = {"laptop": 99, "gpu": 8, BUNDLED: 6}
+N_MOST = {"laptop": 99, "gpu": 20, BUNDLED: 6}
 N_QUICK = 3
 VIRTUAL_LIMIT_SECS = 1800.0
 DEFAULT_JSON = Path("build/dynamics.json")
