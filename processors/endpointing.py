@@ -22,7 +22,7 @@ SURE_VOICE = 0.95
 SURE_VOICE_DONE = 0.55
 # Words that say neither are given this much time to go on.
 NEUTRAL_BELOW = 0.8
-NEUTRAL_SECS = 0.35
+NEUTRAL_SECS = 0.4
 # However the voice sounds, words that are whole, or a sentence of them, are not kept waiting for longer.
 WHOLE_FROM, WHOLE_MAX_SECS = 0.85, 0.6
 SENTENCE_FROM, SENTENCE_MAX_SECS = 0.6, 0.85
