@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from agent.conversation_script import Step
+from agent.event_log import Event
 from agent.settings import Settings
 from processors.tts.espeak import EspeakSynthesizer
+from tests.eavesdropper import Eavesdropper
 from tests.house import Held, hold, hosting, say
 from tests.llm_session import options
 from tests.scripted_engines import ScriptedRecognizerEngine
@@ -18,6 +20,7 @@ STORY = (
     "Rivers carry water from the mountains toward the sea. Along their banks grow willows, reeds and tall grasses. "
     "Many animals drink there every morning before sunrise. Farmers built small villages close by long ago."
 )
+CUT = "no wait tell me about mountains instead"
 ROOMS = ["rt60=0.4,echo_db=-10", "rt60=0.4,echo_db=0", "rt60=0.3,echo_db=10,delay_ms=120,drift_ppm=100"]
 
 
@@ -44,14 +47,30 @@ async def test_the_agent_does_not_answer_itself(room: str) -> None:
     assert held.named("echo_tier")[-1]["warmed_up"] is True
 
 
+class HearsAgentAndUser(Eavesdropper):
+    """Hears the question, then the agent, as long as nobody cuts in, and then what the user says."""
+
+    def __call__(self, event: Event) -> None:
+        super().__call__(event)
+        # More than a second before the user cuts in.
+        if event["event"] == "bot_word" and event["text"] == "sea.":
+            self.asked = CUT
+
+
 @pytest.mark.parametrize("room", ROOMS[:2])
 @in_virtual_time
 async def test_a_user_who_cuts_in_is_heard_over_the_loudspeaker(room: str) -> None:
     cut = then(voice("no wait, tell me about mountains instead"), after="bot_started_speaking", delay_secs=4.0)
-    held = await talk(room, [cut], *["no wait tell me about mountains instead"] * 9)
+    ears, tts = HearsAgentAndUser(), EspeakSynthesizer(voice="en-us+f3")
+    ears.asked = "tell me about rivers"
+    async with (
+        ScriptedLLM(answers={"tell me about rivers": Reply(STORY)}) as server,
+        hosting(ears, options(server), tts) as host,
+    ):
+        held = await hold(host, [say("tell_me_a_story.wav"), cut], room=room, sinks=[ears], end_secs=1.5)
     assert len(held.named("interruption")) == 1
     assert STORY.startswith(held.named("interruption")[0]["heard"])
-    assert held.texts("turn_ended") == ["tell me about rivers", "no wait tell me about mountains instead"]
+    assert held.texts("turn_ended") == ["tell me about rivers", CUT]
 
 
 @in_virtual_time
