@@ -24,6 +24,7 @@ import httpx
 from loguru import logger
 
 from agent import embedded_llm_worker as worker
+from processors.child_process import start_child
 from processors.errors import EngineUnavailableError
 from processors.llm import LLMOptions
 
@@ -248,7 +249,7 @@ def _check_gguf(path: Path) -> None:
 def _spawn() -> "subprocess.Popen[bytes]":
     # -P: the worker's folder holds modules named like the libraries it imports.
     command = [sys.executable, "-P", str(Path(worker.__file__).resolve())]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return start_child(command)
 
 
 def _first_reply(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from agent.transcription_jobs import TranscriptionJobs
 from agent.web_app import build_app
 from agent.web_sessions import WebSessions
 from agent.web_socket import UVICORN_OPTIONS
+from processors.child_process import kill_children
 from transports.webrtc import allow_loopback_only_machines
 
 # Of the three seconds in which a signal ends everything, for requests under way.
@@ -169,8 +170,9 @@ async def _load(state: ServerState, stopping: asyncio.Event) -> Loaded:
 
 async def _close(loaded: Loaded) -> None:
     if not await loaded.jobs.close(RECORDINGS_SECS):
-        # A thread within an engine cannot be interrupted; the processes that engines started end with this one.
+        # A thread within an engine cannot be interrupted.
         logger.info("stopped while a recording was being transcribed")
+        kill_children()
         os._exit(0)
     await loaded.host.close()
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
+from processors.child_process import kill_children
+
 Host = TypeVar("Host")
 
 
@@ -45,8 +47,9 @@ async def load_unless_stopped(
     if not loading.done():
         await asyncio.wait([loading], timeout=LOADING_SECS)
     if not loading.done():
-        # Threads that load a model cannot be interrupted; the processes that they started end with this one.
+        # Threads that load a model cannot be interrupted.
         logger.info("stopped while the models were being loaded")
+        kill_children()
         os._exit(exit_status)
     stopped.cancel()
     return loading.result()

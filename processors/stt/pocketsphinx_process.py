@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any, cast
 
+from processors.child_process import start_child
 from processors.errors import EngineError, EngineUnavailableError
 from processors.stt import pocketsphinx_worker as worker
 
@@ -76,9 +77,7 @@ class PocketSphinxProcess:
         self._generation += 1
         # -P: the worker's folder holds modules named like the libraries it imports.
         command = [sys.executable, "-P", str(Path(worker.__file__).resolve())]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        self._process = start_child(command)
         reader = threading.Thread(
             target=_read_replies,
             args=(self._process, self._replies),

@@ -1,0 +1,40 @@
+"""Processes that engines decode in, known to the program so that none outlives it.
+
+In:  a command.   Out: the process with pipes to its standard input and output.
+Each ends by itself when its standard input does, but only once the work at hand is done, which may take seconds.
+"""
+
+import subprocess
+import threading
+import weakref
+from collections.abc import Sequence
+
+_lock = threading.Lock()
+_started: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
+_ending = threading.Event()
+
+
+def start_child(command: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start a process whose standard input and output are pipes and whose standard error nobody reads.
+
+    Raises:
+        OSError: It cannot be started, or the program is ending.
+    """
+    with _lock:
+        if _ending.is_set():
+            # An engine takes a process that was killed for one that failed, and starts it anew.
+            raise OSError("the program is ending")
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        _started.add(process)
+        return process
+
+
+def kill_children() -> None:
+    """End every one that still runs, whatever it is at, and let none follow; the program exits next."""
+    with _lock:
+        _ending.set()
+        running = [process for process in _started if process.poll() is None]
+    for process in running:
+        process.kill()
+    for process in running:
+        process.wait()
