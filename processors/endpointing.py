@@ -24,7 +24,7 @@ SURE_VOICE_DONE = 0.55
 NEUTRAL_BELOW = 0.8
 NEUTRAL_SECS = 0.4
 # However the voice sounds, words that are whole, or a sentence of them, are not kept waiting for longer.
-WHOLE_FROM, WHOLE_MAX_SECS = 0.85, 0.6
+WHOLE_FROM, WHOLE_MAX_SECS = 0.85, 0.45
 SENTENCE_FROM, SENTENCE_MAX_SECS = 0.6, 0.85
 # How sure the estimate must be for the shortest pause, and how unsure for the longest.
 SURE, UNSURE = 0.8, 0.25
