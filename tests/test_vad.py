@@ -9,9 +9,11 @@ from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from processors.vad import SharedSileroVADAnalyzer, load_silero
 from tests.house import SPEECH
 from transports.recording import Pcm16, load_recording
+from transports.room import Room, RoomSpec
 
 RATE_HZ = 16_000
 WINDOW_SAMPLES = 512
+BLOCK_SAMPLES = RATE_HZ // 100
 SECOND_OF_SILENCE = np.zeros(RATE_HZ, np.int16)
 
 
@@ -69,6 +71,19 @@ def test_a_voice_below_the_least_volume_is_none() -> None:
         suspects, states, _ = Ears(min_volume=0.6).hear(raised_s16)
         assert any(suspects) is is_heard
         assert (VADState.SPEAKING in states) is is_heard
+
+
+@pytest.mark.parametrize("offset", range(0, WINDOW_SAMPLES, 64))
+def test_a_lone_word_in_an_echoing_room_is_a_voice_wherever_a_window_begins(offset: int) -> None:
+    room = Room(RoomSpec(rt60_secs=0.6, distance_m=1.0, noise_snr_db=25.0), seed=1)
+    word_f32 = load_recording(SPEECH / "stop.wav").audio_s16.astype(np.float32) / 32768
+    before_f32, after_f32 = np.zeros(RATE_HZ + offset, np.float32), np.zeros(RATE_HZ, np.float32)
+    said_f32 = np.concatenate([before_f32, word_f32, after_f32])
+    blocks = said_f32[: len(said_f32) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
+    silence_f32 = np.zeros(BLOCK_SAMPLES, np.float32)
+    heard_f32 = np.concatenate([room.hear(block, silence_f32) for block in blocks])
+    _, states, _ = Ears().hear(np.clip(np.round(heard_f32 * 32768), -32768, 32767).astype(np.int16))
+    assert VADState.SPEAKING in states
 
 
 def test_silence_and_noise_are_no_voice() -> None:
