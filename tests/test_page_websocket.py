@@ -1,6 +1,5 @@
 """Spoken conversations of a browser over a WebSocket: Chromium's microphone and loudspeaker, the real server."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +17,14 @@ from tests.served import serving
 pytestmark = pytest.mark.browser
 
 WORDS = "what is the capital of germany"
-# The browser's noise suppression costs a word now and then, and so does a machine that is too slow for its microphone.
+# The browser's noise suppression costs a word now and then. A machine that is too slow for its microphone garbles all
+# of them, so the question is asked again.
 FEWEST_WORDS = 3
+N_ASKED, BETWEEN_SECS = 3, 12.0
+UNDERSTOOD = f"""
+told.events.some(({{ event, text }}) => event === 'turn_ended'
+  && "{WORDS}".split(" ").filter((word) => text.toLowerCase().split(/[^a-z]+/).includes(word)).length >= {FEWEST_WORDS})
+"""
 ANSWER_MS = 60_000
 # The file plays from the moment the microphone is opened: the call has this long to be set up.
 LEAD_SECS = 3.0
@@ -67,10 +72,11 @@ async () => {
 
 @pytest.fixture
 def question(tmp_path: Path) -> Path:
-    """A WAV file for the microphone: a pause, and then speech."""
+    """A WAV file for the microphone: a pause and a question, again and again."""
     pcm16, rate_hz = soundfile.read(SPEECH / "capital_of_germany.wav", dtype="int16")
+    lead_s16, between_s16 = (np.zeros(int(secs * rate_hz), np.int16) for secs in (LEAD_SECS, BETWEEN_SECS))
     path = tmp_path / "microphone.wav"
-    soundfile.write(path, np.concatenate([np.zeros(int(LEAD_SECS * rate_hz), np.int16), pcm16]), rate_hz)
+    soundfile.write(path, np.concatenate([lead_s16, *[pcm16, between_s16] * N_ASKED]), rate_hz)
     return path
 
 
@@ -96,10 +102,8 @@ async def events(page: Page, name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("script", ["", ONLY_ITS_OWN_RATE], ids=["16_khz", "resampled"])
 async def test_a_spoken_question_is_answered_over_a_websocket(question: Path, tmp_path: Path, script: str) -> None:
     async with calling(tmp_path, question, script) as page:
+        await until(page, UNDERSTOOD)
         await until(page, "told.events.some(({ event }) => event === 'bot_stopped_speaking')")
-        heard = " ".join(event["text"] for event in await events(page, "turn_ended"))
-        words = set(re.sub(r"[^a-z ]", "", heard.lower()).split())
-        assert len(words & set(WORDS.split())) >= FEWEST_WORDS, heard
         assert await events(page, "bot_word") != []
         await until(page, "loudness() > 0.05")
         started = (await events(page, "session_started"))[0]
