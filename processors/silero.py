@@ -26,7 +26,7 @@ WINDOW_BYTES = WINDOW_SAMPLES * 2
 # The end of the window before, which the model looks at once more.
 CONTEXT_SAMPLES = 64
 # A run begins no sooner after the one before it: with many conversations there is more for it to do at once.
-BETWEEN_RUNS_SECS = 0.004
+BETWEEN_RUNS_SECS = 0.010
 MODEL_FILE = "silero_vad.onnx"
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
