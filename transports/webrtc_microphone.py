@@ -1,10 +1,9 @@
 """A WebRTC peer's microphone: its packets become frames for the pipeline without a detour.
 
-In:  Opus packets.   Out: MicrophoneFrame, 32 ms of 16 kHz mono s16; `pts` is RTP's timestamp.
+In:  Opus packets.   Out: MicrophoneFrame, 16 kHz mono s16, as they come; `pts` is RTP's timestamp.
 
 aiortc decodes each peer in a thread and Pipecat takes every frame through a queue and two timers; a frame is decoded
-in less time than a thread is woken. Voice activity looks at windows of 32 ms, so that is what a frame holds: whatever
-a window's end decides is decided when its packet comes, and what every frame costs is paid 31 times a second, not 50.
+in less time than a thread is woken.
 """
 
 import asyncio
@@ -24,7 +23,6 @@ from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport
 
 IN_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
-FRAME_SAMPLES = 512
 # A microphone that is silent for longer is asked anew: the connection stops listening to one that nobody asks.
 ASK_AGAIN_SECS = 1.0
 # Where aiortc's receiver puts what its thread is to decode.
@@ -98,29 +96,18 @@ class Ear:
 
     def __init__(self) -> None:
         self._resampler = AudioResampler("s16", "mono", IN_RATE_HZ)
-        self._gathered = bytearray()
-        # Of the first sample that has been gathered, and of the next that comes if none is lost.
-        self._pts = self._next_pts = 0
 
     def hear(self, decoded: AudioFrame) -> list[MicrophoneFrame]:
-        """Frames for the pipeline; what does not fill one waits for more.
+        """Frames for the pipeline.
 
         Args:
-            decoded: Of any rate, with a timestamp in samples of it.
+            decoded: Of any rate; its timestamp goes on with the frame.
         """
-        ticks_per_byte = decoded.sample_rate / IN_RATE_HZ / BYTES_PER_SAMPLE
-        if decoded.pts is not None and decoded.pts != self._next_pts:
-            self._pts = decoded.pts - round(len(self._gathered) * ticks_per_byte)
-            self._next_pts = decoded.pts
-        self._next_pts += decoded.samples
+        frames = []
         for piece in self._resampler.resample(decoded):
-            self._gathered += bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
-        frames, size = [], FRAME_SAMPLES * BYTES_PER_SAMPLE
-        while len(self._gathered) >= size:
-            frame = MicrophoneFrame(bytes(self._gathered[:size]), IN_RATE_HZ, 1)
-            del self._gathered[:size]
-            frame.pts = self._pts
-            self._pts += round(size * ticks_per_byte)
+            pcm16 = bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
+            frame = MicrophoneFrame(pcm16, IN_RATE_HZ, 1)
+            frame.pts = decoded.pts
             frames.append(frame)
         return frames
 
