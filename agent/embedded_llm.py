@@ -24,7 +24,7 @@ import httpx
 from loguru import logger
 
 from agent import embedded_llm_worker as worker
-from processors.child_process import start_child
+from processors.child_process import is_ending, start_child
 from processors.errors import EngineUnavailableError
 from processors.llm import LLMOptions
 
@@ -210,7 +210,7 @@ class EmbeddedLLM:
                 return
             process.wait()
             with self._lock:
-                if self._process is not process:
+                if self._process is not process or is_ending():
                     return
                 logger.warning(f"llm: the embedded model's process ended ({process.returncode}) and is started anew")
                 _kill(process)

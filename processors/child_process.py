@@ -4,10 +4,16 @@ In:  a command.   Out: the process with pipes to its standard input and output.
 Each ends by itself when its standard input does, but only once the work at hand is done, which may take seconds.
 """
 
+import contextlib
 import subprocess
 import threading
 import weakref
 from collections.abc import Sequence
+
+from processors.errors import EngineUnavailableError
+
+# A process that the system itself does not let go of is not waited for.
+KILLED_WITHIN_SECS = 0.5
 
 _lock = threading.Lock()
 _started: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
@@ -18,12 +24,13 @@ def start_child(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start a process whose standard input and output are pipes and whose standard error nobody reads.
 
     Raises:
-        OSError: It cannot be started, or the program is ending.
+        EngineUnavailableError: The program is ending.
+        OSError: It cannot be started.
     """
     with _lock:
         if _ending.is_set():
             # An engine takes a process that was killed for one that failed, and starts it anew.
-            raise OSError("the program is ending")
+            raise EngineUnavailableError("the program is ending")
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         _started.add(process)
         return process
@@ -37,4 +44,10 @@ def kill_children() -> None:
     for process in running:
         process.kill()
     for process in running:
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(KILLED_WITHIN_SECS)
+
+
+def is_ending() -> bool:
+    """Whether `kill_children` has been called: a process that has ended did not fail."""
+    return _ending.is_set()

@@ -23,9 +23,9 @@ SUSPICION_OVER_ECHO = 0.1
 # Voice that is surer than this goes on; below it a pause may have begun. The end of a word comes below it 30 ms before
 # it reaches the threshold of voice activity; within speech it happens about once a second.
 WAVERING = 0.95
-# A voice that has just begun goes on in a window half as probable: of a short word in an echoing room, no 0.2 s on end
-# are as probable as its vowel.
-GOING_ON = 0.5
+# A voice that has begun with so many windows goes on in others half as probable: of a short word in an echoing room, no
+# 0.2 s on end are as probable as its vowel. Fewer windows are often a noise's.
+BEGUN_WINDOWS, GOING_ON = 3, 0.5
 # Between two syllables a voice is quieter for less than this.
 LOUDEST_OF_WINDOWS = 5
 
@@ -86,9 +86,10 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         """How probably one window (32 ms) is voice, 0 to 1; within a voice that has just begun, more easily."""
         self._confidence = float(np.squeeze(super().voice_confidence(buffer)))
         wanted = self._params.confidence
-        if self._vad_state is VADState.STARTING and self._confidence >= wanted * GOING_ON:
-            return max(self._confidence, wanted)
-        return self._confidence
+        has_begun = self._vad_state is VADState.STARTING and self._vad_starting_count >= BEGUN_WINDOWS
+        return (
+            max(self._confidence, wanted) if has_begun and self._confidence >= wanted * GOING_ON else self._confidence
+        )
 
     @property
     def state(self) -> VADState:

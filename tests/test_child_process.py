@@ -8,16 +8,47 @@ import psutil
 PROGRAM = """
 import os, sys
 from processors.child_process import kill_children, start_child
+from processors.errors import EngineUnavailableError
 # It works, and does not look at its standard input.
 child = start_child([sys.executable, "-c", "print('at work', flush=True)\\nwhile True: pass"])
 child.stdout.readline()
 kill_children()
 try:
     start_child([sys.executable, "-c", ""])
-except OSError as error:
+except EngineUnavailableError as error:
     print(child.pid, child.returncode, error, flush=True)
 os._exit(0)
 """
+
+
+DECODING = """
+import os, threading, time
+from processors.child_process import kill_children
+from processors.errors import EngineError
+from processors.stt.pocketsphinx_process import PocketSphinxProcess
+from processors.stt.pocketsphinx_worker import ACCEPT
+process = PocketSphinxProcess()
+told = []
+def decode():
+    try:
+        while True:
+            process.request(ACCEPT, 1, bytes(32000))
+    except EngineError as error:
+        told.append(str(error))
+decoding = threading.Thread(target=decode)
+decoding.start()
+time.sleep(0.2)
+kill_children()
+decoding.join(20)
+print(told, flush=True)
+os._exit(0)
+"""
+
+
+def test_an_engine_whose_process_was_ended_with_the_program_starts_no_other() -> None:
+    result = subprocess.run([sys.executable, "-c", DECODING], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip() == "['the program is ending']"
+    assert "Traceback" not in result.stderr
 
 
 def test_a_process_at_work_does_not_outlive_the_program_and_none_takes_its_place() -> None:

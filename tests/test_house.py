@@ -157,7 +157,9 @@ def test_only_the_settings_read_the_environment() -> None:
     others = [path for path in SOURCES if name_of(path) != SETTINGS]
     reads = [line for path in others for line in environment_reads(path.read_text(), name_of(path))]
     # The sections mark fields for the reader, with an annotation of its library.
-    assert [line.split(":")[0] + " " + line.split()[-1] for line in reads] == [f"{SECTIONS} pydantic_settings"]
+    # NumPy's threads are told of before anything imports it; nothing is read there.
+    wanted = ["agent/__init__.py environ", f"{SECTIONS} pydantic_settings"]
+    assert sorted(line.split(":")[0] + " " + line.split()[-1] for line in reads) == wanted
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
 from processors.vad import SharedSileroVADAnalyzer, load_silero
 from tests.house import SPEECH
+from tests.sounds import cough
 from transports.recording import Pcm16, load_recording
 from transports.room import Room, RoomSpec
 
@@ -76,7 +77,7 @@ def test_a_voice_below_the_least_volume_is_none() -> None:
 @pytest.mark.parametrize("offset", range(0, WINDOW_SAMPLES, 64))
 def test_a_lone_word_in_an_echoing_room_is_a_voice_wherever_a_window_begins(offset: int) -> None:
     room = Room(RoomSpec(rt60_secs=0.6, distance_m=1.0, noise_snr_db=25.0), seed=1)
-    word_f32 = load_recording(SPEECH / "stop.wav").audio_s16.astype(np.float32) / 32768
+    word_f32 = load_recording(SPEECH / "stop.wav").audio_s16.astype(np.float32) / np.float32(32768)
     before_f32, after_f32 = np.zeros(RATE_HZ + offset, np.float32), np.zeros(RATE_HZ, np.float32)
     said_f32 = np.concatenate([before_f32, word_f32, after_f32])
     blocks = said_f32[: len(said_f32) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
@@ -84,6 +85,14 @@ def test_a_lone_word_in_an_echoing_room_is_a_voice_wherever_a_window_begins(offs
     heard_f32 = np.concatenate([room.hear(block, silence_f32) for block in blocks])
     _, states, _ = Ears().hear(np.clip(np.round(heard_f32 * 32768), -32768, 32767).astype(np.int16))
     assert VADState.SPEAKING in states
+
+
+@pytest.mark.parametrize("duration_secs", [0.2, 0.35, 0.6])
+def test_coughs_are_no_voice(duration_secs: float) -> None:
+    for seed in range(6):
+        cough_s16 = cough(duration_secs, seed=seed).audio_s16
+        _, states, _ = Ears().hear(np.concatenate([SECOND_OF_SILENCE, cough_s16, SECOND_OF_SILENCE]))
+        assert VADState.SPEAKING not in states
 
 
 def test_silence_and_noise_are_no_voice() -> None:

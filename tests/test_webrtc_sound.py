@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from aiortc.jitterbuffer import JitterFrame
-from av import CodecContext
+from av import AudioFrame, CodecContext
 from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
 
@@ -85,6 +85,20 @@ def test_a_peers_packets_become_frames_of_the_microphone_with_their_timestamps()
     assert np.sqrt(np.square(heard_s16 / 32768).mean()) == pytest.approx(
         np.sqrt(np.square(said_s16 / 32768).mean()), rel=0.1
     )
+
+
+def test_a_peer_may_change_its_codec_in_the_middle_of_a_call() -> None:
+    ear = Ear()
+    n_samples: list[int] = []
+    for rate_hz, layout in ((48_000, "stereo"), (8_000, "mono"), (48_000, "mono")):
+        for _ in range(10):
+            decoded = AudioFrame("s16", layout, rate_hz // 50)
+            decoded.sample_rate = rate_hz
+            for plane in decoded.planes:
+                plane.update(bytes(plane.buffer_size))
+            n_samples += [frame.num_frames for frame in ear.hear(decoded)]
+    # The resampler keeps a few samples back at each change.
+    assert 30 * 320 - 3 * 100 < sum(n_samples) <= 30 * 320
 
 
 def test_a_packet_that_is_no_sound_costs_itself_alone() -> None:

@@ -96,6 +96,7 @@ class Ear:
 
     def __init__(self) -> None:
         self._resampler = AudioResampler("s16", "mono", IN_RATE_HZ)
+        self._form: tuple[int, str, str] | None = None
 
     def hear(self, decoded: AudioFrame) -> list[MicrophoneFrame]:
         """Frames for the pipeline.
@@ -103,6 +104,10 @@ class Ear:
         Args:
             decoded: Of any rate; its timestamp goes on with the frame.
         """
+        form = decoded.sample_rate, decoded.layout.name, decoded.format.name
+        if form != self._form:
+            # A peer may change its codec in the middle of a call.
+            self._form, self._resampler = form, AudioResampler("s16", "mono", IN_RATE_HZ)
         frames = []
         for piece in self._resampler.resample(decoded):
             pcm16 = bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
@@ -133,7 +138,7 @@ class PeerInput(SmallWebRTCInputTransport):
                 continue
             if track is not listened_to:
                 decode_at_once(track._receiver)
-                listened_to = track
+                ear, listened_to = Ear(), track
             try:
                 async with asyncio.timeout(ASK_AGAIN_SECS):
                     decoded = await track.recv()
