@@ -22,22 +22,23 @@ os._exit(0)
 
 
 DECODING = """
-import os, threading, time
+import os, threading
 from processors.child_process import kill_children
 from processors.errors import EngineError
 from processors.stt.pocketsphinx_process import PocketSphinxProcess
 from processors.stt.pocketsphinx_worker import ACCEPT
 process = PocketSphinxProcess()
-told = []
+told, at_work = [], threading.Event()
 def decode():
     try:
         while True:
             process.request(ACCEPT, 1, bytes(32000))
+            at_work.set()
     except EngineError as error:
         told.append(str(error))
 decoding = threading.Thread(target=decode)
 decoding.start()
-time.sleep(0.2)
+at_work.wait(20)
 kill_children()
 decoding.join(20)
 print(told, flush=True)
