@@ -10,7 +10,7 @@ import typer
 
 from agent import __version__
 from agent.errors import InputError, SottoError
-from agent.settings import Settings, load_settings, parse_assignment
+from agent.settings.load import Settings, load_settings, parse_assignment
 
 app = typer.Typer(
     name="sotto",
@@ -52,7 +52,7 @@ def serve(
     """Serve the page to talk on and an OpenAI-compatible speech-to-text API, at http://127.0.0.1:7860 by default."""
     flags = {"server.host": host, "server.port": port, "server.https": https or None, "compute.device": device}
     settings = _settings(stt, llm, tts, sets, config, flags)
-    from agent.server import run_server
+    from agent.server.run import run_server
 
     run_server(settings, api_only=api_only)
 
@@ -77,15 +77,15 @@ def replay(
     Exits with 0 when every turn was answered, 1 when one was not or a stage failed, 2 for bad input.
     """
     settings = _settings(stt, llm, tts, sets, config, {})
-    from agent.conversation_script import load_script
+    from agent.commands.script import load_script
 
     script = load_script(files)
     from transports.room import RoomSpec
 
     around = None if room is None else RoomSpec.parse(room)
-    from agent.replay import ReplayFiles
-    from agent.replay import replay as hold
-    from agent.replay_printer import PipeConsole
+    from agent.commands.printer import PipeConsole
+    from agent.commands.replay import ReplayFiles
+    from agent.commands.replay import replay as hold
 
     raise typer.Exit(asyncio.run(hold(script, settings, ReplayFiles(out, events), PipeConsole(), around)))
 
@@ -113,9 +113,9 @@ def desktop(
         raise InputError("--half-duplex and --no-aec exclude each other")
     echo = "half_duplex" if half_duplex else "off" if no_aec else None
     settings = _settings(stt, llm, tts, sets, config, {"echo.mode": echo, "compute.device": device})
-    from agent.desktop import DesktopOptions
-    from agent.desktop import desktop as hold
-    from agent.replay_printer import PipeConsole
+    from agent.commands.desktop import DesktopOptions
+    from agent.commands.desktop import desktop as hold
+    from agent.commands.printer import PipeConsole
 
     options = DesktopOptions(microphone, loudspeaker, list_devices)
     raise typer.Exit(asyncio.run(hold(options, settings, PipeConsole())))
@@ -138,7 +138,7 @@ def transcribe(
     """Write down what is said in recordings, as text or subtitles."""
     task = "translate" if translate else None
     settings = _settings(stt, None, None, sets, config, {"stt.language": language, "stt.task": task})
-    from agent.transcribe import run_transcribe
+    from agent.commands.transcribe import run_transcribe
 
     run_transcribe(files, settings, kind=kind, out=out, live=live)
 
@@ -156,7 +156,7 @@ def doctor(
     Exits with 1 if a conversation could not be held.
     """
     settings = _settings(stt, llm, tts, sets, config, {})
-    from agent.doctor import examine
+    from agent.commands.doctor import examine
 
     raise typer.Exit(asyncio.run(examine(settings)))
 
@@ -168,7 +168,7 @@ def version() -> None:
 
 
 def _models_app() -> typer.Typer:
-    from agent.models_cli import models_app
+    from agent.commands.models import models_app
 
     return models_app
 

@@ -120,7 +120,7 @@ def test_every_variable_has_a_default() -> None:
 
 
 def test_ports_are_published_on_loopback_only() -> None:
-    from agent.settings import ServerSettings
+    from agent.settings.load import ServerSettings
 
     assert ServerSettings.model_fields["port"].default == 7860
     assert instruction("EXPOSE") == ["7860"]
@@ -215,7 +215,7 @@ def test_the_model_is_pulled_once_and_only_for_ollama(
 def test_the_agent_reads_its_settings_from_the_compose_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], base_url: str, model: str
 ) -> None:
-    from agent.settings import ENV_PREFIX, load_settings
+    from agent.settings.load import ENV_PREFIX, load_settings
 
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
@@ -228,7 +228,7 @@ def test_the_agent_reads_its_settings_from_the_compose_file(
 
 
 def test_every_sotto_variable_is_a_setting() -> None:
-    from agent.settings import ENV_DELIMITER, ENV_PREFIX, setting_keys
+    from agent.settings.load import ENV_DELIMITER, ENV_PREFIX, setting_keys
 
     known = {ENV_PREFIX + key.replace(".", ENV_DELIMITER).upper() for key in setting_keys()}
     named = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+", COMPOSE.read_text() + DOCKERFILE.read_text()))

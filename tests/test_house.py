@@ -13,12 +13,13 @@ import pytest
 from tests.conftest import REPOSITORY, ConnectionBeyondLoopback
 
 ROOMS = ("agent", "processors", "transports")
-SETTINGS = "agent/settings.py"
-SECTIONS = "agent/setting_sections.py"
+SETTINGS = "agent/settings/load.py"
+SECTIONS = "agent/settings/sections.py"
 HARD_LIMIT_LINES = 400
 SOFT_LIMIT_LINES = 300
 TOP_LEVEL = {
     *ROOMS,
+    "findings",
     "tests",
     "web",
     "pyproject.toml",
@@ -51,6 +52,46 @@ FORBIDDEN_IMPORTS: dict[str, set[str]] = {
     "agent": {"tests"},
     "processors": {"agent", "transports", "tests", *DEVICE_LIBRARIES, *DOWNLOAD_LIBRARIES},
     "transports": {"agent", "processors", "tests", *DOWNLOAD_LIBRARIES, *MODEL_LIBRARIES},
+}
+# Which room may import which: `x.*` stands for x and every room in it. A room is a folder, or one file where the table
+# names it. What stands further down imports only what stands above it, so that no two rooms can need each other.
+GROUND = ("agent", "processors.*", "transports")
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "processors": (),
+    "processors.text": ("processors",),
+    "processors.ear": ("processors",),
+    "processors.stt": ("processors", "processors.text"),
+    "processors.tts": ("processors", "processors.text"),
+    "processors.turns": ("processors", "processors.ear", "processors.text"),
+    "processors.llm": ("processors", "processors.text", "processors.turns"),
+    "processors.voice": ("processors", "processors.turns"),
+    "transports": (),
+    # errors, logs, stopping, plain_text, transcripts
+    "agent": ("processors", "processors.stt", "transports"),
+    "agent.settings": GROUND,
+    "agent.models": GROUND,
+    "agent.engines": (*GROUND, "agent.settings", "agent.models"),
+    "agent.conversation": (*GROUND, "agent.settings", "agent.engines"),
+    # Rooms to come: what the agent does and remembers, below every door.
+    "agent.tools": (*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
+    "agent.memory": (*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
+    "agent.server.wire": (*GROUND, "agent.settings"),
+    "agent.server.guard": (*GROUND, "agent.settings", "agent.server.wire"),
+    "agent.server.calls": (*GROUND, "agent.settings", "agent.engines", "agent.conversation", "agent.server.wire"),
+    "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),
+    "agent.server.state": (
+        *GROUND,
+        *("agent.settings", "agent.engines", "agent.conversation"),
+        *("agent.server.calls", "agent.server.guard", "agent.server.speech"),
+    ),
+    "agent.server.routes": (
+        *(*GROUND, "agent.settings", "agent.engines", "agent.conversation", "agent.server.wire"),
+        *("agent.server.calls", "agent.server.speech", "agent.server.state"),
+    ),
+    # app and run
+    "agent.server": (*GROUND, "agent.settings", "agent.engines", "agent.conversation", "agent.server.*"),
+    "agent.commands": (*GROUND, "agent.settings", "agent.engines", "agent.models", "agent.conversation"),
+    "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server"),
 }
 ENVIRONMENT_NAMES = {"environ", "environb", "getenv", "getenvb"}
 ENVIRONMENT_LIBRARIES = {"pydantic_settings", "dotenv"}
@@ -129,6 +170,61 @@ def forbidden_imports(source: str, file: str) -> list[str]:
     return [f"{file}:{line} imports {rule}" for line, rule in sorted(found)]
 
 
+def module_of(path: Path) -> str:
+    """The dotted name of a source; of a package's `__init__.py`, the package's own."""
+    return name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def room_of(module: str) -> str:
+    """The room that a module stands in."""
+    if module in MAY_IMPORT:
+        return module
+    return module.rpartition(".")[0]
+
+
+def own_imports(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Which of the modules each of them imports, for type checking or late as well.
+
+    Args:
+        sources: Text by dotted name.
+    """
+    return {
+        module: {name for _, name in imports_of(ast.parse(text), module.replace(".", "/"))} & sources.keys() - {module}
+        for module, text in sources.items()
+    }
+
+
+def wrong_directions(imports: dict[str, set[str]]) -> list[str]:
+    """Imports from one room into another that the table does not allow."""
+
+    def is_allowed(room: str, other: str) -> bool:
+        for rule in MAY_IMPORT[room]:
+            whole = rule.removesuffix(".*")
+            if other == rule or (whole != rule and (other == whole or other.startswith(whole + "."))):
+                return True
+        return room == other
+
+    return sorted(
+        f"{module} imports {other}"
+        for module, others in imports.items()
+        for other in others
+        if not is_allowed(room_of(module), room_of(other))
+    )
+
+
+def circles(imports: dict[str, set[str]]) -> set[str]:
+    """Modules that need each other: what is left once those are taken away, again and again, that need nothing left."""
+    left = dict(imports)
+    while free := [module for module, others in left.items() if not others & left.keys()]:
+        for module in free:
+            del left[module]
+    # And those that are only needed by nothing in a circle, from the other end.
+    while unneeded := left.keys() - set().union(*left.values()):
+        for module in unneeded:
+            del left[module]
+    return set(left)
+
+
 def environment_reads(source: str, file: str) -> list[str]:
     """Places that read the environment, whatever name `os` goes by, as `file:line name`."""
     tree = ast.parse(source)
@@ -153,6 +249,37 @@ def test_no_room_imports_what_it_may_not() -> None:
     assert [line for path in SOURCES for line in forbidden_imports(path.read_text(), name_of(path))] == []
 
 
+SOURCE_TEXTS = {module_of(path): path.read_text() for path in SOURCES}
+
+
+def test_every_source_stands_in_a_room_of_the_table() -> None:
+    assert {room_of(module) for module in SOURCE_TEXTS if module not in MAY_IMPORT} - MAY_IMPORT.keys() == set()
+
+
+def test_imports_go_from_room_to_room_as_the_table_says() -> None:
+    assert wrong_directions(own_imports(SOURCE_TEXTS)) == []
+
+
+def test_no_two_files_need_each_other() -> None:
+    assert circles(own_imports(SOURCE_TEXTS)) == set()
+
+
+def test_a_wrong_direction_and_a_circle_are_found() -> None:
+    sources = {
+        "agent.models.a": "from agent.engines import b",
+        "agent.engines.b": "def f():\n    from agent.models.a import x",
+        "agent.engines.c": "import agent.engines.b",
+        "processors.ear.d": "from processors.turns.e import x\nimport numpy",
+        "processors.turns.e": "",
+    }
+    imports = own_imports(sources)
+    assert wrong_directions(imports) == [
+        "agent.models.a imports agent.engines.b",
+        "processors.ear.d imports processors.turns.e",
+    ]
+    assert circles(imports) == {"agent.models.a", "agent.engines.b"}
+
+
 def test_only_the_settings_read_the_environment() -> None:
     others = [path for path in SOURCES if name_of(path) != SETTINGS]
     reads = [line for path in others for line in environment_reads(path.read_text(), name_of(path))]
@@ -169,7 +296,7 @@ def test_only_the_settings_read_the_environment() -> None:
         ("processors/tts/a.py", "from . import b\nfrom ..errors import E\nimport pipecat.frames", []),
         ("processors/tts/a.py", "import agent", ["processors/tts/a.py:1 imports agent"]),
         ("processors/tts/a.py", "from ...agent import x", ["processors/tts/a.py:1 imports agent"]),
-        ("processors/a.py", "def f():\n    from agent.settings import S", ["processors/a.py:2 imports agent"]),
+        ("processors/a.py", "def f():\n    from agent.settings.load import S", ["processors/a.py:2 imports agent"]),
         ("processors/a.py", "import agents", []),
         ("processors/a.py", "from urllib import parse", []),
         ("processors/a.py", "from urllib import request", ["processors/a.py:1 imports urllib.request"]),

@@ -9,8 +9,8 @@ import yaml
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.conversation_script import EVENTS, _ScriptModel
-from agent.settings import Settings, setting_keys
+from agent.commands.script import EVENTS, _ScriptModel
+from agent.settings.load import Settings, setting_keys
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

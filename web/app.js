@@ -1,24 +1,24 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
-import { Choices } from "/choices.js";
-import { Composer } from "/composer.js";
-import { Conversation } from "/conversation.js";
-import { listenToTools } from "/conversation_tools.js";
-import { DevicePickers } from "/devices.js";
+import { Choices } from "/settings/choices.js";
+import { Composer } from "/conversation/composer.js";
+import { Conversation } from "/conversation/conversation.js";
+import { listenToTools } from "/conversation/conversation_tools.js";
+import { DevicePickers } from "/call/devices.js";
 import { byId } from "/dom.js";
-import { enginesNow } from "/engines.js";
+import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
 import { keepConversation, keptConversation } from "/kept.js";
-import { LevelMeters } from "/level_meter.js";
+import { LevelMeters } from "/call/level_meter.js";
 import { Problem, asProblem } from "/problem.js";
-import { holdToTalk, takeTheSpaceBar } from "/push_to_talk.js";
+import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
 import { deleteConversation } from "/server.js";
-import { ServerWatch } from "/server_watch.js";
-import { Session } from "/session.js";
-import { SettingsPanel } from "/settings_panel.js";
-import { View } from "/view.js";
-import { Voice } from "/voice.js";
-import { WrittenAnswer } from "/written_answer.js";
+import { ServerWatch } from "/call/server_watch.js";
+import { Session } from "/call/session.js";
+import { SettingsPanel } from "/settings/settings_panel.js";
+import { View } from "/conversation/view.js";
+import { Voice } from "/call/voice.js";
+import { WrittenAnswer } from "/conversation/written_answer.js";
 
 const LINK_POLL_MS = 2_000;
 const TAKEN_OVER = "the page joined again";

@@ -4,7 +4,7 @@ Source: Macháček et al. 2023, "Turning Whisper into Real-Time Transcription Sy
 Liu et al. 2020 (arXiv 2005.11185). What is committed is never taken back.
 """
 
-from processors.bare_words import bare
+from processors.text.bare_words import bare
 
 
 class LocalAgreement:

@@ -8,7 +8,7 @@ compression ratio: Radford et al. 2022 (arXiv 2212.04356), section 4.5; phantom 
 
 from dataclasses import dataclass
 
-from processors.bare_words import bare
+from processors.text.bare_words import bare
 
 # Compared without case and punctuation.
 PHANTOM_PHRASES = frozenset(

@@ -39,12 +39,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
-from processors.stt.calls import RecognizerCalls
-from processors.stt.latency import TranscriptLatency
-from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
-from processors.stt.samples import is_quiet
-from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
-from processors.turn_frames import (
+from processors.frames import (
     FalseInterruptionFrame,
     NoWordsFrame,
     PauseTranscriptFrame,
@@ -52,6 +47,11 @@ from processors.turn_frames import (
     VoiceEdge,
     VoiceEdgeFrame,
 )
+from processors.stt.calls import RecognizerCalls
+from processors.stt.latency import TranscriptLatency
+from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
+from processors.stt.samples import is_quiet
+from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
 
 # Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
 PRE_ROLL_SECS = 0.6

@@ -1,127 +1,23 @@
-"""Whisper through faster-whisper (CTranslate2).
+"""The engine on Whisper: see `whisper_model.py` for the model, which this makes recognizers of.
 
 In:  16 kHz mono s16 PCM.   Out: Transcripts of utterances, Segments of recordings.
-Options for low latency as the library's documentation and measurements suggest: greedy, one temperature, no
-timestamps, no text of earlier utterances. Licence: MIT, models included.
 """
 
-import math
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-from loguru import logger
-
-from processors.errors import EngineError, EngineUnavailableError, one_line
-from processors.stt.hallucination import Guards
-from processors.stt.recognizer import (
-    SAMPLE_RATE_HZ,
-    Pcm16,
-    Segment,
-    Task,
-    Transcript,
-    TranscriptionRequest,
-)
-from processors.stt.samples import as_f32, speech_level_dbfs
+from processors.stt.recognizer import Pcm16, Segment, TranscriptionRequest
 from processors.stt.whisper_files import transcribe_recording
+from processors.stt.whisper_model import LoadedWhisper
 from processors.stt.whisper_recognizer import WhisperRecognizer
 
-# On the CPU one decoding each for finals, partials and recordings, so that none waits for another's.
-CPU_WORKERS = 3
-# A copy of the model for each worker would fill a graphics card, and there a decoding is short.
-GPU_WORKERS = 1
 
-
-@dataclass(frozen=True)
-class WhisperOptions:
-    """How to decode.
-
-    Attributes:
-        language: ISO 639-1 code, or `auto`.
-        task: `translate` writes English whatever is spoken.
-        prompt: Text that sets names, spelling and style.
-        hotwords: Words to listen for.
-        partial_interval_secs: New sound that is worth a partial, at least.
-        guards: Against text where nobody spoke.
-        threads: CPU threads of one decoding.
-        device: CTranslate2's: auto, cpu or cuda.
-    """
-
-    language: str = "en"
-    task: Task = "transcribe"
-    prompt: str | None = None
-    hotwords: tuple[str, ...] = ()
-    partial_interval_secs: float = 0.5
-    guards: Guards = field(default_factory=Guards)
-    threads: int = 1
-    device: str = "auto"
-
-
-class WhisperEngine:
-    """A loaded Whisper model.
-
-    Args:
-        model_path: A directory with a CTranslate2 model (config.json, model.bin, tokenizer.json, vocabulary).
-        options: How to decode.
-
-    Raises:
-        EngineUnavailableError: The directory does not hold a model that loads, or it does not know the language.
-    """
+class WhisperEngine(LoadedWhisper):
+    """See `LoadedWhisper` and `RecognizerEngine`."""
 
     name = "whisper"
     max_threads = 1
     pauses_freely = True
     shows_partials = False
-
-    def __init__(self, model_path: Path, options: WhisperOptions | None = None) -> None:
-        from ctranslate2 import get_cuda_device_count
-        from faster_whisper import WhisperModel
-
-        self.options = options or WhisperOptions()
-        self.model = model_path.name
-        on_gpu = self.options.device != "cpu" and get_cuda_device_count() > 0
-        try:
-            self.library = WhisperModel(
-                str(model_path),
-                device=self.options.device,
-                compute_type="default",
-                cpu_threads=self.options.threads,
-                num_workers=GPU_WORKERS if on_gpu else CPU_WORKERS,
-                local_files_only=True,
-            )
-        except (RuntimeError, ValueError, OSError) as error:
-            if self.options.device not in ("auto", "cpu") and not on_gpu:
-                raise EngineUnavailableError(
-                    f"whisper finds no usable GPU (compute.device = {self.options.device}: {one_line(error)})",
-                    "nvidia-smi, or --device cpu",
-                ) from error
-            raise EngineUnavailableError(
-                f"whisper model {model_path} cannot be loaded ({one_line(error)})",
-                f"sotto models pull {model_path.name}",
-            ) from error
-        self.language = self._checked_language()
-        # Partials are decoded here, on a thread of their own, so that they never stand before a final.
-        self.partial_threads: Executor = ThreadPoolExecutor(1, "stt-partials")
-
-    def _checked_language(self) -> str | None:
-        language = self.options.language
-        multilingual = self.library.model.is_multilingual
-        if self.options.task == "translate" and not multilingual:
-            raise EngineUnavailableError(
-                f"whisper model {self.model} knows English only and does not translate (stt.task = translate)",
-                "sotto models pull base",
-            )
-        if language == "auto":
-            return None if multilingual else "en"
-        if language not in self.library.supported_languages:
-            raise EngineUnavailableError(
-                f"whisper model {self.model} does not know stt.language = {language!r}",
-                "choose auto, or a multilingual model such as base",
-            )
-        return language
 
     def recognizer(self) -> WhisperRecognizer:
         """A recognizer for one conversation."""
@@ -130,70 +26,3 @@ class WhisperEngine:
     def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
         """See `RecognizerEngine.transcribe`."""
         return transcribe_recording(self, audio_s16, request)
-
-    def warm_up(self) -> str | None:
-        """Decode half a second of silence."""
-        self.decode(np.zeros(SAMPLE_RATE_HZ // 2, np.int16))
-        return None
-
-    def close(self) -> None:
-        """Free the model's memory."""
-        self.partial_threads.shutdown(wait=True, cancel_futures=True)
-        self.library.model.unload_model()
-
-    def decode(self, audio_s16: Pcm16, *, language: str | None = None) -> Transcript:
-        """Decode one utterance.
-
-        Args:
-            audio_s16: shape (n_samples,), int16, 16 kHz; up to 30 s are decoded in one go.
-            language: ISO 639-1 code of a guess, which saves the detection where the options leave the language open.
-
-        Returns:
-            The transcript; its language is the one that was spoken, also where the text is a translation.
-
-        Raises:
-            EngineError: The model failed on it.
-        """
-        try:
-            segments, info = self.library.transcribe(
-                as_f32(audio_s16),
-                language=self.language or language,
-                task=self.options.task,
-                initial_prompt=self.options.prompt,
-                hotwords=" ".join(self.options.hotwords) or None,
-                beam_size=1,
-                temperature=0.0,
-                without_timestamps=True,
-                condition_on_previous_text=False,
-                # The guards below decide, on more than these.
-                no_speech_threshold=None,
-                log_prob_threshold=None,
-                compression_ratio_threshold=None,
-            )
-            level_dbfs = speech_level_dbfs(audio_s16)
-            kept = [segment for segment in segments if self.believes(segment, level_dbfs)]
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(f"whisper failed: {one_line(error)}") from error
-        text = "".join(segment.text for segment in kept).strip()
-        if not text:
-            return Transcript("", language=info.language)
-        confidence = math.exp(sum(segment.avg_logprob for segment in kept) / len(kept))
-        return Transcript(text, language=info.language, confidence=confidence)
-
-    def believes(self, segment: Any, level_dbfs: float) -> bool:
-        """Whether the guards let a segment of the library pass.
-
-        Args:
-            segment: A faster-whisper segment.
-            level_dbfs: Of the sound it was decoded from.
-        """
-        objection = self.options.guards.objection(
-            segment.text,
-            no_speech_probability=segment.no_speech_prob,
-            average_log_probability=segment.avg_logprob,
-            compression_ratio=segment.compression_ratio,
-            level_dbfs=level_dbfs,
-        )
-        if objection:
-            logger.debug(f"whisper: dropped as {objection}: {segment.text!r}")
-        return objection is None

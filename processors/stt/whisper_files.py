@@ -6,7 +6,7 @@ Windows are cut at pauses and hold as much speech as Whisper sees at once; silen
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from processors.errors import EngineError, UnsupportedRequestError, one_line
 from processors.stt.pauses import MAX_SPAN_SECS, Span, joined, speech_spans
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, TranscriptionRequest, Word
 from processors.stt.samples import as_f32, speech_level_dbfs
-
-if TYPE_CHECKING:
-    from processors.stt.whisper import WhisperEngine
+from processors.stt.whisper_model import LoadedWhisper
 
 # Windows decoded together: the decoder's weights are read once for all of them.
 BATCH_WINDOWS = 4
@@ -26,7 +24,7 @@ MAX_GAP_SECS = 3.0
 FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def transcribe_recording(engine: "WhisperEngine", audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
+def transcribe_recording(engine: LoadedWhisper, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
     """See `RecognizerEngine.transcribe`.
 
     The request is checked at the call, not at the first segment.
@@ -35,7 +33,7 @@ def transcribe_recording(engine: "WhisperEngine", audio_s16: Pcm16, request: Tra
     return _segments(engine, audio_s16, request, language)
 
 
-def _language(engine: "WhisperEngine", request: TranscriptionRequest) -> str | None:
+def _language(engine: LoadedWhisper, request: TranscriptionRequest) -> str | None:
     """The language to decode in; None where it is to be detected.
 
     Raises:
@@ -60,7 +58,7 @@ def _language(engine: "WhisperEngine", request: TranscriptionRequest) -> str | N
 
 
 def _segments(
-    engine: "WhisperEngine", audio_s16: Pcm16, request: TranscriptionRequest, language: str | None
+    engine: LoadedWhisper, audio_s16: Pcm16, request: TranscriptionRequest, language: str | None
 ) -> Iterator[Segment]:
     batch_size = 1 if request.prompt_results else BATCH_WINDOWS
     batch: list[Span] = []
@@ -77,7 +75,7 @@ def _segments(
 
 
 def _decode(
-    engine: "WhisperEngine",
+    engine: LoadedWhisper,
     audio_s16: Pcm16,
     batch: list[Span],
     request: TranscriptionRequest,
@@ -122,7 +120,7 @@ def _decode(
 
 
 def _decode_again(
-    engine: "WhisperEngine", block_s16: Pcm16, segment: Any, language: str, options: dict[str, Any]
+    engine: LoadedWhisper, block_s16: Pcm16, segment: Any, language: str, options: dict[str, Any]
 ) -> list[Any]:
     """The same stretch at rising temperatures, until it no longer repeats itself."""
     found, _ = engine.library.transcribe(

@@ -9,16 +9,13 @@ to pause. What is older than a window is decoded once and kept as text.
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 from loguru import logger
 
 from processors.stt.agreement import LocalAgreement
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, Pcm16, Transcript
-
-if TYPE_CHECKING:
-    from processors.stt.whisper import WhisperEngine
+from processors.stt.whisper_model import LoadedWhisper
 
 # New sound before the next partial, as a multiple of how long the last one took to decode.
 PARTIAL_LOAD = 2.0
@@ -38,7 +35,7 @@ QUIET_SECS = 0.15
 class WhisperRecognizer:
     """See `Recognizer`."""
 
-    def __init__(self, engine: "WhisperEngine") -> None:
+    def __init__(self, engine: LoadedWhisper) -> None:
         self._engine = engine
         # Held for bookkeeping only, never while anything is decoded.
         self._lock = threading.Lock()

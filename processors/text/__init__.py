@@ -1,1 +1,1 @@
-"""Text for the ear: the rules behind `processors/speakable.py`, one kind of writing a file."""
+"""Text for the ear: the rules behind `speakable.py`, one kind of writing a file."""

@@ -8,10 +8,10 @@ What comes out does not depend on how the text is split into tokens.
 import re
 from dataclasses import dataclass
 
+from processors.text.clauses import Boundary, Strength, find_boundaries
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
 from processors.text.speakable_characters import drop_invisible
 from processors.text.spoken_text import code_phrase, speak_text
-from processors.tts.clauses import Boundary, Strength, find_boundaries
 
 FIRST_MIN_WORDS = 3
 FIRST_MAX_CHARS = 60

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from processors.errors import EngineError, EngineUnavailableError
-from processors.tts.clauses import split_clauses
+from processors.text.clauses import split_clauses
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from processors.tts.word_times import spread_words, word_spans
 

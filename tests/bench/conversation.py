@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 from loguru import logger
 
-from agent.model_host import start_model_host
-from agent.settings import load_settings
+from agent.engines.host import start_model_host
+from agent.settings.load import load_settings
 from tests.bench.table import median, percentile, show
-from tests.house import hold, say
+from tests.support.house import hold, say
 
 QUESTIONS = ("capital_of_germany.wav", "days_in_a_week.wav", "what_time_is_it.wav", "tell_me_a_story.wav")
 TICK_SECS = 0.001

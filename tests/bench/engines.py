@@ -9,12 +9,12 @@ from itertools import islice
 
 import psutil
 
-from agent.candidates import Candidate
-from agent.settings import Settings, load_settings
-from agent.tts_engines import tts_candidates
+from agent.engines.candidates import Candidate
+from agent.engines.tts import tts_candidates
+from agent.settings.load import Settings, load_settings
 from processors.tts.synthesizer import Synthesizer
 from tests.bench.table import median, show
-from tests.house import FIXTURES
+from tests.support.house import FIXTURES
 
 TEXT = "The capital of Germany is Berlin, which lies on the river Spree."
 RUNS = 15

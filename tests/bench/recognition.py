@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 import psutil
 from loguru import logger
 
-from agent.candidates import Candidate
-from agent.settings import Settings, load_settings
-from agent.stt_engines import stt_candidates
+from agent.engines.candidates import Candidate
+from agent.engines.stt import stt_candidates
+from agent.settings.load import Settings, load_settings
 from processors.stt.recognizer import RecognizerEngine
 from tests.bench.table import median, percentile, show
-from tests.house import FIXTURES, SPEECH, hold, hosting, say
-from tests.llm_session import options
-from tests.scripted_engines import ScriptedSynthesizer
-from tests.scripted_llm import Reply, ScriptedLLM
+from tests.support.house import FIXTURES, SPEECH, hold, hosting, say
+from tests.support.llm_session import options
+from tests.support.scripted_engines import ScriptedSynthesizer
+from tests.support.scripted_llm import Reply, ScriptedLLM
 from transports.recording import Recording, load_recording
 
 MICRO_MODELS = {"whisper": "micro_whisper", "nemotron": "micro_nemotron"}

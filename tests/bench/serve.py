@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from tests.bench.table import median, show
-from tests.house import SPEECH
-from tests.served import Served, serving
-from tests.webrtc_peer import Peer
+from tests.support.house import SPEECH
+from tests.support.served import Served, serving
+from tests.support.webrtc_peer import Peer
 from transports.recording import load_recording
 
 

@@ -20,10 +20,11 @@ from loguru import logger
 
 from processors.stt.pocketsphinx import PocketSphinxEngine
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, RecognizerEngine, TranscriptionRequest
-from processors.stt.whisper import WhisperEngine, WhisperOptions
+from processors.stt.whisper import WhisperEngine
+from processors.stt.whisper_model import WhisperOptions
 from tests.bench.table import median, show
-from tests.house import FIXTURES, SPEECH
-from tests.served import serving_engine
+from tests.support.house import FIXTURES, SPEECH
+from tests.support.served import serving_engine
 from transports.recording import load_recording
 
 DURATION_SECS = 30

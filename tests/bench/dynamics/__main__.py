@@ -13,9 +13,9 @@ import psutil
 from loguru import logger
 from rich.console import Console
 
-from agent.model_host import start_model_host
-from agent.settings import Settings, load_settings
-from processors.llm import LLMOptions
+from agent.engines.host import start_model_host
+from agent.settings.load import Settings, load_settings
+from processors.llm.service import LLMOptions
 from tests.bench.dynamics.drive import House, Wiring, hold
 from tests.bench.dynamics.engines import PROFILES, CodedSynthesizer
 from tests.bench.dynamics.items import KINDS, Item, make_items
@@ -24,9 +24,9 @@ from tests.bench.dynamics.report import as_json, disturbances, notes, rows
 from tests.bench.dynamics.stage import StagedRecognizerEngine
 from tests.bench.dynamics.voices import installed
 from tests.bench.table import show
-from tests.house import hosting
-from tests.scripted_llm import ScriptedLLM
-from tests.virtual_time import run_in_virtual_time
+from tests.support.house import hosting
+from tests.support.scripted_llm import ScriptedLLM
+from tests.support.virtual_time import run_in_virtual_time
 
 BUNDLED = "bundled"
 WIRINGS: tuple[Wiring, ...] = ("stock", "ours")

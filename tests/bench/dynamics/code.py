@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from processors.bare_words import bare
+from processors.text.bare_words import bare
 
 RATE_HZ = 24_000
 WORD_SAMPLES = 6_000

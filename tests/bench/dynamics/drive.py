@@ -15,18 +15,18 @@ from typing import Any, Literal, Protocol
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.llm import OpenAILLMService
 
-from agent.activity import Activity
-from agent.conversation import Conversation
-from agent.event_log import Event
-from agent.model_host import ModelHost
-from agent.settings import Settings
-from processors.llm import LocalLLMService
+from agent.conversation.activity import Activity
+from agent.conversation.conversation import Conversation
+from agent.conversation.event_log import Event
+from agent.engines.host import ModelHost
+from agent.settings.load import Settings
+from processors.llm.service import LocalLLMService
 from tests.bench.dynamics.engines import NEXT_REPLY, SHORT_REPLY, STORY, TALE, Profile, reply
 from tests.bench.dynamics.items import Item, opening
 from tests.bench.dynamics.scene import Scene
 from tests.bench.dynamics.stage import BYTES_PER_SEC, Stage, StagedRecognizerEngine
 from tests.bench.dynamics.stock import StockConversation, Transcriber
-from tests.scripted_llm import ScriptedLLM
+from tests.support.scripted_llm import ScriptedLLM
 from transports.recorded import RecordedTransport
 
 Wiring = Literal["stock", "ours"]

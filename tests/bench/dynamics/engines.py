@@ -1,6 +1,7 @@
 """Profiles of delays, what the agent says, and the scripted voice that says it in code.
 
-A fake at the edge: the voice and, in `stage`, the recognizer; the language model's server is `tests.scripted_llm`.
+A fake at the edge: the voice and, in `stage`, the recognizer; the language model's server is
+`tests.support.scripted_llm`.
 """
 
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from tests.bench.dynamics.code import RATE_HZ, WORD_SECS, coded
-from tests.scripted_llm import Reply
+from tests.support.scripted_llm import Reply
 
 # That many words follow the first of SHORT_REPLY until its first clause is whole; a sentence takes three times as long.
 FIRST_CLAUSE_WORDS = 3

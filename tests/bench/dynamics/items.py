@@ -25,7 +25,7 @@ from tests.bench.dynamics.voices import (
     voiced_span_secs,
     with_pauses,
 )
-from tests.house import SPEECH
+from tests.support.house import SPEECH
 from transports.recording import load_recording
 
 Kind = Literal["question", "hesitating", "barge_in", "backchannel", "noise"]

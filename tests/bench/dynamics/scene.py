@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.event_log import Event
+from agent.conversation.event_log import Event
 from tests.bench.dynamics.code import Pcm16
 from tests.bench.dynamics.items import Item
 

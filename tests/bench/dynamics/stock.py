@@ -30,8 +30,8 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.time import time_now_iso8601
 from pipecat.workers.runner import WorkerRunner
 
-from agent.model_host import ModelHost
-from agent.observer import ConversationObserver, Sink
+from agent.conversation.observer import ConversationObserver, Sink
+from agent.engines.host import ModelHost
 from processors.stt.recognizer import SAMPLE_RATE_HZ
 from processors.tts.synthesizer import SpeechChunk
 from transports.recorded import RecordedTransport
@@ -118,7 +118,7 @@ class StockObserver(ConversationObserver):
 
 
 class StockConversation:
-    """Runs one pipeline until it is stopped; see `agent.conversation.Conversation`.
+    """Runs one pipeline until it is stopped; see `agent.conversation.conversation.Conversation`.
 
     Args:
         host: The loaded engines.

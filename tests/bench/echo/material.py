@@ -14,7 +14,7 @@ import soxr
 
 from processors.tts.espeak import EspeakSynthesizer
 from tests.conftest import REPOSITORY
-from tests.house import SPEECH
+from tests.support.house import SPEECH
 from transports.recording import load_recording
 from transports.room import AGENT_DBFS, USER_DBFS, active_dbfs
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pystoi import stoi
 
-from processors.bare_words import bare
+from processors.text.bare_words import bare
 from tests.bench.echo.material import RATE_HZ, Audio, Utterance
 from tests.bench.echo.rooms import ECHO_DB
 from tests.bench.echo.trial import Heard, Trial

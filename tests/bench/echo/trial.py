@@ -13,11 +13,11 @@ import numpy as np
 from loguru import logger
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
-from processors.echo import EchoControl
-from processors.echo_cancellers import WebRtcCanceller
-from processors.echo_tiers import EchoMode
-from processors.input_gain import GainControl
-from processors.vad import SharedSileroVADAnalyzer, load_silero
+from processors.ear.echo import EchoControl
+from processors.ear.echo_cancellers import WebRtcCanceller
+from processors.ear.echo_tiers import EchoMode
+from processors.ear.input_gain import GainControl
+from processors.ear.vad import SharedSileroVADAnalyzer, load_silero
 from tests.bench.echo.material import BLOCK, RATE_HZ, Audio, Stretch, Timeline
 from tests.bench.echo.rooms import room_spec
 from transports.room import Room, RoomSpec

@@ -14,8 +14,8 @@ from av import AudioFrame, AudioResampler, CodecContext
 from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
 
-from tests.house import SPEECH
-from tests.webrtc_peer import Peer
+from tests.support.house import SPEECH
+from tests.support.webrtc_peer import Peer
 from transports.recording import Pcm16, load_recording
 
 SENTENCES = (

@@ -15,7 +15,7 @@ from tests.bench.sessions.callers import Caller, call, encoded, spoken
 from tests.bench.sessions.lateness import Heard
 from tests.bench.sessions.server import Report, Window, Wiring, serve
 from tests.bench.table import percentile
-from tests.scripted_llm import Reply, ScriptedLLM
+from tests.support.scripted_llm import Reply, ScriptedLLM
 
 # Until buffers are full and everything has been used once.
 SETTLE_SECS = 4.0

@@ -13,17 +13,17 @@ from typing import Literal
 
 from loguru import logger
 
-from agent.live_sessions import LiveSessions
-from agent.server_state import Loaded, ServerState
-from agent.settings import load_settings
-from agent.transcription_jobs import TranscriptionJobs
-from agent.web_sessions import WebSessions
-from processors.llm import LLMOptions
+from agent.server.calls.sessions import LiveSessions
+from agent.server.calls.webrtc import WebSessions
+from agent.server.speech.jobs import TranscriptionJobs
+from agent.server.state import Loaded, ServerState
+from agent.settings.load import load_settings
+from processors.llm.service import LLMOptions
 from tests.bench.sessions.lateness import Heard, Probe
 from tests.bench.sessions.stock import StockSessions
-from tests.house import hosting
-from tests.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
-from tests.served import listening
+from tests.support.house import hosting
+from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
+from tests.support.served import listening
 
 Wiring = Literal["stock", "ours"]
 WIRINGS: tuple[Wiring, ...] = ("stock", "ours")

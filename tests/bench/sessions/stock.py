@@ -19,7 +19,7 @@ from pipecat.transports.smallwebrtc.request_handler import SmallWebRTCRequest, S
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from pipecat.workers.runner import WorkerRunner
 
-from agent.model_host import ModelHost
+from agent.engines.host import ModelHost
 from tests.bench.dynamics.stock import StockSTTService, StockTTSService
 
 

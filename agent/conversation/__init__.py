@@ -1,0 +1,1 @@
+"""One conversation: its pipeline, what is happening in it, and what is told of it."""

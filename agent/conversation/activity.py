@@ -1,0 +1,87 @@
+"""What the conversation is doing, told from its events: is anybody speaking, is an answer due."""
+
+from agent.conversation.event_log import Event
+
+
+class Activity:
+    """Follows the events of one conversation; a sink of its observer."""
+
+    def __init__(self) -> None:
+        self.user_speaking = False
+        self.turn_open = False
+        self.bot_speaking = False
+        self.answer_due = False
+        self.n_turns = 0
+        self.n_answered = 0
+        # What is said while a tool works, or for want of an answer, is none.
+        self._n_tools = 0
+        self._bridging = False
+        # Whether the answer that comes is read: nobody will begin to speak.
+        self._written = False
+        self.errors: list[Event] = []
+        # Of answers that were prepared while the turn went on; they count if that answer is kept.
+        self._early_errors: list[Event] = []
+        self.latencies_ms: list[int] = []
+        self.last_event_secs = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Nobody speaks, no turn is open and no answer is due."""
+        return not (self.user_speaking or self.turn_open or self.bot_speaking or self.answer_due)
+
+    def give_up(self) -> None:
+        """Wait no longer for an answer that does not come."""
+        self.answer_due = False
+        self.turn_open = False
+
+    def _end_written_reply(self) -> None:
+        self._written = False
+        self.n_answered += 1
+        self.answer_due = self._n_tools > 0
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        self.last_event_secs = max(self.last_event_secs, event["t"])
+        match event["event"]:
+            case "user_started_speaking":
+                self.user_speaking = True
+            case "user_stopped_speaking":
+                self.user_speaking = False
+            case "turn_started":
+                self.turn_open = True
+            case "turn_ended":
+                self.turn_open = False
+                if event["text"]:
+                    self.n_turns += 1
+                    self.answer_due = True
+            case "reply_text":
+                self._written = True
+            case "llm_done" if self._written:
+                self._end_written_reply()
+            case "latency":
+                self.n_answered += 1
+                if "voice_to_voice_ms" in event:
+                    self.latencies_ms.append(event["voice_to_voice_ms"])
+            case "bot_started_speaking":
+                self.bot_speaking = True
+            case "bot_stopped_speaking":
+                self.bot_speaking = False
+                self.answer_due = self._n_tools > 0 or self._bridging
+                self._bridging = False
+            case "filler":
+                self._bridging = True
+            case "tool_call":
+                self._n_tools += 1
+            case "tool_result":
+                self._n_tools = max(0, self._n_tools - 1)
+                self.answer_due = True
+            case "interruption":
+                self._written = False
+                self.answer_due = self._bridging = False
+                self._n_tools = 0
+            case "error":
+                (self._early_errors if event.get("speculative") else self.errors).append(event)
+            case "speculation":
+                if event["outcome"] == "kept":
+                    self.errors += self._early_errors
+                self._early_errors = []

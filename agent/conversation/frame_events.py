@@ -1,0 +1,78 @@
+"""Events that are one frame told in JSON, whatever else is going on.
+
+In:  a frame on its first hop.   Out: the event's name and fields.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+)
+
+from processors.frames import EchoTierFrame, FalseInterruptionFrame, PlayoutFrame, StartOverFrame
+from processors.turns.typed_turn import TYPED
+
+Told = tuple[str, dict[str, Any]]
+
+
+def _partial(frame: InterimTranscriptionFrame) -> Told:
+    return "partial_transcript", {"text": frame.text}
+
+
+def _transcript(frame: TranscriptionFrame) -> Told | None:
+    if TYPED in frame.metadata:
+        return None
+    fields: dict[str, Any] = {"text": frame.text}
+    if frame.language:
+        fields["language"] = str(frame.language)
+    if "confidence" in frame.metadata:
+        fields["confidence"] = frame.metadata["confidence"]
+    return "transcript", fields
+
+
+def _false_interruption(frame: FalseInterruptionFrame) -> Told:
+    return "false_interruption", {"cause": frame.cause, **({"text": frame.text} if frame.text else {})}
+
+
+def _playout(frame: PlayoutFrame) -> Told:
+    return "playout", {"level": frame.level}
+
+
+def _echo_tier(frame: EchoTierFrame) -> Told:
+    return "echo_tier", {
+        "tier": frame.tier.value,
+        "warmed_up": frame.warmed_up,
+        "erle_db": frame.erle_db,
+        "echo_db": frame.echo_db,
+        "delay_ms": frame.delay_ms,
+    }
+
+
+def _tool_call(frame: FunctionCallInProgressFrame) -> Told:
+    return "tool_call", {"name": frame.function_name, "arguments": frame.arguments}
+
+
+def _tool_result(frame: FunctionCallResultFrame) -> Told:
+    return "tool_result", {"name": frame.function_name, "result": frame.result}
+
+
+def _started_over(_: StartOverFrame) -> Told:
+    return "started_over", {}
+
+
+# Frames that go both ways are two frames; the one downstream is told.
+TOLD_DOWNSTREAM: dict[type[Frame], Callable[[Any], Told | None]] = {
+    InterimTranscriptionFrame: _partial,
+    TranscriptionFrame: _transcript,
+    FalseInterruptionFrame: _false_interruption,
+    PlayoutFrame: _playout,
+    EchoTierFrame: _echo_tier,
+    FunctionCallInProgressFrame: _tool_call,
+    FunctionCallResultFrame: _tool_result,
+    StartOverFrame: _started_over,
+}

@@ -1,0 +1,359 @@
+"""The one observer: turns the frames of a conversation into events for the log, the page, the terminal and metrics.
+
+In:  every frame that passes between two steps.   Out: events (see DESIGN's table), each a dict with `t` and `event`.
+Beside the table's events it reports `turn_started`, `bot_word` (a word of the agent when it is heard), `speculation`
+(an answer prepared before the turn was over: its outcome, kept or thrown_away), `playout` (ducked, paused, full),
+`bot_planned` (words that are about to be spoken), `reply_text` (a piece of a written reply) and `started_over`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from loguru import logger
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    BotStoppedSpeakingFrame,
+    EagerEndOfTurnCancelFrame,
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    OutputAudioRawFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.aggregators.llm_context import standard_message_text
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import LLMService
+from pipecat.services.stt_service import STTService
+from pipecat.services.tts_service import TTSService
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+
+from agent.conversation.event_log import Event
+from agent.conversation.frame_events import TOLD_DOWNSTREAM
+from agent.conversation.turn_clock import TurnClock
+from processors.frames import TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
+from processors.llm.dead_air import FILLER
+from processors.llm.history import last_user_words
+from processors.text.speakable import SpeakableText
+
+# Quieter than this is not heard as the agent's voice: -50 dBFS.
+AUDIBLE_S16 = 104
+
+Sink = Callable[[Event], None]
+
+
+class ConversationObserver(BaseObserver):
+    """Watches one conversation.
+
+    Args:
+        sinks: Called with each event, on the event loop; they must not block.
+        speech_end_secs: Where the user's voice truly ended, if the transport knows it from a recording.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], *, speech_end_secs: Callable[[], float | None] = lambda: None) -> None:
+        super().__init__()
+        self._sinks = list(sinks)
+        self._true_speech_end_secs = speech_end_secs
+        self._origin_ns: int | None = None
+        self._now_secs = 0.0
+        self._clock = TurnClock()
+        self._turn_text = ""
+        self._typed = False
+        # The words that are being answered before the turn is over.
+        self._speculated: str | None = None
+        self._user_speaking = False
+        self._answered = True
+        # Whether the turn adds to one whose answer has not been heard.
+        self._continues = False
+        self._filler = False
+        self._reply = ""
+        # The reply, and what bridges the wait for it or for its tools.
+        self._to_be_heard = ""
+        # How long that was when the model had done.
+        self._n_reply_chars = 0
+        self._heard: list[str] = []
+        # What is going to be spoken if the turn is over.
+        self._planned: list[str] = []
+        self._written = False
+        # Whether all of the reply has been heard; until then silence is a gap within it.
+        self._reply_done = True
+        self._bot_audible = False
+        self._handlers: dict[type[Frame], Callable[[FramePushed, Any], None]] = {
+            VADUserStartedSpeakingFrame: self._on_voice_started,
+            VADUserStoppedSpeakingFrame: self._on_voice_stopped,
+            UserStartedSpeakingFrame: self._on_turn_started,
+            TurnDecidedFrame: self._on_turn_decided,
+            UserStoppedSpeakingFrame: self._on_turn_stopped,
+            LLMContextFrame: self._on_context,
+            EagerEndOfTurnCancelFrame: self._on_withdrawal,
+            LLMFullResponseStartFrame: self._on_reply_started,
+            LLMTextFrame: self._on_token,
+            LLMFullResponseEndFrame: self._on_reply_done,
+            TTSSpeakFrame: self._on_speak,
+            AggregatedTextFrame: self._on_planned,
+            TypedTurnFrame: self._on_typed,
+            WrittenTextFrame: self._on_written,
+            TTSStartedFrame: self._on_tts_started,
+            TTSAudioRawFrame: self._on_speech,
+            TTSTextFrame: self._on_word,
+            BotStoppedSpeakingFrame: self._on_bot_stopped,
+            InterruptionFrame: self._on_interruption,
+            ErrorFrame: self._on_error,
+        }
+
+    def emit(self, event: str, *, t: float | None = None, **fields: Any) -> None:
+        """Hand an event to every sink.
+
+        Args:
+            event: Its name.
+            t: Seconds on the timeline; default: the latest frame's.
+            fields: What the event says.
+        """
+        line: Event = {"t": round(self._now_secs if t is None else t, 4), "event": event, **fields}
+        for sink in list(self._sinks):
+            # One sink's failure must not blind the others, nor end the task that feeds them all.
+            try:
+                sink(line)
+            except Exception as error:  # noqa: BLE001
+                self._sinks.remove(sink)
+                logger.error(f"events no longer reach {type(sink).__name__}: {error!r}")
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Look at one frame on its way."""
+        if self._origin_ns is None and isinstance(data.frame, InputAudioRawFrame):
+            duration_secs = data.frame.num_frames / data.frame.sample_rate
+            self._origin_ns = data.timestamp - round(duration_secs * 1e9)
+        # What happens before the first sound (a key, a greeting) happens at 0.
+        self._now_secs = 0.0 if self._origin_ns is None else max(0.0, (data.timestamp - self._origin_ns) / 1e9)
+        handler = self._handlers.get(type(data.frame))
+        if handler:
+            handler(data, data.frame)
+        elif data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._tell(data.frame)
+
+    def _tell(self, frame: Frame) -> None:
+        """Events that need no more than their frame."""
+        tell = TOLD_DOWNSTREAM.get(type(frame))
+        if tell and (told := tell(frame)):
+            event, fields = told
+            self.emit(event, **fields)
+
+    def _on_voice_started(self, data: FramePushed, frame: VADUserStartedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._user_speaking = True
+            self.emit("user_started_speaking")
+
+    def _on_voice_stopped(self, data: FramePushed, frame: VADUserStoppedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            self._clock.speech_end_secs = max(0.0, self._now_secs - frame.stop_secs)
+            self._user_speaking = False
+            self.emit("user_stopped_speaking")
+
+    def _on_turn_started(self, data: FramePushed, frame: UserStartedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            # Speech over the agent may be over before it is known to be a turn.
+            self._clock = TurnClock(speech_end_secs=None if self._user_speaking else self._clock.speech_end_secs)
+            self._turn_text = ""
+            self._continues = not self._answered
+            self._filler = False
+            self.emit("turn_started")
+
+    def _on_turn_decided(self, data: FramePushed, frame: TurnDecidedFrame) -> None:
+        if data.first_push:
+            self._clock.decision_secs = self._now_secs
+
+    def _on_turn_stopped(self, data: FramePushed, frame: UserStoppedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+            if self._clock.turn_end_secs is None:
+                self._clock.turn_end_secs = self._now_secs
+            if self._speculated is not None:
+                self._turn_text, self._speculated = self._speculated, None
+                self._answered = False
+                self.emit("speculation", outcome="kept", text=self._turn_text)
+            source: dict[str, Any] = {"source": "typed"} if self._typed else {}
+            self._typed = False
+            self.emit("turn_ended", t=self._clock.turn_end_secs, text=self._turn_text, **source)
+            self._tell_planned()
+
+    def _on_context(self, data: FramePushed, frame: LLMContextFrame) -> None:
+        if not (data.first_push and isinstance(data.source, LLMUserAggregator)):
+            return
+        messages = frame.context.messages
+        last = messages[-1] if messages else None
+        if not isinstance(last, dict) or last.get("role") != "user":
+            return
+        words = last_user_words(messages) if self._continues else standard_message_text(last)
+        self._clock.asked_secs = self._now_secs
+        if frame.speculation:
+            self._speculated = words
+        else:
+            self._turn_text = words
+            self._clock.turn_end_secs = self._now_secs
+            self._answered = False
+
+    def _on_withdrawal(self, data: FramePushed, frame: EagerEndOfTurnCancelFrame) -> None:
+        if data.first_push and self._speculated is not None:
+            self.emit("speculation", outcome="thrown_away", text=self._speculated)
+            self._speculated = None
+            self._forget_reply()
+
+    def _on_typed(self, data: FramePushed, frame: TypedTurnFrame) -> None:
+        if isinstance(data.source, LLMUserAggregator):
+            self._typed = True
+            # Nothing was said whose end could be dated.
+            self._clock.speech_end_secs = None
+
+    def _on_reply_started(self, data: FramePushed, frame: LLMFullResponseStartFrame) -> None:
+        if isinstance(data.source, LLMService):
+            self._forget_reply()
+            self._reply_done = False
+
+    def _on_token(self, data: FramePushed, frame: LLMTextFrame) -> None:
+        if not isinstance(data.source, LLMService):
+            return
+        if not self._reply:
+            self._clock.first_token_secs = self._now_secs
+            fields: dict[str, Any] = {} if self._speculated is None else {"speculative": True}
+            self.emit("llm_first_token", **fields)
+        self._reply += frame.text
+        self._to_be_heard += frame.text
+
+    def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
+        if isinstance(data.source, LLMService):
+            self._n_reply_chars = len(self._to_be_heard)
+            if not frame.skip_tts:
+                self.emit("llm_done", text=self._reply)
+        elif isinstance(data.source, BaseOutputTransport):
+            self._reply_done = True
+            if self._written:
+                # It has been read as it came.
+                self.emit("llm_done", text=self._reply)
+                self._forget_reply()
+            elif not self._bot_audible and len(self._to_be_heard) == self._n_reply_chars:
+                # Nothing more is to be heard, such as an apology.
+                self._forget_reply()
+
+    def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
+        if not data.first_push:
+            return
+        if FILLER in frame.metadata:
+            self._filler = True
+            self.emit("filler", text=frame.text)
+        else:
+            self._reply = f"{self._reply} {frame.text}".strip()
+        self._to_be_heard = f"{self._to_be_heard.rstrip()} {frame.text} ".lstrip()
+        self.emit("bot_planned", text=frame.text)
+
+    def _on_planned(self, data: FramePushed, frame: AggregatedTextFrame) -> None:
+        if isinstance(data.source, SpeakableText):
+            self._planned.append(frame.text)
+            if self._speculated is None:
+                self._tell_planned()
+
+    def _tell_planned(self) -> None:
+        for text in self._planned:
+            self.emit("bot_planned", text=text)
+        self._planned = []
+
+    def _on_written(self, data: FramePushed, frame: WrittenTextFrame) -> None:
+        if isinstance(data.source, BaseOutputTransport):
+            self._written = self._answered = True
+            self.emit("reply_text", text=frame.text)
+
+    def _on_tts_started(self, data: FramePushed, frame: TTSStartedFrame) -> None:
+        if isinstance(data.source, TTSService):
+            self._clock.tts_start_secs = self._now_secs
+            self._clock.tts_audio_secs = None
+
+    def _on_speech(self, data: FramePushed, frame: TTSAudioRawFrame) -> None:
+        if isinstance(data.source, TTSService):
+            if self._clock.tts_audio_secs is None:
+                self._clock.tts_audio_secs = self._now_secs
+        elif isinstance(data.source, BaseOutputTransport) and not self._bot_audible:
+            self._filler |= FILLER in frame.metadata
+            self._look_for_sound(frame)
+
+    def _look_for_sound(self, frame: OutputAudioRawFrame) -> None:
+        """Date the agent's first audible sample."""
+        audible = np.flatnonzero(np.abs(np.frombuffer(frame.audio, "<i2").astype(np.int32)) > AUDIBLE_S16)
+        if audible.size == 0:
+            return
+        self._bot_audible = True
+        frame_secs = frame.metadata.get("playout_secs", self._now_secs)
+        sound_secs = frame_secs + float(audible[0]) / frame.num_channels / frame.sample_rate
+        self.emit("bot_started_speaking", t=sound_secs)
+        if not self._answered:
+            self._answered = True
+            self._report_latency(sound_secs)
+
+    def _report_latency(self, sound_secs: float) -> None:
+        truth_secs = self._true_speech_end_secs()
+        # A recording that goes on after the turn was ended has its last voice in the future.
+        if truth_secs is not None and truth_secs <= (self._clock.turn_end_secs or truth_secs):
+            self._clock.speech_end_secs = truth_secs
+        # What bridged the wait was heard before the answer.
+        bridged: dict[str, Any] = {"filler": True} if self._filler else {}
+        self.emit("latency", t=sound_secs, **self._clock.latencies_ms(sound_secs), **bridged)
+
+    def _on_word(self, data: FramePushed, frame: TTSTextFrame) -> None:
+        if isinstance(data.source, BaseOutputTransport):
+            self._heard.append(frame.text)
+            self.emit("bot_word", text=frame.text)
+
+    def _on_bot_stopped(self, data: FramePushed, frame: BotStoppedSpeakingFrame) -> None:
+        if data.first_push and data.direction is FrameDirection.DOWNSTREAM and self._bot_audible:
+            self._bot_audible = False
+            self.emit("bot_stopped_speaking")
+            if self._reply_done:
+                self._forget_reply()
+
+    def _on_interruption(self, data: FramePushed, frame: InterruptionFrame) -> None:
+        # Pipecat interrupts at every start of a turn; it is one for the user only if the agent was cut.
+        if not (data.first_push and data.direction is FrameDirection.DOWNSTREAM):
+            return
+        if self._bot_audible or (self._reply and self._speculated is None):
+            self.emit("interruption", heard=" ".join(self._heard), planned=self._to_be_heard.strip())
+        self._forget_reply()
+
+    def _forget_reply(self) -> None:
+        self._planned = []
+        self._written = False
+        self._reply_done = True
+        self._reply = self._to_be_heard = ""
+        self._heard = []
+
+    def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
+        if data.first_push:
+            stage = _stage(frame.processor or data.source)
+            if stage == "tts":
+                # What cannot be spoken cannot be interrupted.
+                self._forget_reply()
+            # What fails in advance may never be wanted.
+            early: dict[str, Any] = {"speculative": True} if stage == "llm" and self._speculated is not None else {}
+            self.emit("error", stage=stage, message=frame.error, **early)
+
+
+def _stage(processor: FrameProcessor) -> str:
+    stages = (
+        ("stt", STTService),
+        ("llm", LLMService),
+        ("tts", TTSService),
+        ("transport", BaseInputTransport),
+        ("transport", BaseOutputTransport),
+    )
+    return next((name for name, kind in stages if isinstance(processor, kind)), "pipeline")

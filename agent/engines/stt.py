@@ -1,0 +1,99 @@
+"""The recognizers that settings can choose, in order of preference, found on this machine without loading them."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent.engines.candidates import Candidate
+from agent.engines.compute import half_of_the_cores, placement
+from agent.engines.nemotron import nemotron_candidate
+from agent.engines.remote_stt import foundry_candidate, openai_candidate
+from agent.models.catalogue import CATALOGUE, is_installed, model_dir
+from agent.settings.load import Settings
+from processors.errors import EngineUnavailableError
+from processors.stt.recognizer import RecognizerEngine
+
+# The best first: what a machine without a GPU can still decode in time.
+WHISPER_PREFERENCE = (
+    "small.en",
+    "base.en",
+    "small",
+    "base",
+    "large-v3-turbo",
+    "distil-large-v3",
+    "medium.en",
+    "tiny.en",
+    "tiny",
+    "large-v3",
+)
+
+
+def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
+    """Recognizers, the best first; those that are only taken when they are named come when they are."""
+    candidates = [nemotron_candidate(settings), _whisper(settings), _pocketsphinx(settings)]
+    if settings.stt.base_url or settings.stt.engine == "openai":
+        candidates.insert(0, openai_candidate(settings))
+    if settings.stt.engine == "foundry":
+        candidates.append(foundry_candidate(settings))
+    return candidates
+
+
+def _whisper(settings: Settings) -> Candidate[RecognizerEngine]:
+    stt = settings.stt
+    path, reason = _whisper_path(settings)
+    mend = f"sotto models pull {stt.model or 'base.en'}"
+
+    def load() -> RecognizerEngine:
+        from processors.stt.hallucination import Guards
+        from processors.stt.whisper import WhisperEngine
+        from processors.stt.whisper_model import WhisperOptions
+
+        if path is None:
+            raise EngineUnavailableError(reason or "no model", mend)
+        guards = Guards(
+            stt.no_speech_threshold,
+            stt.log_probability_threshold,
+            stt.compression_ratio_threshold,
+            stt.phantom_level_dbfs,
+        )
+        options = WhisperOptions(
+            stt.language,
+            stt.task,
+            stt.prompt,
+            tuple(stt.hotwords),
+            stt.partial_interval_secs,
+            guards,
+            half_of_the_cores(stt.threads),
+            placement(settings.compute.device).whisper,
+        )
+        return WhisperEngine(path, options)
+
+    return Candidate("whisper", path.name if path else stt.model, load, reason, "" if path else mend)
+
+
+def _whisper_path(settings: Settings) -> tuple[Path | None, str | None]:
+    wanted = settings.stt.model
+    if wanted and (Path(wanted) / "model.bin").is_file():
+        return Path(wanted), None
+    names = (wanted,) if wanted else WHISPER_PREFERENCE
+    for name in names:
+        model = next((model for model in CATALOGUE if model.name == name and model.engine == "whisper"), None)
+        if model and is_installed(settings.models_dir, model):
+            return model_dir(settings.models_dir, model), None
+    if wanted:
+        return None, f"model {wanted} is neither installed nor a directory with a model.bin"
+    return None, "no model is installed"
+
+
+def _pocketsphinx(settings: Settings) -> Candidate[RecognizerEngine]:
+    def load() -> RecognizerEngine:
+        from processors.stt.pocketsphinx import PocketSphinxEngine
+
+        return PocketSphinxEngine()
+
+    reason, mend = None, ""
+    if find_spec("pocketsphinx") is None:
+        reason, mend = "the pocketsphinx package is not installed", "uv sync"
+    elif settings.stt.language not in ("en", "auto"):
+        reason = f"it knows English only, not stt.language = {settings.stt.language}"
+        mend = "sotto models pull base"
+    return Candidate("pocketsphinx", "en-us", load, reason, mend)

@@ -1,0 +1,1 @@
+"""Model files: the catalogue, and how a file comes to this machine."""

@@ -1,0 +1,145 @@
+"""The web application: a guard, and behind it the page, its routes, the speech API and /health; a FastAPI app of ours.
+
+In:  HTTP requests and WebSockets.   Out: see the routes. Until the models are loaded it answers that it is starting.
+With `--api-only` there is nothing but the speech API and /health.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from agent import __version__
+from agent.conversation.histories import HistoryInUseError
+from agent.server.calls.sessions import BusyError
+from agent.server.calls.webrtc import UnknownPeerError
+from agent.server.calls.websocket import websocket_router
+from agent.server.guard.access import HEALTH, Guard, deny
+from agent.server.routes.chat import chat_routes
+from agent.server.routes.offers import offer_routes
+from agent.server.routes.options import option_routes
+from agent.server.routes.recordings import recordings_router
+from agent.server.routes.transcribe import transcription_routes
+from agent.server.speech.api import build_speech_api, http_error_answer
+from agent.server.state import Loaded, ServerState
+from agent.server.wire.errors import ApiError
+from agent.server.wire.json_body import RequestError, error_response
+from agent.server.wire.paths import PREFIX, SHOWN, is_api_path
+from agent.settings.session import OptionError
+from processors.errors import EngineUnavailableError
+from transports.errors import OfferError
+
+__all__ = ["Loaded", "ServerState", "build_app", "web_directory"]
+
+# Everything that the page talks to; further routes, WebSockets among them, go here.
+PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
+    offer_routes,
+    option_routes,
+    chat_routes,
+    transcription_routes,
+    lambda state: websocket_router(state.sessions),
+    lambda state: recordings_router(lambda: state.sessions().recordings, state.histories.forget),
+)
+
+# How the page is told of errors, as `{"error": one line}`; a RequestError says its status itself.
+STATUS_OF_ERRORS: dict[type[Exception], int] = {
+    OfferError: 400,
+    OptionError: 400,
+    EngineUnavailableError: 400,
+    UnknownPeerError: 404,
+    HistoryInUseError: 409,
+    BusyError: 503,
+}
+
+
+def web_directory() -> Path:
+    """Where the page lies: inside the installed package, or beside it in a checkout."""
+    agent = Path(__file__).parents[1]
+    packaged = agent / "web"
+    return packaged if packaged.is_dir() else agent.parent / "web"
+
+
+def build_app(state: ServerState) -> FastAPI:
+    """The web application.
+
+    Args:
+        state: Settings, and what is loaded so far.
+    """
+    app = FastAPI(title="sotto", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, server=state.settings.server)
+
+    @app.get(HEALTH)
+    async def health(request: Request) -> Response:
+        knows_token = not state.settings.server.token or getattr(request.state, SHOWN, False)
+        report = _health(state) if knows_token else {"status": _status(state)}
+        return JSONResponse(report, status_code=200 if state.loaded else 503)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        if state.api_only or is_api_path(request.url.path):
+            return http_error_answer(request, error)
+        return await http_exception_handler(request, error)
+
+    app.mount(PREFIX, build_speech_api(state.settings, state.jobs), name="speech")
+    if not state.api_only:
+        _add_page_routes(app, state)
+
+    @app.websocket("/{path:path}")
+    async def no_such_socket(socket: WebSocket, path: str) -> None:
+        await deny(socket, error_response(404, f"there is no WebSocket at /{path[:80]}"))
+
+    if not state.api_only:
+        app.mount("/", StaticFiles(directory=web_directory(), html=True), name="page")
+    return app
+
+
+def _status(state: ServerState) -> str:
+    return "ready" if state.loaded else "starting"
+
+
+def _health(state: ServerState) -> dict[str, Any]:
+    loaded, server = state.loaded, state.settings.server
+    report: dict[str, Any] = {
+        "status": _status(state),
+        "version": __version__,
+        "engines": loaded.host.engines() if loaded else {},
+        "transcriptions": {"active": loaded.jobs.n_active if loaded else 0, "max": server.max_transcriptions},
+    }
+    if not state.api_only:
+        n_active = loaded.sessions.n_active if loaded and loaded.sessions else 0
+        report["sessions"] = {"active": n_active, "max": server.max_sessions}
+    return report
+
+
+def _add_page_routes(app: FastAPI, state: ServerState) -> None:
+    for routes in PAGE_ROUTES:
+        app.include_router(routes(state))
+
+    @app.exception_handler(RequestError)
+    async def request_error(_: Request, error: RequestError) -> Response:
+        return error_response(error.status, str(error), error.headers)
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> Response:
+        return error_response(error.status, str(error), error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(_: Request, __: ClientDisconnect) -> Response:
+        # Nobody is left to read it.
+        return Response(status_code=400)
+
+    for kind, status in STATUS_OF_ERRORS.items():
+        app.add_exception_handler(kind, _error_answer(status))
+
+
+def _error_answer(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_: Request, error: Exception) -> Response:
+        return error_response(status, str(error))
+
+    return answer

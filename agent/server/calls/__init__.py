@@ -1,0 +1,1 @@
+"""Live calls: who is in which session, over WebRTC or a WebSocket."""

@@ -1,0 +1,283 @@
+"""The conversations of `sotto serve`, whatever carries their sound: capped, watched, and ended cleanly.
+
+In:  what a page asks for.   Out: one Conversation a page on a transport of its own, its events sent to the page; its
+history kept for a while, so that the page can come back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from loguru import logger
+from pipecat.transports.base_transport import BaseTransport
+
+from agent.conversation.conversation import Conversation
+from agent.conversation.event_log import Event
+from agent.conversation.histories import Histories, History
+from agent.conversation.observer import Sink
+from agent.conversation.recordings import LiveRecording, Recordings
+from agent.engines.host import ModelHost
+from agent.engines.session import SessionEngines
+from agent.errors import InputError, SottoError
+from agent.logs import TurnLogger
+from agent.server.calls.messages import ClientMessages
+from agent.settings.load import Settings
+from agent.settings.session import session_settings
+
+WATCH_SECS = 1.0
+# A page that comes back waits so long for its earlier call to end.
+TAKE_OVER_SECS = 5.0
+TELL_SECS = 0.2
+# The page knows it by these words.
+TAKEN_OVER = "the page joined again"
+
+Send = Callable[[dict[str, Any]], None]
+
+
+class BusyError(SottoError):
+    """The agent already holds as many conversations as it may."""
+
+
+class Carrier(Protocol):
+    """What carries one page's sound and messages."""
+
+    def gone(self) -> str | None:
+        """Why the page counts as gone; None while it does not."""
+        ...
+
+    async def hang_up(self) -> None:
+        """Close the connection; nothing happens if it is closed."""
+        ...
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What a page asks for; nothing of it is checked yet.
+
+    Attributes:
+        conversation: The id of an earlier conversation to go on with.
+        options: Dotted settings of this session.
+        record: Whether sound and events are to be kept.
+    """
+
+    conversation: object = None
+    options: object = None
+    record: object = False
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """A session that can be started: settings, engines, a history that is held for it, and whether it is recorded."""
+
+    settings: Settings
+    host: ModelHost
+    history: History
+    record: bool = False
+
+
+class LiveSession:
+    """One conversation of a page.
+
+    Attributes:
+        plan: What it was started with.
+        conversation: The conversation.
+        carrier: The page's connection.
+        send: Sends a message to the page.
+    """
+
+    def __init__(self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send) -> None:
+        self.plan = plan
+        self.conversation = conversation
+        self.carrier = carrier
+        self.send = send
+        self.handle = ClientMessages(conversation).handle
+        self._endings: list[Callable[[], None]] = []
+
+    def on_end(self, then: Callable[[], None]) -> None:
+        """Have something done when it has ended.
+
+        Args:
+            then: Called once; must not block.
+        """
+        self._endings.append(then)
+
+    def ended(self) -> None:
+        """Do what is to be done at the end."""
+        for then in self._endings:
+            then()
+
+    async def end(self, reason: str) -> None:
+        """End the conversation and the connection.
+
+        Args:
+            reason: What the log and the page are told.
+        """
+        await self.conversation.stop(reason)
+        await self.carrier.hang_up()
+
+
+class LiveSessions:
+    """All conversations of the pages.
+
+    Args:
+        host: The loaded engines.
+        settings: Caps and thresholds.
+        histories: Of these conversations and of those that ended a while ago.
+
+    Attributes:
+        engines: Gives each its engines.
+        recordings: Of those that asked for one, while they go on and for a while after.
+    """
+
+    def __init__(self, host: ModelHost, settings: Settings, histories: Histories) -> None:
+        self.histories = histories
+        self.engines = SessionEngines(host, settings)
+        self.recordings = Recordings()
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._settings = settings
+        self._running: dict[LiveSession, asyncio.Task[None]] = {}
+        self._joining = 0
+        self._watching = asyncio.create_task(self._watch(), name="live-sessions")
+
+    @property
+    def n_active(self) -> int:
+        """How many conversations are being held or joined."""
+        return len(self._running) + self._joining
+
+    @asynccontextmanager
+    async def planned(self, request: SessionRequest) -> AsyncIterator[SessionPlan]:
+        """A plan that holds a place and a history while a page joins; a session started with it keeps both.
+
+        Args:
+            request: What the page asks for.
+
+        Raises:
+            BusyError: There are as many conversations as may be.
+            OptionError: An option is unknown or invalid.
+            EngineUnavailableError: An engine that the options name cannot be used.
+            HistoryInUseError: The conversation is being answered in writing.
+        """
+        settings = session_settings(self._settings, request.options)
+        # What cannot be had costs the page neither its place nor the call that it holds.
+        host = await self.engines.host_for(settings)
+        await self._take_over(request.conversation)
+        most = self._settings.server.max_sessions
+        if self.n_active >= most:
+            raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
+        self._joining += 1
+        held = None
+        try:
+            history = self.histories.open(request.conversation)
+            self.histories.hold(history, "call")
+            held = history
+            yield SessionPlan(settings, host, history, request.record is True)
+        finally:
+            self._joining -= 1
+            if held and not any(session.plan.history is held for session in self._running):
+                self.histories.release(held)
+
+    def start(self, plan: SessionPlan, transport: BaseTransport, send: Send, carrier: Carrier) -> LiveSession:
+        """Start a conversation; within `planned`.
+
+        Args:
+            plan: What it is.
+            transport: Where its sound comes from and goes to.
+            send: Sends a message to the page; does not block.
+            carrier: Its connection.
+        """
+        troubles: list[str] = []
+        started = False
+
+        def warn(trouble: str) -> None:
+            if started:
+                conversation.report("recording", trouble)
+            else:
+                troubles.append(trouble)
+
+        recording = self._record(plan, transport, warn) if plan.record else None
+        about = {"conversation": plan.history.id, "history": plan.history.turns(), "recording": recording is not None}
+        sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
+        conversation = Conversation(
+            plan.host, plan.settings, transport, sinks, context=plan.history.context, about=about
+        )
+        session = LiveSession(plan, conversation, carrier, send)
+        ended = conversation.start()
+        started = True
+        self._running[session] = ended
+        for trouble in troubles:
+            conversation.report("recording", trouble)
+        ended.add_done_callback(lambda task: self._ended(session, task))
+        if recording:
+            ended.add_done_callback(lambda _: self._finish(recording))
+        logger.info(f"conversation started, {len(self._running)} active")
+        return session
+
+    async def close(self) -> None:
+        """End every conversation."""
+        self._watching.cancel()
+        await asyncio.gather(*(session.conversation.stop("the server stops") for session in self._running))
+        await asyncio.gather(*self._finishing)
+        self.recordings.close()
+        await self.engines.close()
+
+    def _record(self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None]) -> LiveRecording | None:
+        """A recording; None, and a warning, if there can be none: the conversation is held all the same."""
+        rate_hz = plan.host.tts.loaded.sample_rate_hz
+        try:
+            return self.recordings.begin(plan.history.id, transport, rate_hz, warn)
+        except InputError as error:
+            logger.error(str(error))
+            warn(str(error))
+            return None
+
+    def _finish(self, recording: LiveRecording) -> None:
+        finishing = asyncio.create_task(recording.end(), name="recording")
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
+
+    async def _take_over(self, conversation: object) -> None:
+        """A page that comes back (a reload, another network) ends the call that it had."""
+        history = self.histories.find(conversation)
+        earlier = [session for session in self._running if session.plan.history is history]
+        if earlier:
+            ended = [self._running[session] for session in earlier]
+            for session in earlier:
+                session.send(_ended_event(TAKEN_OVER))
+            # It goes out before the connection is closed: a page that is not told comes back, and takes over in turn.
+            await asyncio.sleep(TELL_SECS)
+            await asyncio.gather(*(session.end(TAKEN_OVER) for session in earlier))
+            await asyncio.wait(ended, timeout=TAKE_OVER_SECS)
+
+    def _ended(self, session: LiveSession, task: asyncio.Task[None]) -> None:
+        del self._running[session]
+        self.histories.release(session.plan.history)
+        session.ended()
+        if not task.cancelled() and (error := task.exception()):
+            logger.error(f"conversation failed: {error}")
+        logger.info(f"conversation ended ({session.conversation.end_reason}), {len(self._running)} active")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECS)
+            gone = [(session, reason) for session in self._running if (reason := session.carrier.gone())]
+            ends = await asyncio.gather(
+                *(session.end(f"the peer {reason}") for session, reason in gone), return_exceptions=True
+            )
+            for error in ends:
+                # The watch goes on: a peer that cannot be ended must not keep the others' places.
+                if isinstance(error, Exception):
+                    logger.error(f"a conversation could not be ended: {error!r}")
+
+
+def _page_sink(send: Send) -> Sink:
+    def tell(event: Event) -> None:
+        # The page shows engines; settings are the owner's, and the page may be open to others.
+        send({"type": "event", "event": {key: value for key, value in event.items() if key != "settings"}})
+
+    return tell
+
+
+def _ended_event(reason: str) -> dict[str, Any]:
+    return {"type": "event", "event": {"t": 0.0, "event": "session_ended", "reason": reason}}

@@ -1,0 +1,113 @@
+"""Joining by WebRTC: offers in, answers out; each peer gets a conversation of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiortc import RTCIceServer
+from loguru import logger
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.request_handler import (
+    SmallWebRTCPatchRequest,
+    SmallWebRTCRequest,
+    SmallWebRTCRequestHandler,
+)
+
+from agent.errors import SottoError
+from agent.server.calls.sessions import LiveSessions, SessionPlan, SessionRequest
+from transports.errors import OfferError
+from transports.webrtc import UNANSWERABLE, PeerWatch, parse_candidates, validate_offer, webrtc_transport
+
+
+class UnknownPeerError(SottoError):
+    """A request names a peer that is not here."""
+
+
+class _Peer:
+    """The carrier of one peer."""
+
+    def __init__(self, connection: SmallWebRTCConnection) -> None:
+        self._connection = connection
+        self.gone = PeerWatch(connection).gone
+
+    async def hang_up(self) -> None:
+        await self._connection.disconnect()
+
+
+class WebSessions:
+    """The page's calls by WebRTC.
+
+    Args:
+        sessions: Holds the conversations.
+        ice_servers: STUN and TURN servers; none by default.
+    """
+
+    def __init__(self, sessions: LiveSessions, ice_servers: Sequence[RTCIceServer] = ()) -> None:
+        self._sessions = sessions
+        self._handler = SmallWebRTCRequestHandler(ice_servers=list(ice_servers))
+        self._peers: set[str] = set()
+
+    async def join(self, sdp: object, kind: object, request: SessionRequest) -> dict[str, str]:
+        """Answer an offer and start a conversation.
+
+        Args:
+            sdp: The session description.
+            kind: Its type, `offer`.
+            request: What conversation the page wants.
+
+        Returns:
+            sdp, type and pc_id of the answer, and the conversation's id.
+
+        Raises:
+            OfferError: The offer cannot lead to a conversation.
+            BusyError: There are as many conversations as may be.
+            OptionError: An option is unknown or invalid.
+            EngineUnavailableError: An engine that the options name cannot be used.
+            HistoryInUseError: The conversation is being answered in writing.
+        """
+        checked_sdp = validate_offer(sdp, kind)
+        async with self._sessions.planned(request) as plan:
+
+            async def start(connection: SmallWebRTCConnection) -> None:
+                self._start(connection, plan)
+
+            try:
+                answer = await self._handler.handle_web_request(SmallWebRTCRequest(checked_sdp, "offer"), start)
+            except UNANSWERABLE as error:
+                logger.debug(f"an offer that cannot be answered: {error!r}")
+                raise OfferError("the offer cannot be answered: its session description is malformed") from error
+            if answer is None or answer["pc_id"] not in self._peers:
+                raise OfferError("the conversation could not be started")
+        return {**answer, "conversation": plan.history.id}
+
+    async def add_candidates(self, pc_id: str, candidates: list[dict[str, Any]]) -> None:
+        """Take ICE candidates of a peer.
+
+        Raises:
+            UnknownPeerError: There is no such peer.
+            OfferError: A candidate is malformed.
+        """
+        if pc_id not in self._peers:
+            raise UnknownPeerError(f"no such peer: {pc_id[:60]}")
+        parsed = parse_candidates(candidates)
+        await self._handler.handle_patch_request(SmallWebRTCPatchRequest(pc_id, parsed))
+
+    async def close(self) -> None:
+        """Close every connection; the conversations have ended."""
+        await self._handler.close()
+
+    def _start(self, connection: SmallWebRTCConnection, plan: SessionPlan) -> None:
+        """Start the conversation of a new peer; called by Pipecat's request handler."""
+        transport = webrtc_transport(connection, plan.host.tts.loaded.sample_rate_hz)
+        session = self._sessions.start(plan, transport, connection.send_app_message, _Peer(connection))
+
+        @transport.event_handler("on_client_disconnected")
+        async def on_client_disconnected(_transport: object, _client: object) -> None:
+            await session.conversation.stop("the peer left")
+
+        @transport.event_handler("on_app_message")
+        async def on_app_message(_transport: object, message: object, _sender: str) -> None:
+            session.handle(message)
+
+        pc_id = connection.pc_id
+        self._peers.add(pc_id)
+        session.on_end(lambda: self._peers.discard(pc_id))

@@ -1,0 +1,160 @@
+"""The guard in front of every route: refuses what other sites make a browser send here, and callers without the token.
+
+In:  HTTP requests and WebSocket upgrades.   Out: the same, the page's security headers on the answers; or 401, 403.
+
+- The Host must be a name of ours (or, where the server listens on any address, the very address that was called):
+  a site whose own name suddenly resolves to this machine (DNS rebinding) gets nothing.
+- The Origin, if a browser sends one, must be that host.
+- Where `server.token` is set, callers show it; /health says without it only whether the server is ready.
+"""
+
+import ipaddress
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from agent.server.guard.token import AccessToken
+from agent.server.wire.errors import ApiError
+from agent.server.wire.events import Body, refuse_unread
+from agent.server.wire.json_body import error_response
+from agent.server.wire.paths import SHOWN, is_api_path
+from agent.settings.sections import ServerSettings
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
+HEALTH = "/health"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Another site can neither embed anything of ours nor find out by trying that it is here.
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=()",
+    "Cache-Control": "no-cache",
+}
+ASK_TO_OPEN = "this server asks for its access token: open the address that `sotto serve` printed, ?token=... and all"
+ASK_FOR_BEARER = "the access token is missing or wrong: Authorization: Bearer TOKEN (setting server.token)"
+BEARER = {"WWW-Authenticate": 'Bearer realm="sotto"'}
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: The application behind it.
+        server: Host names, token.
+    """
+
+    def __init__(self, app: ASGIApp, server: ServerSettings) -> None:
+        self._app = app
+        self._server = server
+        token = server.token
+        self._token = AccessToken(token) if token and token.get_secret_value() else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        answer = self._answer(scope)
+        if answer is None:
+            await self._app(scope, receive, send_with_headers)
+        elif scope["type"] == "websocket":
+            await deny(WebSocket(scope, receive, send_with_headers), answer)
+        else:
+            await refuse_unread(answer, Body(receive), send_with_headers)
+
+    def _answer(self, scope: Scope) -> Response | None:
+        """What is answered at once; None where the application is to answer."""
+        headers = Headers(scope=scope)
+        problem = foreign(headers, scope, self._server)
+        if problem:
+            return _refusal(scope["path"], HTTPStatus.FORBIDDEN, problem)
+        if self._token is None:
+            return None
+        shown = self._token.is_shown(scope["headers"])
+        scope["state"] = {**scope.get("state", {}), SHOWN: shown}
+        opening = self._opening(scope, self._token)
+        # The speech API asks for the token itself, or for its own key.
+        if opening or shown or scope["path"] == HEALTH or is_api_path(scope["path"]):
+            return opening
+        if "text/html" in headers.get("accept", ""):
+            return PlainTextResponse(ASK_TO_OPEN + "\n", HTTPStatus.UNAUTHORIZED, BEARER)
+        return _refusal(scope["path"], HTTPStatus.UNAUTHORIZED, ASK_FOR_BEARER)
+
+    def _opening(self, scope: Scope, token: AccessToken) -> Response | None:
+        """The page opened with the token in its address: a cookie takes its place."""
+        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):
+            return None
+        shown = parse_qs(scope["query_string"].decode("latin-1"), errors="surrogateescape").get("token")
+        if not shown or not token.is_token(shown[-1]):
+            return None
+        cookie = token.cookie(secure=scope["scheme"] == "https")
+        return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie, "Cache-Control": "no-store"})
+
+
+async def deny(socket: WebSocket, answer: Response) -> None:
+    """Refuse a WebSocket before it is one, with an HTTP answer where the server can send one."""
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(answer)
+    else:
+        await socket.close(1008)
+
+
+def _refusal(path: str, status: HTTPStatus, problem: str) -> Response:
+    if is_api_path(path):
+        return ApiError(status, problem, code="forbidden").response()
+    return error_response(status, problem, BEARER if status == HTTPStatus.UNAUTHORIZED else None)
+
+
+def foreign(headers: Headers, scope: Scope, server: ServerSettings) -> str | None:
+    """Why a request is refused: its Host is not ours (DNS rebinding), or its Origin is another site."""
+    host = headers.get("host", "").lower()
+    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
+    if not _is_ours(name, scope, server):
+        return f"this host name is not allowed: {name[:80]} (see the setting server.allowed_hosts)"
+    origin = headers.get("origin")
+    if origin and _site_of(origin) != host:
+        return f"this origin is not allowed: {origin[:80]}"
+    return None
+
+
+def _is_ours(name: str, scope: Scope, server: ServerSettings) -> bool:
+    if name in LOCAL_HOSTS or name in (allowed.lower() for allowed in server.allowed_hosts):
+        return True
+    if server.host not in ANY_ADDRESS:
+        return name in (server.host.lower(), f"[{server.host.lower()}]")
+    # A page that a browser loads from an address has no name that could be made to resolve elsewhere.
+    called = address_of(str((scope.get("server") or ("",))[0]))
+    return called is not None and address_of(name.strip("[]")) == called
+
+
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An IP address without its zone; one of IPv4 written as IPv6 is of IPv4. None for anything else."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _site_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

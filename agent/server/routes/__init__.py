@@ -1,0 +1,1 @@
+"""The page's own routes, one a file."""

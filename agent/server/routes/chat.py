@@ -1,0 +1,135 @@
+"""POST /api/chat: typed questions, answered in writing within the same conversation as speech.
+
+In:  `{"text", "conversation"?}`.   Out: server-sent events: `conversation`, `delta`..., then `done` or `error`.
+
+What stays in the history: the question with its answer; where the answer broke off (the model failed, the caller hung
+up), the question with the part that was sent, marked as cut off. A question of whose answer not a word was sent leaves
+no trace, so that it can be asked again.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager, suppress
+from typing import Any, cast
+
+from fastapi import APIRouter
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from agent.conversation.histories import History
+from agent.conversation.typed_question import AnswerError, write_answer
+from agent.plain_text import plain_text
+from agent.server.state import ServerState
+from agent.server.wire.events import begin_stream, end_stream, event, unless_hung_up
+from agent.server.wire.json_body import RequestError, json_object
+from agent.server.wire.uploads import ClientGoneError
+from processors.llm.history import mark_interrupted
+from processors.llm.service import LLMOptions
+
+MAX_TEXT_CHARS = 8000
+# A caller that takes in nothing for so long has hung up without a word.
+SEND_SECS = 30.0
+RETRY_AFTER_SECS = 1
+
+
+def chat_routes(state: ServerState) -> APIRouter:
+    """The route.
+
+    Args:
+        state: Gives the language model once it is loaded, and the conversations so far.
+    """
+    return APIRouter(routes=[Route("/api/chat", _Chat(state), methods=["POST"])])
+
+
+class _Chat:
+    """An ASGI application, for it watches the caller all the while."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self._n_active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await json_object(Request(scope, receive))
+        text = _question_of(body)
+        options = self._state.host().llm_options
+        histories = self._state.histories
+        with self._place(), suppress(ClientGoneError):
+            history = histories.open(body.get("conversation"))
+            with histories.held(history, "question"):
+                last = await unless_hung_up(receive, _answer(text, history, options, send))
+            # Whoever reads that the answer is done may ask on at once.
+            await _send(send, last)
+            await end_stream(send)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place for one question.
+
+        Raises:
+            RequestError: 429: all places are taken.
+        """
+        most = self._state.settings.server.max_chats
+        if self._n_active >= most:
+            message = f"{most} typed question{'s are' if most > 1 else ' is'} being answered; try again in a moment"
+            raise RequestError(429, message, {"Retry-After": str(RETRY_AFTER_SECS)})
+        self._n_active += 1
+        try:
+            yield
+        finally:
+            self._n_active -= 1
+
+
+def _question_of(body: dict[str, Any]) -> str:
+    text = body.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise RequestError(400, "text is missing")
+    if len(text) > MAX_TEXT_CHARS:
+        raise RequestError(400, f"text is longer than {MAX_TEXT_CHARS} characters")
+    return plain_text(text).strip()
+
+
+async def _answer(text: str, history: History, options: LLMOptions, send: Send) -> Message:
+    """Answer in pieces, and remember what was sent.
+
+    Returns:
+        The last event, which the caller is not told yet.
+    """
+    context = history.context
+    question = cast(LLMContextMessage, {"role": "user", "content": text})
+    context.add_message(question)
+    sent: list[str] = []
+    failure = "cancelled"
+    try:
+        await begin_stream(send)
+        await _send(send, event({"conversation": history.id}, "conversation"))
+        async with aclosing(write_answer(options, context)) as pieces:
+            async for piece in pieces:
+                sent.append(piece)
+                await _send(send, event({"text": piece}, "delta"))
+        failure = ""
+    except AnswerError as error:
+        failure = str(error)
+        return event({"stage": "llm", "message": failure}, "error")
+    finally:
+        _remember(history, question, "".join(sent).strip(), cut=bool(failure))
+    return event({"text": "".join(sent).strip()}, "done")
+
+
+async def _send(send: Send, message: Message) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECS):
+            await send(message)
+    except TimeoutError:
+        raise ClientGoneError from None
+
+
+def _remember(history: History, question: LLMContextMessage, reply: str, *, cut: bool) -> None:
+    context = history.context
+    if not reply:
+        context.set_messages([message for message in context.messages if message is not question])
+        return
+    context.add_message({"role": "assistant", "content": reply})
+    if cut:
+        context.set_messages(mark_interrupted(context.messages, reply))

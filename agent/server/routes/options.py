@@ -1,0 +1,34 @@
+"""GET /api/options: what a page may choose for its session, and what stands against each choice."""
+
+import asyncio
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from agent.server.calls.ice_servers import ice_servers_of
+from agent.server.state import ServerState
+from agent.settings.session import describe_options
+
+
+def option_routes(state: ServerState) -> APIRouter:
+    """The route.
+
+    Args:
+        state: Gives the engines once they are loaded.
+    """
+    router = APIRouter()
+
+    @router.get("/api/options")
+    async def options() -> Response:
+        engines = state.sessions().engines
+        return JSONResponse(
+            {
+                "settings": describe_options(state.settings),
+                "engines": await engines.offers(),
+                "voices": await asyncio.to_thread(engines.voices),
+                "ice_servers": ice_servers_of(state.settings),
+                "recording": True,
+            }
+        )
+
+    return router

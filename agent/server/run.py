@@ -1,0 +1,206 @@
+"""`sotto serve`: listens at once, loads the models, and ends everything within three seconds of a signal."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from loguru import logger
+
+from agent.engines.host import start_ears_host, start_model_host
+from agent.errors import InputError
+from agent.server.app import build_app
+from agent.server.calls.ice_servers import own_ice_servers
+from agent.server.calls.sessions import LiveSessions
+from agent.server.calls.webrtc import WebSessions
+from agent.server.calls.websocket import UVICORN_OPTIONS
+from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
+from agent.server.guard.certificates import CertificateFiles, certificate_files
+from agent.server.speech.jobs import TranscriptionJobs
+from agent.server.state import Loaded, ServerState
+from agent.settings.load import Settings, data_folder
+from agent.settings.sections import ServerSettings
+from agent.stopping import load_unless_stopped, stop_on_signals
+from processors.child_process import kill_children
+from transports.webrtc import allow_loopback_only_machines
+
+# Of the three seconds in which a signal ends everything, for requests under way.
+REQUESTS_SECS = 1
+# And for engines that are at work on a recording.
+RECORDINGS_SECS = 0.5
+RENEWAL_SECS = 24 * 3600
+
+
+class SignallessServer(uvicorn.Server):
+    """uvicorn without signal handlers of its own: a signal also ends models and conversations."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run_server(settings: Settings, *, api_only: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: What to serve, and where.
+        api_only: Load the speech-to-text engine alone and serve nothing but the speech API and /health.
+
+    Raises:
+        EngineUnavailableError: A stage has no usable engine.
+        InputError: The port cannot be had, or the certificate cannot be used.
+    """
+    asyncio.run(_serve(settings, api_only))
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """uvicorn takes every WebSocket that is refused by an HTTP answer for an error of ours."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."
+
+
+async def _serve(settings: Settings, api_only: bool) -> None:
+    stopping = stop_on_signals()
+    state = ServerState(settings, api_only=api_only)
+    https = _https(state.settings.server)
+    bound = _bind(settings)
+    allow_loopback_only_machines()
+    config = uvicorn.Config(
+        build_app(state),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=REQUESTS_SECS,
+        ssl_context_factory=(lambda *_: https) if https else None,
+        **UVICORN_OPTIONS,
+    )
+    server = SignallessServer(config)
+    serving = asyncio.create_task(server.serve([bound]))
+    renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
+    try:
+        state.loaded = await _load(state, stopping)
+        stopped = asyncio.create_task(stopping.wait())
+        if not stopping.is_set():
+            _tell_where(state, bound)
+        await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+    finally:
+        if renewing:
+            renewing.cancel()
+        # Requests that do not end in time are cut; uvicorn would log each of them as an error.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        if state.loaded and state.loaded.sessions:
+            await state.loaded.sessions.close()
+        if state.loaded and state.loaded.peers:
+            await state.loaded.peers.close()
+        server.should_exit = True
+        await serving
+        bound.close()
+        if state.loaded:
+            await _close(state.loaded)
+
+
+def _https(server: ServerSettings) -> ssl.SSLContext | None:
+    """What connections are encrypted with; None for plain http.
+
+    Raises:
+        InputError: The certificate cannot be used.
+    """
+    if not is_https(server):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load_certificate(context, server)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, server: ServerSettings) -> CertificateFiles:
+    """Take the certificate of today; connections from now on are shown it."""
+    files = certificate_files(server, data_folder() / "https")
+    try:
+        context.load_cert_chain(files.certificate, files.private_key)
+    except ssl.SSLError as error:
+        raise InputError(f"server.certificate = {files.certificate} cannot be used ({error.reason})") from error
+    if files.own:
+        logger.info(f"https with a certificate of our own, which browsers ask about: SHA-256 {files.fingerprint}")
+    return files
+
+
+async def _renew(context: ssl.SSLContext, server: ServerSettings) -> None:
+    """Certificates run out, and addresses change, while a server runs."""
+    while True:
+        await asyncio.sleep(RENEWAL_SECS)
+        try:
+            await asyncio.to_thread(_load_certificate, context, server)
+        except InputError as error:
+            logger.error(f"https goes on with the certificate that it has: {error}")
+
+
+def _tell_where(state: ServerState, bound: socket.socket) -> None:
+    server = state.settings.server
+    address, port = bound.getsockname()[:2]
+    here, *elsewhere = page_urls(server, address, port)
+    if warning := unprotected_warning(server, address, api_only=state.api_only):
+        logger.warning(warning)
+    hint = "" if is_https(server) else " (their browsers give the microphone to https alone: sotto serve --https)"
+    for url in elsewhere:
+        logger.info(f"for other devices: {url}{hint}")
+    logger.info(f"ready: {here}")
+
+
+async def _load(state: ServerState, stopping: asyncio.Event) -> Loaded:
+    settings = state.settings
+    sessions = peers = None
+    if state.api_only:
+        host = await load_unless_stopped(lambda: start_ears_host(settings), stopping, exit_status=0)
+    else:
+        host = await load_unless_stopped(lambda: start_model_host(settings), stopping, exit_status=0)
+        sessions = LiveSessions(host, settings, state.histories)
+        peers = WebSessions(sessions, own_ice_servers(settings))
+    server = settings.server
+    jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
+    return Loaded(host, jobs, sessions, peers)
+
+
+async def _close(loaded: Loaded) -> None:
+    if not await loaded.jobs.close(RECORDINGS_SECS):
+        # A thread within an engine cannot be interrupted.
+        logger.info("stopped while a recording was being transcribed")
+        kill_children()
+        os._exit(0)
+    await loaded.host.close()
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """A listening socket of the wanted address.
+
+    Raises:
+        InputError: The address is not this machine's, or the port is taken or forbidden.
+    """
+    host, port = settings.server.host, settings.server.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise InputError(f"server.host = {host!r} is no address: --host 127.0.0.1 is this machine's own") from error
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Answers are small: waiting to fill a packet would cost each of them 40 ms.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(f"server.host = {host} is not an address of this machine: --host 127.0.0.1 is") from error
+        raise InputError(
+            f"port {port} on {host} cannot be had ({error.strerror}): sotto serve --port 0 takes a free one"
+        ) from error
+    return bound

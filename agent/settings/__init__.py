@@ -1,0 +1,1 @@
+"""Settings: what there is, where a value comes from, and what one session may change."""

@@ -1,0 +1,189 @@
+"""Frames of our own: between voice activity, speech-to-text, endpointing, barge-in, the echo canceller and the gate.
+
+A pause is looked at by endpointing and by speech-to-text at once. Only when endpointing has decided are the words
+published, so that a speaker who pauses and goes on gets one turn with all the words. Speech over the agent is looked
+at by barge-in, which lets the gate wait until it knows what the speech was.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from pipecat.frames.frames import DataFrame, LLMTextFrame, SystemFrame
+
+Cause = Literal["echo", "noise", "backchannel"]
+
+
+class VoiceEdge(Enum):
+    """What voice activity sees before it is sure: one window (32 ms) of voice or of none."""
+
+    SUSPECTED = "voice may have begun"
+    DISMISSED = "it was no voice"
+    PAUSING = "a pause may have begun"
+    RESUMED = "it was no pause"
+
+
+@dataclass
+class VoiceEdgeFrame(SystemFrame):
+    """Downstream: the earliest sign that the user begins or ends to speak.
+
+    Attributes:
+        edge: What is seen.
+        sound_secs: With DISMISSED, how long that lasted which was no voice.
+        silence_secs: With DISMISSED, how long ago it ended.
+    """
+
+    edge: VoiceEdge = VoiceEdge.SUSPECTED
+    sound_secs: float = 0.0
+    silence_secs: float = 0.0
+
+
+@dataclass
+class TurnDecidedFrame(SystemFrame):
+    """Upstream: the user's turn is judged over; speech-to-text answers with its transcript, or with NoWordsFrame."""
+
+
+@dataclass
+class PauseTranscriptFrame(SystemFrame):
+    """Downstream: the words of the turn so far, worked out at a pause; nothing of that pause is still on its way.
+
+    Attributes:
+        text: Empty where nothing was recognized.
+        language: ISO 639-1 code where the recognizer knows it.
+        confidence: 0 to 1 where the recognizer knows it.
+        failed: Whether there may have been words that the recognizer lost.
+    """
+
+    text: str = ""
+    language: str | None = None
+    confidence: float | None = None
+    failed: bool = False
+
+
+@dataclass
+class NoWordsFrame(SystemFrame):
+    """Downstream: nothing was recognized since the last transcript, and nothing is on its way."""
+
+
+@dataclass
+class FloorFrame(SystemFrame):
+    """Upstream, from the playout gate: whether the agent has something to say, or is saying it."""
+
+    held: bool = False
+
+
+@dataclass
+class PlayoutFrame(SystemFrame):
+    """Downstream, to the playout gate: how the agent is to speak while it is not known what the user's speech is.
+
+    Attributes:
+        level: `full`, `ducked` (still heard, but quietly) or `paused` (silent; it goes on from the very sample).
+    """
+
+    level: Literal["full", "ducked", "paused"] = "full"
+
+
+@dataclass
+class FalseInterruptionFrame(SystemFrame):
+    """Both ways: what was heard over the agent asks for nothing; it is forgotten, and the agent goes on.
+
+    Attributes:
+        cause: What it was.
+        text: The words that were recognized, if any.
+    """
+
+    cause: Cause = "noise"
+    text: str = ""
+
+
+@dataclass
+class HistorySettledFrame(SystemFrame):
+    """Upstream: what was heard of the reply that was cut off stands in the history."""
+
+
+@dataclass
+class ReplyBegunFrame(SystemFrame):
+    """Downstream, from the language model: the reply that follows.
+
+    Attributes:
+        speculative: The turn that it answers may not be over; nothing of it may be heard before that.
+    """
+
+    speculative: bool = False
+
+
+@dataclass
+class TypedTurnFrame(SystemFrame):
+    """Downstream: a whole turn of the user's, typed; it cuts the agent off.
+
+    Attributes:
+        text: Its words.
+        spoken: Whether the answer is spoken; else it is written only.
+    """
+
+    text: str = ""
+    spoken: bool = True
+
+
+@dataclass
+class WrittenReplyFrame(SystemFrame):
+    """Downstream: the next reply is read, not heard; Markdown is welcome in it."""
+
+
+@dataclass
+class StartOverFrame(SystemFrame):
+    """Downstream, behind an InterruptionFrame: the conversation begins anew, with nothing in its history."""
+
+
+@dataclass
+class PushToTalkFrame(SystemFrame):
+    """Downstream: the user presses (`active`) or releases the key that says who has the floor."""
+
+    active: bool = False
+
+
+class EchoTier(Enum):
+    """What is done about the echo."""
+
+    OFF = "off"
+    NONE = "none"
+    CANCEL = "cancel"
+    HALF_DUPLEX = "half_duplex"
+
+
+@dataclass
+class EchoTierFrame(SystemFrame):
+    """Downstream: what is done about the echo, when it changes.
+
+    Attributes:
+        tier: The measure.
+        warmed_up: Whether voice over the agent can be the user's alone; until then an interruption takes words.
+        erle_db: Echo reduction, median over the last 3 s of loud echo; 0 while unknown.
+        echo_db: The echo against the background noise.
+        delay_ms: From the device to the microphone's samples.
+    """
+
+    tier: EchoTier = EchoTier.CANCEL
+    warmed_up: bool = False
+    erle_db: float = 0.0
+    echo_db: float = 0.0
+    delay_ms: int = 0
+
+
+@dataclass
+class WrittenTextFrame(DataFrame):
+    """Downstream: a piece of a reply that is read, with its white space.
+
+    Attributes:
+        text: The piece.
+    """
+
+    text: str = ""
+
+
+def as_written(frame: LLMTextFrame) -> WrittenTextFrame:
+    """A token of a written reply as a frame that text-to-speech lets pass, in its order.
+
+    Pipecat's service would cut its text into sentences, and lose the lines that Markdown is made of.
+    """
+    return WrittenTextFrame(frame.text)

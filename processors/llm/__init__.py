@@ -1,0 +1,1 @@
+"""The language model's service, and what surrounds its replies."""

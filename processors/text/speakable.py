@@ -1,0 +1,149 @@
+"""Speakable text: what the language model writes becomes what a voice can say.
+
+In:  LLMTextFrame tokens of a response, TTSSpeakFrame.
+Out: AggregatedTextFrame, one clause or sentence each, for a text-to-speech service that speaks each as it is;
+     TTSSpeakFrame with speakable text; every other frame as it came.
+
+The text of the emitted frames is the spoken text, so the conversation's history holds what was heard.
+"""
+
+import asyncio
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    StopFrame,
+    TTSSpeakFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.utils.text.base_text_aggregator import TextType
+
+from processors.frames import as_written
+from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
+from processors.text.spoken_text import speak_text
+
+# A sentence that may be complete is spoken when no token follows it for this long.
+STALL_SECS = 0.2
+# Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
+_SETTLING_PASSES = 4
+
+
+def speakable(text: str, language: str = "en") -> str:
+    """Turn written text into words a voice can say.
+
+    Markdown, HTML, emoji and control characters go; addresses, numbers, units and symbols become words; a block
+    of code becomes a short phrase. Doing it twice changes nothing more. Time grows linearly with length.
+
+    Args:
+        text: Markdown or plain text, of any length.
+        language: ISO 639-1 code, a region may follow. Numbers and symbols are written out in English, and in
+            part in German, French, Spanish, Italian and Portuguese; in other languages they stay.
+
+    Returns:
+        Text on one line with single spaces; empty if nothing can be said.
+    """
+    spoken = speak_text(text, language)
+    for _ in range(_SETTLING_PASSES):
+        again = speak_text(spoken, language)
+        if again == spoken:
+            break
+        spoken = again
+    return spoken
+
+
+class SpeakableText(FrameProcessor):
+    """Stands between the language model and the voice; hands on each clause as soon as it is complete.
+
+    Text inside an open link, code span or code block waits until that closes or the response ends. An
+    interruption forgets what waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        language: str = "en",
+        first_min_words: int = FIRST_MIN_WORDS,
+        first_max_chars: int = FIRST_MAX_CHARS,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        """Set the processor up.
+
+        Args:
+            language: ISO 639-1 code of the language that is spoken.
+            first_min_words: The first piece of a response has at least this many words, unless the response is
+                shorter.
+            first_max_chars: Without a clause end in this many characters, the first piece ends at a word.
+            max_chars: The same for later pieces, which otherwise end where a sentence does.
+
+        Raises:
+            ValueError: A limit is below 1; the message shows it.
+        """
+        super().__init__()
+        self._stream = SpeakableStream(
+            language=language,
+            first_min_words=first_min_words,
+            first_max_chars=first_max_chars,
+            max_chars=max_chars,
+        )
+        self._language = language
+        self._append_to_context = True
+        self._pushing = asyncio.Lock()
+        self._stall: asyncio.TimerHandle | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Handle one frame: text is collected, the end of a response releases the rest."""
+        await super().process_frame(frame, direction)
+        if direction is FrameDirection.UPSTREAM and not isinstance(frame, InterruptionFrame):
+            await self.push_frame(frame, direction)
+        elif isinstance(frame, LLMTextFrame) and not frame.skip_tts:
+            self._append_to_context = frame.append_to_context
+            await self._push_pieces(self._stream.push(frame.text))
+            self._expect_more()
+        elif isinstance(frame, TTSSpeakFrame):
+            await self._push_pieces(self._stream.flush())
+            frame.text = speakable(frame.text, self._language)
+            if frame.text:
+                await self.push_frame(frame, direction)
+        elif isinstance(frame, LLMTextFrame):
+            await self.push_frame(as_written(frame))
+        else:
+            if isinstance(frame, InterruptionFrame | CancelFrame):
+                self._expect_nothing()
+                self._stream.reset()
+            elif isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | EndFrame | StopFrame):
+                self._expect_nothing()
+                await self._push_pieces(self._stream.flush())
+                self._stream.reset()
+            await self.push_frame(frame, direction)
+
+    async def cleanup(self) -> None:
+        """Wait for no further token."""
+        self._expect_nothing()
+        await super().cleanup()
+
+    def _expect_more(self) -> None:
+        self._expect_nothing()
+        self._stall = asyncio.get_running_loop().call_later(STALL_SECS, self._on_stall)
+
+    def _expect_nothing(self) -> None:
+        if self._stall:
+            self._stall.cancel()
+            self._stall = None
+
+    def _on_stall(self) -> None:
+        pieces = self._stream.settle()
+        if pieces:
+            self.create_task(self._push_pieces(pieces), "stalled text")
+
+    async def _push_pieces(self, pieces: list[str]) -> None:
+        async with self._pushing:
+            for piece in pieces:
+                frame = AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece)
+                frame.append_to_context = self._append_to_context
+                await self.push_frame(frame)

@@ -1,0 +1,42 @@
+"""`sotto doctor` tells what a conversation would use, and fails when none could be held."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.settings.load import setting_keys
+
+
+def doctor(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "agent.cli", "doctor", "--set", f"models_dir={directory}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=60, check=False)
+
+
+def test_the_bundled_engines_can_hold_a_conversation(tmp_path: Path) -> None:
+    result = doctor(tmp_path, "--llm", "embedded")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for text in ("pocketsphinx", "espeak", "SmolLM2", "pipecat-ai", "A conversation can be held"):
+        assert text in result.stdout
+    assert all(key in result.stdout for key in setting_keys())
+
+
+def test_what_is_not_usable_comes_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    result = doctor(tmp_path)
+    assert "not usable: no model is installed" in result.stdout
+    assert "sotto models pull base.en" in result.stdout
+    assert "sotto models pull kokoro" in result.stdout
+
+
+def test_it_fails_when_a_stage_has_no_engine(tmp_path: Path) -> None:
+    result = doctor(tmp_path, "--tts", "kokoro")
+    assert result.returncode == 1
+    assert "A conversation could not be held: tts.engine = kokoro: no model is installed" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_it_fails_when_a_model_is_there_but_broken(tmp_path: Path) -> None:
+    gguf = tmp_path / "broken.gguf"
+    gguf.write_bytes(b"GGUF" + bytes(1000))
+    result = doctor(tmp_path, "--llm", "embedded", "--set", f"llm.model={gguf}")
+    assert result.returncode == 1
+    assert str(gguf) in result.stdout.replace("\n", "")

@@ -1,0 +1,85 @@
+"""What a page sends beside its sound. The conversation is a scripted one that notes what it is asked for."""
+
+from typing import Any, cast
+
+import pytest
+
+from agent.conversation.conversation import Conversation
+from agent.server.calls.messages import MAX_TEXT_CHARS, MAX_WAITING, ClientMessages
+from tests.support.virtual_time import in_virtual_time
+
+
+class NotedConversation:
+    """Stands for a conversation: keeps what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    async def push_to_talk(self, active: bool) -> None:
+        self.done.append(active)
+
+    async def type(self, text: str, *, spoken: bool) -> None:
+        self.done.append((text, spoken))
+
+    async def interrupt(self) -> None:
+        self.done.append("interrupt")
+
+    async def start_over(self) -> None:
+        self.done.append("start_over")
+
+
+async def handled(*messages: object) -> list[Any]:
+    """What a conversation was asked to do for these messages, sent at once."""
+    conversation = NotedConversation()
+    page = ClientMessages(cast(Conversation, conversation))
+    for message in messages:
+        page.handle(message)
+    if page._working:
+        await page._working
+    return conversation.done
+
+
+@in_virtual_time
+async def test_messages_are_acted_on_in_order() -> None:
+    assert await handled(
+        {"type": "text", "text": "hello", "spoken": False},
+        {"type": "interrupt"},
+        {"type": "text", "text": "again"},
+        {"type": "start_over"},
+    ) == [("hello", False), "interrupt", ("again", True), "start_over"]
+
+
+@in_virtual_time
+async def test_what_is_no_text_is_taken_out_of_what_is_typed() -> None:
+    assert await handled({"type": "text", "text": "hello \ud800\0\tyou\ncafé 🎉"}) == [("hello ?\tyou\ncafé 🎉", True)]
+
+
+@in_virtual_time
+async def test_the_key_ends_as_it_was_left_however_often_it_is_pressed() -> None:
+    flood = [{"type": "push_to_talk", "active": at % 2 == 0} for at in range(1001)]
+    assert await handled(*flood) == [True]
+    assert await handled(*flood, {"type": "push_to_talk", "active": False}) == []
+
+
+@in_virtual_time
+async def test_of_a_flood_the_newest_few_are_acted_on() -> None:
+    done = await handled(*({"type": "text", "text": str(at)} for at in range(500)))
+    assert done == [(str(at), True) for at in range(500 - MAX_WAITING, 500)]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        [],
+        "interrupt",
+        {"type": "text"},
+        {"type": "text", "text": 7},
+        {"type": "text", "text": "x" * (MAX_TEXT_CHARS + 1)},
+        {"type": ["text"], "text": "x"},
+        {"kind": "interrupt"},
+        {"type": "signalling", "message": {}},
+    ],
+)
+async def test_what_is_no_message_of_the_page_is_left_alone(message: object) -> None:
+    assert await handled(message) == []

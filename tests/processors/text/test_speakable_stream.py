@@ -1,0 +1,275 @@
+"""How a growing answer reaches the voice: piece by piece, in time, in order, and at a bounded cost."""
+
+import gc
+import time
+from collections.abc import Callable
+
+import pytest
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMMarkerFrame,
+    LLMTextFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+)
+from pipecat.tests.utils import SleepFrame, run_test
+from pipecat.utils.text.base_text_aggregator import TextType
+
+from processors.frames import WrittenTextFrame
+from processors.text.clauses import split_clauses
+from processors.text.speakable import SpeakableText, speakable
+from processors.text.speakable_stream import SpeakableStream
+
+
+def stream(tokens: list[str]) -> list[str]:
+    collected = SpeakableStream()
+    pieces = [piece for token in tokens for piece in collected.push(token)]
+    return pieces + collected.flush()
+
+
+def spoken_after_each(tokens: list[str]) -> list[tuple[str, list[str]]]:
+    collected = SpeakableStream()
+    heard = [(token, pieces) for token in tokens if (pieces := collected.push(token))]
+    return [*heard, ("", collected.flush())]
+
+
+def test_the_first_clause_is_out_before_the_sentence_ends() -> None:
+    tokens = ["Well", ",", " I", " think", " so", ",", " but", " it", " may", " rain", ".", " Take", " care", "."]
+    assert spoken_after_each(tokens) == [
+        (" but", ["Well, I think so,"]),  # "Well," alone is too short to be worth a breath
+        (" Take", ["but it may rain."]),
+        ("", ["Take care."]),
+    ]
+
+
+def test_a_first_clause_without_a_pause_ends_at_a_word_within_sixty_characters() -> None:
+    text = "The quick brown fox that lives in the old forest jumps over the lazy dog again and again."
+    pieces = stream([text])
+    assert pieces == [
+        "The quick brown fox that lives in the old forest jumps over",
+        "the lazy dog again and again.",
+    ]
+    assert len(pieces[0]) <= 60
+
+
+def test_a_number_is_not_torn_from_its_unit() -> None:
+    text = "I would guess that the whole distance around the lake comes to 12 km or a little more than that."
+    assert " ".join(stream(list(text))) == speakable(text)
+    assert "twelve kilometers" in " ".join(stream(list(text)))
+
+
+def test_a_link_is_held_until_it_closes() -> None:
+    tokens = ["Look", " at", " this", " [page", ", please", "](http", "://example.com", ")", ",", " thanks"]
+    assert spoken_after_each(tokens) == [(" thanks", ["Look at this page, please,"]), ("", ["thanks"])]
+
+
+def test_a_bracket_that_is_no_link_does_not_hold_the_speech() -> None:
+    tokens = ["So this [is", "]", " it", ", and", " more"]
+    assert spoken_after_each(tokens) == [(", and", ["So this is it,"]), ("", ["and more"])]
+
+
+def test_code_is_announced_once_when_it_opens_and_never_read() -> None:
+    tokens = ["Try it:\n", "``", "`py", "thon\n", "x = 1. Done, ", "yes.\n", "y\n``", "`\n", "That", " is all."]
+    assert spoken_after_each(tokens) == [
+        ("thon\n", ["Try it:", "Code omitted."]),
+        ("", ["That is all."]),
+    ]
+
+
+HOSTILE = {
+    "asterisks": "*",
+    "spaced asterisks": "* ",
+    "brackets": "[",
+    "links": "[a](b ",
+    "empty links": "[](",
+    "backticks": "`",
+    "open code": "`a",
+    "digits": "1",
+    "spaced digits": "1 ",
+    "points": "1.",
+    "commas": "1,",
+    "hyphens": "1-",
+    "colons": "1:",
+    "fractions": "1/",
+    "letters": "a",
+    "initials": "a.",
+    "tags": "<b ",
+    "comments": "<!--",
+    "dollars": "$1+",
+    "entities": "&amp;",
+    "commands": "\\frac{",
+    "at signs": "a@",
+    "addresses": "http://",
+    "dots": ". ",
+    "dashes": "- ",
+    "spaces": " ",
+    "fences": "```\n",
+    "rows": "|\n",
+    "emoji": "😀",
+}
+
+
+@pytest.mark.parametrize(
+    ("held", "spoken"),
+    [
+        ("Well, let me think about this one. ", ["Well, let me think about this one."]),
+        ("All right! ", ["All right!"]),
+        ("This is Dr.", []),
+        ("It costs 3.", []),
+        ("It is **bold.", []),
+        ("see [the page.", []),
+        ("and then", []),
+        ("```\nx = 1.", []),
+    ],
+)
+def test_a_sentence_that_surely_ends_is_spoken_when_the_model_stalls(held: str, spoken: list[str]) -> None:
+    speech = SpeakableStream(first_min_words=100)
+    speech.push(held)
+    assert speech.settle() == spoken
+    assert speech.settle() == []
+
+
+def cpu_secs(work: Callable[[str], object], unit: str, n_chars: int) -> float:
+    """CPU time of this thread alone, without collecting what earlier tests have left: the least disturbed of three."""
+    text = (unit * n_chars)[:n_chars]
+    took_secs = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            start = time.thread_time()
+            work(text)
+            took_secs.append(time.thread_time() - start)
+            if took_secs[0] > 0.3:
+                break
+    finally:
+        gc.enable()
+    return min(took_secs) + 0.02  # below the clock's noise nothing is compared
+
+
+def work_on_stream(text: str) -> None:
+    stream([text[start : start + 7] for start in range(0, len(text), 7)])
+
+
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
+def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
+    # Four times the text: four times the work if linear, sixteen times if quadratic.
+    assert cpu_secs(speakable, unit, 100_000) / cpu_secs(speakable, unit, 25_000) < 9
+    assert cpu_secs(work_on_stream, unit, 16_000) / cpu_secs(work_on_stream, unit, 4_000) < 9
+
+
+@pytest.mark.parametrize("unit", ["a", "a ", "a. ", "。", "— ", '"', " "])
+def test_work_of_cutting_grows_with_the_length(unit: str) -> None:
+    def cut(text: str) -> object:
+        return split_clauses(text, 60, 200)
+
+    assert cpu_secs(cut, unit, 100_000) / cpu_secs(cut, unit, 25_000) < 9
+
+
+async def frames_after(frames: list[Frame]) -> list[Frame]:
+    down, _ = await run_test(SpeakableText(), frames_to_send=frames)
+    return list(down)
+
+
+def response(*tokens: str) -> list[Frame]:
+    return [LLMFullResponseStartFrame(), *map(LLMTextFrame, tokens), LLMFullResponseEndFrame()]
+
+
+def summary(frames: list[Frame]) -> list[str]:
+    return [frame.text if isinstance(frame, AggregatedTextFrame) else type(frame).__name__ for frame in frames]
+
+
+async def test_each_clause_is_one_frame_that_the_voice_speaks_as_it_is() -> None:
+    frames = await frames_after(response("**Sure**, it", " costs $5, ", "and that is", " fine. Bye", " 😀"))
+    assert summary(frames) == [
+        "LLMFullResponseStartFrame",
+        "Sure, it costs five dollars,",
+        "and that is fine.",
+        "Bye",
+        "LLMFullResponseEndFrame",
+    ]
+    spoken = [frame for frame in frames if isinstance(frame, AggregatedTextFrame)]
+    assert [frame.raw_text for frame in spoken] == [frame.text for frame in spoken]
+    assert {frame.text_type for frame in spoken} == {TextType.SENTENCE}
+    assert {frame.append_to_context for frame in spoken} == {True}
+
+
+async def test_a_response_of_nothing_sayable_speaks_nothing() -> None:
+    frames = await frames_after(response("😀", " ***", "\n---\n"))
+    assert summary(frames) == ["LLMFullResponseStartFrame", "LLMFullResponseEndFrame"]
+
+
+async def test_an_interruption_forgets_the_open_clause_and_the_open_code_block() -> None:
+    frames = await frames_after(
+        [
+            LLMFullResponseStartFrame(),
+            LLMTextFrame("Here is the code:\n```\nx = 1\n"),
+            LLMTextFrame("half a"),
+            SleepFrame(sleep=0.1),
+            InterruptionFrame(),
+            SleepFrame(sleep=0.1),
+            *response("A new answer."),
+        ]
+    )
+    assert summary(frames) == [
+        "LLMFullResponseStartFrame",
+        "Here is the code:",
+        "Code omitted.",
+        "InterruptionFrame",
+        "LLMFullResponseStartFrame",
+        "A new answer.",
+        "LLMFullResponseEndFrame",
+    ]
+
+
+async def test_other_frames_pass_unchanged_and_in_order() -> None:
+    plain, heard, marker = TextFrame("**plain**"), TranscriptionFrame("*hm*", "user", "now"), LLMMarkerFrame("●")
+    frames = await frames_after([plain, heard, marker])
+    assert frames == [plain, heard, marker]
+    assert [plain.text, heard.text] == ["**plain**", "*hm*"]
+
+
+async def test_text_that_is_to_be_read_passes_as_it_was_written() -> None:
+    silent = LLMTextFrame("**silent**\n- 5°C")
+    silent.skip_tts = True
+    frames = await frames_after([LLMTextFrame("Aloud."), silent])
+    assert [frame.text for frame in frames if isinstance(frame, WrittenTextFrame)] == ["**silent**\n- 5°C"]
+    assert [frame.text for frame in frames if isinstance(frame, AggregatedTextFrame)] == ["Aloud."]
+
+
+async def test_a_said_sentence_is_made_speakable_and_comes_after_the_text_before_it() -> None:
+    frames = await frames_after([LLMTextFrame("Let me look"), TTSSpeakFrame("It's **5°C** 😀"), TTSSpeakFrame("😀")])
+    assert [frame.text for frame in frames if isinstance(frame, AggregatedTextFrame | TTSSpeakFrame)] == [
+        "Let me look",
+        "It's five degrees Celsius",
+    ]
+    assert summary(frames) == ["Let me look", "TTSSpeakFrame"]
+
+
+async def test_text_without_a_response_around_it_is_spoken_at_the_end() -> None:
+    assert summary(await frames_after([LLMTextFrame("Only this")])) == ["Only this"]
+
+
+async def test_text_that_is_kept_out_of_the_context_stays_out() -> None:
+    aside = LLMTextFrame("An aside.")
+    aside.append_to_context = False
+    frames = await frames_after([aside])
+    assert [frame.append_to_context for frame in frames if isinstance(frame, TextFrame)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"first_min_words": 0}, "first_min_words must be at least 1, not 0"),
+        ({"first_max_chars": 0}, "first_max_chars must be at least 1, not 0"),
+        ({"max_chars": -3}, "max_chars must be at least 1, not -3"),
+    ],
+)
+def test_a_limit_below_one_is_refused_by_name(limits: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SpeakableStream(**limits)  # pyright: ignore[reportArgumentType]

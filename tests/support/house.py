@@ -1,0 +1,119 @@
+"""Builds conversations for tests: the real pipeline on scripted or real engines, joined by recorded frames."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agent.commands.replay import Replay, level_dbfs
+from agent.commands.script import ConversationScript, Step
+from agent.conversation.conversation import Conversation
+from agent.conversation.event_log import Event
+from agent.engines.candidates import Choice
+from agent.engines.host import ModelHost
+from agent.engines.llm import LlmBackend
+from agent.settings.load import Settings
+from processors.ear.silero import load_silero
+from processors.llm.service import LLMOptions
+from processors.stt.recognizer import RecognizerEngine
+from processors.tts.synthesizer import Synthesizer
+from processors.turns.smart_turn import load_smart_turn
+from tests.conftest import REPOSITORY
+from transports.recording import load_recording
+from transports.room import RoomSpec
+
+FIXTURES = REPOSITORY / "tests" / "fixtures"
+SPEECH = FIXTURES / "speech"
+
+
+@dataclass
+class Held:
+    """What a conversation left behind."""
+
+    status: int
+    events: list[Event]
+    said_s16: np.ndarray[Any, np.dtype[np.int16]]
+    heard_s16: np.ndarray[Any, np.dtype[np.int16]]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def named(self, name: str) -> list[Event]:
+        """All events of that name."""
+        return [event for event in self.events if event["event"] == name]
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of all events of that name."""
+        return [event["text"] for event in self.named(name)]
+
+
+def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) -> ModelHost:
+    """A model host on engines that a test made."""
+    return ModelHost(
+        Choice("stt", stt.name, stt.model, stt),
+        Choice("llm", "endpoint", options.model, LlmBackend(options)),
+        Choice("tts", tts.name, tts.model, tts),
+        load_silero(),
+        load_smart_turn(),
+        ThreadPoolExecutor(stt.max_threads, "stt"),
+        ThreadPoolExecutor(tts.max_threads, "tts"),
+        ThreadPoolExecutor(1, "vad"),
+        ThreadPoolExecutor(1, "turn"),
+        ThreadPoolExecutor(2, "files"),
+    )
+
+
+@asynccontextmanager
+async def hosting(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) -> AsyncIterator[ModelHost]:
+    """A scripted host that is closed at the end."""
+    host = scripted_host(stt, options, tts)
+    try:
+        yield host
+    finally:
+        await host.close()
+
+
+async def hold(
+    host: ModelHost,
+    steps: Sequence[Step],
+    *,
+    end_secs: float = 0.3,
+    settings: Settings | None = None,
+    sinks: Sequence[Callable[[Event], None]] = (),
+    prepare: Callable[[Conversation, Replay], None] = lambda _, __: None,
+    room: str | None = None,
+) -> Held:
+    """Hold one conversation with recorded speech to its end.
+
+    Args:
+        host: The engines.
+        steps: What is said and when.
+        end_secs: Silence after the last answer.
+        settings: Thresholds; the defaults if left out.
+        sinks: Told of every event as it happens.
+        room: Where it is held, with an open loudspeaker, such as `rt60=0.4,echo_db=0`.
+        prepare: Called with both before they start, to give the conversation tools, say.
+    """
+    script = ConversationScript(tuple(steps), end_secs)
+    run = Replay(script, RoomSpec.parse(room), level_dbfs(host.tts.loaded)) if room else Replay(script)
+    events: list[Event] = []
+    card = run.transport.card
+    conversation = Conversation(
+        host,
+        settings or Settings(),
+        run.transport,
+        [*run.sinks, events.append, *sinks],
+        speech_end_secs=lambda: card.speech_end_secs,
+    )
+    prepare(conversation, run)
+    status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), 100)
+    said_s16, heard_s16 = card.sides()
+    history: list[Any] = [message for message in conversation.context.messages if isinstance(message, dict)]
+    return Held(status, sorted(events, key=lambda event: event["t"]), said_s16, heard_s16, history)
+
+
+def say(name: str, **when: Any) -> Step:
+    """A step that says one of the project's own recordings."""
+    return Step(load_recording(SPEECH / name), **when)

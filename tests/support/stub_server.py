@@ -1,0 +1,197 @@
+"""A fake at the edge: a server for the page whose answers, events and voice a test writes.
+
+The HTTP is real (uvicorn), and so is each call (see stub_peer.py); there is no pipeline behind them.
+"""
+
+import asyncio
+import copy
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from playwright.async_api import Page, expect
+
+from tests.conftest import REPOSITORY
+from tests.support.stub_catalogue import HEALTH, OPTIONS
+from tests.support.stub_peer import StubPeer
+
+WEB = REPOSITORY / "web"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass
+class StubServer:
+    """Serves web/ at `url`; everything else may be changed at any time.
+
+    Attributes:
+        options: Of GET /api/options; None: there is no such route.
+        refusal: Status and reason that every API request gets.
+        known: Conversations that can be gone on with; others get a new id.
+        chat: Events of the next answers to POST /api/chat, one after the other; each (name, data).
+        chat_pause: If set, the answer waits for it after its first two events.
+        questions: Bodies of POST /api/chat.
+        deleted: Conversations that were deleted.
+    """
+
+    url: str = ""
+    health: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(HEALTH))
+    options: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(OPTIONS))
+    refusal: tuple[int, str] | None = None
+    known: set[str] = field(default_factory=set)
+    chat: list[tuple[str, dict[str, Any]]] | None = None
+    chat_pause: asyncio.Event | None = None
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    peers: list[StubPeer] = field(default_factory=list)
+    _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
+    _server: uvicorn.Server | None = None
+    _serving: "asyncio.Task[None] | None" = None
+
+    async def next_peer(self) -> StubPeer:
+        """The call after the last one asked for, once its event channel is open."""
+        async with asyncio.timeout(30):
+            peer = await self._calls.get()
+            await peer.is_open.wait()
+        return peer
+
+    async def start(self) -> None:
+        """Serve; after a stop at the same address again."""
+        port = int(self.url.rsplit(":", 1)[1]) if self.url else 0
+        listener = socket.create_server(("127.0.0.1", port))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(self._app(), log_level="error", ws="none", lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+
+    async def stop(self) -> None:
+        """End every call and stop to serve."""
+        for peer in self.peers:
+            await peer.close()
+        if self._server and self._serving:
+            self._server.should_exit = True
+            await self._serving
+
+    def _app(self) -> FastAPI:
+        app = FastAPI()
+        app.get("/health")(self._answer_health)
+        app.get("/api/options")(self._answer_options)
+        app.post("/api/offer")(self._take_offer)
+        app.patch("/api/offer")(self._take_candidates)
+        app.post("/api/chat")(self._answer_question)
+        app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
+        app.delete("/api/conversations/{conversation}")(self._delete)
+        app.get("/{name:path}")(serve_file)
+        return app
+
+    def _refused(self) -> Response | None:
+        return JSONResponse({"error": self.refusal[1]}, self.refusal[0]) if self.refusal else None
+
+    async def _answer_health(self) -> Response:
+        return JSONResponse(self.health, 200 if self.health["status"] == "ready" else 503)
+
+    async def _answer_options(self) -> Response:
+        if self.options is None:
+            return JSONResponse({"detail": "Not Found"}, 404)
+        return JSONResponse(self.options)
+
+    def _name(self, asked: object) -> str:
+        if isinstance(asked, str) and asked in self.known:
+            return asked
+        name = f"conversation-{len(self.known) + 1}"
+        self.known.add(name)
+        return name
+
+    async def _take_offer(self, request: Request) -> Response:
+        body = await request.json()
+        if refused := self._refused():
+            return refused
+        peer = StubPeer(body, self._name(body.get("conversation")))
+        self.peers.append(peer)
+        answer = await peer.answer()
+        self._calls.put_nowait(peer)
+        return JSONResponse(answer)
+
+    async def _take_candidates(self, request: Request) -> Response:
+        body = await request.json()
+        peer = next(p for p in self.peers if f"stub-{id(p)}" == body["pc_id"])
+        peer.candidates.extend(body["candidates"])
+        return JSONResponse({"status": "success"})
+
+    async def _answer_question(self, request: Request) -> Response:
+        body = await request.json()
+        if refused := self._refused():
+            return refused
+        if self.chat is None:
+            return JSONResponse({"detail": "Not Found"}, 404)
+        self.questions.append(body)
+        name = self._name(body.get("conversation"))
+        return StreamingResponse(self._tell([("conversation", {"conversation": name}), *self.chat]))
+
+    async def _tell(self, events: list[tuple[str, dict[str, Any]]]) -> AsyncIterator[str]:
+        for n, (name, data) in enumerate(events):
+            if n == 2 and self.chat_pause:
+                await self.chat_pause.wait()
+            yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+    async def _serve_recording(self, conversation: str, name: str) -> Response:
+        return Response(f"{name} of {conversation}", media_type="application/octet-stream")
+
+    async def _delete(self, conversation: str) -> Response:
+        if refused := self._refused():
+            return refused
+        self.deleted.append(conversation)
+        self.known.discard(conversation)
+        return Response(status_code=204)
+
+
+def serve_file(name: str) -> Response:
+    """A file of web/, under the policy that the real server sends."""
+    path = WEB / (name or "index.html")
+    if path.parent != WEB or not path.is_file():
+        return JSONResponse({"error": f"no such file: {name}"}, 404)
+    return FileResponse(path, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+
+@asynccontextmanager
+async def serve_stub() -> AsyncIterator[StubServer]:
+    """The stub on a free loopback port; leaving it ends every call."""
+    stub = StubServer()
+    await stub.start()
+    try:
+        yield stub
+    finally:
+        await stub.stop()
+
+
+async def call(page: Page, stub: StubServer) -> StubPeer:
+    """Press the button; the server's end of the call, once the page listens."""
+    await page.get_by_role("button", name="Start talking").click()
+    peer = await stub.next_peer()
+    await expect(page.locator("#state")).to_have_text("Listening")
+    return peer
+
+
+async def items(page: Page) -> list[str]:
+    """The conversation as it can be read, one line an item."""
+    texts = await page.locator("#conversation > li").all_inner_texts()
+    return [" ".join(text.split()) for text in texts]
+
+
+def say_a_turn(peer: StubPeer, question: str, answer: str) -> None:
+    """The events of one turn up to the agent's last word; the agent still speaks."""
+    peer.send("user_started_speaking")
+    peer.send("user_stopped_speaking")
+    peer.send("transcript", text=question)
+    peer.send("turn_ended", text=question)
+    peer.send("bot_started_speaking")
+    for word in answer.split():
+        peer.send("bot_word", text=word)

@@ -1,0 +1,154 @@
+// The wish to be in a call: joins, joins again with other wishes, and comes back by itself when a call is lost.
+
+import { Call } from "/call/call.js";
+
+const BACKOFF_MS = [400, 1_000, 2_000, 4_000, 8_000, 15_000];
+const GIVE_UP_AFTER_MS = 5 * 60_000;
+
+/**
+ * phase: "left"      no call is wanted
+ *        "joining"   a call is being opened
+ *        "joined"    events flow
+ *        "waiting"   a call was lost; the next attempt is at `retryAtMs` (as Date.now())
+ * problem: why the last call ended or could not be had; null if nothing is wrong
+ *
+ * Handlers: those of a Call but onClosed, and onChange() after each change of phase.
+ */
+export class Session {
+  phase = "left";
+  problem = null;
+  retryAtMs = 0;
+  #handlers;
+  #wishes;
+  #call = null;
+  #nFailures = 0;
+  #lostAtMs = 0;
+  #retry = 0;
+  #isMuted = false;
+
+  /** @param {() => object} wishes - of the next Call */
+  constructor(handlers, wishes) {
+    this.#handlers = handlers;
+    this.#wishes = wishes;
+    addEventListener("online", () => this.tryNow());
+  }
+
+  get isWanted() {
+    return this.phase !== "left";
+  }
+
+  /** @returns {boolean} whether a call was lost, and is tried again until it is there or given up */
+  get isComingBack() {
+    return this.isWanted && this.#nFailures > 0;
+  }
+
+  get isMuted() {
+    return this.#isMuted;
+  }
+
+  set isMuted(muted) {
+    this.#isMuted = muted;
+    if (this.#call !== null) this.#call.isMuted = muted;
+  }
+
+  send(message) {
+    this.#call?.send(message);
+  }
+
+  async stats() {
+    return (await this.#call?.stats()) ?? null;
+  }
+
+  join() {
+    if (this.isWanted) return;
+    this.#isMuted = false;
+    this.#nFailures = 0;
+    this.#open();
+  }
+
+  leave(problem = null) {
+    clearTimeout(this.#retry);
+    this.#drop();
+    this.#change("left", problem);
+  }
+
+  /** Leave and join with the wishes of now; the conversation goes on. */
+  rejoin() {
+    if (!this.isWanted) return;
+    this.#nFailures = 0;
+    this.#drop();
+    this.#open();
+  }
+
+  /** Do not wait for the next attempt. */
+  tryNow() {
+    if (this.phase === "waiting") this.#open();
+  }
+
+  /** The server said that it goes down: come back when it does. */
+  comeBack(problem) {
+    this.#drop();
+    this.#wait(problem);
+  }
+
+  async useMicrophone(deviceId) {
+    const isInUse = this.phase === "joined" && (await this.#call.useMicrophone(deviceId));
+    if (!isInUse) this.rejoin();
+  }
+
+  async #open() {
+    clearTimeout(this.#retry);
+    const told = (handle) => (...what) => {
+      if (call === this.#call) handle(...what);
+    };
+    const { onVoice, onJoined, onEvent } = this.#handlers;
+    const onMicrophone = (sign, track) => {
+      // Who has muted the microphone is not heard for a moment by the next call.
+      if (sign === "on" && this.#isMuted) call.isMuted = true;
+      else this.#handlers.onMicrophone(sign, track);
+    };
+    const handlers = { onMicrophone, onVoice, onJoined, onEvent, onClosed: (problem) => this.#lose(problem) };
+    const call = new Call(
+      Object.fromEntries(Object.entries(handlers).map(([name, handle]) => [name, told(handle)])),
+      this.#wishes(),
+    );
+    this.#call = call;
+    this.#change("joining", this.#nFailures > 0 ? this.problem : null);
+    await call.open();
+    if (call !== this.#call) return;
+    this.#nFailures = 0;
+    this.#change("joined", null);
+  }
+
+  #lose(problem) {
+    this.#drop();
+    if (problem?.isPassing && (this.phase === "joined" || this.#nFailures > 0)) this.#wait(problem);
+    else this.#change("left", problem);
+  }
+
+  #wait(problem) {
+    if (this.#nFailures === 0) this.#lostAtMs = Date.now();
+    if (Date.now() - this.#lostAtMs > GIVE_UP_AFTER_MS) return this.#change("left", problem);
+    const delayMs = BACKOFF_MS[Math.min(this.#nFailures, BACKOFF_MS.length - 1)];
+    this.#nFailures += 1;
+    this.retryAtMs = Date.now() + delayMs;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.tryNow(), delayMs);
+    this.#change("waiting", problem);
+  }
+
+  /** Let the call go; nothing of it is told any more. */
+  #drop() {
+    const call = this.#call;
+    this.#call = null;
+    if (call === null) return;
+    call.close();
+    this.#handlers.onMicrophone("off", null);
+  }
+
+  #change(phase, problem) {
+    this.phase = phase;
+    this.problem = problem;
+    this.#handlers.onChange();
+  }
+}

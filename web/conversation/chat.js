@@ -1,0 +1,49 @@
+// A typed question without a call: asked over HTTP, answered in pieces.
+
+import { Problem } from "/problem.js";
+import { onceItIsFree, refusalOf, unreachable } from "/server.js";
+import { readEvents } from "/conversation/sse.js";
+
+/**
+ * @param {string} text
+ * @param {string} conversation - id of the one to go on with, or ""
+ * @param {AbortSignal} signal - ends the answer
+ * @yields {{event: "conversation" | "delta" | "done" | "error", data: object}}
+ * @throws {Problem} the server cannot be reached, refuses, or breaks off
+ */
+export async function* ask(text, conversation, signal) {
+  const response = await onceItIsFree(() => post(text, conversation, signal));
+  let isDone = false;
+  try {
+    for await (const { event, data } of readEvents(response.body)) {
+      isDone ||= event === "done" || event === "error";
+      yield { event, data: JSON.parse(data || "{}") };
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    if (error instanceof SyntaxError) throw new Problem("The server’s answer could not be read.");
+    throw new Problem("The connection to the server was lost in the middle of the answer.");
+  }
+  if (!isDone) throw new Problem("The server broke off in the middle of the answer.");
+}
+
+async function post(text, conversation, signal) {
+  const body = conversation ? { text, conversation } : { text };
+  let response;
+  try {
+    response = await fetch("/api/chat", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw unreachable();
+  }
+  if (response.status === 404 || response.status === 405) {
+    throw new Problem("This server can only be written to in a call: press Start talking first.");
+  }
+  if (!response.ok) throw await refusalOf(response, "the message");
+  return response;
+}

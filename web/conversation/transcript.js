@@ -1,0 +1,113 @@
+// The conversation's items as a list: each item keeps its element, and only what changed is drawn.
+
+import { create, part, setText } from "/dom.js";
+import { describeStage } from "/conversation/engines.js";
+import { renderMarkdown } from "/conversation/markdown.js";
+import { drawSpeech } from "/conversation/speech.js";
+import { drawTurnTime } from "/conversation/waterfall.js";
+
+const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice };
+const NEAR_END_PX = 160;
+
+export class Transcript {
+  #list;
+  #elements = new Map();
+  #drawn = new WeakMap();
+  #isAtEnd = true;
+  #top = 0;
+
+  /** @param {HTMLOListElement} list */
+  constructor(list) {
+    this.#list = list;
+    // A reader who has scrolled back stays where they are; the others see the newest words, however the page changes.
+    addEventListener("scroll", () => this.#lookWhere(), { capture: true, passive: true });
+    const follow = new ResizeObserver(() => this.#isAtEnd && this.#elements.size > 0 && this.#goToEnd());
+    for (const resized of [list, list.parentElement, list.parentElement.parentElement]) follow.observe(resized);
+  }
+
+  /**
+   * @param {object[]} items - of a Conversation
+   * @param {boolean} isSpeaking - whether the newest heard word is being spoken now
+   */
+  draw(items, isSpeaking) {
+    this.#dropAllBut(new Set(items));
+    const speaking = isSpeaking ? items.findLast(({ role }) => role === "agent") : null;
+    items.forEach((item, at) => this.#drawItem(item, at, item === speaking));
+  }
+
+  #lookWhere() {
+    const page = scrollerOf(this.#list);
+    const isNear = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
+    // What was added since the page last went to its end is no sign of a reader: going back is.
+    if (isNear || page.scrollTop < this.#top) this.#isAtEnd = isNear;
+    this.#top = page.scrollTop;
+  }
+
+  #goToEnd() {
+    const page = scrollerOf(this.#list);
+    page.scrollTop = page.scrollHeight;
+    this.#top = page.scrollTop;
+  }
+
+  #drawItem(item, at, isSpeaking) {
+    const element = this.#elementOf(item);
+    if (this.#list.children[at] !== element) this.#list.insertBefore(element, this.#list.children[at] ?? null);
+    const wanted = JSON.stringify([item, isSpeaking]);
+    if (this.#drawn.get(item) === wanted) return;
+    this.#drawn.set(item, wanted);
+    DRAW[item.role](element, item, isSpeaking);
+  }
+
+  #dropAllBut(kept) {
+    for (const [item, element] of this.#elements) {
+      if (kept.has(item)) continue;
+      element.remove();
+      this.#elements.delete(item);
+    }
+  }
+
+  #elementOf(item) {
+    if (!this.#elements.has(item)) this.#elements.set(item, create("li", `item ${item.role}`));
+    return this.#elements.get(item);
+  }
+}
+
+/** @returns {Element} what scrolls the list: in a wide page its section, in a low one the page */
+function scrollerOf(list) {
+  for (let element = list.parentElement; element; element = element.parentElement) {
+    if (getComputedStyle(element).overflowY === "auto") return element;
+  }
+  return document.scrollingElement;
+}
+
+function drawUser(element, { text, partial, isTyped, isPending }) {
+  element.classList.toggle("typed", isTyped);
+  fill(element, "who", "You");
+  fill(element, "said", text);
+  fill(element, "partial", partial);
+  fill(element, "note", partial ? "still listening" : isPending ? "sending…" : "");
+}
+
+function drawAgent(element, item, isSpeaking) {
+  const { text, unsaid, isInterrupted, isWritten, isStreaming, latency } = item;
+  element.classList.toggle("written", isWritten);
+  element.setAttribute("aria-busy", String(isStreaming));
+  fill(element, "who", "Agent");
+  const said = part(element, "said", isWritten ? "div" : "span");
+  if (isWritten) said.replaceChildren(renderMarkdown(text));
+  else drawSpeech(said, part(element, "ahead"), item, isSpeaking);
+  fill(element, "note", isInterrupted ? (unsaid ? "interrupted, not said:" : "interrupted") : "");
+  fill(element, "unsaid", unsaid, "s");
+  drawTurnTime(part(element, "latency"), latency);
+}
+
+function drawNotice(element, { stage, text }) {
+  setText(element, stage ? `${describeStage(stage)}: ${text}` : text);
+}
+
+/** One part of an item, hidden while it is empty. */
+function fill(item, name, text, tag = "span") {
+  const element = part(item, name, tag);
+  setText(element, text);
+  element.hidden = text === "";
+}

@@ -1,0 +1,122 @@
+// The page's state, drawn.
+
+import { Announcer } from "/conversation/announcer.js";
+import { byId, create, setText } from "/dom.js";
+import { drawEngines, summarizeEngines } from "/conversation/engines.js";
+import { FLOOR, MICROPHONE, isAgentBusy } from "/floor.js";
+import { describePrivacy } from "/privacy.js";
+import { recordingAddresses } from "/server.js";
+import { drawTiming } from "/conversation/timing_panel.js";
+import { Transcript } from "/conversation/transcript.js";
+
+export class View {
+  announcer = new Announcer(byId("announcer"));
+  #transcript = new Transcript(byId("conversation"));
+  #drawnEngines = "";
+  #drawnProblem = null;
+  #microphone = "off";
+
+  constructor() {
+    const isWide = matchMedia("(min-width: 64rem)").matches;
+    for (const id of ["engines", "timing"]) byId(id).open = isWide;
+  }
+
+  /**
+   * @param {object} page
+   *   state: a key of FLOOR; isWanted: a call is open, opening or coming back; conversation: a Conversation;
+   *   microphone: a key of MICROPHONE; problem: Problem | null; isComingBack: from that problem, by itself;
+   *   isSoundHeld: the browser refused to play;
+   *   engines: {stage: engine}; link: stats of the call, {} while they are not known, null without one;
+   *   canRecord: the server offers it; recorded: id or "";
+   *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
+   */
+  draw(page) {
+    const { state, conversation } = page;
+    document.body.dataset.state = state;
+    document.title = ["on", "held"].includes(page.microphone) ? "● Sotto" : "Sotto";
+    setText(byId("state"), FLOOR[state]);
+    this.#drawMicrophone(page.microphone);
+    drawButtons(page);
+    drawConversationTools(page);
+    byId("sound-hint").hidden = !page.isSoundHeld;
+    byId("meters").hidden = !["on", "held", "muted"].includes(page.microphone);
+    byId("recording-sign").hidden = !conversation.isRecording;
+    this.#drawProblem(page.problem, page.isComingBack);
+    this.#drawEngines(page.engines);
+    drawWelcome(page);
+    drawTiming(conversation.items, conversation.timings, page.link);
+    this.#transcript.draw(conversation.items, state === "speaking" || state === "ducked");
+    this.announcer.follow(state);
+  }
+
+  #drawMicrophone(microphone) {
+    const sign = byId("microphone");
+    sign.dataset.microphone = microphone;
+    setText(sign, MICROPHONE[microphone]);
+    if (microphone !== this.#microphone && microphone !== "held") this.announcer.say(`${MICROPHONE[microphone]}.`);
+    this.#microphone = microphone;
+  }
+
+  /** Drawn anew only when it changes, for it is an alert: not at every attempt to come back. */
+  #drawProblem(problem, isComingBack) {
+    const wanted = problem && [problem.message, problem.mend, isComingBack].join("\n");
+    if (wanted === this.#drawnProblem) return;
+    this.#drawnProblem = wanted;
+    const box = byId("problem");
+    box.hidden = problem === null;
+    box.replaceChildren(problem?.message ?? "");
+    // The message leads to the command: nothing comes between them.
+    if (problem?.mend) box.append(" ", create("code", "", problem.mend));
+    if (problem && isComingBack) box.append(problem.mend ? ". " : " ", "The page comes back to it by itself.");
+  }
+
+  #drawEngines(engines) {
+    const wanted = JSON.stringify(engines);
+    if (wanted === this.#drawnEngines) return;
+    this.#drawnEngines = wanted;
+    setText(byId("engines-short"), summarizeEngines(engines) || "not known yet");
+    setText(byId("why"), describePrivacy(engines, location.hostname));
+    drawEngines(byId("engines-list"), engines);
+  }
+}
+
+function drawButtons({ state, isWanted, microphone, conversation, canRecord, nChoices }) {
+  const isOpen = ["on", "held", "muted"].includes(microphone);
+  byId("talk").disabled = state === "starting";
+  setText(byId("talk-label"), isWanted ? "Leave" : "Start talking");
+  byId("mute").setAttribute("aria-pressed", String(microphone === "muted"));
+  show("hold", isOpen && conversation.isPushToTalk);
+  show("mute", isOpen);
+  show("interrupt", isAgentBusy(state));
+  show("try-now", state === "waiting");
+  show("record-choice", canRecord);
+  show("n-choices", nChoices > 0);
+  setText(byId("n-choices"), `${nChoices} changed`);
+}
+
+/** What is hidden cannot keep the keyboard: the call's button takes it. */
+function show(id, isShown) {
+  const element = byId(id);
+  if (!isShown && !element.hidden && element === document.activeElement) byId("talk").focus();
+  element.hidden = !isShown;
+}
+
+function drawConversationTools({ conversation, recorded, isWanted }) {
+  show("tools", conversation.items.length > 0);
+  show("delete", conversation.id !== "");
+  byId("recording").hidden = recorded === "" || isWanted;
+  if (recorded === "") return;
+  const { sound, events } = recordingAddresses(recorded);
+  byId("recording-sound").href = sound;
+  byId("recording-events").href = events;
+}
+
+function drawWelcome({ state, conversation, isRestored, isWanted }) {
+  const isAsking = state === "asking";
+  const isInCall = isWanted && !isAsking;
+  byId("welcome").hidden = conversation.items.length > 0;
+  const first = isAsking ? "May the agent hear you?" : isRestored ? "Welcome back." : "Say something.";
+  setText(byId("welcome-first"), isInCall ? "Go ahead." : first);
+  byId("welcome-how").hidden = isInCall || isAsking;
+  byId("why").hidden = isInCall;
+}

@@ -1,0 +1,59 @@
+// A typed question that is answered in writing, without a call.
+
+import { ask } from "/conversation/chat.js";
+import { asProblem } from "/problem.js";
+
+export class WrittenAnswer {
+  #handlers;
+  #ending = null;
+
+  /** @param {{onChange: () => void, onConversation: (id: string) => void, onProblem: (problem: Problem) => void}} handlers */
+  constructor(handlers) {
+    this.#handlers = handlers;
+  }
+
+  get isUnderWay() {
+    return this.#ending !== null;
+  }
+
+  stop() {
+    this.#ending?.abort();
+  }
+
+  /**
+   * @param {string} text
+   * @param {Conversation} conversation - that the question and its answer belong to
+   * @returns {Promise<boolean>} whether the server took the question
+   */
+  async ask(text, conversation) {
+    const ending = new AbortController();
+    this.#ending = ending;
+    let isTaken = false;
+    conversation.type(text);
+    this.#handlers.onChange();
+    try {
+      for await (const { event, data } of ask(text, conversation.id, ending.signal)) {
+        if (!isTaken) conversation.confirmTyped(text);
+        isTaken = true;
+        this.#take(event, data, conversation);
+      }
+    } catch (error) {
+      if (!ending.signal.aborted) this.#handlers.onProblem(asProblem(error, "The message could not be sent"));
+    }
+    this.#ending = null;
+    conversation.hangUp();
+    this.#handlers.onChange();
+    return isTaken || ending.signal.aborted;
+  }
+
+  #take(event, data, conversation) {
+    if (event === "conversation" && typeof data.conversation === "string") {
+      conversation.id = data.conversation;
+      this.#handlers.onConversation(data.conversation);
+    }
+    if (event === "delta" && typeof data.text === "string") conversation.write(data.text);
+    if (event === "done") conversation.endWriting(data.text);
+    if (event === "error") conversation.fail(String(data.stage ?? ""), String(data.message ?? ""));
+    this.#handlers.onChange();
+  }
+}
