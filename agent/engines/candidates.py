@@ -88,18 +88,21 @@ def choose(stage: str, wanted: str, candidates: Sequence[Candidate[Loaded]]) -> 
         EngineUnavailableError: The wanted one cannot be used, or none can.
     """
     passed_over: list[PassedOver] = []
+    errors: list[EngineUnavailableError] = []
     for candidate in candidates:
         if wanted not in ("auto", candidate.engine):
             continue
         try:
             loaded = _load(candidate)
         except EngineUnavailableError as error:
-            if wanted != "auto":
-                raise EngineUnavailableError(f"{stage}.engine = {wanted}: {error.reason}", error.mend) from error
+            errors.append(error)
             passed_over.append(PassedOver(candidate.engine, error.reason, error.mend))
             continue
         model = getattr(loaded, "model", None) or candidate.model or ""
         return Choice(stage, candidate.engine, model, loaded, passed_over)
+    if errors and wanted != "auto":
+        # An engine with several models: the first is the best of them.
+        raise EngineUnavailableError(f"{stage}.engine = {wanted}: {errors[0].reason}", errors[0].mend) from errors[0]
     if passed_over:
         reasons = "; ".join(f"{passed.engine}: {passed.reason}" for passed in passed_over)
         raise EngineUnavailableError(f"no {stage} engine is usable ({reasons})", "sotto doctor")
