@@ -106,7 +106,6 @@ class WhisperDecoder:
         )[0]
         tokens = result.sequences_ids[0]
         text = tokenizer.decode(tokens)
-        raw = text.strip().encode()
         return Decoding(
             text,
             len(tokens),
@@ -114,7 +113,7 @@ class WhisperDecoder:
             # A score is the mean over the tokens; the end counts as one of them.
             float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
             float(result.no_speech_prob),
-            len(raw) / len(zlib.compress(raw)),
+            compression_ratio(text),
             max_tokens is not None and len(tokens) >= max_tokens,
         )
 
@@ -142,6 +141,12 @@ class WhisperDecoder:
                 prompt = library.get_prompt(tokenizer, before, without_timestamps=True, hotwords=hotwords)
                 self._prompts[language] = (tokenizer, prompt, list(get_suppressed_tokens(tokenizer, [-1]) or ()))
             return self._prompts[language]
+
+
+def compression_ratio(text: str) -> float:
+    """How many bytes of a text zlib puts into one."""
+    raw = text.strip().encode()
+    return len(raw) / len(zlib.compress(raw))
 
 
 def sound_secs(audio_s16: Pcm16) -> float:

@@ -124,7 +124,7 @@ class LoadedWhisper:
 
     def warm_up(self) -> str | None:
         """Decode half a second of silence."""
-        self.decode(np.zeros(SAMPLE_RATE_HZ // 2, np.int16))
+        self._decode_short(np.zeros(SAMPLE_RATE_HZ // 2, np.int16), self.language, lambda: True)
         return None
 
     def close(self) -> None:

@@ -70,15 +70,16 @@ class Clip:
     audio_s16: Pcm16
 
 
-def load_clips(path: Path, weights: Path) -> list[Clip]:
+def load_clips(path: Path, weights: Path, people: Path = PEOPLE) -> list[Clip]:
     """The clips kept in a file; made and kept first where it is not there.
 
     Args:
         path: An .npz file.
         weights: Holds tts/kokoro-int8 and tts/piper-joe.
+        people: Recordings of people; without them there are 51 clips less.
     """
     if not path.is_file():
-        clips = list(_make(weights))
+        clips = list(_make(weights, people))
         facts = json.dumps([[clip.source, clip.condition, clip.words] for clip in clips])
         np.savez_compressed(path, facts=np.array(facts), **{f"c{n:04}": clip.audio_s16 for n, clip in enumerate(clips)})
     with np.load(path) as kept:
@@ -86,31 +87,32 @@ def load_clips(path: Path, weights: Path) -> list[Clip]:
         return [Clip(*about, kept[f"c{n:04}"]) for n, about in enumerate(facts)]
 
 
-def _make(weights: Path) -> Iterator[Clip]:
-    dry = [*_people(), *_piper(weights / "tts" / "piper-joe"), *_kokoro(weights / "tts" / "kokoro-int8")]
+def _make(weights: Path, people: Path) -> Iterator[Clip]:
+    dry = [*_people(people), *_piper(weights / "tts" / "piper-joe"), *_kokoro(weights / "tts" / "kokoro-int8")]
     for number, (source, words, audio_s16) in enumerate(dry):
-        rng = np.random.default_rng(number)
-        padded_s16 = np.concatenate(
-            [
-                np.zeros(int(SILENCE_BEFORE_SECS * SAMPLE_RATE_HZ), np.int16),
-                audio_s16,
-                np.zeros(int(SILENCE_AFTER_SECS * SAMPLE_RATE_HZ), np.int16),
-            ]
-        )
-        yield Clip(source, "dry", words, padded_s16)
-        if source == "people" or number % 2:
-            yield Clip(source, "noise", words, _in_noise(padded_s16, NOISE_SNRS_DB[number // 2 % 2], rng))
-        if source == "people" or number % 2 == 0:
-            yield Clip(source, "room", words, _in_room(padded_s16, number))
+        yield from in_all_conditions(source, words, audio_s16, number)
 
 
-def _people() -> Iterator[tuple[str, str, Pcm16]]:
-    if not PEOPLE.is_dir():
+def in_all_conditions(source: str, words: str, audio_s16: Pcm16, seed: int) -> Iterator[Clip]:
+    """Dry, in noise and, every second voice and all people, in a room."""
+    before_s16, after_s16 = (
+        np.zeros(int(seconds * SAMPLE_RATE_HZ), np.int16) for seconds in (SILENCE_BEFORE_SECS, SILENCE_AFTER_SECS)
+    )
+    padded_s16 = np.concatenate([before_s16, audio_s16, after_s16])
+    yield Clip(source, "dry", words, padded_s16)
+    snr_db = NOISE_SNRS_DB[seed // 2 % 2]
+    yield Clip(source, "noise", words, _in_noise(padded_s16, snr_db, np.random.default_rng(seed)))
+    if source == "people" or seed % 2 == 0:
+        yield Clip(source, "room", words, _in_room(padded_s16, seed))
+
+
+def _people(folder: Path) -> Iterator[tuple[str, str, Pcm16]]:
+    if not folder.is_dir():
         return
     for name, words in WHOLE.items():
-        yield "people", words, _trimmed(load_recording(PEOPLE / f"{name}.wav").audio_s16)
+        yield "people", words, _trimmed(load_recording(folder / f"{name}.wav").audio_s16)
     for name, pieces in CUTS.items():
-        audio_s16 = load_recording(PEOPLE / f"{name}.wav").audio_s16
+        audio_s16 = load_recording(folder / f"{name}.wav").audio_s16
         ends = [start for start, _ in pieces[1:]] + [len(audio_s16) / SAMPLE_RATE_HZ]
         for (start_secs, words), end_secs in zip(pieces, ends, strict=True):
             piece_s16 = audio_s16[int(start_secs * SAMPLE_RATE_HZ) : int(end_secs * SAMPLE_RATE_HZ)]

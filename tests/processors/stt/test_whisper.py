@@ -54,9 +54,7 @@ class Counted(WhisperEngine):
         self.decoded_secs.append(len(audio_s16) / 16_000)
         return super().decode(audio_s16)
 
-    def guess(
-        self, audio_s16: Pcm16, wanted: Callable[[], bool], *, language: str | None = None
-    ) -> Transcript | None:
+    def guess(self, audio_s16: Pcm16, wanted: Callable[[], bool], *, language: str | None = None) -> Transcript | None:
         self.decoded_secs.append(len(audio_s16) / 16_000)
         return super().guess(audio_s16, wanted, language=language)
 
