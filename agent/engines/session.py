@@ -69,7 +69,7 @@ class SessionEngines:
         anything = _of_any_engine(self._settings)
         llm = await llm_candidates(anything)
         stt, tts = await asyncio.to_thread(lambda: (stt_candidates(anything), tts_candidates(anything)))
-        return {stage: [_offer(one) for one in found] for stage, found in (("stt", stt), ("llm", llm), ("tts", tts))}
+        return {stage: _offers(found) for stage, found in (("stt", stt), ("llm", llm), ("tts", tts))}
 
     def voices(self) -> dict[str, list[dict[str, str]]]:
         """The voices of every synthesizer that is loaded: {engine: voices}; blocks for some milliseconds."""
@@ -142,6 +142,15 @@ def _of_any_engine(settings: Settings) -> Settings:
     return settings.model_copy(
         update={name: getattr(settings, name).model_copy(update={"engine": "auto"}) for name in ("stt", "llm", "tts")}
     )
+
+
+def _offers(candidates: Sequence[Candidate[Any]]) -> list[dict[str, Any]]:
+    """One offer an engine: its first model that is usable, else its first."""
+    offers: dict[str, dict[str, Any]] = {}
+    for candidate in candidates:
+        if candidate.engine not in offers or (candidate.usable and not offers[candidate.engine]["usable"]):
+            offers[candidate.engine] = _offer(candidate)
+    return list(offers.values())
 
 
 def _offer(candidate: Candidate[Any]) -> dict[str, Any]:
