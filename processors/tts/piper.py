@@ -1,7 +1,7 @@
 """Piper's voices: VITS networks that speak five to ten times faster than real time on an ordinary processor.
 
-In:  text.   Out: mono s16 at the voice's own rate (mostly 22.05 kHz), a stretch at a time, with word times from the
-network's own durations.
+In:  text.   Out: 24 kHz mono s16 (the voices' own 22.05 kHz is no rate of WebRTC's), a stretch at a time, with word
+times from the network's own durations.
 Licence: each voice has its own (MODEL_CARD beside it); GPL-3 (espeak-ng, which the phonemes come from).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import soxr
 
 from processors.errors import EngineUnavailableError
 from processors.text.clauses import split_clauses
@@ -22,6 +23,7 @@ from processors.tts.speech_level import SpeechLevel, at_gain
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from processors.tts.word_times import word_spans
 
+SAMPLE_RATE_HZ = 24_000
 # The first half of the network reads a whole piece before anything sounds: about 0.2 s for a sentence of 80 characters.
 FIRST_PIECE_CHARS = 80
 PIECE_CHARS = 200
@@ -46,6 +48,7 @@ class PiperSynthesizer:
     """
 
     name = "piper"
+    sample_rate_hz = SAMPLE_RATE_HZ
     max_threads = 1
 
     def __init__(
@@ -72,18 +75,13 @@ class PiperSynthesizer:
         self.model = voice
         self._speed = speed
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """The rate of the voice."""
-        return self._model.config.sample_rate_hz
-
     def synthesize(self, text: str) -> Iterator[SpeechChunk]:
         """See `Synthesizer.synthesize`; a chunk is some tenths of a second."""
         offset_secs = 0.0
         for piece in split_clauses(text, FIRST_PIECE_CHARS, PIECE_CHARS):
             for chunk in self._speak(piece, offset_secs):
                 yield chunk
-                offset_secs += len(chunk.pcm16) / 2 / self.sample_rate_hz
+                offset_secs += len(chunk.pcm16) / 2 / SAMPLE_RATE_HZ
 
     def _speak(self, piece: str, offset_secs: float) -> Iterator[SpeechChunk]:
         """Speak one piece as one utterance; it begins at `offset_secs`."""
@@ -98,20 +96,23 @@ class PiperSynthesizer:
             self._level.learn(first)
             stretches = _chained(first, stretches)
         gain = self._level.gain()
-        trimmer = SilenceTrimmer(self.sample_rate_hz, _SILENCE / gain)
+        rate_hz = self._model.config.sample_rate_hz
+        trimmer = SilenceTrimmer(rate_hz, _SILENCE / gain)
+        resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1)
         n_sent = 0
-        for audio_f32 in _trimmed(stretches, trimmer):
+        for audio_f32, is_last in _trimmed(stretches, trimmer):
             self._level.learn(audio_f32)
-            n_sent += len(audio_f32)
-            late_secs = offset_secs - trimmer.head_samples / self.sample_rate_hz
-            end_secs = offset_secs + n_sent / self.sample_rate_hz
+            sound = resampler.resample_chunk(audio_f32, is_last)
+            n_sent += len(sound)
+            late_secs = offset_secs - trimmer.head_samples / rate_hz
+            end_secs = offset_secs + n_sent / SAMPLE_RATE_HZ
             spoken = [_shifted(word, late_secs, offset_secs) for word in times]
             begun = [word for word in spoken if word.start_secs < end_secs]
             times = times[len(begun) :]
-            yield SpeechChunk(at_gain(audio_f32, gain), tuple(begun))
-        end_secs = offset_secs + n_sent / self.sample_rate_hz
+            yield SpeechChunk(at_gain(sound, gain), tuple(begun))
+        end_secs = offset_secs + n_sent / SAMPLE_RATE_HZ
         left = tuple(SpokenWord(word.text, end_secs, end_secs) for word in times)
-        pause = pause_after(piece, self.sample_rate_hz)
+        pause = pause_after(piece, SAMPLE_RATE_HZ)
         if n_sent and (len(pause) or left):
             yield SpeechChunk(at_gain(pause, 1.0), left)
 
@@ -233,15 +234,13 @@ def _chained(first: Audio, rest: Iterator[Audio]) -> Iterator[Audio]:
     yield from rest
 
 
-def _trimmed(stretches: Iterator[Audio], trimmer: SilenceTrimmer) -> Iterator[Audio]:
-    """The stretches without the silence around them; none is empty."""
+def _trimmed(stretches: Iterator[Audio], trimmer: SilenceTrimmer) -> Iterator[tuple[Audio, bool]]:
+    """The stretches without the silence around them, and whether each is the last; only the last may be empty."""
     for audio_f32 in stretches:
         inside = trimmer.push(audio_f32)
         if len(inside):
-            yield inside
-    rest = trimmer.finish()
-    if len(rest):
-        yield rest
+            yield inside, False
+    yield trimmer.finish(), True
 
 
 def _shifted(word: SpokenWord, by_secs: float, from_secs: float) -> SpokenWord:

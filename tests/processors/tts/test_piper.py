@@ -16,8 +16,7 @@ from processors.tts.piper_model import PiperModel, Utterance
 from processors.tts.speech_level import speech_level_dbfs
 from processors.tts.synthesizer import SpokenWord
 
-RATE_HZ = 22_050
-FRAME_SECS = 256 / RATE_HZ
+RATE_HZ = 24_000
 
 
 @pytest.fixture(scope="module")
