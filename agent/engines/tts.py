@@ -45,7 +45,7 @@ def _kokoro_files(settings: Settings) -> tuple[Path, Path] | None:
     if settings.tts.model and Path(settings.tts.model).is_dir():
         directory = Path(settings.tts.model)
     else:
-        names = [settings.tts.model] if settings.tts.model else ["kokoro", "kokoro-int8"]
+        names = [settings.tts.model] if settings.tts.model else ["kokoro", "kokoro-int8-timed", "kokoro-int8"]
         known = [model for model in CATALOGUE if model.stage == "tts" and model.name in names]
         on_disk = [model for model in known if is_installed(settings.models_dir, model)]
         if not on_disk:
