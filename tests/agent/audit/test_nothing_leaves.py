@@ -37,11 +37,13 @@ def watched(tmp_path: Path, command: Sequence[str | Path]) -> Report:
     return audit([*map(str, command)], tmp_path / "audit", inherited=os.environ, timeout_secs=170)
 
 
+@pytest.mark.long
 @pytest.mark.network
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["replay", SPEECH / "capital_of_germany.wav", *BUNDLED, "--out", "o.wav"], "1 turns, 1 answered"),
+        # With the engines that `auto` takes; it keeps how fast they are in a cache of its own.
+        (["replay", SPEECH / "capital_of_germany.wav", "--out", "o.wav"], "1 turns, 1 answered"),
         (["transcribe", SPEECH / "days_in_a_week.wav", "--stt", "pocketsphinx"], "how many days are in a week"),
         (["doctor", *BUNDLED], "stt.engine"),
         (["models", "list"], "tiny.en"),
@@ -55,6 +57,7 @@ def test_a_command_leaves_nothing_outside(tmp_path: Path, arguments: list[str | 
     assert report.lines() == []
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_a_server_leaves_nothing_outside(tmp_path: Path) -> None:
     report = watched(tmp_path, [sys.executable, "-c", SERVED, *BUNDLED])
@@ -73,6 +76,7 @@ time.sleep(2)
 """
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_no_library_reports_its_use_even_where_the_environment_asks_for_it(tmp_path: Path) -> None:
     import pipecat.audio.vad
