@@ -1,6 +1,7 @@
 """Builds conversations for tests: the real pipeline on scripted or real engines, joined by recorded frames."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from agent.engines.candidates import Choice
 from agent.engines.host import ModelHost
 from agent.engines.llm import LlmBackend
 from agent.settings.load import Settings
-from processors.ear.silero import load_silero
+from processors.ear.silero import SharedSilero, load_silero
 from processors.llm.service import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
@@ -49,14 +50,19 @@ class Held:
         return [event["text"] for event in self.named(name)]
 
 
+# Models that do not remember, loaded once for all tests of a worker.
+silero_session = functools.cache(lambda: load_silero().session)
+smart_turn_session = functools.cache(load_smart_turn)
+
+
 def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) -> ModelHost:
     """A model host on engines that a test made."""
     return ModelHost(
         Choice("stt", stt.name, stt.model, stt),
         Choice("llm", "endpoint", options.model, LlmBackend(options)),
         Choice("tts", tts.name, tts.model, tts),
-        load_silero(),
-        load_smart_turn(),
+        SharedSilero(silero_session()),
+        smart_turn_session(),
         ThreadPoolExecutor(stt.max_threads, "stt"),
         ThreadPoolExecutor(tts.max_threads, "tts"),
         ThreadPoolExecutor(1, "vad"),

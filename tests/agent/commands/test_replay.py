@@ -15,6 +15,8 @@ import soundfile
 
 from tests.support.house import FIXTURES, SPEECH
 
+# Each runs a process.
+pytestmark = pytest.mark.apart
 BUNDLED = ("--stt", "pocketsphinx", "--llm", "embedded", "--tts", "espeak")
 
 

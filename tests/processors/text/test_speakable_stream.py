@@ -156,6 +156,7 @@ def work_on_stream(text: str) -> None:
     stream([text[start : start + 7] for start in range(0, len(text), 7)])
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
 def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
     # Four times the text: four times the work if linear, sixteen times if quadratic.
@@ -163,6 +164,7 @@ def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
     assert cpu_secs(work_on_stream, unit, 16_000) / cpu_secs(work_on_stream, unit, 4_000) < 9
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("unit", ["a", "a ", "a. ", "。", "— ", '"', " "])
 def test_work_of_cutting_grows_with_the_length(unit: str) -> None:
     def cut(text: str) -> object:
