@@ -166,7 +166,7 @@ class ConversationObserver(BaseObserver):
             # Speech over the agent may be over before it is known to be a turn.
             self._clock = TurnClock(speech_end_secs=None if self._user_speaking else self._clock.speech_end_secs)
             self._turn_text = ""
-            self._continues = not self._answered
+            self._continues = not (self._answered or self._typed)
             self._filler = False
             self.emit("turn_started")
 
@@ -333,8 +333,9 @@ class ConversationObserver(BaseObserver):
     def _on_interruption(self, data: FramePushed, frame: InterruptionFrame) -> None:
         if data.direction is not FrameDirection.DOWNSTREAM:
             return
-        if data.first_push and not isinstance(data.source, (LLMUserAggregator, LLMService)):
-            # A key, or a page: there may be nothing to hear of an answer that is due.
+        is_from_outside = not isinstance(data.source, (LLMUserAggregator, LLMService))
+        if data.first_push and (is_from_outside or self._typed):
+            # A key, or a page: of the answer that is due there may be nothing to hear yet.
             self._throw_away_speculation()
             self._answer_cut |= not self._answered
         if isinstance(data.destination, LLMService):
