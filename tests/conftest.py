@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from loguru import logger
@@ -25,18 +25,57 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "device": (("pulseaudio",), "PulseAudio", "apt-get install pulseaudio libasound2-plugins libportaudio2"),
 }
+# Where a models directory with real weights is; .ci/weights lays one out and prints its path.
+WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"
 LOOPBACK_NAMES = {"localhost", "::1", ""}
 
 
+def _lacks(reason: str) -> NoReturn:
+    """Skip this test; where CI=true, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes `real_weights` is marked `weights`, what is marked `weights` is `long`, and `long` comes last."""
+    for item in items:
+        if "real_weights" in getattr(item, "fixturenames", ()):
+            item.add_marker("weights")
+        if item.get_closest_marker("weights") is not None:
+            item.add_marker("long")
+    items.sort(key=lambda item: item.get_closest_marker("long") is not None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose programs are missing; where CI=true a missing one is a failure."""
+    """Skip a test whose programs or weights are missing; where CI=true a missing one is a failure."""
     for marker, (programs, name, install) in NEEDED_PROGRAMS.items():
-        if item.get_closest_marker(marker) is None or any(map(shutil.which, programs)):
-            continue
-        reason = f"{name} is not installed ({', '.join(programs)} not on PATH): {install}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        if item.get_closest_marker(marker) is not None and not any(map(shutil.which, programs)):
+            _lacks(f"{name} is not installed ({', '.join(programs)} not on PATH): {install}")
+    if item.get_closest_marker("weights") is not None:
+        _weights_path()
+
+
+def _weights_path() -> Path:
+    install = f"{WEIGHTS_VARIABLE}=$(.ci/weights) uv run pytest -m weights"
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    if not named:
+        _lacks(f"no real weights ({WEIGHTS_VARIABLE} names no models directory): {install}")
+    missing = [
+        part
+        for part in ("stt/tiny.en", "stt/base", "tts/kokoro-int8", "tts/piper-joe")
+        if not (Path(named) / part).is_dir()
+    ]
+    if missing:
+        _lacks(f"{WEIGHTS_VARIABLE}={named} has no {', '.join(missing)}: {install}")
+    return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """A models directory with real weights: stt/tiny.en, stt/base, tts/kokoro-int8 and tts/piper-joe; read only."""
+    return _weights_path()
 
 
 @pytest.fixture(scope="session")

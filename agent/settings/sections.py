@@ -12,7 +12,7 @@ from processors.stt.recognizer import Task
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
 ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
-TtsEngine = Literal["auto", "kokoro", "espeak"]
+TtsEngine = Literal["auto", "kokoro", "piper", "espeak"]
 # RFC 7064, RFC 7065.
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
 MIN_TOKEN_CHARS = 8

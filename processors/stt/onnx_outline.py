@@ -2,14 +2,15 @@
 
 In:  an .onnx file of any size.   Out: its metadata and how many inputs and outputs it has.
 
-Field numbers are those of `onnx.proto`; the encoding is Protocol Buffers' own. Weights are stepped over by their
+Field numbers are those of `onnx.proto`. Weights are stepped over by their
 length, so 600 MB take no longer than 1 MB.
 """
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from processors.protobuf import LENGTH_DELIMITED, Span, read_fields
 
 _MODEL_GRAPH = 7
 _MODEL_METADATA = 14
@@ -17,13 +18,6 @@ _ENTRY_KEY = 1
 _ENTRY_VALUE = 2
 _GRAPH_INPUT = 11
 _GRAPH_OUTPUT = 12
-
-_VARINT = 0
-_LENGTH_DELIMITED = 2
-_FIXED_BYTES = {1: 8, 5: 4}
-_MAX_VARINT_BYTES = 10
-
-_Span = tuple[int, int]  # start and end in the file
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ def read_outline(path: Path) -> OnnxOutline:
         raise ValueError("it is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         metadata: dict[str, str] = {}
-        graphs: list[_Span] = []
+        graphs: list[Span] = []
         for number, span in _fields(data, (0, len(data))):
             if number == _MODEL_GRAPH:
                 graphs.append(span)
@@ -65,36 +59,6 @@ def read_outline(path: Path) -> OnnxOutline:
         return OnnxOutline(metadata, numbers.count(_GRAPH_INPUT), numbers.count(_GRAPH_OUTPUT))
 
 
-def _fields(data: mmap.mmap, span: _Span) -> Iterator[tuple[int, _Span]]:
-    """The length-delimited fields of a message: number, and where the content lies."""
-    at, end = span
-    while at < end:
-        key, at = _varint(data, at, end)
-        number, kind = key >> 3, key & 7
-        if kind == _VARINT:
-            _, at = _varint(data, at, end)
-            continue
-        if kind == _LENGTH_DELIMITED:
-            length, at = _varint(data, at, end)
-        elif kind in _FIXED_BYTES:
-            length = _FIXED_BYTES[kind]
-        else:
-            raise ValueError("it is no ONNX file")
-        if at + length > end:
-            raise ValueError("it ends too early")
-        if kind == _LENGTH_DELIMITED:
-            yield number, (at, at + length)
-        at += length
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """The number at `at`, and where the next field begins."""
-    value = 0
-    for index in range(_MAX_VARINT_BYTES):
-        if at + index >= end:
-            raise ValueError("it ends too early")
-        byte = data[at + index]
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value, at + index + 1
-    raise ValueError("it is no ONNX file")
+def _fields(data: mmap.mmap, span: Span) -> list[tuple[int, Span]]:
+    """The fields of a message that hold text, bytes or another message: number, and where the content lies."""
+    return [(field.number, field.span) for field in read_fields(data, span) if field.kind == LENGTH_DELIMITED]

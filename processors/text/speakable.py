@@ -137,9 +137,11 @@ class SpeakableText(FrameProcessor):
             self._stall = None
 
     def _on_stall(self) -> None:
-        pieces = self._stream.settle()
-        if pieces:
-            self.create_task(self._push_pieces(pieces), "stalled text")
+        self.create_task(self._settle(), "stalled text")
+
+    async def _settle(self) -> None:
+        # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
+        await self._push_pieces(self._stream.settle())
 
     async def _push_pieces(self, pieces: list[str]) -> None:
         async with self._pushing:

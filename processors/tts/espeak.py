@@ -3,28 +3,25 @@
 In:  text.   Out: 24 kHz mono s16 with word times from espeak's own word events.
 Interface: espeak-ng `speak_lib.h`. Licence of the library: GPL-3.0-or-later.
 
-espeak-ng keeps its state per process, so one lock guards it; a sentence takes a few milliseconds.
+A sentence takes a few milliseconds.
 """
 
 import ctypes
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soxr
 
-from processors.errors import EngineError, EngineUnavailableError
+from processors.errors import EngineError
+from processors.tts.espeak_library import EspeakLibrary
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from processors.tts.word_times import word_spans
 
 SAMPLE_RATE_HZ = 24_000
 NATURAL_WORDS_PER_MINUTE = 165
 
-_AUDIO_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000
 _EVENT_LIST_TERMINATED = 0
 _EVENT_WORD = 1
 _CHARS_UTF8 = 1
@@ -47,21 +44,6 @@ class _Event(ctypes.Structure):
         ("sample", ctypes.c_int),
         ("user_data", ctypes.c_void_p),
         ("id", _EventId),
-    ]
-
-
-class _EspeakVoice(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_char_p),
-        # A byte of priority before each, a zero after the last.
-        ("languages", ctypes.c_void_p),
-        ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte),
-        ("age", ctypes.c_ubyte),
-        ("variant", ctypes.c_ubyte),
-        ("xx1", ctypes.c_ubyte),
-        ("score", ctypes.c_int),
-        ("spare", ctypes.c_void_p),
     ]
 
 
@@ -91,49 +73,35 @@ class EspeakSynthesizer:
     name = "espeak"
     sample_rate_hz = SAMPLE_RATE_HZ
     max_threads = 1
-    # The library is initialised once per process, whoever asks first.
-    _lock = threading.Lock()
-    _library: ctypes.CDLL | None = None
-    _library_rate_hz = 0
 
     def __init__(self, *, voice: str = "en-us", speed: float = 1.0) -> None:
         self.model = voice
         self._words_per_minute = round(NATURAL_WORDS_PER_MINUTE * speed)
         self._take = _Take()
         self._callback = _Callback(self._gather)
-        with EspeakSynthesizer._lock:
-            self._lib = _load()
-            # Some languages are not the name of their voice: en-gb is spoken by `gmw/en`.
-            names = [voice, *(identifier for language, _, identifier in _listed(self._lib) if language == voice)]
-            known = [name for name in names if self._lib.espeak_SetVoiceByName(name.encode()) == _EE_OK]
-            if not known:
-                raise EngineUnavailableError(
-                    f"espeak does not know the voice tts.voice = {voice!r}", "choose one such as en-us or es"
-                )
-            self._voice_name = known[0].encode()
+        self._library = EspeakLibrary.shared()
+        self._voice_name = self._library.voice_name(voice)
 
     def synthesize(self, text: str) -> Iterator[SpeechChunk]:
         """See `Synthesizer.synthesize`; one chunk, since the whole takes milliseconds."""
         tokens = word_spans(text)
         if not tokens:
             return
-        with EspeakSynthesizer._lock:
+        with self._library.lock:
             take = self._speak(text)
         if not take.audio:
             return
-        audio_s16 = soxr.resample(np.concatenate(take.audio), self._library_rate_hz, SAMPLE_RATE_HZ)
+        audio_s16 = soxr.resample(np.concatenate(take.audio), self._library.rate_hz, SAMPLE_RATE_HZ)
         duration_secs = len(audio_s16) / SAMPLE_RATE_HZ
         yield SpeechChunk(audio_s16.tobytes(), _words(tokens, take.words, duration_secs))
 
     def voices(self) -> list[Voice]:
         """See `Synthesizer.voices`; one for each language, named after it."""
-        dictionaries = {path.name.removesuffix("_dict") for path in _data_path().glob("*_dict")}
-        with EspeakSynthesizer._lock:
-            listed = _listed(self._lib)
+        dictionaries = {path.name.removesuffix("_dict") for path in self._library.data_path.glob("*_dict")}
         # The package leaves out some dictionaries, without which a voice spells letter by letter.
         found = {
             language: Voice(language, language, label)
-            for language, label, _ in listed
+            for language, label, _ in self._library.listed()
             if language.split("-")[0] in dictionaries
         }
         return [found[name] for name in sorted(found)]
@@ -152,14 +120,15 @@ class EspeakSynthesizer:
 
     def _speak(self, text: str) -> _Take:
         self._take = take = _Take()
-        self._lib.espeak_SetSynthCallback(self._callback)
-        self._lib.espeak_SetVoiceByName(self._voice_name)
-        self._lib.espeak_SetParameter(_PARAMETER_RATE, self._words_per_minute, 0)
+        calls = self._library.calls
+        calls.espeak_SetSynthCallback(self._callback)
+        calls.espeak_SetVoiceByName(self._voice_name)
+        calls.espeak_SetParameter(_PARAMETER_RATE, self._words_per_minute, 0)
         data = text.encode() + b"\0"
-        status = self._lib.espeak_Synth(data, len(data), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
+        status = calls.espeak_Synth(data, len(data), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
         if status != _EE_OK:
             raise EngineError(f"espeak failed with status {status} on {len(text)} characters")
-        self._lib.espeak_Synchronize()
+        calls.espeak_Synchronize()
         return take
 
     def _gather(self, wave: Any, n_samples: int, events: Any) -> int:
@@ -171,43 +140,6 @@ class EspeakSynthesizer:
         if n_samples > 0 and wave:
             self._take.audio.append(np.ctypeslib.as_array(wave, (n_samples,)).copy())
         return 0
-
-
-def _listed(library: ctypes.CDLL) -> list[tuple[str, str, str]]:
-    """(language, label, identifier) of each voice. The caller holds the lock."""
-    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_EspeakVoice))
-    listed = library.espeak_ListVoices(None)
-    voices: list[tuple[str, str, str]] = []
-    while listed[len(voices)]:
-        voice = listed[len(voices)].contents
-        language = ctypes.string_at(voice.languages + 1).decode()
-        voices.append((language, voice.name.decode().strip(), voice.identifier.decode()))
-    return voices
-
-
-def _data_path() -> Path:
-    import espeakng_loader
-
-    return Path(espeakng_loader.get_data_path())
-
-
-def _load() -> ctypes.CDLL:
-    """Load and initialise the library once per process. The caller holds the lock."""
-    if EspeakSynthesizer._library is not None:
-        return EspeakSynthesizer._library
-    import espeakng_loader
-
-    try:
-        library = ctypes.CDLL(espeakng_loader.get_library_path())
-        data_path = _data_path()
-    except (OSError, RuntimeError) as error:
-        raise EngineUnavailableError(f"espeak-ng's library cannot be loaded ({error})", "uv sync") from error
-    rate_hz = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, str(data_path).encode(), _INITIALIZE_DONT_EXIT)
-    if rate_hz <= 0:
-        raise EngineUnavailableError(f"espeak-ng does not accept its data at {data_path}", "uv sync")
-    EspeakSynthesizer._library = library
-    EspeakSynthesizer._library_rate_hz = rate_hz
-    return library
 
 
 def _words(
