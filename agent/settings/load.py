@@ -41,6 +41,17 @@ ENV_DELIMITER = "__"
 CONFIG_NAME = "sotto.toml"
 # Parts of keys whose values no message repeats.
 SECRETS = ("api_key", "base_url", "server.token", "ice_servers")
+# Of Hugging Face's tools and Ollama; `sotto models` heeds them, too.
+OTHER_TOOLS_VARIABLES = (
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HUGGINGFACE_HUB_CACHE",
+    "OLLAMA_MODELS",
+    "XDG_CACHE_HOME",
+)
 
 
 class Settings(BaseSettings):
@@ -97,6 +108,11 @@ def data_folder() -> Path:
 def cache_folder() -> Path:
     """Where sotto keeps for this user what can be found out again."""
     return platformdirs.user_cache_path("sotto")
+
+
+def other_tools_environment() -> dict[str, str]:
+    """What the environment says of other tools that keep models: their folders, the hub's mirror and token."""
+    return {name: os.environ[name] for name in OTHER_TOOLS_VARIABLES if name in os.environ}
 
 
 def config_path(explicit: Path | None = None) -> Path | None:
