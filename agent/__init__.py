@@ -3,6 +3,11 @@
 import os
 from importlib.metadata import version
 
+from agent.library_switches import switch_off_reports
+
+# Here, since nothing of ours that imports a library is imported before its package.
+switch_off_reports()
+
 # NumPy's threads for linear algebra wait for more work on a core of their own: with sixteen conversations, a quarter of
 # one. What is multiplied here is too small to be shared. Read when NumPy is first imported; a user's own choice stands.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

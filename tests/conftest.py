@@ -24,6 +24,7 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
         "apt-get install chromium",
     ),
     "device": (("pulseaudio",), "PulseAudio", "apt-get install pulseaudio libasound2-plugins libportaudio2"),
+    "network": (("strace",), "strace", "apt-get install strace"),
 }
 # Where a models directory with real weights is; .ci/weights lays one out and prints its path.
 WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"

@@ -66,13 +66,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "processors.llm": ("processors", "processors.text", "processors.turns"),
     "processors.voice": ("processors", "processors.turns"),
     "transports": (),
-    # errors, logs, stopping, plain_text, transcripts
+    # errors, library_switches, logs, stopping, plain_text, transcripts
     "agent": ("processors", "processors.stt", "transports"),
     "agent.settings": GROUND,
     "agent.models.sources": GROUND,
     "agent.models": (*GROUND, "agent.models.sources"),
     "agent.engines": (*GROUND, "agent.settings", "agent.models"),
     "agent.conversation": (*GROUND, "agent.settings", "agent.engines"),
+    # What a command did beyond its own folders; the commands show it.
+    "agent.audit": GROUND,
     # Rooms to come: what the agent does and remembers, below every door.
     "agent.tools": (*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
     "agent.memory": (*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
@@ -92,7 +94,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # app and run
     "agent.server": (*GROUND, "agent.settings", "agent.engines", "agent.conversation", "agent.server.*"),
     "agent.commands": (
-        *(*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
+        *(*GROUND, "agent.audit", "agent.settings", "agent.engines", "agent.conversation"),
         *("agent.models", "agent.models.sources"),
     ),
     "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server"),
@@ -288,8 +290,8 @@ def test_only_the_settings_read_the_environment() -> None:
     others = [path for path in SOURCES if name_of(path) != SETTINGS]
     reads = [line for path in others for line in environment_reads(path.read_text(), name_of(path))]
     # The sections mark fields for the reader, with an annotation of its library.
-    # NumPy's threads are told of before anything imports it; nothing is read there.
-    wanted = ["agent/__init__.py environ", f"{SECTIONS} pydantic_settings"]
+    # NumPy's threads and every library's reports are told of before anything imports them; nothing is read there.
+    wanted = ["agent/__init__.py environ", "agent/library_switches.py environ", f"{SECTIONS} pydantic_settings"]
     assert sorted(line.split(":")[0] + " " + line.split()[-1] for line in reads) == wanted
 
 

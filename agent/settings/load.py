@@ -1,7 +1,7 @@
 """Settings: defaults < `sotto.toml` < `SOTTO_*` environment < flags, read once at start.
 
-This is the only module that reads the environment; `agent` itself sets the number of NumPy's threads in it. Nested keys
-are written `stt.engine` in flags, `[stt] engine = ...` in the file and `SOTTO_STT__ENGINE` in the environment.
+This is the only module that reads the environment; `agent` sets libraries' switches and NumPy's threads in it. Nested
+keys are written `stt.engine` in flags, `[stt] engine = ...` in the file and `SOTTO_STT__ENGINE` in the environment.
 """
 
 import os
