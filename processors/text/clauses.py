@@ -35,7 +35,7 @@ _ENTITY = re.compile(r"&#?[A-Za-z0-9]{1,9};\Z")
 _LIST_NUMBER = re.compile(r"[0-9]{1,3}[.)]\Z")
 _LINE_MARKS = frozenset("-*+•>#")
 _BREAK = re.compile(r"\s+|[。！？｡．]+|[，、；：]|—+")
-_BREAK_OR_OPENER = re.compile(_BREAK.pattern + r"|[`\[<$]")
+_BREAK_OR_OPENER = re.compile(_BREAK.pattern + r"|[`\[<$\\]")
 
 # Where an indivisible stretch (a link, a code span) that starts at an index ends; None: the text must grow first.
 Indivisible = Callable[[str, int, bool], int | None]
@@ -85,7 +85,7 @@ def find_boundaries(
     position = token_start = 0
     while (match := pattern.search(text, position)) is not None:
         start, end = match.span()
-        if indivisible and text[start] in "`[<$":
+        if indivisible and text[start] in "`[<$\\":
             span_end = indivisible(text, start, final)
             if span_end is None:
                 yield start
