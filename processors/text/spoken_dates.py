@@ -104,7 +104,7 @@ def _month_patterns(pack: Pack) -> tuple[re.Pattern[str], re.Pattern[str]]:
         names = names.replace("sep|", "sept|sep|")
     of = f"(?: {pack.dates['of']})?" if "of" in pack.dates else ""
     mark = r"(?:st|nd|rd|th)" if pack.is_english else r"\.?(?:er|[ºª°])|\."
-    month = rf"(?P<month>{names})(?![^\W_])(?P<dot>\.(?= ?[0-9a-z,;)]|\Z))?"
+    month = rf"(?P<month>{names})(?![^\W_])(?P<dot>\.(?= ?(?-i:[0-9a-z,;)])))?"
     day = r"(?P<day>[0-3]?[0-9])"
     behind = rf"{day}(?P<mark>{mark})?{of} {month}"
     if not pack.is_english:

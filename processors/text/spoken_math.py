@@ -20,8 +20,8 @@ _SIGNS = {
 }  # fmt: skip
 _SILENT = frozenset(
     "text textbf textit texttt textrm mathrm mathbf mathit mathbb mathcal mathsf operatorname left right big Big bigg "
-    "Bigg bigl bigr quad qquad begin end displaystyle textstyle boxed limits nolimits vec hat bar overline underline tilde "
-    "dot mbox hbox rm bf it cdotp nonumber label tag not middle phantom hspace vspace color".split()
+    "Bigg bigl bigr quad qquad begin end displaystyle textstyle boxed limits nolimits vec hat bar overline underline "
+    "tilde dot mbox hbox rm bf it cdotp nonumber label tag not middle phantom hspace vspace color".split()
 )
 _OPENERS = {"sum": "sum", "prod": "product", "int": "integral", "lim": "limit"}
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+−()ni", strict=True))

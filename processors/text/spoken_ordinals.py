@@ -26,7 +26,11 @@ def find_ordinal(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
         return None
     if pack.is_english:
         return _english(line, floor, digit, pack)
-    if pack.ordinals and (match := _DOTTED.match(line, digit)) and is_dotted_ordinal(match["noun"], pack):
+    if (
+        pack.ordinals
+        and (match := _DOTTED.match(line, digit))
+        and is_dotted_ordinal(line[max(0, digit - 24) : digit].rstrip().rpartition(" ")[2], match["noun"], pack)
+    ):
         words = inflected(line, digit, int(match["number"]), match["noun"], pack)
         return Found(digit, match.start("noun") - 1, words) if words else None
     if pack.ordinal_marks and (match := _DIGITS_MARK.match(line, digit)):
@@ -36,9 +40,18 @@ def find_ordinal(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     return None
 
 
-def is_dotted_ordinal(noun: str, pack: Pack) -> bool:
-    """Whether a number with a dot is an ordinal before a word, and not the end of a sentence."""
-    return pack.ordinal_dot and noun not in pack.sentence_starters
+def is_dotted_ordinal(before: str, noun: str, pack: Pack) -> bool:
+    """Whether a number with a dot is an ordinal before a word, and not the end of a sentence.
+
+    Args:
+        before: The word before the number; behind `Nummer` or `Seite` no ordinal stands.
+        noun: The word behind it.
+        pack: The language.
+    """
+    if not pack.ordinal_dot or noun in pack.sentence_starters:
+        return False
+    numbered = before in pack.before_numbers or before in pack.before_numbers.values()
+    return not numbered and before not in pack.romans.get("nouns", ())
 
 
 def names_its_number(noun: str, pack: Pack) -> bool:

@@ -27,7 +27,8 @@ _STAND_INS = str.maketrans("<=>", "＜＝＞")
 _DROP_AND_RESTORE = str.maketrans("<=>＜＝＞", "   <=>")
 _DIVISION = re.compile(r"(?<=[0-9)]) / (?=[0-9(])")
 _ABOUT = re.compile(r"(?:(?<![\w~])~|(?:\A|(?<=\())≈)\s?(?=[$€£]?[0-9])")
-_EQUATION = re.compile(r"[0-9().,+×÷*/ –−-]{1,60}=|=[0-9().,+×÷*/ –−-]{1,60}")
+_TERM = "(?:[0-9()+×÷*/ –−-]|[.,](?=[0-9]))"
+_EQUATION = re.compile(f"{_TERM}{{1,60}}=|={_TERM}{{1,60}}")
 _EQUATION_MINUS = re.compile(r"(?<=[0-9)]) ?[-–] ?(?=[0-9(])")
 _VARIABLE = "[b-hj-zB-HJ-Z]"
 _LETTER_MINUS = re.compile(

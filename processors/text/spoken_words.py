@@ -81,11 +81,17 @@ def _words_of(match: re.Match[str], pack: Pack) -> str:
     return words + ("." if ends and not _goes_on(name, match, pack) else "")
 
 
+_NEVER_LAST = frozenset("e.g. E.g. i.e. I.e. vs. approx.".split())
+_NEXT_WORD = re.compile(r"\s*([^\W\d_]*)")
+
+
 def _goes_on(name: str, match: re.Match[str], pack: Pack) -> bool:
-    """In German a capital says nothing; there only the end of the text ends the sentence."""
-    if name in ("e.g.", "E.g.", "i.e.", "I.e.", "vs.", "approx.", "Ave.", "Blvd.", "Rd.", "Ln.", "Dept.", "Hwy."):
-        return bool(match.string[match.end() :].strip())
-    return pack.ordinal_dot and bool(match.string[match.end() :].strip())
+    """Whether no sentence ends behind an abbreviation though a capital follows, as every noun has in German."""
+    rest = match.string[match.end() :]
+    if name in _NEVER_LAST:
+        return bool(rest.strip())
+    word = _NEXT_WORD.match(rest)
+    return pack.ordinal_dot and bool(rest.strip()) and bool(word) and word[1] not in pack.sentence_starters
 
 
 def _streets_and_saints(line: str) -> str:
