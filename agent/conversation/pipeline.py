@@ -103,7 +103,7 @@ def build_worker(
     reply_way = [
         LocalLLMService(host.llm_options),
         _dead_air(settings),
-        SpeakableText(language=settings.tts.language.split("-")[0]),
+        SpeakableText(language=settings.tts.language),
         SynthesizerTTSService(host.tts.loaded, host.tts_threads),
         PlayoutGate(heard),
         transport.output(),

@@ -30,6 +30,10 @@ from processors.text.spoken_text import speak_text
 
 # A sentence that may be complete is spoken when no token follows it for this long.
 STALL_SECS = 0.2
+# A dot may be the middle of an address; it is taken for an end after this long, or after this many of the gaps between
+# the model's tokens.
+LONG_STALL_SECS = 1.0
+LONG_STALL_GAPS = 3
 # Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
 _SETTLING_PASSES = 4
 
@@ -95,6 +99,8 @@ class SpeakableText(FrameProcessor):
         self._append_to_context = True
         self._pushing = asyncio.Lock()
         self._stall: asyncio.TimerHandle | None = None
+        self._last_token_secs = 0.0
+        self._longest_gap_secs = 0.0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
@@ -128,20 +134,28 @@ class SpeakableText(FrameProcessor):
         await super().cleanup()
 
     def _expect_more(self) -> None:
-        self._expect_nothing()
-        self._stall = asyncio.get_running_loop().call_later(STALL_SECS, self._on_stall)
+        loop = asyncio.get_running_loop()
+        if self._stall:
+            self._longest_gap_secs = max(self._longest_gap_secs, loop.time() - self._last_token_secs)
+            self._stall.cancel()
+        else:
+            self._longest_gap_secs = 0.0
+        self._last_token_secs = loop.time()
+        self._stall = loop.call_later(STALL_SECS, self._on_stall, False)
 
     def _expect_nothing(self) -> None:
         if self._stall:
             self._stall.cancel()
             self._stall = None
 
-    def _on_stall(self) -> None:
-        self.create_task(self._settle(), "stalled text")
-
-    async def _settle(self) -> None:
-        # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
-        await self._push_pieces(self._stream.settle())
+    def _on_stall(self, is_long: bool) -> None:
+        pieces = self._stream.settle(is_long)
+        if pieces:
+            self.create_task(self._push_pieces(pieces), "stalled text")
+        elif not is_long:
+            gap_secs = min(self._longest_gap_secs, LONG_STALL_SECS)
+            wait_secs = max(LONG_STALL_SECS, LONG_STALL_GAPS * gap_secs) - STALL_SECS
+            self._stall = asyncio.get_running_loop().call_later(wait_secs, self._on_stall, True)
 
     async def _push_pieces(self, pieces: list[str]) -> None:
         async with self._pushing:

@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass
 
 from processors.text.clauses import Boundary, Strength, find_boundaries
+from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
 from processors.text.speakable_characters import drop_invisible
 from processors.text.spoken_text import code_phrase, speak_text
+from processors.text.unbroken import goes_on, may_part
 
 FIRST_MIN_WORDS = 3
 FIRST_MAX_CHARS = 60
@@ -25,6 +27,9 @@ _CODE_LINE_MAX_CHARS = 200
 # Marks that may have opened something whose end is still to come; a number's dot may be a decimal point.
 _MAY_BE_OPEN = re.compile(r"[`*_\[(<$|~]|\d\.$")
 _MAY_DECIDE = re.compile(r"[\s。！？｡．，、；：—]")
+# Without one of these a piece within its limit ends nowhere: the first at a pause, later ones at a sentence's end.
+_PAUSE_MARK = re.compile("[.!?…。！？｡．؟।,;:，；：、،؛—\n]")
+_END_MARK = re.compile("[.!?…。！？｡．؟।\n]")
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class SpeakableStream:
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         self._language = language
+        self._pack = pack_of(language)
         self._first_min_words = first_min_words
         self._first_max_chars = first_max_chars
         self._max_chars = max_chars
@@ -80,7 +86,12 @@ class SpeakableStream:
         token = drop_invisible(token)
         may_decide = _MAY_DECIDE.search(self._held[-1:] + token) or len(self._held) > _HELD_MAX_CHARS
         self._held += token
-        return self._take_pieces(final=False) if may_decide else []
+        return self._take_pieces(final=False) if may_decide and self._may_end() else []
+
+    def _may_end(self) -> bool:
+        max_chars = self._first_max_chars if self._is_first else self._max_chars
+        mark = _PAUSE_MARK if self._is_first else _END_MARK
+        return len(self._held) > max_chars or mark.search(self._held) is not None
 
     def flush(self) -> list[str]:
         """End the text.
@@ -90,8 +101,12 @@ class SpeakableStream:
         """
         return self._take_pieces(final=True)
 
-    def settle(self) -> list[str]:
+    def settle(self, after_long: bool = False) -> list[str]:
         """Hand on what is held when no token comes for a while, if a sentence surely ends there.
+
+        Args:
+            after_long: The wait was long for this model. Else a dot without a space behind it is not trusted:
+                `Visit example.` may go on with `com`.
 
         Returns:
             The pieces that are complete, none of them blank.
@@ -99,8 +114,10 @@ class SpeakableStream:
         text = self._held.rstrip()
         if not text or self._fence or _MAY_BE_OPEN.search(text):
             return []
+        if not after_long and self._held == text and text[-1] == ".":
+            return []
         # With a capital after it, only a mark that ends a sentence is a boundary; an abbreviation's dot is not.
-        boundaries = find_boundaries(f"{text} Next", False, self._at_line_start, inline_end)
+        boundaries = find_boundaries(f"{text} Next", False, self._at_line_start, inline_end, self._goes_on)
         ends = {
             found.end for found in boundaries if isinstance(found, Boundary) and found.strength is Strength.SENTENCE
         }
@@ -155,10 +172,11 @@ class SpeakableStream:
         """Find the first place to cut; the same place however much of the text is already there."""
         max_chars = self._first_max_chars if self._is_first else self._max_chars
         best: Boundary | None = None
+        between_words: list[Boundary] = []
         words = token_start = 0
-        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end):
+        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end, self._goes_on):
             judged = boundary if isinstance(boundary, int) else boundary.end
-            if judged > max_chars and best is not None:
+            if judged > max_chars and (best := best or self._last_that_parts(between_words)) is not None:
                 return self._cut_at(best)
             if isinstance(boundary, int):
                 break
@@ -170,13 +188,19 @@ class SpeakableStream:
                     return self._cut_at(boundary)
             words += any(char.isalnum() for char in self._held[token_start : boundary.end])
             token_start = boundary.start
-            may_cut = self._may_cut(boundary, words)
-            overdue = judged > max_chars and (may_cut or judged > max_chars + _OVERDUE_CHARS)
-            if overdue or self._ends_piece(boundary, words):
+            if self._ends_piece(boundary, words):
                 return self._cut_at(boundary)
-            if may_cut and (best is None or boundary.strength >= best.strength):
+            if judged > max_chars:
+                if judged > max_chars + _OVERDUE_CHARS or self._may_cut(boundary, words):
+                    return self._cut_at(boundary)
+            elif self._is_first and words < self._first_min_words:
+                continue
+            elif boundary.strength is Strength.WORD:
+                between_words.append(boundary)
+            elif best is None or boundary.strength >= best.strength:
                 best = boundary
         if len(self._held) > _HELD_MAX_CHARS:
+            best = best or self._last_that_parts(between_words)
             return self._cut_at(best or Boundary(_HELD_MAX_CHARS, _HELD_MAX_CHARS, Strength.WORD))
         return None
 
@@ -191,7 +215,18 @@ class SpeakableStream:
             return False
         if boundary.strength > Strength.WORD:
             return True
-        return self._held[boundary.end - 1].isalpha() and self._held[boundary.start].isalpha()
+        return may_part(self._held, boundary.end, boundary.start)
+
+    def _goes_on(self, text: str, end: int, start: int, final: bool) -> bool | None:
+        return goes_on(text, end, start, final, self._pack)
+
+    def _last_that_parts(self, between_words: list[Boundary]) -> Boundary | None:
+        """The last boundary between two plain words; those behind it need not be looked at again."""
+        while between_words:
+            boundary = between_words.pop()
+            if may_part(self._held, boundary.end, boundary.start):
+                return boundary
+        return None
 
     def _cut_at(self, boundary: Boundary) -> _Cut:
         gap = self._held[boundary.end : boundary.start]
