@@ -10,10 +10,10 @@ ENV UV_CACHE_DIR=/var/cache/uv \
 RUN pip install --no-cache-dir --root-user-action=ignore "uv>=0.9,<1"
 WORKDIR /app
 # The dependencies are a layer of their own: a change in the code does not install them again.
-# `bundled` holds the models; `dev` (tests, linters, a browser driver) stays out.
+# `bundled` and `ears` hold the models; `dev` (tests, linters, a browser driver) stays out.
 COPY pyproject.toml ./
 RUN --mount=type=cache,target=/var/cache/uv \
-    uv sync --no-default-groups --group bundled --no-install-project
+    uv sync --no-default-groups --group bundled --group ears --no-install-project
 COPY README.md LICENSE ./
 COPY agent agent
 COPY processors processors
@@ -21,7 +21,7 @@ COPY transports transports
 COPY web web
 # Not editable: the environment alone is the program, and the sources stay behind in this stage.
 RUN --mount=type=cache,target=/var/cache/uv \
-    uv sync --no-default-groups --group bundled --no-editable
+    uv sync --no-default-groups --group bundled --group ears --no-editable
 
 
 FROM python:3.11-slim

@@ -25,9 +25,9 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_input import BaseInputTransport
-from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
+from transports.cut_output import CutOutput
 from transports.desktop_audio import FRAME_SECS, IN_RATE_HZ, DesktopAudio
 from transports.desktop_devices import load_sounddevice
 from transports.play_queue import Playout
@@ -105,7 +105,7 @@ class _DesktopInput(BaseInputTransport):
             self._hearing = None
 
 
-class _DesktopOutput(BaseOutputTransport):
+class _DesktopOutput(CutOutput):
     def __init__(self, audio: DesktopAudio, timeline: _Timeline, params: TransportParams) -> None:
         super().__init__(params)
         self._audio = audio
@@ -125,7 +125,7 @@ class _DesktopOutput(BaseOutputTransport):
             self.on_cut(self._audio.player.cut())
         await super().process_frame(frame, direction)
 
-    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+    async def send_sound(self, frame: OutputAudioRawFrame) -> bool:
         duration_secs = len(frame.audio) / 2 / frame.num_channels / frame.sample_rate
         taken = await self._audio.player.write(frame.audio)
         # Its last sample has just been queued, behind what is queued too.

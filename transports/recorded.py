@@ -24,9 +24,9 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_input import BaseInputTransport
-from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
+from transports.cut_output import CutOutput
 from transports.desktop_rate import RateConverter
 from transports.recording import Pcm16, Recording, write_stereo
 from transports.room import Room
@@ -191,7 +191,7 @@ class _RecordedInput(BaseInputTransport):
             self._ticking = None
 
 
-class _RecordedOutput(BaseOutputTransport):
+class _RecordedOutput(CutOutput):
     def __init__(self, card: SoundCard, params: TransportParams) -> None:
         super().__init__(params)
         self._card = card
@@ -205,7 +205,7 @@ class _RecordedOutput(BaseOutputTransport):
             self._card.drop()
         await super().process_frame(frame, direction)
 
-    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+    async def send_sound(self, frame: OutputAudioRawFrame) -> bool:
         frame.metadata["playout_secs"] = await self._card.play(frame.audio)
         return True
 

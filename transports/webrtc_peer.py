@@ -2,12 +2,33 @@
 
 from typing import Any
 
+from pipecat.frames.frames import Frame, InterruptionFrame, OutputAudioRawFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
-from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport, SmallWebRTCTransport
+from pipecat.transports.smallwebrtc.transport import (
+    SmallWebRTCInputTransport,
+    SmallWebRTCOutputTransport,
+    SmallWebRTCTransport,
+)
 
+from transports.cut_output import CutOutput
 from transports.webrtc_microphone import PeerInput
 from transports.webrtc_voice import VoiceTrack
+
+
+class PeerOutput(CutOutput, SmallWebRTCOutputTransport):
+    """Pipecat's output; what waits for its packet is cut with the rest."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Cut the voice first."""
+        if isinstance(frame, InterruptionFrame) and isinstance(track := self._client._audio_output_track, VoiceTrack):
+            track.drop()
+        await super().process_frame(frame, direction)
+
+    async def send_sound(self, frame: OutputAudioRawFrame) -> bool:
+        """Hand sound to the track; returns when it is on its way."""
+        return await self._client.write_audio_frame(frame)
 
 
 class PeerTransport(SmallWebRTCTransport):
@@ -27,6 +48,12 @@ class PeerTransport(SmallWebRTCTransport):
         if not self._input:
             self._input = PeerInput(self._client, self._params, name=self._input_name)
         return self._input
+
+    def output(self) -> SmallWebRTCOutputTransport:
+        """The agent's side."""
+        if not self._output:
+            self._output = PeerOutput(self._client, self._params, name=self._output_name)
+        return self._output
 
     async def _on_client_connected(self, webrtc_connection: Any) -> None:
         # Before anything has been sent: Pipecat's client has just put its own track there.

@@ -67,6 +67,10 @@ class VoiceEncoder:
         for piece in self._resampler.resample(_frame(pcm16, self._rate_hz)):
             self._waiting += bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
 
+    def drop(self) -> None:
+        """Forget the sound that waits for a packet."""
+        self._waiting.clear()
+
     def next_packet(self) -> bytes:
         """The next 20 ms, filled up with silence."""
         size = self._packet_samples * BYTES_PER_SAMPLE
@@ -111,6 +115,14 @@ class VoiceTrack(AudioStreamTrack):
         if self._at_hand_secs:
             self._take(self._at_hand_secs)
         return taken
+
+    def drop(self) -> None:
+        """Forget the sound that is not on its way yet."""
+        self._encoder.drop()
+        while self._queue:
+            taken = self._queue.popleft()[1]
+            if not taken.done():
+                taken.set_result(False)
 
     async def recv(self) -> Packet:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The next packet when it is due; aiortc sends it as it is."""

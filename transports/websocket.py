@@ -23,10 +23,10 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_input import BaseInputTransport
-from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 from starlette.websockets import WebSocket
 
+from transports.cut_output import CutOutput, is_cut
 from transports.websocket_line import BYTES_PER_SAMPLE, IN_RATE_HZ, NORMAL, Ending, Message, OnMessage, WebSocketLine
 
 LEAD_SECS = 0.02
@@ -90,13 +90,12 @@ class _SocketInput(BaseInputTransport):
             self._hearing = None
 
 
-class _SocketOutput(BaseOutputTransport):
+class _SocketOutput(CutOutput):
     def __init__(self, line: WebSocketLine, timeline: _Timeline, params: TransportParams) -> None:
         super().__init__(params)
         self._line = line
         self._timeline = timeline
         self._played_until_secs = 0.0
-        self._n_cuts = 0
         self._may_be_playing = False
 
     async def start(self, frame: StartFrame) -> None:
@@ -108,15 +107,11 @@ class _SocketOutput(BaseOutputTransport):
             self._cut()
         await super().process_frame(frame, direction)
 
-    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        n_cuts = self._n_cuts
+    async def send_sound(self, frame: OutputAudioRawFrame) -> bool:
         early_secs = self._played_until_secs - time.monotonic() - LEAD_SECS
         if early_secs > 0:
             await asyncio.sleep(early_secs)
-        # What waited when the rest was cut was cut with it.
-        if self._n_cuts > n_cuts and frame.interruptible:
-            return False
-        if not self._line.send_sound(frame.audio):
+        if is_cut(frame) or not self._line.send_sound(frame.audio):
             return False
         start_secs = max(self._played_until_secs, time.monotonic())
         frame.metadata["playout_secs"] = self._timeline.at(start_secs)
@@ -125,7 +120,6 @@ class _SocketOutput(BaseOutputTransport):
         return True
 
     def _cut(self) -> None:
-        self._n_cuts += 1
         self._played_until_secs = 0.0
         if self._may_be_playing:
             self._line.clear()

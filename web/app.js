@@ -59,6 +59,7 @@ function draw() {
     isComingBack: problem === null && session.isComingBack,
     isSoundHeld: voice.isHeld,
     engines: engines(),
+    answerSecs: conversation.engines ? conversation.answerSecs : (server.health?.answer_secs ?? null),
     link: session.phase === "joined" ? (link ?? {}) : null,
     canRecord: server.offer?.recording === true,
     recorded,

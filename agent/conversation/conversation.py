@@ -51,6 +51,7 @@ class Conversation:
         self._worker = build_worker(host, settings, transport, self._observer, self.context)
         self._about = dict(about or {})
         self._engines = host.engines()
+        self._answer_secs = host.answer_secs
         self._settings = public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
         self._running: asyncio.Task[None] | None = None
@@ -62,6 +63,7 @@ class Conversation:
             "session_started",
             t=0.0,
             engines=self._engines,
+            answer_secs=self._answer_secs,
             settings=self._settings,
             push_to_talk=self._push_to_talk,
             **self._about,

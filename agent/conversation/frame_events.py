@@ -14,7 +14,7 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
 )
 
-from processors.frames import EchoTierFrame, FalseInterruptionFrame, PlayoutFrame, StartOverFrame
+from processors.frames import EchoTierFrame, FalseInterruptionFrame, PlayoutFrame
 from processors.turns.typed_turn import TYPED
 
 Told = tuple[str, dict[str, Any]]
@@ -61,10 +61,6 @@ def _tool_result(frame: FunctionCallResultFrame) -> Told:
     return "tool_result", {"name": frame.function_name, "result": frame.result}
 
 
-def _started_over(_: StartOverFrame) -> Told:
-    return "started_over", {}
-
-
 # Frames that go both ways are two frames; the one downstream is told.
 TOLD_DOWNSTREAM: dict[type[Frame], Callable[[Any], Told | None]] = {
     InterimTranscriptionFrame: _partial,
@@ -74,5 +70,4 @@ TOLD_DOWNSTREAM: dict[type[Frame], Callable[[Any], Told | None]] = {
     EchoTierFrame: _echo_tier,
     FunctionCallInProgressFrame: _tool_call,
     FunctionCallResultFrame: _tool_result,
-    StartOverFrame: _started_over,
 }

@@ -45,11 +45,13 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from agent.conversation.event_log import Event
 from agent.conversation.frame_events import TOLD_DOWNSTREAM
+from agent.conversation.reply import Replies, Reply, Stage
 from agent.conversation.turn_clock import TurnClock
-from processors.frames import TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
+from processors.frames import StartOverFrame, TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
 from processors.llm.dead_air import FILLER
 from processors.llm.history import last_user_words
 from processors.text.speakable import SpeakableText
+from processors.turns.history_settled import HistorySettled
 
 # Quieter than this is not heard as the agent's voice: -50 dBFS.
 AUDIBLE_S16 = 104
@@ -81,17 +83,11 @@ class ConversationObserver(BaseObserver):
         # Whether the turn adds to one whose answer has not been heard.
         self._continues = False
         self._filler = False
-        self._reply = ""
-        # The reply, and what bridges the wait for it or for its tools.
-        self._to_be_heard = ""
-        # How long that was when the model had done.
-        self._n_reply_chars = 0
-        self._heard: list[str] = []
-        # What is going to be spoken if the turn is over.
-        self._planned: list[str] = []
-        self._written = False
-        # Whether all of the reply has been heard; until then silence is a gap within it.
-        self._reply_done = True
+        self._replies = Replies()
+        # Whether the model is being stopped: what it still writes is of no reply.
+        self._llm_stops = False
+        # Whether a cut from outside is on its way, and the answer that it cuts has not been heard.
+        self._answer_cut = False
         self._bot_audible = False
         self._handlers: dict[type[Frame], Callable[[FramePushed, Any], None]] = {
             VADUserStartedSpeakingFrame: self._on_voice_started,
@@ -113,6 +109,7 @@ class ConversationObserver(BaseObserver):
             TTSTextFrame: self._on_word,
             BotStoppedSpeakingFrame: self._on_bot_stopped,
             InterruptionFrame: self._on_interruption,
+            StartOverFrame: self._on_started_over,
             ErrorFrame: self._on_error,
         }
 
@@ -184,6 +181,7 @@ class ConversationObserver(BaseObserver):
             if self._speculated is not None:
                 self._turn_text, self._speculated = self._speculated, None
                 self._answered = False
+                self._replies.at(Stage.LLM).is_speculative = self._replies.at(Stage.TEXT).is_speculative = False
                 self.emit("speculation", outcome="kept", text=self._turn_text)
             source: dict[str, Any] = {"source": "typed"} if self._typed else {}
             self._typed = False
@@ -207,10 +205,14 @@ class ConversationObserver(BaseObserver):
             self._answered = False
 
     def _on_withdrawal(self, data: FramePushed, frame: EagerEndOfTurnCancelFrame) -> None:
-        if data.first_push and self._speculated is not None:
+        if data.first_push:
+            self._throw_away_speculation()
+        self._llm_stops |= isinstance(data.destination, LLMService)
+
+    def _throw_away_speculation(self) -> None:
+        if self._speculated is not None:
             self.emit("speculation", outcome="thrown_away", text=self._speculated)
             self._speculated = None
-            self._forget_reply()
 
     def _on_typed(self, data: FramePushed, frame: TypedTurnFrame) -> None:
         if isinstance(data.source, LLMUserAggregator):
@@ -220,59 +222,65 @@ class ConversationObserver(BaseObserver):
 
     def _on_reply_started(self, data: FramePushed, frame: LLMFullResponseStartFrame) -> None:
         if isinstance(data.source, LLMService):
-            self._forget_reply()
-            self._reply_done = False
+            is_speculative = self._speculated is not None
+            self._replies.begin(Stage.LLM, Reply(is_speculative=is_speculative, is_done=False))
 
     def _on_token(self, data: FramePushed, frame: LLMTextFrame) -> None:
-        if not isinstance(data.source, LLMService):
+        if not isinstance(data.source, LLMService) or self._llm_stops:
             return
-        if not self._reply:
+        reply = self._replies.at(Stage.LLM)
+        if not reply.text:
             self._clock.first_token_secs = self._now_secs
             fields: dict[str, Any] = {} if self._speculated is None else {"speculative": True}
             self.emit("llm_first_token", **fields)
-        self._reply += frame.text
-        self._to_be_heard += frame.text
+        reply.text += frame.text
+        reply.to_be_heard += frame.text
 
     def _on_reply_done(self, data: FramePushed, frame: LLMFullResponseEndFrame) -> None:
         if isinstance(data.source, LLMService):
-            self._n_reply_chars = len(self._to_be_heard)
-            if not frame.skip_tts:
-                self.emit("llm_done", text=self._reply)
+            reply = self._replies.at(Stage.LLM)
+            reply.n_chars = len(reply.to_be_heard)
+            if not frame.skip_tts and not self._llm_stops:
+                self.emit("llm_done", text=reply.text)
         elif isinstance(data.source, BaseOutputTransport):
-            self._reply_done = True
-            if self._written:
+            reply = self._replies.at(Stage.OUT)
+            reply.is_done = True
+            if reply.is_written:
                 # It has been read as it came.
-                self.emit("llm_done", text=self._reply)
-                self._forget_reply()
-            elif not self._bot_audible and len(self._to_be_heard) == self._n_reply_chars:
+                self.emit("llm_done", text=reply.text)
+                self._replies.begin(Stage.OUT, Reply())
+            elif not self._bot_audible and len(reply.to_be_heard) == reply.n_chars:
                 # Nothing more is to be heard, such as an apology.
-                self._forget_reply()
+                self._replies.begin(Stage.OUT, Reply())
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
         if not data.first_push:
             return
+        reply = self._replies.at(Stage.TEXT)
         if FILLER in frame.metadata:
             self._filler = True
             self.emit("filler", text=frame.text)
         else:
-            self._reply = f"{self._reply} {frame.text}".strip()
-        self._to_be_heard = f"{self._to_be_heard.rstrip()} {frame.text} ".lstrip()
+            reply.text = f"{reply.text} {frame.text}".strip()
+        reply.to_be_heard = f"{reply.to_be_heard.rstrip()} {frame.text} ".lstrip()
         self.emit("bot_planned", text=frame.text)
 
     def _on_planned(self, data: FramePushed, frame: AggregatedTextFrame) -> None:
         if isinstance(data.source, SpeakableText):
-            self._planned.append(frame.text)
-            if self._speculated is None:
+            reply = self._replies.at(Stage.TEXT)
+            reply.planned.append(frame.text)
+            if not reply.is_speculative:
                 self._tell_planned()
 
     def _tell_planned(self) -> None:
-        for text in self._planned:
+        reply = self._replies.at(Stage.TEXT)
+        for text in reply.planned:
             self.emit("bot_planned", text=text)
-        self._planned = []
+        reply.planned = []
 
     def _on_written(self, data: FramePushed, frame: WrittenTextFrame) -> None:
         if isinstance(data.source, BaseOutputTransport):
-            self._written = self._answered = True
+            self._replies.at(Stage.OUT).is_written = self._answered = True
             self.emit("reply_text", text=frame.text)
 
     def _on_tts_started(self, data: FramePushed, frame: TTSStartedFrame) -> None:
@@ -312,37 +320,53 @@ class ConversationObserver(BaseObserver):
 
     def _on_word(self, data: FramePushed, frame: TTSTextFrame) -> None:
         if isinstance(data.source, BaseOutputTransport):
-            self._heard.append(frame.text)
+            self._replies.at(Stage.OUT).heard.append(frame.text)
             self.emit("bot_word", text=frame.text)
 
     def _on_bot_stopped(self, data: FramePushed, frame: BotStoppedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM and self._bot_audible:
             self._bot_audible = False
             self.emit("bot_stopped_speaking")
-            if self._reply_done:
-                self._forget_reply()
+            if self._replies.at(Stage.OUT).is_done:
+                self._replies.begin(Stage.OUT, Reply())
 
     def _on_interruption(self, data: FramePushed, frame: InterruptionFrame) -> None:
-        # Pipecat interrupts at every start of a turn; it is one for the user only if the agent was cut.
-        if not (data.first_push and data.direction is FrameDirection.DOWNSTREAM):
+        if data.direction is not FrameDirection.DOWNSTREAM:
             return
-        if self._bot_audible or (self._reply and self._speculated is None):
-            self.emit("interruption", heard=" ".join(self._heard), planned=self._to_be_heard.strip())
-        self._forget_reply()
+        if data.first_push and not isinstance(data.source, (LLMUserAggregator, LLMService)):
+            # A key, or a page: there may be nothing to hear of an answer that is due.
+            self._throw_away_speculation()
+            self._answer_cut |= not self._answered
+        if isinstance(data.destination, LLMService):
+            self._llm_stops = True
+        elif isinstance(data.source, LLMService):
+            self._llm_stops = False
+            self._replies.cut(Stage.LLM)
+        elif isinstance(data.source, SpeakableText):
+            self._replies.cut(Stage.TEXT)
+        elif isinstance(data.source, BaseOutputTransport):
+            self._tell_cut()
 
-    def _forget_reply(self) -> None:
-        self._planned = []
-        self._written = False
-        self._reply_done = True
-        self._reply = self._to_be_heard = ""
-        self._heard = []
+    def _tell_cut(self) -> None:
+        """Only now has the cut gone through all that could still say something of the reply."""
+        reply = self._replies.at(Stage.OUT)
+        # Pipecat interrupts at every start of a turn; it is one for the user only if the agent was cut.
+        if self._bot_audible or self._answer_cut or (reply.text and not reply.is_speculative):
+            self.emit("interruption", heard=" ".join(reply.heard), planned=reply.to_be_heard.strip())
+        self._answered |= self._answer_cut
+        self._answer_cut = False
+        self._replies.cut(Stage.OUT)
+
+    def _on_started_over(self, data: FramePushed, frame: StartOverFrame) -> None:
+        if isinstance(data.source, HistorySettled):
+            self.emit("started_over")
 
     def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
         if data.first_push:
             stage = _stage(frame.processor or data.source)
             if stage == "tts":
                 # What cannot be spoken cannot be interrupted.
-                self._forget_reply()
+                self._replies.begin(Stage.OUT, Reply())
             # What fails in advance may never be wanted.
             early: dict[str, Any] = {"speculative": True} if stage == "llm" and self._speculated is not None else {}
             self.emit("error", stage=stage, message=frame.error, **early)

@@ -26,6 +26,7 @@ from agent.conversation.observer import ConversationObserver
 from agent.conversation.watched_worker import WatchedWorker
 from agent.engines.host import ModelHost
 from agent.settings.load import Settings
+from processors.cut import cut_in_order
 from processors.ear.echo import EchoCanceller
 from processors.ear.input_gain import InputGain
 from processors.ear.sound_end import SoundEnd
@@ -98,6 +99,20 @@ def build_worker(
     input_gain = (
         [InputGain(target_dbfs=listening.target_dbfs, max_gain_db=listening.max_gain_db)] if listening.auto_gain else []
     )
+    reply_way = [
+        LocalLLMService(host.llm_options),
+        _dead_air(settings),
+        SpeakableText(language=settings.tts.language.split("-")[0]),
+        SynthesizerTTSService(host.tts.loaded, host.tts_threads),
+        PlayoutGate(heard),
+        transport.output(),
+        WrittenHistory(),
+        CancelledCalls(),
+        history.assistant(),
+        HistorySettled(context),
+    ]
+    for step in reply_way:
+        cut_in_order(step)
     pipeline = Pipeline(
         [
             transport.input(),
@@ -107,16 +122,7 @@ def build_worker(
             RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
             history.user(),
             SoundEnd(),
-            LocalLLMService(host.llm_options),
-            _dead_air(settings),
-            SpeakableText(language=settings.tts.language.split("-")[0]),
-            SynthesizerTTSService(host.tts.loaded, host.tts_threads),
-            PlayoutGate(heard),
-            transport.output(),
-            WrittenHistory(),
-            CancelledCalls(),
-            history.assistant(),
-            HistorySettled(context),
+            *reply_way,
         ]
     )
     return WatchedWorker(

@@ -1,13 +1,15 @@
 """What could serve a stage, what is usable now, and which one is taken.
 
 A candidate is looked at without loading it: is its model on disk, is its library installed, does its server answer.
-`auto` takes the first usable one of the stage's order and remembers why the better ones were passed over.
+`auto` takes the first usable one of the stage's order that keeps up on this machine, and remembers why the better ones
+were passed over. Where none keeps up, it takes the fastest, with a note that says so.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
+from agent.engines.speed import Speed, too_slow
 from processors.errors import EngineUnavailableError
 
 Loaded = TypeVar("Loaded")
@@ -23,6 +25,8 @@ class Candidate(Generic[Loaded]):
         load: Loads it; blocks; raises EngineUnavailableError.
         reason: Why it cannot be used now; None if it can.
         mend: The command that makes it usable.
+        weights: What tells its model's files from others of the same name, such as their folder's name.
+        measurable: Whether how fast it is depends on this machine; another machine's server may charge for asking.
     """
 
     engine: str
@@ -30,11 +34,17 @@ class Candidate(Generic[Loaded]):
     load: Callable[[], Loaded]
     reason: str | None = None
     mend: str = ""
+    weights: str = ""
+    measurable: bool = True
 
     @property
     def usable(self) -> bool:
         """Whether nothing is known against it."""
         return self.reason is None
+
+    def is_model(self, name: str) -> bool:
+        """Whether an engine that calls its model so may be this one's."""
+        return not self.model or name in self.model or self.model in name
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Choice(Generic[Loaded]):
         loaded: The engine itself.
         passed_over: The better ones, in order.
         note: What the user should know about it on this machine, such as that it is too slow; None if all is well.
+        speed: How fast it is here, where that was measured.
     """
 
     stage: str
@@ -65,6 +76,7 @@ class Choice(Generic[Loaded]):
     loaded: Loaded
     passed_over: list[PassedOver] = field(default_factory=list)
     note: str | None = None
+    speed: Speed | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What /health, the page and the event log say about it."""
@@ -73,40 +85,121 @@ class Choice(Generic[Loaded]):
             "model": self.model,
             "passed_over": [vars(passed) for passed in self.passed_over],
             "note": self.note,
+            "speed": {"first_secs": self.speed.first_secs, "factor": self.speed.factor} if self.speed else None,
         }
 
 
-def choose(stage: str, wanted: str, candidates: Sequence[Candidate[Loaded]]) -> Choice[Loaded]:
-    """Load the wanted engine, or with `auto` the first that can be loaded.
+class Speeds(Protocol):
+    """What is known of how fast engines are; see `KnownSpeeds`."""
+
+    def known(self, stage: str, candidate: Candidate[Any]) -> Speed | None:
+        """What was measured of a candidate."""
+        ...
+
+    def of(self, stage: str, candidate: Candidate[Any], engine: Any) -> Speed | None:
+        """The speed of an engine that is loaded and warmed up."""
+        ...
+
+
+def choose(
+    stage: str, wanted: str, candidates: Sequence[Candidate[Loaded]], speeds: Speeds | None = None
+) -> Choice[Loaded]:
+    """Load the first engine of the wanted name, or of any with `auto`, that can be loaded and keeps up; blocks.
 
     Args:
         stage: stt, llm or tts, for the message.
         wanted: An engine's name, or `auto`.
         candidates: In order of preference.
+        speeds: Tells how fast they are; engines are warmed up with it. None: for no conversation, so any speed will do.
 
     Raises:
         EngineUnavailableError: The wanted one cannot be used, or none can.
     """
+    considered = [candidate for candidate in candidates if wanted in ("auto", candidate.engine)]
+    if not considered:
+        raise EngineUnavailableError(f"{stage}.engine = {wanted} is not known", "sotto doctor")
     passed_over: list[PassedOver] = []
-    for candidate in candidates:
-        if wanted not in ("auto", candidate.engine):
-            continue
+    slow = _Slow[Loaded](stage)
+    for candidate in considered:
         try:
-            loaded = _load(candidate)
+            speed = speeds.known(stage, candidate) if speeds and candidate.usable else None
+            choice = None if too_slow(stage, speed) else _taken(stage, candidate, speeds)
         except EngineUnavailableError as error:
-            if wanted != "auto":
-                raise EngineUnavailableError(f"{stage}.engine = {wanted}: {error.reason}", error.mend) from error
             passed_over.append(PassedOver(candidate.engine, error.reason, error.mend))
             continue
-        model = getattr(loaded, "model", None) or candidate.model or ""
-        return Choice(stage, candidate.engine, model, loaded, passed_over)
-    if passed_over:
-        reasons = "; ".join(f"{passed.engine}: {passed.reason}" for passed in passed_over)
-        raise EngineUnavailableError(f"no {stage} engine is usable ({reasons})", "sotto doctor")
-    raise EngineUnavailableError(f"{stage}.engine = {wanted} is not known", "sotto doctor")
+        speed = choice.speed if choice else speed
+        reason = too_slow(stage, speed)
+        if choice and not reason:
+            slow.close()
+            choice.passed_over = passed_over
+            return choice
+        if speed and reason:
+            passed_over.append(PassedOver(candidate.engine, f"{candidate.model or candidate.engine}: {reason}", ""))
+            slow.add(speed, candidate, choice, passed_over[-1])
+    if slow.fastest:
+        return slow.take(passed_over, speeds)
+    if wanted != "auto":
+        first = passed_over[0]
+        raise EngineUnavailableError(f"{stage}.engine = {wanted}: {first.reason}", first.mend)
+    reasons = "; ".join(f"{passed.engine}: {passed.reason}" for passed in passed_over)
+    raise EngineUnavailableError(f"no {stage} engine is usable ({reasons})", "sotto doctor")
 
 
-def _load(candidate: Candidate[Loaded]) -> Loaded:
+class _Slow(Generic[Loaded]):
+    """The fastest of the engines that do not keep up; it stays loaded, if it is."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self.fastest: tuple[Speed, Candidate[Loaded], Choice[Loaded] | None, PassedOver] | None = None
+
+    def add(
+        self, speed: Speed, candidate: Candidate[Loaded], choice: Choice[Loaded] | None, passed: PassedOver
+    ) -> None:
+        entry = (speed, candidate, choice, passed)
+        if self.fastest and (self.fastest[0].factor, self.fastest[0].first_secs) <= (speed.factor, speed.first_secs):
+            _close(choice)
+            return
+        self.close()
+        self.fastest = entry
+
+    def take(self, passed_over: list[PassedOver], speeds: Speeds | None) -> Choice[Loaded]:
+        """The fastest, which is slow, since there is no better one."""
+        assert self.fastest  # noqa: S101 - the caller has looked
+        _, candidate, choice, passed = self.fastest
+        choice = choice or _taken(self._stage, candidate, speeds)
+        choice.passed_over = [one for one in passed_over if one is not passed]
+        slow = f"too slow for a conversation: {passed.reason}"
+        choice.note = f"{choice.note}; {slow}" if choice.note else slow
+        return choice
+
+    def close(self) -> None:
+        """Let it go, for a better one was found."""
+        if self.fastest:
+            _close(self.fastest[2])
+        self.fastest = None
+
+
+def _close(choice: Choice[Any] | None) -> None:
+    if choice:
+        choice.loaded.close()
+
+
+def _taken(stage: str, candidate: Candidate[Loaded], speeds: Speeds | None) -> Choice[Loaded]:
+    """Load one engine; for a conversation, warm it up and find out how fast it is.
+
+    Raises:
+        EngineUnavailableError: It cannot be used, or fails on its first work.
+    """
     if candidate.reason is not None:
         raise EngineUnavailableError(candidate.reason, candidate.mend)
-    return candidate.load()
+    loaded: Any = candidate.load()
+    model = getattr(loaded, "model", None) or candidate.model or ""
+    choice = Choice(stage, candidate.engine, model, cast(Loaded, loaded))
+    if speeds:
+        try:
+            choice.note = loaded.warm_up()
+            choice.speed = speeds.of(stage, candidate, loaded)
+        except BaseException:
+            loaded.close()
+            raise
+    return choice

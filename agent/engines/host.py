@@ -13,9 +13,11 @@ from typing import Any
 import onnxruntime
 from loguru import logger
 
-from agent.engines.candidates import Choice, choose
+from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.compute import check_device
+from agent.engines.known_speeds import known_speeds
 from agent.engines.llm import LlmBackend, llm_candidates
+from agent.engines.speed import answer_secs
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings
@@ -38,6 +40,11 @@ class EarsHost:
 
     stt: Choice[RecognizerEngine]
     file_threads: Executor
+
+    @property
+    def answer_secs(self) -> float | None:
+        """None: it holds no conversations."""
+        return None
 
     def engines(self) -> dict[str, Any]:
         """Which engine it is, and why better ones were passed over."""
@@ -79,6 +86,11 @@ class ModelHost:
             "turn": {"engine": "smart-turn", "model": "v3.2", "passed_over": []},
         }
 
+    @property
+    def answer_secs(self) -> float | None:
+        """What a person waits for an answer with these engines, as measured on this machine; None where unknown."""
+        return answer_secs(self.stt.speed, self.llm.speed, self.tts.speed)
+
     async def close(self) -> None:
         """End threads, processes and servers; conversations must have ended."""
         await asyncio.to_thread(self._close)
@@ -100,22 +112,19 @@ async def start_model_host(settings: Settings) -> ModelHost:
     """
     started_secs = time.monotonic()
     check_device(settings.compute.device)
-    llm_offers = asyncio.create_task(llm_candidates(settings))
+    chosen = asyncio.create_task(_choose_engines(settings))
     results = await asyncio.gather(
-        asyncio.to_thread(lambda: choose("stt", settings.stt.engine, stt_candidates(settings))),
-        asyncio.to_thread(lambda: choose("tts", settings.tts.engine, tts_candidates(settings))),
-        _choose_llm(settings, llm_offers),
-        asyncio.to_thread(load_silero),
-        asyncio.to_thread(load_smart_turn),
-        return_exceptions=True,
+        asyncio.to_thread(load_silero), asyncio.to_thread(load_smart_turn), chosen, return_exceptions=True
     )
+    silero, turn_session, choices = results
+    results = [silero, turn_session, *(choices if isinstance(choices, list) else [choices])]
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
         for result in results:
             if isinstance(result, Choice):
                 await asyncio.to_thread(result.loaded.close)
         raise failures[0]
-    stt, tts, llm, silero, turn_session = results
+    _, _, stt, tts, llm = results
     host = ModelHost(
         stt,  # pyright: ignore[reportArgumentType]
         llm,  # pyright: ignore[reportArgumentType]
@@ -128,11 +137,6 @@ async def start_model_host(settings: Settings) -> ModelHost:
         ThreadPoolExecutor(TURN_THREADS, "turn"),
         ThreadPoolExecutor(FILE_THREADS, "files"),
     )
-    try:
-        await _warm_up(host)
-    except BaseException:
-        await host.close()
-        raise
     _log_choices((host.stt, host.llm, host.tts), time.monotonic() - started_secs)
     return host
 
@@ -145,29 +149,40 @@ async def start_ears_host(settings: Settings) -> EarsHost:
     """
     started_secs = time.monotonic()
     check_device(settings.compute.device)
-    stt = await asyncio.to_thread(lambda: choose("stt", settings.stt.engine, stt_candidates(settings)))
+    speeds = known_speeds(settings)
+    stt = await asyncio.to_thread(choose, "stt", settings.stt.engine, stt_candidates(settings), speeds)
     host = EarsHost(stt, ThreadPoolExecutor(FILE_THREADS, "files"))
-    try:
-        stt.note = await asyncio.get_running_loop().run_in_executor(host.file_threads, stt.loaded.warm_up)
-    except BaseException:
-        await host.close()
-        raise
     _log_choices((stt,), time.monotonic() - started_secs)
     return host
 
 
-async def _choose_llm(settings: Settings, offers: "asyncio.Task[Any]") -> Choice[LlmBackend]:
-    candidates = await offers
-    return await asyncio.to_thread(lambda: choose("llm", settings.llm.engine, candidates))
+async def _choose_engines(settings: Settings) -> list[Choice[Any] | BaseException]:
+    """Choose, load and warm up speech-to-text, text-to-speech and the language model, in this order.
 
+    Side by side where their speeds are known; what is measured is measured alone.
 
-async def _warm_up(host: ModelHost) -> None:
-    loop = asyncio.get_running_loop()
-    host.stt.note, *_ = await asyncio.gather(
-        loop.run_in_executor(host.stt_threads, host.stt.loaded.warm_up),
-        loop.run_in_executor(host.tts_threads, host.tts.loaded.warm_up),
-        asyncio.to_thread(host.llm.loaded.warm_up),
-    )
+    Returns:
+        For each the choice, or why there is none.
+    """
+    speeds = known_speeds(settings)
+    offered: dict[str, tuple[str, Sequence[Candidate[Any]]]] = {
+        "stt": (settings.stt.engine, stt_candidates(settings)),
+        "tts": (settings.tts.engine, tts_candidates(settings)),
+        "llm": (settings.llm.engine, await llm_candidates(settings)),
+    }
+
+    async def chosen(stage: str) -> Choice[Any] | BaseException:
+        job = asyncio.to_thread(choose, stage, *offered[stage], speeds)
+        return (await asyncio.gather(job, return_exceptions=True))[0]
+
+    decided = [
+        speeds.decides(stage, [one for one in candidates if wanted in ("auto", one.engine)])
+        for stage, (wanted, candidates) in offered.items()
+    ]
+    if all(decided):
+        return await asyncio.gather(*map(chosen, offered))
+    logger.info("how fast the engines are on this machine is measured once; this start takes longer")
+    return [await chosen(stage) for stage in offered]
 
 
 def _log_choices(choices: Sequence[Choice[Any]], took_secs: float) -> None:

@@ -85,9 +85,9 @@ async def _endpoint(settings: Settings) -> Candidate[LlmBackend]:
         if llm.base_url and llm.model:
             # It may come up later: the conversation starts, apologises while it is away, and recovers.
             logger.warning(f"llm: {error}")
-            return Candidate(engine, llm.model, partial(load, llm.base_url, llm.model))
-        return Candidate(engine, llm.model, partial(load, "", ""), error.reason, error.mend)
-    return Candidate(engine, server.models[0], partial(load, server.base_url, server.models[0]))
+            return Candidate(engine, llm.model, partial(load, llm.base_url, llm.model), measurable=False)
+        return Candidate(engine, llm.model, partial(load, "", ""), error.reason, error.mend, measurable=False)
+    return Candidate(engine, server.models[0], partial(load, server.base_url, server.models[0]), measurable=False)
 
 
 def _found(settings: Settings, server: FoundServer) -> Candidate[LlmBackend]:
@@ -97,7 +97,8 @@ def _found(settings: Settings, server: FoundServer) -> Candidate[LlmBackend]:
         problem = f"it lists no {settings.llm.model or 'model that can chat'}"
     # The key belongs to the configured endpoint, not to whatever listens here.
     load = partial(_remote, settings, server.name, None, server.base_url, model or "")
-    return Candidate(server.name, model, load, problem, START_COMMANDS[server.name] if problem else "")
+    mend = START_COMMANDS[server.name] if problem else ""
+    return Candidate(server.name, model, load, problem, mend, measurable=False)
 
 
 def _remote(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LlmBackend:

@@ -39,7 +39,7 @@ def openai_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
         )
 
     problem = _url_problem(base_url)
-    return Candidate("openai", stt.model, load, problem, BASE_URL_EXAMPLE if problem else "")
+    return Candidate("openai", stt.model, load, problem, BASE_URL_EXAMPLE if problem else "", measurable=False)
 
 
 def foundry_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
@@ -60,7 +60,7 @@ def foundry_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
     elif stt.language not in ("en", "auto") and knows_english_only(alias):
         reason = f"{alias} knows English only, not stt.language = {stt.language}"
         mend = "set stt.model to a multilingual alias of Foundry Local's catalogue"
-    return Candidate("foundry", alias, load, reason, mend)
+    return Candidate("foundry", alias, load, reason, mend, measurable=False)
 
 
 def foundry_dir(settings: Settings) -> Path:

@@ -14,6 +14,7 @@ from loguru import logger
 
 from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.host import ModelHost
+from agent.engines.known_speeds import known_speeds
 from agent.engines.llm import llm_candidates
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
@@ -68,7 +69,7 @@ class SessionEngines:
         anything = _of_any_engine(self._settings)
         llm = await llm_candidates(anything)
         stt, tts = await asyncio.to_thread(lambda: (stt_candidates(anything), tts_candidates(anything)))
-        return {stage: [_offer(one) for one in found] for stage, found in (("stt", stt), ("llm", llm), ("tts", tts))}
+        return {stage: _offers(found) for stage, found in (("stt", stt), ("llm", llm), ("tts", tts))}
 
     def voices(self) -> dict[str, list[dict[str, str]]]:
         """The voices of every synthesizer that is loaded: {engine: voices}; blocks for some milliseconds."""
@@ -128,17 +129,9 @@ class SessionEngines:
             if sum(loaded_key[0] == stage for loaded_key in self._more) >= MAX_MORE_OF_A_STAGE:
                 raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
             offered: Sequence[Candidate[Any]] = await candidates()
-            choice = await asyncio.to_thread(choose, stage, engine, offered)
+            choice = await asyncio.to_thread(choose, stage, engine, offered, known_speeds(self._settings))
             threads = None if stage == "llm" else ThreadPoolExecutor(choice.loaded.max_threads, f"{stage}-{engine}")
             loaded = _Loaded(choice, threads)
-            try:
-                note = await asyncio.get_running_loop().run_in_executor(threads, choice.loaded.warm_up)
-            except BaseException:
-                if threads:
-                    threads.shutdown(wait=False)
-                await asyncio.to_thread(choice.loaded.close)
-                raise
-            choice.note = note if stage == "stt" else None
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
@@ -149,6 +142,15 @@ def _of_any_engine(settings: Settings) -> Settings:
     return settings.model_copy(
         update={name: getattr(settings, name).model_copy(update={"engine": "auto"}) for name in ("stt", "llm", "tts")}
     )
+
+
+def _offers(candidates: Sequence[Candidate[Any]]) -> list[dict[str, Any]]:
+    """One offer an engine: its first model that is usable, else its first."""
+    offers: dict[str, dict[str, Any]] = {}
+    for candidate in candidates:
+        if candidate.engine not in offers or (candidate.usable and not offers[candidate.engine]["usable"]):
+            offers[candidate.engine] = _offer(candidate)
+    return list(offers.values())
 
 
 def _offer(candidate: Candidate[Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from agent.engines.bundled_ears import INSTALL, MODEL, bundled_whisper, check_bundled_whisper
 from agent.engines.candidates import Candidate
 from agent.engines.compute import half_of_the_cores, placement
 from agent.engines.nemotron import nemotron_candidate
@@ -29,7 +30,10 @@ WHISPER_PREFERENCE = (
 
 def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
     """Recognizers, the best first; those that are only taken when they are named come when they are."""
-    candidates = [nemotron_candidate(settings), _whisper(settings), _pocketsphinx(settings)]
+    candidates = [nemotron_candidate(settings), *_whispers(settings)]
+    if settings.stt.engine != "whisper" or settings.stt.model in (None, MODEL):
+        candidates.append(_bundled_whisper(settings))
+    candidates.append(_pocketsphinx(settings))
     if settings.stt.base_url or settings.stt.engine == "openai":
         candidates.insert(0, openai_candidate(settings))
     if settings.stt.engine == "foundry":
@@ -37,51 +41,78 @@ def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
     return candidates
 
 
-def _whisper(settings: Settings) -> Candidate[RecognizerEngine]:
+def _whispers(settings: Settings) -> list[Candidate[RecognizerEngine]]:
+    """Whisper models on disk, the best first; where there is none, one that says so."""
+    wanted = settings.stt.model
+    if wanted and (Path(wanted) / "model.bin").is_file():
+        return [_whisper(settings, Path(wanted), None)]
+    on_disk = {
+        model.name: model_dir(settings.models_dir, model)
+        for model in CATALOGUE
+        if model.engine == "whisper" and is_installed(settings.models_dir, model)
+    }
+    paths = [on_disk[name] for name in ((wanted,) if wanted else WHISPER_PREFERENCE) if name in on_disk]
+    if paths:
+        return [_whisper(settings, path, None) for path in paths]
+    missing = f"model {wanted} is neither installed nor a directory with a model.bin"
+    return [_whisper(settings, None, missing if wanted else "no model is installed")]
+
+
+def _whisper(settings: Settings, path: Path | None, reason: str | None) -> Candidate[RecognizerEngine]:
     stt = settings.stt
-    path, reason = _whisper_path(settings)
-    mend = f"sotto models pull {stt.model or 'base.en'}"
+    english = stt.language in ("en", "auto") and stt.task == "transcribe"
+    mend = f"sotto models pull {stt.model or ('base.en' if english else 'base')}"
 
     def load() -> RecognizerEngine:
-        from processors.stt.hallucination import Guards
-        from processors.stt.whisper import WhisperEngine
-        from processors.stt.whisper_model import WhisperOptions
-
         if path is None:
             raise EngineUnavailableError(reason or "no model", mend)
-        guards = Guards(
-            stt.no_speech_threshold,
-            stt.log_probability_threshold,
-            stt.compression_ratio_threshold,
-            stt.phantom_level_dbfs,
-        )
-        options = WhisperOptions(
-            stt.language,
-            stt.task,
-            stt.prompt,
-            tuple(stt.hotwords),
-            stt.partial_interval_secs,
-            guards,
-            half_of_the_cores(stt.threads),
-            placement(settings.compute.device).whisper,
-        )
-        return WhisperEngine(path, options)
+        return _load_whisper(settings, path, path.name)
 
     return Candidate("whisper", path.name if path else stt.model, load, reason, "" if path else mend)
 
 
-def _whisper_path(settings: Settings) -> tuple[Path | None, str | None]:
-    wanted = settings.stt.model
-    if wanted and (Path(wanted) / "model.bin").is_file():
-        return Path(wanted), None
-    names = (wanted,) if wanted else WHISPER_PREFERENCE
-    for name in names:
-        model = next((model for model in CATALOGUE if model.name == name and model.engine == "whisper"), None)
-        if model and is_installed(settings.models_dir, model):
-            return model_dir(settings.models_dir, model), None
-    if wanted:
-        return None, f"model {wanted} is neither installed nor a directory with a model.bin"
-    return None, "no model is installed"
+def _bundled_whisper(settings: Settings) -> Candidate[RecognizerEngine]:
+    """Whisper tiny.en of the dependency group `ears`; its files are checked when it is loaded."""
+    path, reason = bundled_whisper()
+    mend = "" if path else INSTALL
+    if path and settings.stt.language not in ("en", "auto"):
+        reason = f"the bundled {MODEL} knows English only, not stt.language = {settings.stt.language}"
+        mend = "sotto models pull base"
+    elif path and settings.stt.task == "translate":
+        reason, mend = f"the bundled {MODEL} does not translate", "sotto models pull base"
+
+    def load() -> RecognizerEngine:
+        if path is None:
+            raise EngineUnavailableError(reason or "no model", mend)
+        check_bundled_whisper(path)
+        return _load_whisper(settings, path, MODEL)
+
+    return Candidate("whisper", MODEL, load, reason, mend)
+
+
+def _load_whisper(settings: Settings, path: Path, name: str) -> RecognizerEngine:
+    from processors.stt.hallucination import Guards
+    from processors.stt.whisper import WhisperEngine
+    from processors.stt.whisper_model import WhisperOptions
+
+    stt = settings.stt
+    guards = Guards(
+        stt.no_speech_threshold,
+        stt.log_probability_threshold,
+        stt.compression_ratio_threshold,
+        stt.phantom_level_dbfs,
+    )
+    options = WhisperOptions(
+        stt.language,
+        stt.task,
+        stt.prompt,
+        tuple(stt.hotwords),
+        stt.partial_interval_secs,
+        guards,
+        half_of_the_cores(stt.threads),
+        placement(settings.compute.device).whisper,
+    )
+    return WhisperEngine(path, options, name=name)
 
 
 def _pocketsphinx(settings: Settings) -> Candidate[RecognizerEngine]:

@@ -10,17 +10,31 @@ from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
 from processors.tts.synthesizer import Synthesizer
 
+# The best first.
+KOKORO_PREFERENCE = ("kokoro", "kokoro-int8-timed", "kokoro-int8")
 _PULL_PIPER = "sotto models pull piper-joe"
 
 
 def tts_candidates(settings: Settings) -> list[Candidate[Synthesizer]]:
     """Synthesizers, the best first."""
-    return [_kokoro(settings), _piper(settings), _espeak(settings)]
+    return [*_kokoros(settings), _piper(settings), _espeak(settings)]
 
 
-def _kokoro(settings: Settings) -> Candidate[Synthesizer]:
+def _kokoros(settings: Settings) -> list[Candidate[Synthesizer]]:
+    """Kokoro's weights on disk, the best first; where there are none, one that says so."""
+    wanted = settings.tts.model
+    if wanted and Path(wanted).is_dir():
+        directories = [Path(wanted)]
+    else:
+        known = {model.name: model for model in CATALOGUE if model.engine == "kokoro"}
+        models = [known[name] for name in ((wanted,) if wanted else KOKORO_PREFERENCE) if name in known]
+        directories = [model_dir(settings.models_dir, one) for one in models if is_installed(settings.models_dir, one)]
+    found = [(path.name, files) for path in directories if (files := _kokoro_files(path))]
+    return [_kokoro(settings, *one) for one in found] or [_kokoro(settings, "", None)]
+
+
+def _kokoro(settings: Settings, weights: str, files: tuple[Path, Path] | None) -> Candidate[Synthesizer]:
     tts = settings.tts
-    files = _kokoro_files(settings)
 
     def load() -> Synthesizer:
         from processors.tts.kokoro import DEFAULT_VOICE, KokoroSynthesizer
@@ -37,20 +51,12 @@ def _kokoro(settings: Settings) -> Candidate[Synthesizer]:
         )
 
     reason = None if files else "no model is installed"
-    return Candidate("kokoro", tts.voice, load, reason, "" if files else "sotto models pull kokoro")
+    mend = "" if files else "sotto models pull kokoro"
+    return Candidate("kokoro", tts.voice, load, reason, mend, weights=weights)
 
 
-def _kokoro_files(settings: Settings) -> tuple[Path, Path] | None:
+def _kokoro_files(directory: Path) -> tuple[Path, Path] | None:
     """The model file and the voices file."""
-    if settings.tts.model and Path(settings.tts.model).is_dir():
-        directory = Path(settings.tts.model)
-    else:
-        names = [settings.tts.model] if settings.tts.model else ["kokoro", "kokoro-int8"]
-        known = [model for model in CATALOGUE if model.stage == "tts" and model.name in names]
-        on_disk = [model for model in known if is_installed(settings.models_dir, model)]
-        if not on_disk:
-            return None
-        directory = model_dir(settings.models_dir, min(on_disk, key=lambda model: names.index(model.name)))
     models, voices = sorted(directory.glob("*.onnx")), sorted(directory.glob("*.bin"))
     return (models[0], voices[0]) if models and voices else None
 

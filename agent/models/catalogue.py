@@ -3,7 +3,7 @@
 In:  a model name, the models directory.   Out: its files with address, size and checksum; its directory.
 
 Nothing here touches the network. A model's files lie in `<models_dir>/<stage>/<name>/`, under the names of
-this catalogue. The facts themselves are in `agent.models.listing`.
+this catalogue. The facts themselves are in `agent.models.ears`, `.minds` and `.voices`.
 """
 
 import difflib
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import InputError
-from agent.models.listing import LISTINGS, RECOMMENDED, Listing, Stage
+from agent.models.ears import NEMOTRON_MODELS, WHISPER_MODELS
+from agent.models.listing import Listing, Stage
+from agent.models.minds import LANGUAGE_MODELS
+from agent.models.voices import KOKORO_MODELS, PIPER_MODELS
 
 __all__ = [
     "ARCHIVE_SUFFIX",
@@ -98,7 +101,7 @@ class Model:
     Attributes:
         name: What the user types; also its directory's name.
         stage: Which step of the conversation it serves.
-        engine: The engine that loads it: nemotron, whisper, embedded or kokoro.
+        engine: The engine that loads it: nemotron, whisper, embedded, kokoro or piper.
         description: One line for people.
         language: ISO 639-1 code, or `multilingual`.
         licence: SPDX identifier of the weights.
@@ -149,7 +152,9 @@ def _model(listing: Listing) -> Model:
     return Model(*about, files, members)
 
 
-CATALOGUE: tuple[Model, ...] = tuple(map(_model, LISTINGS))
+_LISTINGS = NEMOTRON_MODELS + WHISPER_MODELS + LANGUAGE_MODELS + KOKORO_MODELS + PIPER_MODELS
+CATALOGUE: tuple[Model, ...] = tuple(map(_model, _LISTINGS))
+RECOMMENDED: tuple[str, ...] = ("base.en", "qwen3-0.6b", "kokoro")  # one a stage, the small ones
 
 
 def find(name: str) -> Model:

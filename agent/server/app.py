@@ -109,6 +109,7 @@ def _health(state: ServerState) -> dict[str, Any]:
         "status": _status(state),
         "version": __version__,
         "engines": loaded.host.engines() if loaded else {},
+        "answer_secs": loaded.host.answer_secs if loaded else None,
         "transcriptions": {"active": loaded.jobs.n_active if loaded else 0, "max": server.max_transcriptions},
     }
     if not state.api_only:

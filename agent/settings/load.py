@@ -94,6 +94,11 @@ def data_folder() -> Path:
     return platformdirs.user_data_path("sotto")
 
 
+def cache_folder() -> Path:
+    """Where sotto keeps for this user what can be found out again."""
+    return platformdirs.user_cache_path("sotto")
+
+
 def config_path(explicit: Path | None = None) -> Path | None:
     """The configuration file in use: the one named, else ./sotto.toml, else the user's own, else none.
 

@@ -152,10 +152,10 @@ class DeadAir(FrameProcessor):
 
     async def _announce_tool(self, call_id: str, words: str) -> None:
         await asyncio.sleep(self._options.tool_after_secs)
+        await self._say(words)
         # One announcement is enough for all tools that are running.
         del self._tools[call_id]
         await self._forget_tools()
-        await self._say(words)
 
     async def _forget_tool(self, call_id: str) -> None:
         if task := self._tools.pop(call_id, None):

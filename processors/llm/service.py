@@ -35,6 +35,7 @@ from pipecat.utils.http import connection_limits
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.failure import REQUEST_ERRORS, ReplyError, explain, is_context_overflow
 from processors.llm.history import as_sent, drop_oldest_turns, last_user_words, with_hint
+from processors.llm.settled_calls import SettledCalls
 from processors.llm.stream import Patience, ReplyStream
 from processors.llm.thinking import ThinkFilter
 from processors.shown_url import shown_url
@@ -110,6 +111,7 @@ class LocalLLMService(OpenAILLMService):
         # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
         self._written = False
         self._spoke = False
+        self._settled_calls = SettledCalls()
         self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model))
         extra = {"extra_body": dict(options.extra_body)} if options.extra_body else {}
         super().__init__(
@@ -162,15 +164,24 @@ class LocalLLMService(OpenAILLMService):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Reply to a context; an apology follows the end of the reply, where speech is never reordered."""
         if isinstance(frame, LLMContextFrame):
+            if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
+                return
             await self.push_frame(ReplyBegunFrame(frame.speculation))
         elif isinstance(frame, (WrittenReplyFrame, UserStartedSpeakingFrame)):
             self._skip_tts = self._written = isinstance(frame, WrittenReplyFrame)
         await super().process_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame):
+            self._settled_calls.cut()
         if isinstance(frame, LLMContextFrame) and self._apology_due:
             apology, self._apology_due = self._apology_due, None
             if self._written:
                 return
             await self.push_frame(TTSSpeakFrame(apology, append_to_context=False))
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        """Push a frame; what tools answer is kept in mind."""
+        self._settled_calls.note(frame)
+        await super().push_frame(frame, direction)
 
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
         """The chunks of the reply; empty replies and context overflows are asked for again on the way."""

@@ -1,7 +1,8 @@
 """Whole recordings through Whisper, several windows at a time.
 
 In:  16 kHz mono s16 of any length.   Out: Segments, as soon as their batch is decoded.
-Windows are cut at pauses and hold as much speech as Whisper sees at once; silence between them is not decoded.
+Windows are cut at pauses and hold as much speech as Whisper sees at once; silence between them is not decoded. What is
+shorter is decoded in a shorter window (`whisper_window.py`), and in the full one where that is doubtful.
 """
 
 import math
@@ -14,7 +15,9 @@ from processors.errors import EngineError, UnsupportedRequestError, one_line
 from processors.stt.pauses import MAX_SPAN_SECS, Span, joined, speech_spans
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, TranscriptionRequest, Word
 from processors.stt.samples import as_f32, speech_level_dbfs
+from processors.stt.whisper_decoder import FRAMES_PER_SEC, Decoding, compression_ratio
 from processors.stt.whisper_model import LoadedWhisper
+from processors.stt.whisper_window import FULL_SECS, is_doubtful, max_tokens, window_secs
 
 # Windows decoded together: the decoder's weights are read once for all of them.
 BATCH_WINDOWS = 4
@@ -81,8 +84,6 @@ def _decode(
     request: TranscriptionRequest,
     language: str | None,
 ) -> Iterator[Segment]:
-    from faster_whisper import BatchedInferencePipeline
-
     start = batch[0].start_sample
     clips = [
         {"start": (span.start_sample - start) / SAMPLE_RATE_HZ, "end": (span.end_sample - start) / SAMPLE_RATE_HZ}
@@ -97,15 +98,25 @@ def _decode(
         "without_timestamps": False,
         "word_timestamps": request.word_times,
     }
+    longest_secs = max(clip["end"] - clip["start"] for clip in clips)
+    window = window_secs(engine.model, language, longest_secs)
+    engine.finals_first.wait()
     try:
-        found, info = BatchedInferencePipeline(engine.library).transcribe(
-            as_f32(block_s16),
-            language=language,
-            temperature=request.temperature,
-            clip_timestamps=clips,
-            batch_size=len(batch),
-            **options,
-        )
+
+        def decode(in_secs: float) -> tuple[list[Any], Any]:
+            found, info = _windowed(engine, in_secs).transcribe(
+                as_f32(block_s16),
+                language=language,
+                temperature=request.temperature,
+                clip_timestamps=clips,
+                batch_size=len(batch),
+                **options,
+            )
+            return list(found), info
+
+        found, info = decode(window)
+        if window < FULL_SECS and any(_doubtful(found, clip, engine) for clip in clips):
+            found, info = decode(FULL_SECS)
         for segment in found:
             at = int(segment.start * SAMPLE_RATE_HZ)
             level_dbfs = speech_level_dbfs(block_s16[at : int(segment.end * SAMPLE_RATE_HZ)])
@@ -117,6 +128,38 @@ def _decode(
                     yield _segment(piece, start / SAMPLE_RATE_HZ, info.language, request)
     except (RuntimeError, ValueError) as error:
         raise EngineError(f"whisper failed: {one_line(error)}") from error
+
+
+def _windowed(engine: LoadedWhisper, window_secs: float) -> Any:
+    """The library's pipeline, with an encoder that is shown so much."""
+    from faster_whisper import BatchedInferencePipeline
+
+    class Windowed(BatchedInferencePipeline):
+        def generate_segment_batched(self, features: Any, tokenizer: Any, options: Any) -> Any:
+            shown = features[..., : round(window_secs * FRAMES_PER_SEC)]
+            return super().generate_segment_batched(shown, tokenizer, options)
+
+    return Windowed(engine.library)
+
+
+def _doubtful(found: list[Any], clip: dict[str, float], engine: LoadedWhisper) -> bool:
+    """Whether what was found in one stretch is not to be trusted."""
+    inside = [segment for segment in found if clip["start"] <= segment.start < clip["end"]]
+    if not inside:
+        return False
+    text = "".join(segment.text for segment in inside)
+    n_tokens = sum(len(segment.tokens) for segment in inside)
+    first = inside[0]
+    whole = Decoding(
+        text,
+        n_tokens,
+        "",
+        first.avg_logprob,
+        first.no_speech_prob,
+        compression_ratio(text),
+        n_tokens > max_tokens(clip["end"] - clip["start"]),
+    )
+    return is_doubtful(whole, engine.options.guards)
 
 
 def _decode_again(

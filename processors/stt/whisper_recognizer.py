@@ -2,9 +2,9 @@
 
 In:  16 kHz mono s16 PCM.   Out: committed words while the user speaks, a Transcript at each pause.
 
-Whisper decodes 30 s at once, however little was said, so work is bounded: a partial is decoded only once enough new
-sound has come (more where decoding is slow), one at a time, on a thread of its own, and none while the speaker seems
-to pause. What is older than a window is decoded once and kept as text.
+Work is bounded: a partial is decoded only once enough new sound has come (more where decoding is slow), one at a time,
+on a thread of its own, and none while the speaker seems to pause or a final is decoded, which ends one under way. What
+is older than a window is decoded once and kept as text.
 """
 
 import threading
@@ -47,6 +47,7 @@ class WhisperRecognizer:
         if self._paused is not None and self._n_window_samples >= LONG_SECS * SAMPLE_RATE_HZ:
             self._keep(self._paused, self._n_window_samples)
         self._paused = None
+        self._pausing = False
         self._window += pcm16
         if self._n_window_samples >= MAX_WINDOW_SECS * SAMPLE_RATE_HZ:
             self._cut()
@@ -56,6 +57,7 @@ class WhisperRecognizer:
 
     def pause(self) -> Transcript:
         """See `Recognizer.pause`."""
+        self._pausing = True
         if self._paused is None:
             self._paused = self._engine.decode(self._audio_s16()) if self._window else Transcript("")
         transcript = self._paused
@@ -81,6 +83,8 @@ class WhisperRecognizer:
         self._kept_text = ""
         self._agreement = LocalAgreement()
         self._paused: Transcript | None = None
+        # A partial is worth nothing any more once the words of the pause are worked out.
+        self._pausing = False
         # Of the last partial; a final is listened to afresh.
         self._guessed_language: str | None = None
         self._partial_running = False
@@ -120,6 +124,8 @@ class WhisperRecognizer:
         new_secs = (n_samples - self._partial_n_samples) / SAMPLE_RATE_HZ
         if self._partial_running or new_secs < interval_secs or n_samples < MIN_PARTIAL_SECS * SAMPLE_RATE_HZ:
             return
+        if self._engine.finals_first.busy:
+            return
         audio_s16 = self._audio_s16()
         if _seems_to_pause(audio_s16):
             return
@@ -133,15 +139,19 @@ class WhisperRecognizer:
         started_secs = time.monotonic()
         transcript: Transcript | None = None
         try:
-            transcript = self._engine.decode(audio_s16, language=self._guessed_language)
+            transcript = self._engine.guess(
+                audio_s16,
+                lambda: utterance == self._utterance and not self._pausing,
+                language=self._guessed_language,
+            )
         # Whatever it is, the final is decoded anew and will say so.
         except Exception as error:  # noqa: BLE001
             logger.debug(f"no partial: {error!r}")
         with self._lock:
             if utterance != self._utterance:
                 return
-            self._decode_secs = time.monotonic() - started_secs
             if transcript:
+                self._decode_secs = time.monotonic() - started_secs
                 self._guessed_language = transcript.language
                 self._agreement.add(transcript.text)
             self._partial_running = False

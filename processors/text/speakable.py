@@ -8,6 +8,7 @@ The text of the emitted frames is the spoken text, so the conversation's history
 """
 
 import asyncio
+from collections.abc import Callable
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -147,14 +148,14 @@ class SpeakableText(FrameProcessor):
         self._timers = []
 
     def _on_stall(self, behind_dot: bool) -> None:
-        self._push_later(self._stream.settle(behind_dot))
+        self.create_task(self._push_taken(lambda: self._stream.settle(behind_dot)), "stalled text")
 
     def _on_shortage(self, least_joint: Joint) -> None:
-        self._push_later(self._stream.hurry(least_joint))
+        self.create_task(self._push_taken(lambda: self._stream.hurry(least_joint)), "hurried text")
 
-    def _push_later(self, pieces: list[str]) -> None:
-        if pieces:
-            self.create_task(self._push_pieces(pieces), "stalled text")
+    async def _push_taken(self, take: Callable[[], list[str]]) -> None:
+        # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
+        await self._push_pieces(take())
 
     async def _push_pieces(self, pieces: list[str]) -> None:
         async with self._pushing:

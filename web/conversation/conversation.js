@@ -13,12 +13,14 @@ import { advance, join, remainder, words } from "/conversation/words.js";
  *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
  * id: of the conversation at the server, "" if none is known
  * engines: what session_started named, else null
+ * answerSecs: what a person waits for an answer with them, as the server has measured; null where it does not know
  * isPushToTalk: the microphone counts only while a button is held
  * isRecording: the server writes the sound of this session down
  */
 export class Conversation {
   items = [];
   engines = null;
+  answerSecs = null;
   isPushToTalk = false;
   isRecording = false;
   timings = new Timings();
@@ -132,8 +134,9 @@ export class Conversation {
     this.#add({ role: "notice", stage, text });
   }
 
-  #start({ engines, push_to_talk: isPushToTalk, recording: isRecording, conversation, history }) {
+  #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, conversation, history }) {
     this.engines = engines ?? null;
+    this.answerSecs = answerSecs ?? null;
     this.isPushToTalk = isPushToTalk === true;
     this.isRecording = isRecording === true;
     const id = words(conversation);

@@ -1,6 +1,6 @@
 // Which engine serves each stage, why better ones were passed over, and the command that brings them.
 
-import { create } from "/dom.js";
+import { create, setText } from "/dom.js";
 
 const STAGES = {
   stt: "Speech to text",
@@ -32,6 +32,15 @@ export function summarizeEngines(engines) {
 /** @param {HTMLElement} list - a dl, drawn anew */
 export function drawEngines(list, engines) {
   list.replaceChildren(...Object.keys(engines).map((stage) => drawStage(stage, describe(engines[stage]))));
+}
+
+/**
+ * @param {HTMLElement} line
+ * @param {number | null} secs - as the server has measured on its machine; null where it does not know
+ */
+export function drawAnswerTime(line, secs) {
+  line.hidden = typeof secs !== "number" || !Number.isFinite(secs);
+  if (!line.hidden) setText(line, `About ${secs.toFixed(1)} s from your last word to an answer with these.`);
 }
 
 function drawStage(stage, { engine, model, note, passed_over: passedOver }) {

@@ -2,7 +2,7 @@
 
 import { Announcer } from "/conversation/announcer.js";
 import { byId, create, setText } from "/dom.js";
-import { drawEngines, summarizeEngines } from "/conversation/engines.js";
+import { drawAnswerTime, drawEngines, summarizeEngines } from "/conversation/engines.js";
 import { FLOOR, MICROPHONE, isAgentBusy } from "/floor.js";
 import { describePrivacy } from "/privacy.js";
 import { recordingAddresses } from "/server.js";
@@ -26,7 +26,7 @@ export class View {
    *   state: a key of FLOOR; isWanted: a call is open, opening or coming back; conversation: a Conversation;
    *   microphone: a key of MICROPHONE; problem: Problem | null; isComingBack: from that problem, by itself;
    *   isSoundHeld: the browser refused to play;
-   *   engines: {stage: engine}; link: stats of the call, {} while they are not known, null without one;
+   *   engines: {stage: engine}; answerSecs: what an answer takes with them, null where unknown; link: stats of the call, {} while they are not known, null without one;
    *   canRecord: the server offers it; recorded: id or "";
    *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
    */
@@ -43,6 +43,7 @@ export class View {
     byId("recording-sign").hidden = !conversation.isRecording;
     this.#drawProblem(page.problem, page.isComingBack);
     this.#drawEngines(page.engines);
+    drawAnswerTime(byId("answer-time"), page.answerSecs);
     drawWelcome(page);
     drawTiming(conversation.items, conversation.timings, page.link);
     this.#transcript.draw(conversation.items, state === "speaking" || state === "ducked");

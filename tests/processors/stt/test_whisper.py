@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from processors.stt import whisper_recognizer
 from processors.stt.pauses import Span, joined
 from processors.stt.recognizer import Pcm16, Transcript, TranscriptionRequest
 from processors.stt.whisper import WhisperEngine
+from processors.stt.whisper_decoder import Decoding
 from processors.stt.whisper_model import WhisperOptions
 from transports.recording import load_recording
 
@@ -48,9 +50,13 @@ class Counted(WhisperEngine):
         super().__init__(model, options)
         self.decoded_secs: list[float] = []
 
-    def decode(self, audio_s16: Pcm16, *, language: str | None = None):
+    def decode(self, audio_s16: Pcm16) -> Transcript:
         self.decoded_secs.append(len(audio_s16) / 16_000)
-        return super().decode(audio_s16, language=language)
+        return super().decode(audio_s16)
+
+    def guess(self, audio_s16: Pcm16, wanted: Callable[[], bool], *, language: str | None = None) -> Transcript | None:
+        self.decoded_secs.append(len(audio_s16) / 16_000)
+        return super().guess(audio_s16, wanted, language=language)
 
 
 @pytest.fixture
@@ -216,13 +222,13 @@ def test_a_translation_listens_in_the_language_that_is_spoken(
 ) -> None:
     engine = WhisperEngine(model, WhisperOptions(configured, "translate", partial_interval_secs=0.2))
     listened: list[str | None] = []
-    transcribe = engine.library.transcribe
+    decode = engine._decoder.decode
 
-    def noting(*args: object, language: str | None, **options: object) -> object:
+    def noting(audio_s16: Pcm16, *, language: str | None, **options: Any) -> Decoding | None:
         listened.append(language)
-        return transcribe(*args, language=language, **options)  # pyright: ignore
+        return decode(audio_s16, language=language, **options)
 
-    monkeypatch.setattr(engine.library, "transcribe", noting)
+    monkeypatch.setattr(engine._decoder, "decode", noting)
     recognizer = engine.recognizer()
     feed(recognizer, sound["buenos_dias.wav"], wait=True)
     transcript = recognizer.finish()
@@ -237,14 +243,14 @@ def test_a_translation_listens_in_the_language_that_is_spoken(
 def test_a_failing_partial_stops_neither_the_next_one_nor_the_final(
     counted: Counted, sound: dict[str, Pcm16], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, failures = counted.decode, [IndexError("odd"), ValueError("odder")]
+    guess, failures = counted.guess, [IndexError("odd"), ValueError("odder")]
 
-    def failing(audio_s16: Pcm16, *, language: str | None = None) -> Transcript:
+    def failing(*arguments: Any, **options: Any) -> Transcript | None:
         if failures:
             raise failures.pop()
-        return decode(audio_s16, language=language)
+        return guess(*arguments, **options)
 
-    monkeypatch.setattr(counted, "decode", failing)
+    monkeypatch.setattr(counted, "guess", failing)
     recognizer = counted.recognizer()
     partials = feed(recognizer, sound[LIGHTS], wait=True)
     assert partials[-1].startswith("Turn on")

@@ -1,0 +1,60 @@
+"""What the observer knows of one reply, from its first token until it has been heard, read or cut."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+@dataclass
+class Reply:
+    """One reply.
+
+    Attributes:
+        text: What the language model has written.
+        to_be_heard: The same with what bridges the wait for it or for its tools.
+        n_chars: How long that was when the model had done.
+        heard: The words that were played.
+        planned: What is going to be spoken if the turn is over.
+        is_speculative: Whether the turn that it answers may not be over.
+        is_written: Whether it is read.
+        is_done: Whether all of it has been heard; until then silence is a gap within it.
+    """
+
+    text: str = ""
+    to_be_heard: str = ""
+    n_chars: int = 0
+    heard: list[str] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
+    is_speculative: bool = False
+    is_written: bool = False
+    is_done: bool = True
+
+
+class Stage(Enum):
+    """Where the observer sees something of a reply, in the order in which a cut passes them."""
+
+    LLM = "the language model"
+    TEXT = "speakable text"
+    OUT = "the transport's output"
+
+
+class Replies:
+    """The reply that each stage is busy with: while a cut is on its way, a later stage still has the cut one."""
+
+    def __init__(self) -> None:
+        self._n_cuts: Counter[Stage] = Counter()
+        self._replies: dict[int, Reply] = {}
+
+    def at(self, stage: Stage) -> Reply:
+        """What a stage's frames belong to."""
+        return self._replies.setdefault(self._n_cuts[stage], Reply())
+
+    def begin(self, stage: Stage, reply: Reply) -> None:
+        """What a stage's frames belong to from now on, since the former one is over."""
+        self._replies[self._n_cuts[stage]] = reply
+
+    def cut(self, stage: Stage) -> None:
+        """A cut has passed a stage; behind the last one the reply is forgotten."""
+        if stage is Stage.OUT:
+            self._replies.pop(self._n_cuts[stage], None)
+        self._n_cuts[stage] += 1

@@ -1,0 +1,38 @@
+"""What tools have answered since the latest cut: their results are remembered, but no longer asked about once cut.
+
+A result cannot be interrupted, since the history must know it. It makes Pipecat's aggregator ask the language model for
+the rest of the reply, from behind everything that an interruption has yet to pass.
+"""
+
+from dataclasses import replace
+
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallCancelFrame,
+    FunctionCallResultFrame,
+    FunctionCallResultProperties,
+)
+
+
+class SettledCalls:
+    """Those of one conversation."""
+
+    def __init__(self) -> None:
+        self._settled: list[FunctionCallResultFrame | FunctionCallCancelFrame] = []
+
+    @property
+    def ask_for_more(self) -> bool:
+        """Whether a request for the rest of a reply can be about one that has not been cut."""
+        return bool(self._settled)
+
+    def note(self, frame: Frame) -> None:
+        """Look at a frame that leaves the language model."""
+        if isinstance(frame, (FunctionCallResultFrame, FunctionCallCancelFrame)):
+            self._settled.append(frame)
+
+    def cut(self) -> None:
+        """The reply is cut: what is on its way is only to be remembered."""
+        for frame in self._settled:
+            if isinstance(frame, FunctionCallResultFrame):
+                frame.properties = replace(frame.properties or FunctionCallResultProperties(), run_llm=False)
+        self._settled = []
