@@ -1,14 +1,16 @@
-"""A growing text, handed on as spoken pieces: the first as early as a clause ends, later ones at sentence ends.
+"""A growing text, handed on as spoken pieces: the first as early as a clause ends, later ones at sentence ends, and any
+sooner when the voice has nothing to say.
 
 In:  tokens.   Out: pieces of speakable text that, joined by spaces, read as the whole text would.
 
-What comes out does not depend on how the text is split into tokens.
+What comes out does not depend on how the text is split into tokens, unless it is hurried.
 """
 
 import re
 from dataclasses import dataclass
 
 from processors.text.clauses import Boundary, Strength, find_boundaries
+from processors.text.joints import Joint, joint_at
 from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
 from processors.text.speakable_characters import drop_invisible
@@ -24,6 +26,8 @@ _HELD_MAX_CHARS = 4000
 # So much longer than its limit a piece may grow before it is cut between a number and its unit.
 _OVERDUE_CHARS = 200
 _CODE_LINE_MAX_CHARS = 200
+# Better than any joint within a clause.
+_CLAUSE_END_WORTH = Joint.NATURAL + 1
 # Marks that may have opened something whose end is still to come; a number's dot may be a decimal point.
 _MAY_BE_OPEN = re.compile(r"[`*_\[(<$|~]|\d\.$")
 _MAY_DECIDE = re.compile(r"[\s。！？｡．，、；：—]")
@@ -76,6 +80,16 @@ class SpeakableStream:
         self._fence = ""
         self._at_line_start = True
         self._is_first = True
+        self._least_joint: Joint | None = None
+
+    def hurry(self, least_joint: Joint) -> list[str]:
+        """The voice has nothing to say: the next piece may also end within a clause, at such a joint or a better one.
+
+        Returns:
+            The piece that may go now; none if the text must grow first.
+        """
+        self._least_joint = least_joint
+        return self._take_pieces(final=False)
 
     def push(self, token: str) -> list[str]:
         """Add a token.
@@ -101,12 +115,11 @@ class SpeakableStream:
         """
         return self._take_pieces(final=True)
 
-    def settle(self, after_long: bool = False) -> list[str]:
+    def settle(self, behind_dot: bool = True) -> list[str]:
         """Hand on what is held when no token comes for a while, if a sentence surely ends there.
 
         Args:
-            after_long: The wait was long for this model. Else a dot without a space behind it is not trusted:
-                `Visit example.` may go on with `com`.
+            behind_dot: Even behind a dot that no space follows yet, though it may be within an address.
 
         Returns:
             The pieces that are complete, none of them blank.
@@ -114,7 +127,7 @@ class SpeakableStream:
         text = self._held.rstrip()
         if not text or self._fence or _MAY_BE_OPEN.search(text):
             return []
-        if not after_long and self._held == text and text[-1] == ".":
+        if self._held.endswith(".") and not behind_dot:
             return []
         # With a capital after it, only a mark that ends a sentence is a boundary; an abbreviation's dot is not.
         boundaries = find_boundaries(f"{text} Next", False, self._at_line_start, inline_end, self._goes_on)
@@ -141,6 +154,7 @@ class SpeakableStream:
             if piece:
                 pieces.append(piece)
                 self._is_first = False
+                self._least_joint = None
         return pieces
 
     def _take_piece(self, final: bool) -> str | None:
@@ -173,6 +187,7 @@ class SpeakableStream:
         max_chars = self._first_max_chars if self._is_first else self._max_chars
         best: Boundary | None = None
         between_words: list[Boundary] = []
+        hurried, hurried_worth = None, 1
         words = token_start = 0
         for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end, self._goes_on):
             judged = boundary if isinstance(boundary, int) else boundary.end
@@ -199,6 +214,10 @@ class SpeakableStream:
                 between_words.append(boundary)
             elif best is None or boundary.strength >= best.strength:
                 best = boundary
+            if (worth := self._hurried_worth(boundary, words)) >= hurried_worth:
+                hurried, hurried_worth = boundary, worth
+        if hurried is not None:
+            return self._cut_at(hurried)
         if len(self._held) > _HELD_MAX_CHARS:
             best = best or self._last_that_parts(between_words)
             return self._cut_at(best or Boundary(_HELD_MAX_CHARS, _HELD_MAX_CHARS, Strength.WORD))
@@ -208,6 +227,15 @@ class SpeakableStream:
         if not self._is_first:
             return boundary.strength is Strength.SENTENCE
         return boundary.strength >= Strength.CLAUSE and words >= self._first_min_words
+
+    def _hurried_worth(self, boundary: Boundary, words: int) -> int:
+        """How good an end of a hurried piece a place is; 0: none."""
+        if self._least_joint is None or words < self._first_min_words:
+            return 0
+        if boundary.strength > Strength.WORD:
+            return _CLAUSE_END_WORTH
+        joint = joint_at(self._held, boundary.end, boundary.start, self._language.partition("-")[0].lower())
+        return joint if joint >= self._least_joint else 0
 
     def _may_cut(self, boundary: Boundary, words: int) -> bool:
         """Whether a piece that grew too long may end here: at a clause end, else between two plain words."""
