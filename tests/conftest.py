@@ -64,10 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("weights")
         if item.get_closest_marker("weights") is not None:
             item.add_marker("long")
-        # Device tests listen to how sound flows: one at a time.
-        alone = "device" if item.get_closest_marker("device") is not None else item.path.as_posix()
-        if item.get_closest_marker("apart") is None:
-            item.add_marker(pytest.mark.xdist_group(alone))
+        if item.get_closest_marker("device") is not None:
+            item.add_marker("realtime")
+        if item.get_closest_marker("realtime") is not None:
+            item.add_marker(pytest.mark.xdist_group("realtime"))
+        elif item.get_closest_marker("apart") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
     items.sort(key=_place)
 
 
@@ -76,11 +78,20 @@ def _place(item: pytest.Item) -> int:
     marks = {mark.name for mark in item.iter_markers()}
     if "long" in marks:
         return 3
-    return 0 if "device" in marks else 1 if "browser" in marks else 2
+    return 0 if "realtime" in marks else 1 if "browser" in marks else 2
+
+
+def _give_way(item: pytest.Item) -> None:
+    """From its first test on in which no sound flows in real time, a worker gives way to those with such tests."""
+    marks = {mark.name for mark in item.iter_markers()}
+    if hasattr(item.config, "workerinput") and not marks & {"realtime", "browser"} and os.nice(0) == 0:
+        os.nice(10)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs or weights are missing; where CI=true a missing one is a failure."""
+    if hasattr(os, "nice"):
+        _give_way(item)
     for marker, (programs, name, install) in NEEDED_PROGRAMS.items():
         if item.get_closest_marker(marker) is not None and not any(map(shutil.which, programs)):
             _lacks(f"{name} is not installed ({', '.join(programs)} not on PATH): {install}")
