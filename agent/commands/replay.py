@@ -122,7 +122,7 @@ class Replay:
         if not await self._until(self._idle):
             return False
         await self._until_time(self.transport.card.now_secs + self._script.end_secs)
-        return answered and self.activity.n_answered >= self.activity.n_turns
+        return answered and self.activity.n_answered + self.activity.n_cut >= self.activity.n_turns
 
     async def _take(self, step: Step, conversation: Conversation) -> None:
         if isinstance(step.act, Recording):

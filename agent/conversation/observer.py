@@ -139,9 +139,8 @@ class ConversationObserver(BaseObserver):
         handler = self._handlers.get(type(data.frame))
         if handler:
             handler(data, data.frame)
-        elif data.first_push and data.direction is FrameDirection.DOWNSTREAM:
-            if not isinstance(data.source, CancelledCalls):
-                self._tell(data.frame)
+        elif data.first_push and data.direction is FrameDirection.DOWNSTREAM and not _is_bookkeeping(data):
+            self._tell(data.frame)
 
     def _tell(self, frame: Frame) -> None:
         """Events that need no more than their frame."""
@@ -367,6 +366,11 @@ class ConversationObserver(BaseObserver):
             # What fails in advance may never be wanted.
             early: dict[str, Any] = {"speculative": True} if stage == "llm" and self._speculated is not None else {}
             self.emit("error", stage=stage, message=frame.error, **early)
+
+
+def _is_bookkeeping(data: FramePushed) -> bool:
+    """Whether it settles a call for the history; no tool has answered."""
+    return isinstance(data.source, CancelledCalls)
 
 
 def _stage(processor: FrameProcessor) -> str:

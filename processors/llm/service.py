@@ -181,7 +181,7 @@ class LocalLLMService(OpenAILLMService):
             await self.push_frame(TTSSpeakFrame(apology, append_to_context=False))
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        """Push a frame; what tools answer is kept in mind. A reply that is being cut has no end but its interruption."""
+        """Push a frame; what tools answer is kept in mind. A reply that is being cut has no other end."""
         if isinstance(frame, LLMFullResponseEndFrame) and (task := asyncio.current_task()) and task.cancelling():
             return
         self._settled_calls.note(frame)
