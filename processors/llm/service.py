@@ -7,6 +7,7 @@ Small local servers go away, come back, stall, think aloud, answer nothing and r
 ends the session: an error is never a permanent one in Pipecat's sense, and the next turn asks again.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -24,6 +25,7 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     LLMContextFrame,
+    LLMFullResponseEndFrame,
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
@@ -184,7 +186,9 @@ class LocalLLMService(OpenAILLMService):
             await self.push_frame(TTSSpeakFrame(apology, append_to_context=False))
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        """Push a frame; what tools answer is kept in mind."""
+        """Push a frame; what tools answer is kept in mind. A reply that is being cut has no other end."""
+        if isinstance(frame, LLMFullResponseEndFrame) and (task := asyncio.current_task()) and task.cancelling():
+            return
         self._settled_calls.note(frame)
         await super().push_frame(frame, direction)
 

@@ -43,6 +43,7 @@ def of_the_cut_reply(events: Sequence[Event]) -> list[Event]:
     for event in events:
         in_new_turn |= event["event"] == "turn_ended"
         says_it = any(str(event.get(key, "")).startswith("cut") for key in ("text", "planned", "heard"))
-        if says_it or (event["event"] in OF_A_REPLY and not in_new_turn):
+        is_of_any = event["event"] in OF_A_REPLY and not in_new_turn and "speculative" not in event
+        if says_it or is_of_any:
             left_over.append(event)
     return left_over

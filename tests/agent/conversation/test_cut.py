@@ -89,7 +89,7 @@ PHASES = {
     "while a tool works": Phase(calling_reply, "tool_call", 0.5),
     "as the tool answers": Phase(calling_reply, "tool_result", 0.0),
     "when all is written": Phase(lambda: slow_reply(token_secs=0.0), "llm_done", 1.0),
-    "in the tail of the sound": Phase(lambda: slow_reply(n_words=5), "bot_word", 1.1),
+    "in the tail of the sound": Phase(lambda: slow_reply(n_words=10), "bot_word", 1.5),
     "while it writes": Phase(slow_reply, "reply_text", 0.7, spoken=False),
 }
 
