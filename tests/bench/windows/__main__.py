@@ -26,7 +26,9 @@ from tests.bench.table import median, show
 from tests.bench.windows.clips import PEOPLE, Clip, load_clips
 
 # Figures are as right as words.
-FIGURES = dict(zip("1 2 3 4 5 6 7 8 9 10".split(), "one two three four five six seven eight nine ten".split(), strict=True))
+FIGURES = dict(
+    zip("1 2 3 4 5 6 7 8 9 10".split(), "one two three four five six seven eight nine ten".split(), strict=True)
+)
 # More words than these times what is said, and one: the decoder went round in a loop.
 LOOP_RATIO = 1.5
 
