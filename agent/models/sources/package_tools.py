@@ -81,7 +81,7 @@ def _fetch_with_pip(command: tuple[str, ...], package: Package, into: Path) -> N
 
 
 def _fetch_with_npm(command: tuple[str, ...], package: Package, into: Path) -> None:
-    options = ("--ignore-scripts", "--silent", "--pack-destination", str(into))
+    options = ("--ignore-scripts", "--loglevel=error", "--pack-destination", str(into))
     _run((*command, "pack", *options, f"{package.name}@{package.version}"), into)
     packed = _only(into, "*.tgz", package)
     try:
@@ -105,6 +105,9 @@ def _reason(output: str) -> str:
     """The line of a tool's complaint that says most, on one line and without passwords."""
     lines = [line.strip(" ×╰─▶│├╭") for line in output.splitlines()]
     telling = [line for line in lines if re.search(r"error|cannot|could not|no space|not found|fail", line, re.I)]
+    npms = [line.removeprefix("npm error ") for line in lines if line.startswith("npm error ")]
+    if npms:  # a code, then the reason, then advice
+        telling = npms[:2]
     line = (telling or [line for line in lines if line] or [""])[-1]
     return _SECRET.sub("://", line)[:_MAX_REASON_CHARACTERS]
 
