@@ -3,6 +3,7 @@
 serve          start-up time, memory idle and in conversation, a second conversation's memory
 dynamics       who speaks when: stock wiring and ours side by side, on labelled recordings
 echo           an open loudspeaker in simulated rooms: what the agent hears of itself, and of the user
+real           voice to voice with real weights, Pipecat's own services and sotto side by side: `--models DIR`
 conversation   event-loop lag and voice-to-voice latency of the bundled engines
 engines        time to the first sound of each synthesizer
 recognition    partial and final latency of each recognizer, processor time per second of sound
