@@ -1,10 +1,9 @@
 """What a recogniser hands back: a stretch of a line, and what is said in its place."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A token of a kind that is known.
 
     Attributes:

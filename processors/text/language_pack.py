@@ -83,7 +83,12 @@ class Pack:
 
     def plural(self, value: float) -> str:
         """The CLDR's plural category of a number: one, few, many, other and so on."""
-        return self.locale.plural_form(value)
+        return _plural(self, value)
+
+
+@lru_cache(maxsize=4096)
+def _plural(pack: Pack, value: float) -> str:
+    return pack.locale.plural_form(value)
 
 
 @lru_cache(maxsize=64)

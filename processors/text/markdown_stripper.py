@@ -46,6 +46,7 @@ _INLINE = re.compile(
     rf"|(?P<tag></?(?:{'|'.join(_TAG_NAMES)})(?:\s[^<>\n]{{0,300}})?\s?/?>)",
     re.IGNORECASE,
 )
+_OPENER = re.compile(r"[`\[<$\\]")
 _OUTER_LINK = re.compile(_LINK)
 _WAIT_MAX_CHARS = {"`": 320, "[": 2800, "$": 300, "<": 320, "\\": 320}
 _LINK_TAIL = re.compile(r"\s?\S{0,2000}(?:\s{1,3}(?:[\"'(][^\"'\n]{0,200}[\"')]?\s?)?)?\Z")
@@ -165,14 +166,18 @@ def _first_word(text: str) -> str:
 
 def strip_inline_marks(line: str, pack: Pack) -> str:
     """Take code spans, links, images, tags, formulas, entities and emphasis off a line."""
-    line = _INLINE.sub(lambda match: _words_of_inline(match, pack), line)
-    line = _OUTER_LINK.sub(lambda match: _words_of_inline(match, pack), line)
-    line = _AUTOLINK.sub(r"\1", _FOOTNOTE.sub("", line))
-    line = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), line)
+    if _OPENER.search(line):
+        line = _INLINE.sub(lambda match: _words_of_inline(match, pack), line)
+        line = _OUTER_LINK.sub(lambda match: _words_of_inline(match, pack), line)
+        line = _AUTOLINK.sub(r"\1", _FOOTNOTE.sub("", line))
+    if "&" in line:
+        line = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), line)
     if "\\" in line:
         line = latex_to_text(line, pack) if _COMMAND.search(line) else _ESCAPE.sub(r"\1", line)
-    line = _PRODUCT.sub(" × ", line)
-    line = _WORD_UNDERSCORE.sub(" ", line)
+    if "*" in line:
+        line = _PRODUCT.sub(" × ", line)
+    if "_" in line:
+        line = _WORD_UNDERSCORE.sub(" ", line)
     if line.startswith("|") or line.rstrip().endswith("|"):
         line = line.strip(" |")
     return line.replace("|", ", ").translate({ord(char): None for char in "*_`"}).replace("~~", "")

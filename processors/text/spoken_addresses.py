@@ -23,6 +23,7 @@ _PATH = re.compile(
     r"(?<![\w./:~@)-])(?:(?:~|\.{1,2})(?=/[\w.]))?(?:/(?:\.{1,2}|\.?[\w+-]{1,60}(?:\.[\w+-]{1,60}){0,4})){1,12}/?(?![\w/])"
 )
 _LEADING_DOT = re.compile(r"(?<!\S)\.(?=[A-Za-z]{2})")
+_LETTER_BEHIND_DOT = re.compile(r"\.[^\W\d_]|://")
 _MISSING_SPACE = re.compile(r"(?<=[^\W\d_][^\W\d_]\.)(?=[$€£]?[0-9])")
 _TRAILING_MARKS = ".,;:!?*_~…/"
 
@@ -36,8 +37,12 @@ def speak_addresses(line: str, pack: Pack) -> str:
     """
     if "/" in line and "slash" in pack.words:
         line = _PATH.sub(lambda match: _path_words(match[0], pack), line)
-    line = _URL.sub(lambda match: _host_words(match[0], pack), line)
-    line = _EMAIL.sub(lambda match: _email_words(match, pack), line)
+    if not _LETTER_BEHIND_DOT.search(line):
+        return _MISSING_SPACE.sub(" ", line) if "dot" in pack.words else line
+    if "://" in line or "www." in line.lower():
+        line = _URL.sub(lambda match: _host_words(match[0], pack), line)
+    if "@" in line:
+        line = _EMAIL.sub(lambda match: _email_words(match, pack), line)
     line = _DOMAIN.sub(lambda match: _host_words(match[0], pack), line)
     if "dot" not in pack.words:
         return line

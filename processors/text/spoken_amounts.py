@@ -4,20 +4,24 @@ In:  text and the index of a digit.   Out: the amount that stands there, and its
 """
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from processors.text import cldr
 from processors.text.language_pack import Forms, Pack
 from processors.text.spoken_numbers import END, Number, cardinal, find_amount, find_number, say_number, spell, year
 
 _PREFIX_MAX_CHARS = 14
+# The two characters before a number that a sign or a currency ends with.
+_MAY_BE_PREFIX = re.compile(r"(?s:.?)[^\w \s(,;:\"'%]|[^\w\s(,;:\"'!?] |[A-Z][ 0-9]|[złtčs.][ .]|.?[A-Zs]")
 _LETTERS = "A-Za-zµΩ\u0400-\u04ff\u0900-\u097f\u00c0-\u024f"
 _UNIT = re.compile(
     rf"(?P<gap>[ -]?)(?P<unit>[°º] ?[CF]|[{_LETTERS}]{{1,6}}|°)(?P<power>[²³]|\^[23](?!\d))?"
     rf"(?:/(?P<per>[{_LETTERS}]{{1,8}}(?:[²³])?))?{END}"
 )
 _WORD = re.compile(r"(?P<gap>[ -]?)(?P<word>[^\W\d_]+\.?)")
+_DOT_GOES_ON = re.compile(r"\. [a-z]")
+_FRACTION = re.compile(r"[0-9]{1,15}(?![0-9]|[.,][0-9])")
 _PERCENT = re.compile(r" ?([%‰])")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
@@ -35,8 +39,7 @@ _PER_UNITS = {
 _BEFORE_SIGN = re.compile(r"[^\W\u2e80-\u9fff\uac00-\ud7af]|[)\]%°'\"$€£+−–-]")
 
 
-@dataclass(frozen=True)
-class Amount:
+class Amount(NamedTuple):
     """A number and what it counts.
 
     Attributes:
@@ -76,32 +79,40 @@ def _currencies(pack: Pack) -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
     after = "|".join(re.escape(name) + (END if name[-1].isalpha() else "") for name in known)
     of = r"(?: (?:de|di) | d')?" if "many_of" in pack.words else ""
-    return before, re.compile(rf"(?:{of}| ?)(?P<currency>{after})(?![0-9])".replace("(?:|", "(?:"))
+    firsts = "".join(sorted({re.escape(name[0]) for name in known}))
+    near = rf"(?= ?(?:d[ei] |d')?[{firsts}])"
+    return before, re.compile(rf"{near}(?:{of}| ?)(?P<currency>{after})(?![0-9])".replace("(?:|", "(?:"))
 
 
 def read_amount(line: str, floor: int, digit: int, pack: Pack) -> Amount | None:
     """Read the amount whose first digit stands at `digit`; nothing before `floor` belongs to it."""
     before, after = _currencies(pack)
-    prefix = before.search(line, max(floor, digit - _PREFIX_MAX_CHARS), digit)
-    start, sign, currency, point = digit, "", "", False
+    prefix = None
+    if digit > floor and _MAY_BE_PREFIX.match(line, max(0, digit - 2)):
+        word = line.rfind(" ", 0, digit - 1) + 1 if digit else 0
+        prefix = before.search(line, max(floor, digit - _PREFIX_MAX_CHARS, word), digit)
+    start, sign, currency, point, is_counted_only = digit, "", "", False, False
     if prefix:
         start, sign, currency, point = _prefix(line, prefix, digit)
     if not currency and digit > floor and not _starts_number(line, start if point else digit):
         return None
     if point:
-        fraction = re.compile(r"[0-9]{1,15}(?![0-9]|[.,][0-9])").match(line, digit)
+        fraction = _FRACTION.match(line, digit)
         number = Number(fraction.end(), f"0.{fraction[0]}") if fraction else None
     else:
-        number = find_number(line, digit, pack) or find_amount(line, digit, pack)
+        number = find_number(line, digit, pack)
+        if number is None:
+            # Digits with the other language's decimal mark are a number only where something counts them.
+            number, is_counted_only = find_amount(line, digit, pack), True
     if number is None:
         return None
     amount = Amount(start, number.end, number, sign, currency)
     if line[start - 1 : start] == "%" and pack.templates.get("%", "").endswith("{0}") and start > floor:
-        return replace(amount, start=start - 1, unit=pack.templates["%"])
+        return amount._replace(start=start - 1, unit=pack.templates["%"])
     amount = _with_money(line, amount, after, pack)
     if not amount.currency and not amount.magnitude:
         amount = _with_unit(line, amount, pack)
-    if amount.is_plain and find_number(line, digit, pack) is None and not point:
+    if is_counted_only and amount.is_plain:
         return None
     return amount
 
@@ -138,6 +149,8 @@ def _with_money(line: str, amount: Amount, after: re.Pattern[str], pack: Pack) -
     """Add a magnitude and a currency that stand behind the number."""
     word = _WORD.match(line, amount.end)
     end, magnitude = amount.end, ""
+    if not amount.currency and not word and not after.match(line, end):
+        return amount
     if word and (word["word"] in pack.magnitudes or word["word"].rstrip(".") in pack.magnitudes):
         magnitude = word["word"] if word["word"] in pack.magnitudes else word["word"].rstrip(".")
         end = word.start("word") + len(magnitude)
@@ -148,15 +161,17 @@ def _with_money(line: str, amount: Amount, after: re.Pattern[str], pack: Pack) -
         magnitude, end = "", amount.end
         currency = after.match(line, end)
     if currency and (amount.sign or _starts_number(line, amount.start)):
-        amount, end = replace(amount, currency=currency["currency"]), currency.end()
+        amount, end = amount._replace(currency=currency["currency"]), currency.end()
     hyphen = bool(magnitude and amount.currency and word and word["gap"] == "-")
+    if end == amount.end and not amount.currency:
+        return amount
     per = _SLASH_WORD.match(line, end) if amount.currency else None
-    return replace(amount, magnitude=magnitude, end=per.end() if per else end, per=bool(per), hyphen=hyphen)
+    return amount._replace(magnitude=magnitude, end=per.end() if per else end, per=bool(per), hyphen=hyphen)
 
 
 def with_currency_of(line: str, amount: Amount, other: Amount, pack: Pack) -> Amount:
     """Read the second amount of `$5-10 million` in the currency of the first."""
-    return _with_money(line, replace(amount, currency=other.currency), _currencies(pack)[1], pack)
+    return _with_money(line, amount._replace(currency=other.currency), _currencies(pack)[1], pack)
 
 
 def _stands_alone(magnitude: str, amount: Amount, pack: Pack) -> bool:
@@ -170,7 +185,7 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     percent = _PERCENT.match(line, amount.end)
     if percent:
         pattern = _percent_pattern(percent[1], amount, pack)
-        return replace(amount, unit=pattern, end=percent.end()) if pattern else amount
+        return amount._replace(unit=pattern, end=percent.end()) if pattern else amount
     match = _UNIT.match(line, amount.end)
     if match is None:
         return amount
@@ -183,11 +198,9 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     pattern, end = _unit_pattern(match, unit, power, category, pack)
     if not pattern:
         return amount
-    if (unit + "." in pack.units and line[end : end + 1] == ".") or (
-        pack.is_english and re.compile(r"\. [a-z]").match(line, end)
-    ):
+    if (unit + "." in pack.units and line[end : end + 1] == ".") or (pack.is_english and _DOT_GOES_ON.match(line, end)):
         end += 1
-    return replace(amount, unit=pattern, end=end, hyphen=hyphen)
+    return amount._replace(unit=pattern, end=end, hyphen=hyphen)
 
 
 def _plural_value(number: Number) -> float:
@@ -225,6 +238,7 @@ def _unit_pattern(match: re.Match[str], unit: str, power: str, category: str, pa
     return pattern, end
 
 
+@lru_cache(maxsize=4096)
 def _named(unit: str, category: str, pack: Pack) -> str:
     if unit in pack.templates:
         return pack.templates[unit]

@@ -97,8 +97,8 @@ def _valid(full_year: int, month: int, day: int) -> date | None:
 
 
 @lru_cache(maxsize=32)
-def _month_patterns(pack: Pack) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A day with its month behind it, and a month before its day."""
+def _month_pattern(pack: Pack) -> re.Pattern[str]:
+    """A day with its month behind it."""
     names = "|".join(re.escape(name) for name in sorted(cldr.month_names(pack.locale), key=len, reverse=True))
     if pack.is_english:
         names = names.replace("sep|", "sept|sep|")
@@ -110,25 +110,28 @@ def _month_patterns(pack: Pack) -> tuple[re.Pattern[str], re.Pattern[str]]:
     if not pack.is_english:
         joint = f" {pack.dates['of']} " if "of" in pack.dates else " "
         behind += rf"(?P<joint>,? |{joint})?(?P<year>(?<= )[12][0-9]{{3}}(?![\w]|[.,:][0-9]))?"
-    before = rf"(?<![^\W_])(?P<month>{names})\.? \Z"
-    return re.compile(behind, re.IGNORECASE), re.compile(before, re.IGNORECASE)
+    return re.compile(behind, re.IGNORECASE)
 
 
+_DAY_AND_WORD = re.compile(r"[0-9]{1,2}(?:\.?[a-zèºª°]{0,3})?(?: d[ei])? ([^\W\d_]+)")
 _ENGLISH_DAY = re.compile(
     r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?(?![\w:/%°$]|[.,-][0-9]| ?(?:percent|million|billion)\b)"
 )
 
 
 def _with_month(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
-    behind, before = _month_patterns(pack)
     names = cldr.month_names(pack.locale)
     if pack.is_english and line[digit - 1 : digit] == " ":
-        month = before.search(line, max(floor, digit - 11), digit)
-        day = _ENGLISH_DAY.match(line, digit) if month and month["month"][0].isupper() else None
-        if month and day and 1 <= int(day["day"]) <= 31:
-            name = cldr.month_name(pack.locale, names[month["month"].lower()[:3]])
-            return Found(month.start(), day.end(), f"{name} {ordinal(int(day['day']), pack)}")
-    match = behind.match(line, digit)
+        written = line[max(floor, digit - 11) : digit - 1].rpartition(" ")[2]
+        month = names.get(written.rstrip(".").lower()[: 3 if written.startswith("Sept") else None], 0)
+        day = _ENGLISH_DAY.match(line, digit) if month and written[0].isupper() else None
+        if day and 1 <= int(day["day"]) <= 31:
+            words = f"{cldr.month_name(pack.locale, month)} {ordinal(int(day['day']), pack)}"
+            return Found(digit - 1 - len(written), day.end(), words)
+    near = _DAY_AND_WORD.match(line, digit)
+    if near is None or (near[1].lower() not in names and not (pack.is_english and near[1].lower() == "sept")):
+        return None
+    match = _month_pattern(pack).match(line, digit)
     if match is None or not 1 <= int(match["day"]) <= 31 or _NOT_BEFORE.match(line[digit - 1 : digit] or " "):
         return None
     name = cldr.month_name(

@@ -28,9 +28,12 @@ _COUNTED_NEXT = re.compile(
     r" (?!was\b|is\b|has\b|as\b|calls?\b|operators\b|services?\b|dispatchers?\b)"
     r"(?:[a-z]{1,20}s|people|children|men|women|million|thousand)\b"
 )
-_WORD_BEFORE = re.compile(
-    r"([^\W\d_]+\.?)(?: (?:us|me|them|at|the|number|to|on|is|die|den|le|el|al|il|o|für|or|and))?[ :]{1,2}\Z"
+# What may stand between the word and the number.
+_BETWEEN = frozenset(
+    "us me them at the number to on is die den le el al il o für or and unter an sie uns mich numéro número numero "
+    "au police emergency services".split()
 )
+_JOINED = re.compile(r"[0-9]+(?:[-./ '()]{1,2}[0-9]|\))")
 _VERSION_MARK = re.compile(r"(?<!\w)[vV]\.? ?\Z")
 _NAMED_BEFORE = re.compile(r"(?:[Pp]orsche|[Ff]light|[Rr]oom|[Rr]oute|[Aa]rea) \Z")
 
@@ -52,7 +55,9 @@ def find_identifier(line: str, floor: int, digit: int, pack: Pack) -> Found | No
         return None
     if before == "(" and (match := _AREA_IN_BRACKETS.match(line, digit)):
         return _phone(line, digit - 1, match.end(), match[0], pack)
-    return _grouped(line, digit, pack) or _version(line, floor, digit, pack) or _called(line, digit, pack)
+    if _JOINED.match(line, digit) and (found := _grouped(line, digit, pack) or _version(line, floor, digit, pack)):
+        return found
+    return _called(line, digit, pack)
 
 
 def _grouped(line: str, digit: int, pack: Pack) -> Found | None:
@@ -84,17 +89,24 @@ def _is_local_number(line: str, digit: int, match: re.Match[str], pack: Pack) ->
 
 
 def _is_called(line: str, digit: int, pack: Pack) -> bool:
-    match = _WORD_BEFORE.search(line, max(0, digit - 28), digit)
-    return (bool(match) and match[1] in pack.phones.get("calls", ())) or bool(
-        match and match[1].lower() in pack.phones.get("calls", ())
-    )
+    """Whether one of the three words before, within the sentence, is one that a telephone number follows."""
+    calls = pack.phones.get("calls")
+    if not calls:
+        return False
+    before = line[max(0, digit - 28) : digit].replace(":", "").split()[-3:]
+    for index, word in enumerate(reversed(before)):
+        if word in calls or word.lower() in calls:
+            return index == 0 or before[-1].lower() in _BETWEEN
+        if word[-1] in ".,;!?":
+            return False
+    return False
 
 
 def _called(line: str, digit: int, pack: Pack) -> Found | None:
     """A short or ungrouped number behind a word such as `call`, and the emergency number anywhere."""
-    match = _THREE.match(line, digit)
-    is_emergency = bool(match) and match[0] in pack.phones.get("emergency", ())
-    if match and is_emergency and not _COUNTED_NEXT.match(line, match.end()):
+    is_emergency = line[digit : digit + 3] in pack.phones.get("emergency", ())
+    match = _THREE.match(line, digit) if is_emergency else None
+    if match and not _COUNTED_NEXT.match(line, match.end()):
         is_name = _NAMED_BEFORE.search(line, max(0, digit - 10), digit) or line[digit - 1 : digit] in tuple("$€£-–")
         if not is_name:
             return Found(digit, match.end(), say_digits(match[0], pack))

@@ -5,8 +5,8 @@ languages with `spells` decimals and grouped numbers as words, and plain whole n
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from num2words import num2words
 
@@ -19,8 +19,7 @@ _ENGLISH_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven"
 END = r"(?![^\W\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af])"
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A number as it stands in a text.
 
     Attributes:

@@ -21,6 +21,7 @@ _ASKS_RESULT = re.compile(
     r"(?:\b(?:is|what's|compute|calculate|evaluate|solve|ist|font|es|è|é|fait)) \Z", re.IGNORECASE
 )
 _TIGHT_UNIT = re.compile(r"[^\W\d_]")
+_PRIME_NEAR = re.compile(r"[0-9.]{1,8}[°'\"]")
 _FEET = re.compile(r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.5)?)(?:\"|'')?(?![0-9'])")
 _ONE_PRIME = re.compile(
     r"([0-9]{1,4}(?:\.[0-9]{1,2})?)(['\"])(?= ?[x×] ?[0-9]|[ -](?:tall|wide|long|deep|high|thick|diameter|by [0-9]|TV"
@@ -37,7 +38,7 @@ _LETTERS_FOLLOW = re.compile(r"[^\W\d_\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af]|_
 
 def find_quantity(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     """Find the quantity whose first digit stands at `digit`."""
-    if pack.words and (found := _primes(line, digit, pack)):
+    if _PRIME_NEAR.match(line, digit) and pack.words and (found := _primes(line, digit, pack)):
         return found
     first = read_amount(line, floor, digit, pack)
     if first is None:

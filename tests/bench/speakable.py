@@ -20,17 +20,17 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 PROSE = (
-    "The old lighthouse stands at the end of a narrow road, and few people come there in winter. Its keeper, who has "
-    "lived alone for many years, says that he likes the sound of the sea; at night, he reads. Would you like to hear "
+    "The old lighthouse stands at the end of a narrow road, and few people come there in winter. Its keeper, who has"
+    " lived alone for many years, says that he likes the sound of the sea; at night, he reads. Would you like to hear "
     "more about it? I could also tell you how such a lamp works, and why it still matters to small boats."
 )
 FIGURES = (
-    "The trip takes 2 hours and 15 minutes, costs $45.50, and covers 120 km at 80 km/h. Leave at 9:30 am on May 5, 2024; "
-    "it is about 5 °C there, and 3-5 people fit. In 1999, 1,234 visitors came, roughly 12% more than before."
+    "The trip takes 2 hours and 15 minutes, costs $45.50, and covers 120 km at 80 km/h. Leave at 9:30 am on May 5, 2024;"
+    " it is about 5 °C there, and 3-5 people fit. In 1999, 1,234 visitors came, roughly 12% more than before."
 )
 MARKDOWN = (
-    "## Steps\n\n1. **Boil** the water\n2. Add `tea`, see [the page](https://example.com/tea)\n\n- Milk & sugar\n- Wait "
-    "for *five* minutes → drink\n\nDr. Smith says it's fine, e.g. with honey, etc."
+    "## Steps\n\n1. **Boil** the water\n2. Add `tea`, see [the page](https://example.com/tea)\n\n- Milk & sugar\n- Wait"
+    " for *five* minutes → drink\n\nDr. Smith says it's fine, e.g. with honey, etc."
 )
 GERMAN = (
     "Der alte Leuchtturm steht am Ende einer schmalen Straße, und im Winter kommen nur wenige. Die Fahrt kostet 45,50 € "
