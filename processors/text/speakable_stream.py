@@ -103,6 +103,8 @@ class SpeakableStream:
         return self._take_pieces(final=False) if may_decide and self._may_end() else []
 
     def _may_end(self) -> bool:
+        if self._least_joint is not None:
+            return True
         max_chars = self._first_max_chars if self._is_first else self._max_chars
         mark = _PAUSE_MARK if self._is_first else _END_MARK
         return len(self._held) > max_chars or mark.search(self._held) is not None

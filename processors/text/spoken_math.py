@@ -98,7 +98,9 @@ def _argument(tokens: list[re.Match[str]], index: int, pack: Pack, depth: int) -
     if token[4] is None:
         if token[3] in ("}", "^", "_"):
             return "", index
-        return _item(tokens, index, pack, depth)
+        if depth >= _MAX_DEPTH:
+            return " ", index + 1
+        return _item(tokens, index, pack, depth + 1)
     text = token[4].lstrip()
     rest = _TOKEN.match(text, 1) if len(text) > 1 else None
     if rest is None:
