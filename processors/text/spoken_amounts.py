@@ -22,6 +22,7 @@ _UNIT = re.compile(
 _WORD = re.compile(r"(?P<gap>[ -]?)(?P<word>[^\W\d_]+\.?)")
 _DOT_GOES_ON = re.compile(r"\. [a-z]")
 _FRACTION = re.compile(r"[0-9]{1,15}(?![0-9]|[.,][0-9])")
+_PER_NUMBER = re.compile(r"/(?=[0-9])")
 _PERCENT = re.compile(r" ?([%‰])")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
@@ -191,6 +192,8 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
         return amount
     unit = match["unit"].replace("º", "°").replace("μ", "µ").replace(" ", "")
     power = {"^2": "²", "^3": "³"}.get(match["power"] or "", match["power"] or "")
+    if unit + "." in pack.units and line[match.end("unit") : match.end("unit") + 1] == ".":
+        unit += "."
     hyphen = match["gap"] == "-"
     if (unit in _GLUED_ONLY and match["gap"]) or (hyphen and len(unit) == 1):
         return amount
@@ -198,9 +201,10 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     pattern, end = _unit_pattern(match, unit, power, category, pack)
     if not pattern:
         return amount
-    if (unit + "." in pack.units and line[end : end + 1] == ".") or (pack.is_english and _DOT_GOES_ON.match(line, end)):
+    if (unit[-1] == "." and line[end : end + 1] == ".") or (pack.is_english and _DOT_GOES_ON.match(line, end)):
         end += 1
-    return amount._replace(unit=pattern, end=end, hyphen=hyphen)
+    per_number = "per" in pack.words and _PER_NUMBER.match(line, end)
+    return amount._replace(unit=pattern, end=end + 1 if per_number else end, hyphen=hyphen, per=bool(per_number))
 
 
 def _plural_value(number: Number) -> float:
@@ -267,7 +271,10 @@ def say_amount(amount: Amount, pack: Pack, bare: bool = False) -> str:
         return f"{sign}{words}{pack.gap}{_form(pack.magnitudes[amount.magnitude], amount.number, pack)}"
     if amount.hyphen and pack.is_english:
         return sign + amount.unit.replace("{0} ", "{0}-").format(words)
-    return amount.unit.format(sign + words)
+    per = f" {pack.words['per']} " if amount.per else ""
+    if amount.unit in pack.templates.values():
+        return sign + amount.unit.format(words) + per
+    return amount.unit.format(sign + words) + per
 
 
 def _say_sign(sign: str, pack: Pack) -> str:

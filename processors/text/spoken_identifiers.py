@@ -26,7 +26,7 @@ _SHORT = re.compile(r"(?:[0-9]{3,4}|[0-9]{6,15})(?![\w/%°$€£:-]|[.,][0-9]| [
 _THREE = re.compile(r"[0-9]{3}(?![\w/%°$€£:-]|[.,][0-9]| [0-9])")
 _COUNTED_NEXT = re.compile(
     r" (?!was\b|is\b|has\b|as\b|calls?\b|operators\b|services?\b|dispatchers?\b)"
-    r"(?:[a-z]{1,20}s|people|children|men|women|million|thousand)\b"
+    r"(?:[a-z]{1,20}s|people|feet|children|men|women|million|thousand)\b"
 )
 # What may stand between the word and the number.
 _BETWEEN = frozenset(
@@ -111,6 +111,8 @@ def _called(line: str, digit: int, pack: Pack) -> Found | None:
         if not is_name:
             return Found(digit, match.end(), say_digits(match[0], pack))
     match = _SHORT.match(line, digit)
+    if match and pack.phone_pairs and len(match[0]) < 5:
+        return None
     if match and _is_called(line, digit, pack) and not _COUNTED_NEXT.match(line, match.end()):
         return _phone(line, digit, match.end(), match[0], pack)
     return None
@@ -178,7 +180,10 @@ def _version(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
         ):
             words += joint + _part(part, pack) if part else ""
         return Found(start, address.end(), name + words)
-    if (match := _VERSION.match(line, digit)) and ("point" if pack.is_english else "dot") in pack.words:
+    match = _VERSION.match(line, digit)
+    if match and pack.decimal_mark == "," and all(len(part) == 3 for part in match[0].split(".")[1:]):
+        return None
+    if match and ("point" if pack.is_english else "dot") in pack.words:
         joint = pack.words["point" if pack.is_english else "dot"]
         return Found(start, match.end(), name + f" {joint} ".join(_part(part, pack) for part in match[0].split(".")))
     return Found(start, digit, name) if mark and name else None

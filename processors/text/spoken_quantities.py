@@ -27,7 +27,7 @@ _ONE_PRIME = re.compile(
     r"([0-9]{1,4}(?:\.[0-9]{1,2})?)(['\"])(?= ?[x×] ?[0-9]|[ -](?:tall|wide|long|deep|high|thick|diameter|by [0-9]|TV"
     r"|screen|monitor|display|pizza|pipe|wheel|laptop|ceiling|board|nail|rim)s?\b)"
 )
-_NOUN_NEXT = re.compile(r"[ -](?!tall|wide|long|deep|high|thick|by |diameter)[a-zA-Z]")
+_NOUN_NEXT = re.compile(r"[ -](?!x\b|tall|wide|long|deep|high|thick|by |diameter)[a-zA-Z]")
 _LAST_PRIME = re.compile(r"[x×] ?\Z")
 _DEGREES = re.compile(r"([0-9]{1,3})° ?([0-9]{1,2})'(?: ?([0-9]{1,2}(?:\.[0-9]{1,4})?)\")?")
 _DIMENSION = re.compile(r" ?[x×] ?(?=\.?[0-9])")
@@ -70,7 +70,7 @@ def _single(line: str, amount: Amount, pack: Pack) -> Found | None:
             return None
     elif amount.unit and (dimension := _DIMENSION.match(line, end)) and "by" in pack.words:
         return Found(amount.start, dimension.end(), f"{say_amount(amount, pack)} {pack.words['by']} ")
-    if amount.sign and "minus" not in pack.words:
+    if (amount.sign and "minus" not in pack.words) or (amount.currency and not pack.is_known):
         return None
     return Found(amount.start, end, say_amount(amount, pack))
 

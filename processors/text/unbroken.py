@@ -48,7 +48,7 @@ def goes_on(text: str, end: int, start: int, final: bool, pack: Pack) -> bool | 
         name = token.lower()
         is_month = pack.is_known and name.rstrip(".") in cldr.month_names(pack.locale)
         return is_month or name in _BEFORE_NUMBERS or token in pack.before_numbers or name in pack.before_numbers
-    return _in_abbreviation(text, end, token, pack)
+    return _in_abbreviation(text, end, token, final, pack)
 
 
 def _before_what_is_counted(text: str, start: int, final: bool, pack: Pack) -> bool | None:
@@ -61,12 +61,16 @@ def _before_what_is_counted(text: str, start: int, final: bool, pack: Pack) -> b
     return pack.ordinal_dot and word[0] not in pack.sentence_starters
 
 
-def _in_abbreviation(text: str, end: int, token: str, pack: Pack) -> bool:
+def _in_abbreviation(text: str, end: int, token: str, final: bool, pack: Pack) -> bool | None:
     """Whether the dot is inside an abbreviation, `EE. UU.`, or in German before a noun: `ca. Hundert`."""
     begin = end - len(token)
     for name in pack.abbreviations:
-        if " " in name and name.startswith(token + " ") and text.startswith(name, begin):
+        if not name.startswith(token + " "):
+            continue
+        if text.startswith(name, begin):
             return True
+        if not final and name.startswith(text[begin:]):
+            return None
     if token not in pack.abbreviations or not pack.ordinal_dot:
         return False
     word = _WORD.match(text, end + 1)

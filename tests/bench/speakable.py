@@ -25,12 +25,12 @@ PROSE = (
     "more about it? I could also tell you how such a lamp works, and why it still matters to small boats."
 )
 FIGURES = (
-    "The trip takes 2 hours and 15 minutes, costs $45.50, and covers 120 km at 80 km/h. Leave at 9:30 am on May 5, 2024;"
-    " it is about 5 °C there, and 3-5 people fit. In 1999, 1,234 visitors came, roughly 12% more than before."
+    "The trip takes 2 hours and 15 minutes, costs $45.50, and covers 120 km at 80 km/h. Leave at 9:30 am on May 5,"
+    " 2024; it is about 5 °C there, and 3-5 people fit. In 1999, 1,234 visitors came, roughly 12% more than before."
 )
 MARKDOWN = (
-    "## Steps\n\n1. **Boil** the water\n2. Add `tea`, see [the page](https://example.com/tea)\n\n- Milk & sugar\n- Wait"
-    " for *five* minutes → drink\n\nDr. Smith says it's fine, e.g. with honey, etc."
+    "## Steps\n\n1. **Boil** the water\n2. Add `tea`, see [the page](https://example.com/tea)\n\n- Milk & sugar\n"
+    "- Wait for *five* minutes → drink\n\nDr. Smith says it's fine, e.g. with honey, etc."
 )
 GERMAN = (
     "Der alte Leuchtturm steht am Ende einer schmalen Straße, und im Winter kommen nur wenige. Die Fahrt kostet 45,50 € "
@@ -49,7 +49,7 @@ TOKEN_CHARS = 5
 def exported(commit: str, folder: Path) -> Path:
     """Write a commit's sources of `processors` into a folder."""
     archive = subprocess.run(
-        ["git", "archive", commit, "processors"],
+        ["git", "archive", commit, "processors"],  # noqa: S607
         cwd=REPOSITORY,
         capture_output=True,
         check=True,
