@@ -37,7 +37,7 @@ from tests.bench.table import median, show
 from tests.bench.windows.clips import PEOPLE, Clip, load_clips
 
 # Figures are as right as words.
-FIGURES = dict(
+FIGURES: dict[str, str] = dict(
     zip("1 2 3 4 5 6 7 8 9 10".split(), "one two three four five six seven eight nine ten".split(), strict=True)
 )
 # More words than these times what is said, and one: the decoder went round in a loop.
@@ -85,7 +85,7 @@ def measure(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Measured]:
 
     kept: Path = args.kept
     lines = kept.read_text().splitlines() if kept.is_file() else []
-    done = [Measured(*line[:3], Decoding(**line[3])) for line in map(json.loads, lines)]
+    done = [Measured(line[0], line[1], line[2], Decoding(**line[3])) for line in map(json.loads, lines)]
     known = {(one.clip, one.window) for one in done}
     path = args.weights / "stt" / args.model
     library = WhisperModel(

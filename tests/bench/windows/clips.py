@@ -81,10 +81,11 @@ def load_clips(path: Path, weights: Path, people: Path = PEOPLE) -> list[Clip]:
     if not path.is_file():
         clips = list(_make(weights, people))
         facts = json.dumps([[clip.source, clip.condition, clip.words] for clip in clips])
-        np.savez_compressed(path, facts=np.array(facts), **{f"c{n:04}": clip.audio_s16 for n, clip in enumerate(clips)})
+        sounds: dict[str, Any] = {f"c{n:04}": clip.audio_s16 for n, clip in enumerate(clips)}
+        np.savez_compressed(path, facts=np.array(facts), **sounds)
     with np.load(path) as kept:
         facts = json.loads(str(kept["facts"]))
-        return [Clip(*about, kept[f"c{n:04}"]) for n, about in enumerate(facts)]
+        return [Clip(source, condition, words, kept[f"c{n:04}"]) for n, (source, condition, words) in enumerate(facts)]
 
 
 def _make(weights: Path, people: Path) -> Iterator[Clip]:
