@@ -125,6 +125,7 @@ class Replay:
         return answered and self.activity.n_answered + self.activity.n_cut >= self.activity.n_turns
 
     async def _take(self, step: Step, conversation: Conversation) -> None:
+        self._quiet_since_secs = self.transport.card.now_secs
         if isinstance(step.act, Recording):
             self.transport.card.say(step.act)
         elif isinstance(step.act, Typed):

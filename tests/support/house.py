@@ -90,6 +90,7 @@ async def hold(
     sinks: Sequence[Callable[[Event], None]] = (),
     prepare: Callable[[Conversation, Replay], None] = lambda _, __: None,
     room: str | None = None,
+    limit_secs: float = 100,
 ) -> Held:
     """Hold one conversation with recorded speech to its end.
 
@@ -100,6 +101,7 @@ async def hold(
         settings: Thresholds; the defaults if left out.
         sinks: Told of every event as it happens.
         room: Where it is held, with an open loudspeaker, such as `rt60=0.4,echo_db=0`.
+        limit_secs: Until it must be over.
         prepare: Called with both before they start, to give the conversation tools, say.
     """
     script = ConversationScript(tuple(steps), end_secs)
@@ -114,7 +116,7 @@ async def hold(
         speech_end_secs=lambda: card.speech_end_secs,
     )
     prepare(conversation, run)
-    status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), 100)
+    status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), limit_secs)
     said_s16, heard_s16 = card.sides()
     history: list[Any] = [message for message in conversation.context.messages if isinstance(message, dict)]
     return Held(status, sorted(events, key=lambda event: event["t"]), said_s16, heard_s16, history)

@@ -162,6 +162,7 @@ def problems_of(outcome: Outcome) -> list[str]:
         *_wrong_user_messages(outcome),
         *_wrong_agent_messages(outcome, replies),
         *_wrong_answers(outcome, replies),
+        *_behind_a_cut(outcome),
         *_wrong_end(outcome),
     ]
 
@@ -243,6 +244,17 @@ def _wrong_answers(outcome: Outcome, replies: list[Played]) -> Iterator[str]:
         broke_off = len(words) < len(whole) and reply.n_request not in outcome.faulty and not outcome.n_dumb
         if broke_off and not any(_within_one_word(words, bare(heard).split()) for heard in cut):
             yield f"reply {reply.n_request} broke off after {words}, and no interruption says so"
+
+
+def _behind_a_cut(outcome: Outcome) -> Iterator[str]:
+    """Nothing tells of a reply behind the interruption that cut it: no two replies share a word."""
+    cut: set[str] = set()
+    for event in outcome.told:
+        words = set(bare(str(event.get("text", ""))).split())
+        if event["event"] == "interruption":
+            cut |= set(bare(event["planned"]).split())
+        elif words & cut and event["event"] not in ("transcript", "partial_transcript", "turn_ended", "speculation"):
+            yield f"behind its interruption: {event}"
 
 
 def _wrong_end(outcome: Outcome) -> Iterator[str]:
