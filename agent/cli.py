@@ -161,6 +161,21 @@ def doctor(
     raise typer.Exit(asyncio.run(examine(settings)))
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A voice agent that lives on your own machine: you talk, it listens, thinks and answers in speech."""
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

@@ -8,6 +8,7 @@ from agent.engines.compute import half_of_the_cores, placement
 from agent.models.catalogue import CATALOGUE, installed, is_installed, model_dir
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
+from processors.stt.languages import voice_language
 from processors.tts.synthesizer import Synthesizer
 
 # The best first.
@@ -18,6 +19,19 @@ _PULL_PIPER = "sotto models pull piper-joe"
 def tts_candidates(settings: Settings) -> list[Candidate[Synthesizer]]:
     """Synthesizers, the best first."""
     return [*_kokoros(settings), _piper(settings), _espeak(settings)]
+
+
+def known_voice_language(synthesizer: Synthesizer, wanted: str) -> str:
+    """What an engine calls the language that is wanted.
+
+    Raises:
+        EngineUnavailableError: It has no voice of that language.
+    """
+    known = {voice.language for voice in synthesizer.voices()}
+    if (language := voice_language(wanted, known)) is None:
+        shown = ", ".join(sorted(known)[:12])
+        raise EngineUnavailableError(f"no voice speaks tts.language = {wanted!r}", f"choose one such as {shown}")
+    return language
 
 
 def _kokoros(settings: Settings) -> list[Candidate[Synthesizer]]:
@@ -37,14 +51,14 @@ def _kokoro(settings: Settings, weights: str, files: tuple[Path, Path] | None) -
     tts = settings.tts
 
     def load() -> Synthesizer:
-        from processors.tts.kokoro import DEFAULT_VOICE, KokoroSynthesizer
+        from processors.tts.kokoro import DEFAULT_VOICE, LANGUAGES, KokoroSynthesizer
 
         if files is None:
             raise EngineUnavailableError("no model is installed", "sotto models pull kokoro")
         return KokoroSynthesizer(
             *files,
             voice=tts.voice or DEFAULT_VOICE,
-            language=tts.language,
+            language=voice_language(tts.language, LANGUAGES.values()) or tts.language,
             speed=tts.speed,
             threads=half_of_the_cores(),
             providers=placement(settings.compute.device).onnx,
@@ -101,7 +115,11 @@ def _espeak(settings: Settings) -> Candidate[Synthesizer]:
     def load() -> Synthesizer:
         from processors.tts.espeak import EspeakSynthesizer
 
-        return EspeakSynthesizer(voice=tts.voice or tts.language, speed=tts.speed)
+        if tts.voice:
+            return EspeakSynthesizer(voice=tts.voice, speed=tts.speed)
+        plain = EspeakSynthesizer(speed=tts.speed)
+        language = known_voice_language(plain, tts.language)
+        return plain if language == plain.model else EspeakSynthesizer(voice=language, speed=tts.speed)
 
     if find_spec("espeakng_loader") is None:
         return Candidate("espeak", None, load, "the espeakng-loader package is not installed", "uv sync")

@@ -197,7 +197,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
 
@@ -230,7 +230,7 @@ def _first_problem(
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
     value = "" if any(part in key for part in SECRETS) else f" = {problem['input']!r}"
-    return f"invalid setting in {source}: {key}{value}: {problem['msg']}"
+    return f"invalid setting in {source}: {key}{value}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def public_values(settings: Settings) -> dict[str, Any]:
