@@ -110,6 +110,7 @@ def verify_models(
         are_whole = True
         for model in chosen:
             with pull_bar((), directory) as bar:
+                bar.expect(model, sum(part.size_bytes for part in model.parts))
                 found = faults(model, directory, bar.hearers(model).progress)
             for fault in found:
                 mend = f"`sotto models remove {model.name}`, then `sotto models pull {model.name}` mends it"

@@ -63,8 +63,12 @@ class PullBar:
         """Count in what a model lacks; a bar over several begins with all of them."""
         lacking = missing_files(model, model_dir(models_dir, model))
         unpacked = sum(member.size_bytes for member in model.members) if lacking else 0
-        self.sizes[model.name] = sum(file.size_bytes for file in lacking) + unpacked
-        self.bar.update(self.task, total=self._total() + self.sizes[model.name])
+        self.expect(model, sum(file.size_bytes for file in lacking) + unpacked)
+
+    def expect(self, model: Model, n_bytes: int) -> None:
+        """Count in so many bytes of a model."""
+        self.sizes[model.name] = n_bytes
+        self.bar.update(self.task, total=self._total() + n_bytes)
 
     def came_from(self, model: Model) -> str:
         """`, 4 files from huggingface.co`; empty where nothing had to come."""

