@@ -12,7 +12,7 @@ from typing import Any
 from tests.conftest import REPOSITORY
 
 READY_TIMEOUT_SECS = 300.0
-ANSWER_TIMEOUT_SECS = 180.0
+ANSWER_TIMEOUT_SECS = 300.0
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from transports.recording import load_recording
 LEAD_SECS = 1.0
 # A slow voice leaves seconds between two sentences: an answer is over after so long a silence.
 SETTLE_SECS = 4.0
-NO_ANSWER_SECS = 30.0
+NO_ANSWER_SECS = 90.0
 TICK_SECS = 0.005
 MEMORY_EVERY_SECS = 0.5
 PARTS = ("turn_ms", "stt_ms", "llm_ttft_ms", "tts_ttfb_ms")
@@ -151,7 +151,7 @@ class Wiring:
         """
         card, n_events = self._card, len(self._events)
         self._transport.listening = True
-        await self._until(card.now_secs + LEAD_SECS)
+        await self._silence()
         self._meters.lags_ms.clear()
         self._meters.running = True
         cpu_secs = self._meters.cpu_secs()
@@ -198,12 +198,17 @@ class Wiring:
             if card.is_saying or card.now_secs < end_secs:
                 continue
             silent_secs = card.now_secs - max(end_secs, spoken_secs or 0.0)
-            if silent_secs > (NO_ANSWER_SECS if spoken_secs is None else SETTLE_SECS):
+            settled = spoken_secs is not None and self._activity.idle
+            if silent_secs > (SETTLE_SECS if settled else NO_ANSWER_SECS):
                 return
 
-    async def _until(self, t_secs: float) -> None:
-        while self._card.now_secs < t_secs:
+    async def _silence(self) -> None:
+        """Wait until nothing of an earlier answer has come for a while."""
+        quiet_since_secs = self._card.now_secs
+        while self._card.now_secs - quiet_since_secs < LEAD_SECS:
             await self._card.next_tick()
+            if self._transport.is_playing():
+                quiet_since_secs = self._card.now_secs
 
 
 async def _serve(row: Row) -> None:
