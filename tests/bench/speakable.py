@@ -33,7 +33,8 @@ MARKDOWN = (
     "- Wait for *five* minutes → drink\n\nDr. Smith says it's fine, e.g. with honey, etc."
 )
 GERMAN = (
-    "Der alte Leuchtturm steht am Ende einer schmalen Straße, und im Winter kommen nur wenige. Die Fahrt kostet 45,50 € "
+    "Der alte Leuchtturm steht am Ende einer schmalen Straße, und im Winter kommen nur wenige. Die Fahrt"
+    " kostet 45,50 € "
     "und dauert 2 Stunden; am Montag sind es 120 km bei 5 °C. Möchten Sie mehr darüber hören?"
 )
 TEXTS = {
