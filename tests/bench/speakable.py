@@ -29,11 +29,12 @@ FIGURES = (
     " 2024; it is about 5 °C there, and 3-5 people fit. In 1999, 1,234 visitors came, roughly 12% more than before."
 )
 MARKDOWN = (
-    "## Steps\n\n1. **Boil** the water\n2. Add `tea`, see [the page](https://example.com/tea)\n\n- Milk & sugar\n"
+    "## Steps\n\n1. **Boil** the water\n2. Add `tea`, see [the page](https://example.com/t)\n\n- Milk & sugar\n"
     "- Wait for *five* minutes → drink\n\nDr. Smith says it's fine, e.g. with honey, etc."
 )
 GERMAN = (
-    "Der alte Leuchtturm steht am Ende einer schmalen Straße, und im Winter kommen nur wenige. Die Fahrt kostet 45,50 € "
+    "Der alte Leuchtturm steht am Ende einer schmalen Straße, und im Winter kommen nur wenige. Die Fahrt"
+    " kostet 45,50 € "
     "und dauert 2 Stunden; am Montag sind es 120 km bei 5 °C. Möchten Sie mehr darüber hören?"
 )
 TEXTS = {
@@ -102,7 +103,8 @@ def main() -> None:
                 for work in (old[how], new[how]):
                     work(text, language)
                 for _ in range(options.rounds):
-                    pairs.append(tuple(cpu_secs(work[how], text, language, options.repeats) for work in (old, new)))
+                    before, now = (cpu_secs(work[how], text, language, options.repeats) for work in (old, new))
+                    pairs.append((before, now))
                 before, now = (statistics.median(times) for times in zip(*pairs, strict=True))
                 ratio = statistics.median(after / earlier for earlier, after in pairs)
                 print(f"{name:<16}{how:<10}{len(text) / before:>12,.0f}{len(text) / now:>12,.0f}   {ratio:.2f}")
