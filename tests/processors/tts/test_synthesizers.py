@@ -188,7 +188,7 @@ def test_kokoro_takes_a_voice_of_the_language_that_is_asked_for(fixtures_dir: Pa
 
 
 def dbfs_of(pieces: list[bytes]) -> float:
-    audio = np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / 32768
+    audio = np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / np.float32(32768)
     return speech_level_dbfs(audio, RATE_HZ)
 
 
@@ -261,7 +261,7 @@ def test_real_kokoro_sounds_a_few_words_first_with_the_prosody_of_the_whole(real
     assert engine.has_durations
     text = "The quick brown fox that lives in the old forest jumps over dogs."
     chunks = list(engine.synthesize(text))
-    audio = np.frombuffer(b"".join(chunk.pcm16 for chunk in chunks), "<i2").astype(np.float32) / 32768
+    audio = np.frombuffer(b"".join(chunk.pcm16 for chunk in chunks), "<i2").astype(np.float32) / np.float32(32768)
     assert 0.2 < len(chunks[0].pcm16) / 2 / RATE_HZ < 1.0
     words = [word for chunk in chunks for word in chunk.words]
     assert " ".join(word.text for word in words) == text
