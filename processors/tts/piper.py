@@ -33,7 +33,7 @@ class PiperSynthesizer:
 
     Args:
         models: The ONNX file of each voice, by the name that people call it; its `.onnx.json` lies beside it.
-        voice: One of `voices`; by default the first of the language, or the first of all.
+        voice: One of `voices`; by default the first of the language.
         language: espeak's name of the language, such as `en-us`.
         speed: 0.5 to 2; 1 is the natural pace.
         threads: CPU threads of one synthesis.
@@ -60,7 +60,10 @@ class PiperSynthesizer:
         if not models:
             raise EngineUnavailableError("no piper voice is installed", MEND)
         self._shelf = _Shelf(models, threads, providers)
-        self._take_voice(voice or self._shelf.voice_for(language) or self._shelf.names()[0], speed)
+        chosen = voice or self._shelf.voice_for(language)
+        if chosen is None:
+            raise EngineUnavailableError(f"no piper voice is installed for tts.language = {language!r}", MEND)
+        self._take_voice(chosen, speed)
 
     def _take_voice(self, voice: str, speed: float) -> None:
         self._model = self._shelf.model(voice)
