@@ -130,6 +130,10 @@ def transcribe(
     language: Annotated[str | None, typer.Option(help="ISO 639-1 code, or auto; default: stt.language.")] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write English whatever is spoken.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Hear it in real time and show words as they come.")] = False,
+    channels: Annotated[
+        str,
+        typer.Option(help="split: each side of a stereo recording on its own, as of telephone calls.", metavar="HOW"),
+    ] = "mix",
     out: Annotated[Path | None, typer.Option(help="Directory for one file a recording.", metavar="DIR")] = None,
     stt: Stt = None,
     sets: Sets = None,
@@ -140,7 +144,7 @@ def transcribe(
     settings = _settings(stt, None, None, sets, config, {"stt.language": language, "stt.task": task})
     from agent.commands.transcribe import run_transcribe
 
-    run_transcribe(files, settings, kind=kind, out=out, live=live)
+    run_transcribe(files, settings, kind=kind, out=out, live=live, channels=channels)
 
 
 @app.command()

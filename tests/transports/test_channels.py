@@ -11,7 +11,7 @@ from transports.recording import load_recording
 from transports.sound_file import decode_channels, decode_sound
 
 RATE_HZ = 16_000
-SPOKEN = load_recording(SPEECH / "tell_me_a_story.wav").audio_s16.astype(np.float32) / 32768
+SPOKEN = np.resize(load_recording(SPEECH / "tell_me_a_story.wav").audio_s16, 6 * RATE_HZ).astype(np.float32) / 32768
 
 
 def stereo(tmp_path: Path, *channels: np.ndarray, rate_hz: int = RATE_HZ) -> Path:

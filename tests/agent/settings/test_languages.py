@@ -64,7 +64,7 @@ def test_what_is_no_language_is_an_error_that_names_the_key(text: str, key: str)
 
 def test_auto_is_for_the_ears() -> None:
     assert load_settings({"stt.language": "AUTO"}).stt.language == "auto"
-    with pytest.raises(SettingsError, match=r"tts.language"):
+    with pytest.raises(SettingsError, match=r"tts\.language"):
         load_settings({"tts.language": "auto"})
 
 
