@@ -151,9 +151,9 @@ async def test_a_slow_written_answer_is_not_bridged_by_a_filler() -> None:
 
 @in_virtual_time
 async def test_what_is_typed_while_the_user_speaks_is_a_turn_of_its_own() -> None:
-    # The recording of half a second begins at once; voice is sure of itself by then.
+    # It is said from 0.8 s on; the voice is noticed 0.6 s later, and its end 0.3 s after that.
     replies = {"hello there": "Noon then.", "and this": "Four."}
-    held, server, _ = await talk((0.45, type_("and this", spoken=True)), replies=replies)
+    held, server, _ = await talk((1.55, type_("and this", spoken=True)), replies=replies)
     assert messages(held) == [
         ("user", "hello there"),
         ("assistant", "Noon then."),
