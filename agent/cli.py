@@ -130,6 +130,10 @@ def transcribe(
     language: Annotated[str | None, typer.Option(help="ISO 639-1 code, or auto; default: stt.language.")] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write English whatever is spoken.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Hear it in real time and show words as they come.")] = False,
+    channels: Annotated[
+        str,
+        typer.Option(help="split: each side of a stereo recording on its own, as of telephone calls.", metavar="HOW"),
+    ] = "mix",
     out: Annotated[Path | None, typer.Option(help="Directory for one file a recording.", metavar="DIR")] = None,
     stt: Stt = None,
     sets: Sets = None,
@@ -140,7 +144,7 @@ def transcribe(
     settings = _settings(stt, None, None, sets, config, {"stt.language": language, "stt.task": task})
     from agent.commands.transcribe import run_transcribe
 
-    run_transcribe(files, settings, kind=kind, out=out, live=live)
+    run_transcribe(files, settings, kind=kind, out=out, live=live, channels=channels)
 
 
 @app.command()
@@ -159,6 +163,21 @@ def doctor(
     from agent.commands.doctor import examine
 
     raise typer.Exit(asyncio.run(examine(settings)))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A voice agent that lives on your own machine: you talk, it listens, thinks and answers in speech."""
 
 
 @app.command()

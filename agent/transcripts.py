@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from agent.subtitles import Cue, cues_of
 from processors.stt.languages import SPACELESS, language_name
 from processors.stt.recognizer import Segment, Task
 
@@ -90,23 +91,21 @@ def usage(duration_secs: float) -> dict[str, Any]:
 def subrip(segments: Sequence[Segment]) -> str:
     """SubRip subtitles; empty if nothing was said. An arrow within the text is made harmless."""
     cues = (
-        f"{number}\n{_cue_times(segment, ',')}\n{_one_line(segment.text).replace('-->', '->')}\n"
-        for number, segment in enumerate(segments, 1)
+        f"{number}\n{_cue_times(cue, ',')}\n{cue.text.replace('-->', '->')}\n"
+        for number, cue in enumerate(cues_of(segments), 1)
     )
     return "\n".join(cues)
 
 
 def webvtt(segments: Sequence[Segment]) -> str:
     """WebVTT subtitles; the text's `&`, `<` and `>` are escaped."""
-    cues = (
-        f"{_cue_times(segment, '.')}\n{html.escape(_one_line(segment.text), quote=False)}\n" for segment in segments
-    )
+    cues = (f"{_cue_times(cue, '.')}\n{html.escape(cue.text, quote=False)}\n" for cue in cues_of(segments))
     return "\n".join(("WEBVTT\n", *cues))
 
 
-def _cue_times(segment: Segment, decimal_mark: str) -> str:
-    start_ms = round(max(0.0, segment.start_secs) * 1000)
-    end_ms = max(round(segment.end_secs * 1000), start_ms + MIN_CUE_MS)
+def _cue_times(cue: Cue, decimal_mark: str) -> str:
+    start_ms = round(max(0.0, cue.start_secs) * 1000)
+    end_ms = max(round(cue.end_secs * 1000), start_ms + MIN_CUE_MS)
     return f"{_clock(start_ms, decimal_mark)} --> {_clock(end_ms, decimal_mark)}"
 
 
@@ -115,10 +114,6 @@ def _clock(at_ms: int, decimal_mark: str) -> str:
     minutes, rest_ms = divmod(rest_ms, 60_000)
     secs, ms = divmod(rest_ms, 1000)
     return f"{hours:02d}:{minutes:02d}:{secs:02d}{decimal_mark}{ms:03d}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _plain(transcription: Transcription) -> dict[str, Any]:

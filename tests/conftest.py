@@ -28,7 +28,18 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 # Where a models directory with real weights is; .ci/weights lays one out and prints its path.
 WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"
+MOST_WORKERS = 8
 LOOPBACK_NAMES = {"localhost", "::1", ""}
+
+
+WEIGHTS = pytest.StashKey[str | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the variable out of the environment: sotto takes SOTTO_ variables for settings, and refuses unknown ones."""
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or not config.getoption("numprocesses", 0):
+        config.stash[WEIGHTS] = os.environ.pop(WEIGHTS_VARIABLE, None)
 
 
 def _lacks(reason: str) -> NoReturn:
@@ -38,29 +49,59 @@ def _lacks(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers a core, since many tests wait for real time; none of them for tests that are named one by one."""
+    if config.args and all("::" in named for named in config.args):
+        return 0
+    return min(2 * (os.cpu_count() or 1), MOST_WORKERS)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes `real_weights` is marked `weights`, what is marked `weights` is `long`, and `long` comes last."""
+    """Which tests come first, and which stay together on one worker."""
     for item in items:
         if "real_weights" in getattr(item, "fixturenames", ()):
             item.add_marker("weights")
         if item.get_closest_marker("weights") is not None:
             item.add_marker("long")
-    items.sort(key=lambda item: item.get_closest_marker("long") is not None)
+        if item.get_closest_marker("device") is not None:
+            item.add_marker("realtime")
+        if item.get_closest_marker("realtime") is not None:
+            item.add_marker(pytest.mark.xdist_group("realtime"))
+        elif item.get_closest_marker("apart") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """What waits most begins first, so that no worker is left alone with it; what is long comes after all others."""
+    marks = {mark.name for mark in item.iter_markers()}
+    if "long" in marks:
+        return 3
+    return 0 if "realtime" in marks else 1 if "browser" in marks else 2
+
+
+def _give_way(item: pytest.Item) -> None:
+    """From its first test on in which no sound flows in real time, a worker gives way to those with such tests."""
+    marks = {mark.name for mark in item.iter_markers()}
+    if hasattr(item.config, "workerinput") and not marks & {"realtime", "browser"} and os.nice(0) == 0:
+        os.nice(10)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs or weights are missing; where CI=true a missing one is a failure."""
+    if hasattr(os, "nice"):
+        _give_way(item)
     for marker, (programs, name, install) in NEEDED_PROGRAMS.items():
         if item.get_closest_marker(marker) is not None and not any(map(shutil.which, programs)):
             _lacks(f"{name} is not installed ({', '.join(programs)} not on PATH): {install}")
     if item.get_closest_marker("weights") is not None:
-        _weights_path()
+        _weights_path(item.config)
 
 
-def _weights_path() -> Path:
+def _weights_path(config: pytest.Config) -> Path:
     install = f"{WEIGHTS_VARIABLE}=$(.ci/weights) uv run pytest -m weights"
-    named = os.environ.get(WEIGHTS_VARIABLE)
+    named = config.stash[WEIGHTS]
     if not named:
         _lacks(f"no real weights ({WEIGHTS_VARIABLE} names no models directory): {install}")
     missing = [
@@ -74,9 +115,9 @@ def _weights_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_weights() -> Path:
+def real_weights(pytestconfig: pytest.Config) -> Path:
     """A models directory with real weights: stt/tiny.en, stt/base, tts/kokoro-int8 and tts/piper-joe; read only."""
-    return _weights_path()
+    return _weights_path(pytestconfig)
 
 
 @pytest.fixture(scope="session")

@@ -264,8 +264,9 @@ def test_the_image_runs_as_a_plain_user_and_is_built_from_what_is_here() -> None
     assert instruction("USER") == ["sotto"]
     assert any("useradd" in line and line.split("&&")[0].split()[-1] == "sotto" for line in instruction("RUN"))
     syncs = [line for line in instruction("RUN") if "uv sync" in line]
-    assert ["--no-default-groups --group bundled" in line for line in syncs] == [True, True]
-    assert "bundled" in tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
+    assert ["--no-default-groups --group bundled --group ears" in line for line in syncs] == [True, True]
+    groups = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
+    assert {"bundled", "ears"} <= set(groups)
     copied = [name for line in instruction("COPY") if "--from" not in line for name in line.split()[:-1]]
     allowed = re.findall(r"^!(.*)$", (REPOSITORY / ".dockerignore").read_text(), re.MULTILINE)
     assert sorted(copied) == sorted(allowed)

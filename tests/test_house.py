@@ -69,7 +69,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # errors, library_switches, logs, stopping, plain_text, transcripts
     "agent": ("processors", "processors.stt", "transports"),
     "agent.settings": GROUND,
-    "agent.models": GROUND,
+    "agent.models.sources": GROUND,
+    "agent.models": (*GROUND, "agent.models.sources"),
     "agent.engines": (*GROUND, "agent.settings", "agent.models"),
     "agent.conversation": (*GROUND, "agent.settings", "agent.engines"),
     # What a command did beyond its own folders; the commands show it.
@@ -92,7 +93,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     # app and run
     "agent.server": (*GROUND, "agent.settings", "agent.engines", "agent.conversation", "agent.server.*"),
-    "agent.commands": (*GROUND, "agent.audit", "agent.settings", "agent.engines", "agent.models", "agent.conversation"),
+    "agent.commands": (
+        *(*GROUND, "agent.audit", "agent.settings", "agent.engines", "agent.conversation"),
+        *("agent.models", "agent.models.sources"),
+    ),
     "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server"),
 }
 ENVIRONMENT_NAMES = {"environ", "environb", "getenv", "getenvb"}

@@ -1,6 +1,7 @@
 """Sound files: any container with sound in, 16 kHz mono out, decoded as a stream within a bound.
 
 In:  a file or its bytes, anything that FFmpeg decodes, video with a sound track too.   Out: shape (n_samples,), int16.
+Two channels become one as their sum, or as their difference where they are in opposite phase and the sum is silent.
 A header is never believed: what counts is what decodes. Plain WAV goes through libsndfile, which needs a twentieth of
 a millisecond for 30 s at 16 kHz, all else through PyAV; both are resampled by soxr at its high quality.
 """
@@ -18,6 +19,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from transports.channels import lanes_of, one_of
 from transports.errors import RecordingError
 
 SAMPLE_RATE_HZ = 16_000
@@ -58,17 +60,40 @@ def decode_sound(
         left_only: Whether the other channels of a plain WAV are left out.
 
     Returns:
-        shape (n_samples,), int16, 16 kHz mono, at least one sample; channels are averaged.
+        shape (n_samples,), int16, 16 kHz mono, at least one sample; channels are averaged, or subtracted where they
+        are in opposite phase.
 
     Raises:
         RecordingError: The file is missing, empty, damaged or holds no sound.
         TooLongError: It holds more sound than `max_secs`.
     """
+    return _decode(source, max_secs, name, left_only=left_only).audio_s16()
+
+
+def decode_channels(source: Path | BinaryIO, *, max_secs: float, name: str | None = None) -> list[Pcm16]:
+    """Decode both sides of a file of two channels, as of a telephone call.
+
+    Args:
+        source: See `decode_sound`.
+        max_secs: See `decode_sound`.
+        name: See `decode_sound`.
+
+    Returns:
+        Left and right; one channel alone where the file has another number of them.
+
+    Raises:
+        RecordingError: See `decode_sound`.
+        TooLongError: See `decode_sound`.
+    """
+    return _decode(source, max_secs, name, left_only=False).sides_s16()
+
+
+def _decode(source: Path | BinaryIO, max_secs: float, name: str | None, *, left_only: bool) -> "_Kept":
     called = name or str(source if isinstance(source, Path) else "the file")
     if isinstance(source, Path):
         try:
             with source.open("rb") as opened:
-                return decode_sound(opened, max_secs=max_secs, name=called, left_only=left_only)
+                return _decode(opened, max_secs, called, left_only=left_only)
         except OSError as error:
             raise RecordingError(f"{called} cannot be read: {error.strerror or error}") from error
     start = source.read(12)
@@ -79,11 +104,12 @@ def decode_sound(
     if not (start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE" and _read_plain_wav(source, kept, left_only)):
         source.seek(0)
         _decode_with_ffmpeg(source, kept)
-    return kept.audio_s16()
+    return kept
 
 
 class _Kept:
-    """The decoded sound so far, at 16 kHz, never more than the limit.
+    """The decoded sound so far, at 16 kHz, never more than the limit: half the sum of two channels, and half of what
+    is between them.
 
     Args:
         name: What messages call the recording.
@@ -94,57 +120,85 @@ class _Kept:
         self.name = name
         self._max_secs = max_secs
         self._max_bytes = int(max_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
-        self._pcm16 = bytearray()
+        self._middle = bytearray()
+        self._between = bytearray()
+        self._n_channels = 0
         self._rate_hz = 0
         self._resampler: soxr.ResampleStream | None = None
 
     def add_pcm16(self, audio_s16: Pcm16) -> None:
         """Take sound that is 16 kHz mono already."""
-        self._pcm16 += audio_s16.data
-        if len(self._pcm16) > self._max_bytes:
+        self._n_channels = max(self._n_channels, 1)
+        self._middle += audio_s16.data
+        if len(self._middle) > self._max_bytes:
             raise TooLongError(f"{self.name} is longer than {self._max_secs:g} s")
 
-    def add(self, mono_f32: _Block, rate_hz: int) -> None:
+    def add(self, channels_f32: _Block, rate_hz: int) -> None:
         """Take sound of any rate, which may change on the way.
 
         Args:
-            mono_f32: shape (n_samples,), float32; full scale is 1.
+            channels_f32: shape (n_channels, n_samples), float32; full scale is 1.
             rate_hz: Its rate.
         """
-        if not np.isfinite(mono_f32).all():
+        if not np.isfinite(channels_f32).all():
             raise RecordingError(f"{self.name} holds samples that are not numbers")
-        if rate_hz != self._rate_hz:
+        n_channels = len(channels_f32)
+        if rate_hz != self._rate_hz or n_channels != self._n_channels:
             self._flush()
             if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
                 raise RecordingError(f"{self.name} has a sample rate of {rate_hz} Hz")
-            self._rate_hz = rate_hz
+            self._rate_hz, self._n_channels = rate_hz, n_channels
             if rate_hz != SAMPLE_RATE_HZ:
-                self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
-        self.add_pcm16(_pcm16_of(self._resampler.resample_chunk(mono_f32) if self._resampler else mono_f32))
+                n_lanes = min(n_channels, 2)
+                self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, n_lanes, dtype="float32")
+        lanes_f32 = lanes_of(channels_f32).T
+        if self._resampler:
+            lanes_f32 = self._resampler.resample_chunk(lanes_f32 if n_channels > 1 else lanes_f32[:, 0])
+        self._add_lanes(lanes_f32)
 
     def audio_s16(self) -> Pcm16:
-        """All of it."""
+        """All of it, as one channel."""
+        middle_s16, between_s16 = self._lanes()
+        return middle_s16 if between_s16 is None else one_of(middle_s16, between_s16)
+
+    def sides_s16(self) -> list[Pcm16]:
+        """All of it, left and right."""
+        middle_s16, between_s16 = self._lanes()
+        if between_s16 is None or self._n_channels != 2:
+            return [self.audio_s16()]
+        middle, between = middle_s16.astype(np.int32), between_s16.astype(np.int32)
+        return [np.clip(side, -32768, 32767).astype(np.int16) for side in (middle + between, middle - between)]
+
+    def _lanes(self) -> tuple[Pcm16, Pcm16 | None]:
         self._flush()
-        if not self._pcm16:
+        if not self._middle:
             raise RecordingError(f"{self.name} holds no sound")
-        return np.frombuffer(self._pcm16, np.int16)
+        middle_s16 = np.frombuffer(self._middle, np.int16)
+        if not self._between:
+            return middle_s16, None
+        between_s16 = np.zeros(len(middle_s16), np.int16)
+        between_s16[: len(self._between) // BYTES_PER_SAMPLE] = np.frombuffer(self._between, np.int16)
+        return middle_s16, between_s16
 
     def _flush(self) -> None:
         if self._resampler:
-            last_f32 = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            n_lanes = min(self._n_channels, 2)
+            empty_f32 = np.zeros((0, n_lanes) if n_lanes > 1 else 0, np.float32)
+            last_f32 = self._resampler.resample_chunk(empty_f32, last=True)
             self._resampler = None
-            self.add_pcm16(_pcm16_of(last_f32))
+            self._add_lanes(last_f32)
+
+    def _add_lanes(self, lanes_f32: _Block) -> None:
+        """Take shape (n_samples,) or (n_samples, 1 or 2) at 16 kHz."""
+        lanes_s16 = _pcm16_of(lanes_f32 if lanes_f32.ndim == 2 else lanes_f32[:, None])
+        if lanes_s16.shape[1] > 1:
+            self._between += bytes(len(self._middle) - len(self._between))
+            self._between += np.ascontiguousarray(lanes_s16[:, 1]).data
+        self.add_pcm16(np.ascontiguousarray(lanes_s16[:, 0]))
 
 
 def _pcm16_of(mono_f32: _Block) -> Pcm16:
     return np.clip(np.rint(mono_f32 * 32768.0), -32768, 32767).astype(np.int16)
-
-
-def _mono_of(channels_f32: _Block) -> _Block:
-    """The average of shape (n_channels, n_samples)."""
-    if len(channels_f32) == 1:
-        return channels_f32[0]
-    return np.full(len(channels_f32), 1 / len(channels_f32), np.float32) @ channels_f32
 
 
 def _read_plain_wav(source: BinaryIO, kept: _Kept, left_only: bool) -> bool:
@@ -159,7 +213,7 @@ def _read_plain_wav(source: BinaryIO, kept: _Kept, left_only: bool) -> bool:
             else:
                 for block_f32 in _blocks(wav, "float32"):
                     channels_f32 = block_f32.T[:1] if left_only else block_f32.T
-                    kept.add(_mono_of(channels_f32), wav.samplerate)
+                    kept.add(channels_f32, wav.samplerate)
     except soundfile.LibsndfileError:
         return False
     return True
@@ -181,7 +235,7 @@ def _decode_with_ffmpeg(source: BinaryIO, kept: _Kept) -> None:
             if not known:
                 raise RecordingError(f"{kept.name} is of an unknown codec")
             for frame in _frames(container, known[0]):
-                kept.add(_mono_of(_float32_of(frame)), frame.sample_rate)
+                kept.add(_float32_of(frame), frame.sample_rate)
     except (av.error.FFmpegError, ValueError, IndexError) as error:
         raise RecordingError(f"{kept.name} is not a sound file, or it is damaged") from error
 

@@ -13,7 +13,7 @@ from loguru import logger
 from rich.console import Console
 
 from agent.commands.printer import ReplayPrinter
-from agent.commands.script import IDLE, ConversationScript, Step
+from agent.commands.script import IDLE, ConversationScript, Step, Typed
 from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event, EventLog
@@ -24,6 +24,7 @@ from agent.stopping import load_unless_stopped, stop_on_signals
 from processors.tts.synthesizer import Synthesizer
 from transports.errors import RecordingError
 from transports.recorded import IN_RATE_HZ, RecordedTransport
+from transports.recording import Recording
 from transports.room import AGENT_DBFS, Room, RoomSpec, active_dbfs
 
 # The agent counts as idle when nothing has happened for this long: voice activity is told up to 0.4 s late.
@@ -85,7 +86,7 @@ class Replay:
             0 if every step was answered and no stage failed, else 1.
         """
         running = conversation.start()
-        speaking = asyncio.create_task(self._speak())
+        speaking = asyncio.create_task(self._act(conversation))
         stopped = asyncio.create_task(stopping.wait())
         complete, reason = False, "the agent did not answer"
         try:
@@ -100,8 +101,8 @@ class Replay:
             await conversation.stop(reason)
         return 0 if complete and not self.activity.errors else 1
 
-    async def _speak(self) -> bool:
-        """Say every step; whether each one led to an answer."""
+    async def _act(self, conversation: Conversation) -> bool:
+        """Take every step; whether each one that asks for an answer led to one."""
         answered = True
         following = [*(step.after for step in self._script.steps[1:]), IDLE]
         for step, next_after in zip(self._script.steps, following, strict=True):
@@ -109,18 +110,28 @@ class Replay:
                 return False
             n_answered_before = self.activity.n_answered
             self._step_started_secs = self.transport.card.now_secs
-            self.transport.card.say(step.recording)
+            await self._take(step, conversation)
             # A step that the next one talks into is judged by the turns alone.
             if next_after == IDLE:
                 settled = await self._until(self._idle)
-                if not settled or (step.after == IDLE and self.activity.n_answered == n_answered_before):
-                    logger.error(f"not answered: {step.recording.path}")
+                unanswered = step.act and step.after == IDLE and self.activity.n_answered == n_answered_before
+                if not settled or unanswered:
+                    logger.error(f"not answered: {step}")
                     self.activity.give_up()
                     answered = False
         if not await self._until(self._idle):
             return False
         await self._until_time(self.transport.card.now_secs + self._script.end_secs)
-        return answered and self.activity.n_answered >= self.activity.n_turns
+        return answered and self.activity.n_answered + self.activity.n_cut >= self.activity.n_turns
+
+    async def _take(self, step: Step, conversation: Conversation) -> None:
+        self._quiet_since_secs = self.transport.card.now_secs
+        if isinstance(step.act, Recording):
+            self.transport.card.say(step.act)
+        elif isinstance(step.act, Typed):
+            await conversation.type(step.act.text, spoken=step.act.spoken)
+        else:
+            await conversation.interrupt()
 
     async def _wait_for(self, step: Step) -> bool:
         if step.after == IDLE:
@@ -130,7 +141,7 @@ class Replay:
             happened = await self._until(lambda: self._happened(step.after))
             since_secs = self._times.latest_secs.get(step.after, 0.0)
         if not happened:
-            logger.error(f"never happened: after: {step.after}, before {step.recording.path}")
+            logger.error(f"never happened: after: {step.after}, before {step}")
             return False
         await self._until_time(since_secs + step.delay_secs)
         return True
@@ -174,7 +185,8 @@ def level_dbfs(voice: Synthesizer) -> float:
 
 def _room_for(script: ConversationScript, spec: RoomSpec, agent_dbfs: float) -> Room:
     """The room, with echo and noise levelled against these voices."""
-    said_s16 = np.concatenate([step.recording.audio_s16 for step in script.steps])
+    recordings = [step.act for step in script.steps if isinstance(step.act, Recording)]
+    said_s16 = np.concatenate([np.zeros(0, np.int16), *(recording.audio_s16 for recording in recordings)])
     said_f32 = said_s16.astype(np.float32) / np.float32(32768)
     return Room(spec, IN_RATE_HZ, user_dbfs=active_dbfs(said_f32, IN_RATE_HZ), agent_dbfs=agent_dbfs)
 

@@ -1,21 +1,23 @@
-"""What `sotto replay` says: a list of files, or a conversation file in YAML.
+"""What `sotto replay` says and does: a list of files, or a conversation file in YAML.
 
-In:  FILE... or CONVERSATION.yaml.   Out: steps with decoded recordings.
+In:  FILE... or CONVERSATION.yaml.   Out: steps with decoded recordings, typed words and interruptions.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.errors import InputError
 from transports.errors import RecordingError
 from transports.recording import Recording, load_recording
 
 IDLE = "idle"
+# As much as a page may send.
+MAX_TYPED_CHARS = 8_000
 # Every event that a step may wait for; `idle` stands for a silent agent with nothing left to say.
 EVENTS = (
     IDLE,
@@ -27,6 +29,7 @@ EVENTS = (
     "partial_transcript",
     "transcript",
     "turn_ended",
+    "reply_text",
     "llm_first_token",
     "llm_done",
     "filler",
@@ -46,12 +49,36 @@ EVENTS = (
 
 
 @dataclass(frozen=True)
-class Step:
-    """One recording and when it is said."""
+class Typed:
+    """A typed turn.
 
-    recording: Recording
+    Attributes:
+        text: Its words.
+        spoken: Whether the answer is spoken; else it is written only.
+    """
+
+    text: str
+    spoken: bool = True
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the user does, and when.
+
+    Attributes:
+        act: A recording that is said, a turn that is typed, or None: the agent is interrupted, as by a key.
+        after: The event that it follows.
+        delay_secs: How long after it.
+    """
+
+    act: Recording | Typed | None
     after: str = IDLE
     delay_secs: float = 0.0
+
+    def __str__(self) -> str:
+        if self.act is None:
+            return "interrupt"
+        return f"type: {self.act.text}" if isinstance(self.act, Typed) else str(self.act.path)
 
 
 @dataclass(frozen=True)
@@ -65,10 +92,21 @@ class ConversationScript:
 class _StepModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    say: str = Field(min_length=1)
+    say: str | None = Field(None, min_length=1)
+    type: str | None = Field(None, min_length=1, max_length=MAX_TYPED_CHARS)
+    spoken: bool = True
+    interrupt: Literal[True] | None = None
     after: str = IDLE
     delay_secs: float = Field(0.0, ge=0, le=600)
     gain_db: float = Field(0.0, ge=-60, le=40)
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if sum(one is not None for one in (self.say, self.type, self.interrupt)) != 1:
+            raise ValueError("one of say, type and interrupt: true")
+        if self.type is not None and not self.type.strip():
+            raise ValueError("type holds no words")
+        return self
 
 
 class _ScriptModel(BaseModel):
@@ -116,7 +154,11 @@ def _load_yaml(path: Path) -> ConversationScript:
 def _step(path: Path, step: _StepModel) -> Step:
     if step.after not in EVENTS:
         raise InputError(f"{path}: after: {step.after!r} is no event; choose one of {', '.join(EVENTS)}")
-    return Step(_recording(path.parent / step.say, step.gain_db), step.after, step.delay_secs)
+    if step.type is not None:
+        act = Typed(step.type, step.spoken)
+    else:
+        act = _recording(path.parent / step.say, step.gain_db) if step.say else None
+    return Step(act, step.after, step.delay_secs)
 
 
 def _recording(path: Path, gain_db: float = 0.0) -> Recording:

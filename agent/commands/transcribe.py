@@ -4,6 +4,7 @@ In:  sound files.   Out: text, SubRip, WebVTT or JSON on standard output or as f
 """
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
@@ -25,7 +26,7 @@ from agent.settings.load import Settings
 from agent.transcripts import FORMATS, Format, Transcription, written
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, RecognizerEngine, Segment, TranscriptionRequest
 from transports.errors import RecordingError
-from transports.sound_file import decode_sound
+from transports.sound_file import decode_channels, decode_sound
 
 # Shorter recordings are done before a bar could be read.
 BAR_MIN_SECS = 20.0
@@ -41,13 +42,17 @@ class Output:
     Attributes:
         kind: One of FORMATS.
         directory: One file for each recording in there; None for standard output.
+        split: Whether the sides of a recording of two channels are transcribed on their own.
     """
 
     kind: Format
     directory: Path | None = None
+    split: bool = False
 
 
-def run_transcribe(files: Sequence[Path], settings: Settings, *, kind: str, out: Path | None, live: bool) -> None:
+def run_transcribe(
+    files: Sequence[Path], settings: Settings, *, kind: str, out: Path | None, live: bool, channels: str = "mix"
+) -> None:
     """The command.
 
     Raises:
@@ -56,7 +61,11 @@ def run_transcribe(files: Sequence[Path], settings: Settings, *, kind: str, out:
     """
     if kind not in FORMATS:
         raise InputError(f"--format {kind}: expected one of {', '.join(FORMATS)}")
-    output = Output(kind, out)
+    if channels not in ("mix", "split"):
+        raise InputError(f"--channels {channels}: expected mix or split")
+    if live and channels == "split":
+        raise InputError("--live hears one channel: leave out --channels split")
+    output = Output(kind, out, split=channels == "split")
     check(files, output)
     if live:
         if kind != "text" or out:
@@ -81,6 +90,21 @@ def _decoded(path: Path, settings: Settings) -> Pcm16:
         return decode_sound(path, max_secs=settings.server.max_audio_secs)
     except RecordingError as error:
         raise InputError(str(error)) from error
+
+
+def _sides(path: Path, settings: Settings, *, split: bool) -> dict[str, Pcm16]:
+    """The sound by the name of its side; one without a name where there is but one."""
+    if not split:
+        return {"": _decoded(path, settings)}
+    try:
+        sides = decode_channels(path, max_secs=settings.server.max_audio_secs)
+    except RecordingError as error:
+        raise InputError(str(error)) from error
+    return dict(zip(("left", "right"), sides, strict=True)) if len(sides) == 2 else {"": sides[0]}
+
+
+def _of_side(segment: Segment, side: str) -> Segment:
+    return dataclasses.replace(segment, text=f"[{side}] {segment.text}") if side else segment
 
 
 def check(files: Sequence[Path], output: Output) -> None:
@@ -122,14 +146,19 @@ def transcribe_files(files: Sequence[Path], settings: Settings, output: Output, 
     with loaded_ears(settings) as engine:
         for path in files:
             try:
-                audio_s16 = _decoded(path, settings)
+                sides = _sides(path, settings, split=output.split)
             except InputError as error:
                 if failed:
                     logger.error(str(failed))
                 failed = error
                 continue
-            segments = list(_with_bar(engine, audio_s16, path, settings, console))
-            duration_secs = len(audio_s16) / SAMPLE_RATE_HZ
+            segments = [
+                _of_side(segment, side)
+                for side, audio_s16 in sides.items()
+                for segment in _with_bar(engine, audio_s16, path, settings, console)
+            ]
+            segments.sort(key=lambda segment: segment.start_secs)
+            duration_secs = max(map(len, sides.values())) / SAMPLE_RATE_HZ
             known = None if settings.stt.language == "auto" else settings.stt.language
             transcription = Transcription(segments, duration_secs, settings.stt.task, known)
             _put(path, written(transcription, output.kind), output, several=len(files) > 1)

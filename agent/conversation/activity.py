@@ -13,6 +13,8 @@ class Activity:
         self.answer_due = False
         self.n_turns = 0
         self.n_answered = 0
+        # Turns whose answer was cut before anything of it was heard or read.
+        self.n_cut = 0
         # What is said while a tool works, or for want of an answer, is none.
         self._n_tools = 0
         self._bridging = False
@@ -76,6 +78,7 @@ class Activity:
                 self._n_tools = max(0, self._n_tools - 1)
                 self.answer_due = True
             case "interruption":
+                self.n_cut += self.n_answered + self.n_cut < self.n_turns
                 self._written = False
                 self.answer_due = self._bridging = False
                 self._n_tools = 0

@@ -48,6 +48,7 @@ from agent.conversation.frame_events import TOLD_DOWNSTREAM
 from agent.conversation.reply import Replies, Reply, Stage
 from agent.conversation.turn_clock import TurnClock
 from processors.frames import StartOverFrame, TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
+from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import FILLER
 from processors.llm.history import last_user_words
 from processors.text.speakable import SpeakableText
@@ -84,8 +85,6 @@ class ConversationObserver(BaseObserver):
         self._continues = False
         self._filler = False
         self._replies = Replies()
-        # Whether the model is being stopped: what it still writes is of no reply.
-        self._llm_stops = False
         # Whether a cut from outside is on its way, and the answer that it cuts has not been heard.
         self._answer_cut = False
         self._bot_audible = False
@@ -140,7 +139,7 @@ class ConversationObserver(BaseObserver):
         handler = self._handlers.get(type(data.frame))
         if handler:
             handler(data, data.frame)
-        elif data.first_push and data.direction is FrameDirection.DOWNSTREAM:
+        elif data.first_push and data.direction is FrameDirection.DOWNSTREAM and not _is_bookkeeping(data):
             self._tell(data.frame)
 
     def _tell(self, frame: Frame) -> None:
@@ -166,7 +165,7 @@ class ConversationObserver(BaseObserver):
             # Speech over the agent may be over before it is known to be a turn.
             self._clock = TurnClock(speech_end_secs=None if self._user_speaking else self._clock.speech_end_secs)
             self._turn_text = ""
-            self._continues = not self._answered
+            self._continues = not (self._answered or self._typed)
             self._filler = False
             self.emit("turn_started")
 
@@ -207,7 +206,6 @@ class ConversationObserver(BaseObserver):
     def _on_withdrawal(self, data: FramePushed, frame: EagerEndOfTurnCancelFrame) -> None:
         if data.first_push:
             self._throw_away_speculation()
-        self._llm_stops |= isinstance(data.destination, LLMService)
 
     def _throw_away_speculation(self) -> None:
         if self._speculated is not None:
@@ -226,12 +224,12 @@ class ConversationObserver(BaseObserver):
             self._replies.begin(Stage.LLM, Reply(is_speculative=is_speculative, is_done=False))
 
     def _on_token(self, data: FramePushed, frame: LLMTextFrame) -> None:
-        if not isinstance(data.source, LLMService) or self._llm_stops:
+        if not isinstance(data.source, LLMService):
             return
         reply = self._replies.at(Stage.LLM)
         if not reply.text:
             self._clock.first_token_secs = self._now_secs
-            fields: dict[str, Any] = {} if self._speculated is None else {"speculative": True}
+            fields: dict[str, Any] = {"speculative": True} if reply.is_speculative else {}
             self.emit("llm_first_token", **fields)
         reply.text += frame.text
         reply.to_be_heard += frame.text
@@ -240,7 +238,7 @@ class ConversationObserver(BaseObserver):
         if isinstance(data.source, LLMService):
             reply = self._replies.at(Stage.LLM)
             reply.n_chars = len(reply.to_be_heard)
-            if not frame.skip_tts and not self._llm_stops:
+            if not frame.skip_tts:
                 self.emit("llm_done", text=reply.text)
         elif isinstance(data.source, BaseOutputTransport):
             reply = self._replies.at(Stage.OUT)
@@ -333,14 +331,12 @@ class ConversationObserver(BaseObserver):
     def _on_interruption(self, data: FramePushed, frame: InterruptionFrame) -> None:
         if data.direction is not FrameDirection.DOWNSTREAM:
             return
-        if data.first_push and not isinstance(data.source, (LLMUserAggregator, LLMService)):
-            # A key, or a page: there may be nothing to hear of an answer that is due.
+        is_from_outside = not isinstance(data.source, (LLMUserAggregator, LLMService))
+        if data.first_push and (is_from_outside or self._typed):
+            # A key, or a page: of the answer that is due there may be nothing to hear yet.
             self._throw_away_speculation()
             self._answer_cut |= not self._answered
-        if isinstance(data.destination, LLMService):
-            self._llm_stops = True
-        elif isinstance(data.source, LLMService):
-            self._llm_stops = False
+        if isinstance(data.source, LLMService):
             self._replies.cut(Stage.LLM)
         elif isinstance(data.source, SpeakableText):
             self._replies.cut(Stage.TEXT)
@@ -370,6 +366,11 @@ class ConversationObserver(BaseObserver):
             # What fails in advance may never be wanted.
             early: dict[str, Any] = {"speculative": True} if stage == "llm" and self._speculated is not None else {}
             self.emit("error", stage=stage, message=frame.error, **early)
+
+
+def _is_bookkeeping(data: FramePushed) -> bool:
+    """Whether it settles a call for the history; no tool has answered."""
+    return isinstance(data.source, CancelledCalls)
 
 
 def _stage(processor: FrameProcessor) -> str:

@@ -46,6 +46,7 @@ from processors.turns.pause import Patience
 from processors.turns.smart_turn import SharedSmartTurnAnalyzer
 from processors.turns.speculation import Speculation
 from processors.turns.turn import TurnEndStrategy
+from processors.turns.typed_queue import TypedQueue
 from processors.turns.typed_turn import TypedTurnEnd, WrittenHistory
 from processors.voice.playout_gate import PlayoutGate
 
@@ -102,7 +103,7 @@ def build_worker(
     reply_way = [
         LocalLLMService(host.llm_options),
         _dead_air(settings),
-        SpeakableText(language=settings.tts.language.split("-")[0]),
+        SpeakableText(language=settings.tts.language),
         SynthesizerTTSService(host.tts.loaded, host.tts_threads),
         PlayoutGate(heard),
         transport.output(),
@@ -120,6 +121,7 @@ def build_worker(
             *input_gain,
             _voice_activity(host, settings, echoes=gives_reference(transport)),
             RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
+            _typed_queue(history.user()),
             history.user(),
             SoundEnd(),
             *reply_way,
@@ -178,6 +180,16 @@ def _dead_air(settings: Settings) -> DeadAir:
             tool_after_secs=dialogue.tool_after_secs,
         )
     )
+
+
+def _typed_queue(aggregator: LLMUserAggregator) -> TypedQueue:
+    queue = TypedQueue()
+
+    async def end(_: LLMUserAggregator, __: object, message: UserTurnStoppedMessage) -> None:
+        await queue.turn_ended(message.content or "")
+
+    aggregator.add_event_handler("on_user_turn_stopped", end)
+    return queue
 
 
 def _ask_idle_user(aggregator: LLMUserAggregator, prompt: str) -> None:

@@ -17,6 +17,8 @@ import sys
 from typing import Any
 
 HOST = "127.0.0.1"
+# A prompt is read in batches, and one that is dropped is read to the end of its batch before the next is begun.
+BATCH_TOKENS = 64
 
 
 def _server_params(
@@ -48,6 +50,8 @@ def _server_params(
     params.model_alias = {model}
     params.n_ctx = tokens
     params.n_parallel = conversations
+    params.n_batch = BATCH_TOKENS
+    params.n_ubatch = BATCH_TOKENS
     params.kv_unified = False
     params.fit_params = False
     params.cpuparams.n_threads = threads

@@ -12,6 +12,7 @@ from pathlib import Path
 from loguru import logger
 
 from agent.engines.candidates import Candidate
+from agent.engines.chat_template import template_marks
 from agent.engines.compute import placement
 from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
 from agent.engines.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
@@ -139,6 +140,7 @@ def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
 
 def _options(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LLMOptions:
     llm = settings.llm
+    asked_to_think = llm.thinking or engine not in NO_THINKING
     return LLMOptions(
         base_url=base_url,
         model=model,
@@ -152,4 +154,5 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         empty_retries=llm.empty_retries,
         apology=llm.apology,
         extra_body={} if llm.thinking else NO_THINKING.get(engine, {}),
+        template=template_marks(engine, base_url, api_key, model, thinking=asked_to_think),
     )

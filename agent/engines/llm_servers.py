@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from processors.errors import EngineUnavailableError
+from processors.llm.failure import lacks_version
 from processors.shown_url import shown_url
 
 # Where each server listens unless its user chose otherwise, in the order of preference.
@@ -36,7 +37,7 @@ class FoundServer:
 
     Attributes:
         name: `ollama`, `vllm`, `llamacpp`, `lmstudio`, or `endpoint` for a configured one.
-        base_url: Ends in /v1, or is what was configured.
+        base_url: Ends in /v1, or is what was configured; where that lacks its /v1, with it.
         models: The names it lists; empty when it cannot be used.
         problem: Why it cannot be used, in a few words; empty when it can.
     """
@@ -95,7 +96,7 @@ def choose_model(models: Sequence[str], wanted: str | None = None) -> str | None
 async def check_endpoint(
     base_url: str, api_key: str | None = None, model: str | None = None, timeout_secs: float = 3.0
 ) -> FoundServer:
-    """Make sure that a configured endpoint answers and has the model.
+    """Make sure that a configured endpoint answers and has the model; an address without /v1 is tried with it, too.
 
     Args:
         base_url: An OpenAI-compatible endpoint, usually ending in /v1.
@@ -111,6 +112,15 @@ async def check_endpoint(
     """
     shown = _checked_url(base_url)
     answer = await _ask_models(base_url, api_key, timeout_secs)
+    if answer.status == 404 and lacks_version(base_url):
+        whole = f"{base_url.rstrip('/')}/v1"
+        answer_v1 = await _ask_models(whole, api_key, timeout_secs)
+        if answer_v1.problem and answer_v1.status not in (401, 403):
+            raise EngineUnavailableError(
+                f"no language model at {shown} (HTTP 404), nor at {shown.rstrip('/')}/v1 ({answer_v1.problem})",
+                f"give the whole address, usually llm.base_url={shown.rstrip('/')}/v1",
+            )
+        base_url, shown, answer = whole, f"{shown.rstrip('/')}/v1", answer_v1
     if answer.status in (401, 403):
         raise EngineUnavailableError(
             f"the language model at {shown} refused the API key ({answer.problem})", "set llm.api_key"

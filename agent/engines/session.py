@@ -17,9 +17,11 @@ from agent.engines.host import ModelHost
 from agent.engines.known_speeds import known_speeds
 from agent.engines.llm import llm_candidates
 from agent.engines.stt import stt_candidates
-from agent.engines.tts import tts_candidates
+from agent.engines.tts import known_voice_language, tts_candidates
 from agent.settings.load import Settings
+from agent.settings.sections import TtsSettings
 from agent.settings.session import OptionError
+from processors.tts.synthesizer import Synthesizer
 
 MAX_MORE_OF_A_STAGE = 3
 Key = tuple[str, str, str]
@@ -116,9 +118,7 @@ class SessionEngines:
             choice, threads = loaded.choice, loaded.threads
         elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
             return choice, threads
-        voice = await asyncio.to_thread(
-            choice.loaded.in_voice, wanted.voice, language=wanted.language, speed=wanted.speed
-        )
+        voice = await asyncio.to_thread(_in_voice, choice.loaded, wanted)
         return dataclasses.replace(choice, model=voice.model, loaded=voice), threads
 
     async def _load(self, key: Key, candidates: Callable[[], Any]) -> _Loaded:
@@ -135,6 +135,11 @@ class SessionEngines:
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
+
+
+def _in_voice(synthesizer: Synthesizer, wanted: TtsSettings) -> Synthesizer:
+    language = wanted.language if wanted.voice else known_voice_language(synthesizer, wanted.language)
+    return synthesizer.in_voice(wanted.voice, language=language, speed=wanted.speed)
 
 
 def _of_any_engine(settings: Settings) -> Settings:

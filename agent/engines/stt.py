@@ -30,9 +30,10 @@ WHISPER_PREFERENCE = (
 
 def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
     """Recognizers, the best first; those that are only taken when they are named come when they are."""
-    candidates = [nemotron_candidate(settings), _whisper(settings), _pocketsphinx(settings)]
+    candidates = [nemotron_candidate(settings), *_whispers(settings)]
     if settings.stt.engine != "whisper" or settings.stt.model in (None, MODEL):
-        candidates.insert(2, _bundled_whisper(settings))
+        candidates.append(_bundled_whisper(settings))
+    candidates.append(_pocketsphinx(settings))
     if settings.stt.base_url or settings.stt.engine == "openai":
         candidates.insert(0, openai_candidate(settings))
     if settings.stt.engine == "foundry":
@@ -40,9 +41,25 @@ def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
     return candidates
 
 
-def _whisper(settings: Settings) -> Candidate[RecognizerEngine]:
+def _whispers(settings: Settings) -> list[Candidate[RecognizerEngine]]:
+    """Whisper models on disk, the best first; where there is none, one that says so."""
+    wanted = settings.stt.model
+    if wanted and (Path(wanted) / "model.bin").is_file():
+        return [_whisper(settings, Path(wanted), None)]
+    on_disk = {
+        model.name: model_dir(settings.models_dir, model)
+        for model in CATALOGUE
+        if model.engine == "whisper" and is_installed(settings.models_dir, model)
+    }
+    paths = [on_disk[name] for name in ((wanted,) if wanted else WHISPER_PREFERENCE) if name in on_disk]
+    if paths:
+        return [_whisper(settings, path, None) for path in paths]
+    missing = f"model {wanted} is neither installed nor a directory with a model.bin"
+    return [_whisper(settings, None, missing if wanted else "no model is installed")]
+
+
+def _whisper(settings: Settings, path: Path | None, reason: str | None) -> Candidate[RecognizerEngine]:
     stt = settings.stt
-    path, reason = _whisper_path(settings)
     english = stt.language in ("en", "auto") and stt.task == "transcribe"
     mend = f"sotto models pull {stt.model or ('base.en' if english else 'base')}"
 
@@ -96,20 +113,6 @@ def _load_whisper(settings: Settings, path: Path, name: str) -> RecognizerEngine
         placement(settings.compute.device).whisper,
     )
     return WhisperEngine(path, options, name=name)
-
-
-def _whisper_path(settings: Settings) -> tuple[Path | None, str | None]:
-    wanted = settings.stt.model
-    if wanted and (Path(wanted) / "model.bin").is_file():
-        return Path(wanted), None
-    names = (wanted,) if wanted else WHISPER_PREFERENCE
-    for name in names:
-        model = next((model for model in CATALOGUE if model.name == name and model.engine == "whisper"), None)
-        if model and is_installed(settings.models_dir, model):
-            return model_dir(settings.models_dir, model), None
-    if wanted:
-        return None, f"model {wanted} is neither installed nor a directory with a model.bin"
-    return None, "no model is installed"
 
 
 def _pocketsphinx(settings: Settings) -> Candidate[RecognizerEngine]:

@@ -8,49 +8,69 @@ from agent.engines.compute import half_of_the_cores, placement
 from agent.models.catalogue import CATALOGUE, installed, is_installed, model_dir
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
+from processors.stt.languages import voice_language
 from processors.tts.synthesizer import Synthesizer
 
+# The best first.
+KOKORO_PREFERENCE = ("kokoro", "kokoro-int8-timed", "kokoro-int8")
 _PULL_PIPER = "sotto models pull piper-joe"
 
 
 def tts_candidates(settings: Settings) -> list[Candidate[Synthesizer]]:
     """Synthesizers, the best first."""
-    return [_kokoro(settings), _piper(settings), _espeak(settings)]
+    return [*_kokoros(settings), _piper(settings), _espeak(settings)]
 
 
-def _kokoro(settings: Settings) -> Candidate[Synthesizer]:
+def known_voice_language(synthesizer: Synthesizer, wanted: str) -> str:
+    """What an engine calls the language that is wanted.
+
+    Raises:
+        EngineUnavailableError: It has no voice of that language.
+    """
+    known = {voice.language for voice in synthesizer.voices()}
+    if (language := voice_language(wanted, known)) is None:
+        shown = ", ".join(sorted(known)[:12])
+        raise EngineUnavailableError(f"no voice speaks tts.language = {wanted!r}", f"choose one such as {shown}")
+    return language
+
+
+def _kokoros(settings: Settings) -> list[Candidate[Synthesizer]]:
+    """Kokoro's weights on disk, the best first; where there are none, one that says so."""
+    wanted = settings.tts.model
+    if wanted and Path(wanted).is_dir():
+        directories = [Path(wanted)]
+    else:
+        known = {model.name: model for model in CATALOGUE if model.engine == "kokoro"}
+        models = [known[name] for name in ((wanted,) if wanted else KOKORO_PREFERENCE) if name in known]
+        directories = [model_dir(settings.models_dir, one) for one in models if is_installed(settings.models_dir, one)]
+    found = [(path.name, files) for path in directories if (files := _kokoro_files(path))]
+    return [_kokoro(settings, *one) for one in found] or [_kokoro(settings, "", None)]
+
+
+def _kokoro(settings: Settings, weights: str, files: tuple[Path, Path] | None) -> Candidate[Synthesizer]:
     tts = settings.tts
-    files = _kokoro_files(settings)
 
     def load() -> Synthesizer:
-        from processors.tts.kokoro import DEFAULT_VOICE, KokoroSynthesizer
+        from processors.tts.kokoro import DEFAULT_VOICE, LANGUAGES, KokoroSynthesizer
 
         if files is None:
             raise EngineUnavailableError("no model is installed", "sotto models pull kokoro")
         return KokoroSynthesizer(
             *files,
             voice=tts.voice or DEFAULT_VOICE,
-            language=tts.language,
+            language=voice_language(tts.language, LANGUAGES.values()) or tts.language,
             speed=tts.speed,
             threads=half_of_the_cores(),
             providers=placement(settings.compute.device).onnx,
         )
 
     reason = None if files else "no model is installed"
-    return Candidate("kokoro", tts.voice, load, reason, "" if files else "sotto models pull kokoro")
+    mend = "" if files else "sotto models pull kokoro"
+    return Candidate("kokoro", tts.voice, load, reason, mend, weights=weights)
 
 
-def _kokoro_files(settings: Settings) -> tuple[Path, Path] | None:
+def _kokoro_files(directory: Path) -> tuple[Path, Path] | None:
     """The model file and the voices file."""
-    if settings.tts.model and Path(settings.tts.model).is_dir():
-        directory = Path(settings.tts.model)
-    else:
-        names = [settings.tts.model] if settings.tts.model else ["kokoro", "kokoro-int8-timed", "kokoro-int8"]
-        known = [model for model in CATALOGUE if model.stage == "tts" and model.name in names]
-        on_disk = [model for model in known if is_installed(settings.models_dir, model)]
-        if not on_disk:
-            return None
-        directory = model_dir(settings.models_dir, min(on_disk, key=lambda model: names.index(model.name)))
     models, voices = sorted(directory.glob("*.onnx")), sorted(directory.glob("*.bin"))
     return (models[0], voices[0]) if models and voices else None
 
@@ -95,7 +115,11 @@ def _espeak(settings: Settings) -> Candidate[Synthesizer]:
     def load() -> Synthesizer:
         from processors.tts.espeak import EspeakSynthesizer
 
-        return EspeakSynthesizer(voice=tts.voice or tts.language, speed=tts.speed)
+        if tts.voice:
+            return EspeakSynthesizer(voice=tts.voice, speed=tts.speed)
+        plain = EspeakSynthesizer(speed=tts.speed)
+        language = known_voice_language(plain, tts.language)
+        return plain if language == plain.model else EspeakSynthesizer(voice=language, speed=tts.speed)
 
     if find_spec("espeakng_loader") is None:
         return Candidate("espeak", None, load, "the espeakng-loader package is not installed", "uv sync")

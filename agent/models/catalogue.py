@@ -7,7 +7,6 @@ this catalogue. The facts themselves are in `agent.models.ears`, `.minds` and `.
 """
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from agent.errors import InputError
 from agent.models.ears import NEMOTRON_MODELS, WHISPER_MODELS
 from agent.models.listing import Listing, Stage
 from agent.models.minds import LANGUAGE_MODELS
+from agent.models.sources.file import ModelFile, is_plain_name
 from agent.models.voices import KOKORO_MODELS, PIPER_MODELS
 
 __all__ = [
     "ARCHIVE_SUFFIX",
     "CATALOGUE",
-    "RECOMMENDED",
     "CatalogueError",
     "Member",
     "Model",
@@ -34,42 +33,9 @@ __all__ = [
 
 ARCHIVE_SUFFIX = ".tar.bz2"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
 
 class CatalogueError(InputError):
     """A model name is unknown; the message names it and the close ones."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file of a model.
-
-    Attributes:
-        name: Plain file name, the same on the server and on disk.
-        url: http or https address.
-        size_bytes: Exact size; a file of any other size is not this file.
-        sha256: Lower-case hex digest, None where none is published.
-
-    Raises:
-        ValueError: The name could leave its directory, or another field is malformed.
-    """
-
-    name: str
-    url: str
-    size_bytes: int
-    sha256: str | None
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"not a plain file name: {self.name!r}")
-        if not self.url.startswith(("https://", "http://")):
-            raise ValueError(f"not an http(s) address: {self.url!r}")
-        if self.size_bytes <= 0:
-            raise ValueError(f"{self.name}: size must be positive, not {self.size_bytes}")
-        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"{self.name}: not a sha256 in lower-case hex: {self.sha256!r}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +54,7 @@ class Member:
     size_bytes: int
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_plain_name(self.name):
             raise ValueError(f"not a plain file name: {self.name!r}")
         if self.size_bytes <= 0:
             raise ValueError(f"{self.name}: size must be positive, not {self.size_bytes}")
@@ -123,7 +89,7 @@ class Model:
     members: tuple[Member, ...] = ()
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_plain_name(self.name):
             raise ValueError(f"not a plain model name: {self.name!r}")
         checked = [file.name for file in self.files if file.sha256 is not None]
         if self.members and not (len(self.files) == len(checked) == 1 and checked[0].endswith(ARCHIVE_SUFFIX)):
@@ -154,7 +120,6 @@ def _model(listing: Listing) -> Model:
 
 _LISTINGS = NEMOTRON_MODELS + WHISPER_MODELS + LANGUAGE_MODELS + KOKORO_MODELS + PIPER_MODELS
 CATALOGUE: tuple[Model, ...] = tuple(map(_model, _LISTINGS))
-RECOMMENDED: tuple[str, ...] = ("base.en", "qwen3-0.6b", "kokoro")  # one a stage, the small ones
 
 
 def find(name: str) -> Model:

@@ -1,6 +1,6 @@
 """Fetching a model: a catalogue entry in, complete and checked files on disk out.
 
-In:  a model, the models directory, perhaps a mirror.   Out: the model's directory with every file in it.
+In:  a model, the models directory, its sources.   Out: the model's directory with every file in it.
 
 Nothing is fetched but by a call of `pull`. One process at a time pulls a model. An archive lies beside the files
 that come out of it until they are whole; killed at any point, the next call goes on from what is there.
@@ -9,23 +9,66 @@ that come out of it until they are whole; killed at any point, the next call goe
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from agent import __version__
-from agent.errors import InputError
+from agent.errors import SottoError
 from agent.models.archive import ArchiveError, Unpacked, discard_unpacking, unpack
-from agent.models.catalogue import Model, ModelFile, model_dir
+from agent.models.catalogue import Model, model_dir
 from agent.models.lock import LockHeldError, hold
-from agent.models.transfer import DownloadError, Progress, Transfer, part_path, pull_command, size_on_disk
+from agent.models.sources.file import (
+    ModelFile,
+    Progress,
+    WrongContentError,
+    copy_path,
+    hash_file,
+    part_path,
+    publish,
+    sidecar_path,
+    size_on_disk,
+)
+from agent.models.sources.other_tools import OtherTools
+from agent.models.sources.packages import discard_packages
+from agent.models.sources.source import Source, SourceError
+from agent.models.supply import sources
 
 RESERVE_BYTES = 64 * 1024 * 1024  # left free on the disk
 LOCK_NAME = ".pull.lock"
 
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+Said = Callable[[str], None]
+Arrived = Callable[[ModelFile, str], None]
+
+
+class DownloadError(SottoError):
+    """A model could not be fetched; the message is one line and says what to do."""
+
+
+@dataclass(frozen=True)
+class Hearers:
+    """Who is told of what while a model is pulled; all are called in the thread of the pull.
+
+    Attributes:
+        progress: The file and its bytes on disk so far, after every piece. The count falls back to 0 when a file has
+            to start again.
+        unpacked: The bytes unpacked so far, after every piece; never for a model that is no archive.
+        arrived: A file that is whole, and where it came from.
+        said: One line: a source failed, and which is next.
+    """
+
+    progress: Progress = lambda _file, _done_bytes: None
+    unpacked: Unpacked = lambda _done_bytes: None
+    arrived: Arrived = lambda _file, _origin: None
+    said: Said = lambda _line: None
+
+
+NOBODY = Hearers()
+
+
+def pull_command(model: Model) -> str:
+    """What the user types to fetch the model."""
+    return f"sotto models pull {model.name}"
 
 
 def pull(
@@ -33,8 +76,9 @@ def pull(
     models_dir: Path,
     *,
     mirror: str | None = None,
-    progress: Progress = lambda _file, _done_bytes: None,
-    unpacked: Unpacked = lambda _done_bytes: None,
+    among: Sequence[Source] | None = None,
+    only: Collection[str] | None = None,
+    hearers: Hearers = NOBODY,
 ) -> Path:
     """Fetch what is missing of a model, unpack it if it comes as an archive; blocks until it is whole.
 
@@ -43,10 +87,10 @@ def pull(
     Args:
         model: What to fetch.
         models_dir: The models directory; made if need be.
-        mirror: Another server, as for `mirror_url`.
-        progress: Called with the file and its bytes on disk so far, after every piece. The count falls back
-            to 0 when a file has to start again.
-        unpacked: Called with the bytes unpacked so far, after every piece; never for a model that is no archive.
+        mirror: Another server, as for `web.mirror_url`, where no sources are given.
+        among: The sources, in the order of trying; default: all but other tools' caches.
+        only: Leave out files whose sha256 is not one of these; the model may then lack some.
+        hearers: Who is told of what.
 
     Returns:
         The model's directory.
@@ -56,60 +100,82 @@ def pull(
         DownloadError: A file could not be fetched, checked, unpacked or written, the disk is full, or another
             process is pulling the same model.
     """
-    urls = {file: file.url if mirror is None else mirror_url(file.url, mirror) for file in model.files}
+    supply = sources(models_dir, OtherTools(), mirror=mirror) if among is None else nullcontext(among)
     directory = model_dir(models_dir, model)
-    with _one_line_errors(model, directory):
+    with supply as found, _one_line_errors(model, directory):
         directory.mkdir(parents=True, exist_ok=True)
         with hold(directory / LOCK_NAME):
             discard_unpacking(model.members, directory)
-            missing = _to_fetch(model, directory)
+            missing = [file for file in missing_files(model, directory) if only is None or file.sha256 in only]
             _check_space(model, directory, missing)
-            with _client() as client:
-                for file in missing:
-                    reached = file is not missing[0]
-                    Transfer(client, model, file, urls[file], directory, progress, reached).run()
+            for file in missing:
+                _bring(model, file, directory, found, hearers)
             if model.archive is not None:
-                _unpack(model, directory / model.archive.name, missing, unpacked)
+                _unpack(model, directory / model.archive.name, missing, hearers.unpacked)
+            discard_packages(directory)
     return directory
 
 
-def mirror_url(url: str, mirror: str) -> str:
-    """The address of a file on a mirror: the mirror, then the path of the original address.
-
-    `https://huggingface.co/a/b` on `http://cache.local:8080/hub/` is `http://cache.local:8080/hub/a/b`.
-
-    Raises:
-        InputError: The mirror is not a plain http(s) address.
-    """
-    try:
-        base = httpx.URL(mirror)
-    except httpx.InvalidURL:
-        base = httpx.URL()
-    plain = base.scheme in ("http", "https") and base.host and not base.query and not base.fragment
-    if not plain or not 0 < (base.port or 80) < 65536:
-        raise InputError(f"--mirror {mirror!r}: expected an address such as https://mirror.example/path")
-    return str(base.copy_with(raw_path=base.raw_path.rstrip(b"/") + httpx.URL(url).raw_path))
-
-
-def _client() -> httpx.Client:
-    # A compressed body could not be continued at a byte of the file.
-    headers = {"User-Agent": f"sotto/{__version__}", "Accept-Encoding": "identity"}
-    try:
-        return httpx.Client(headers=headers, timeout=_TIMEOUT, follow_redirects=True)
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise DownloadError(f"the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no use: {error}") from error
-
-
-def _to_fetch(model: Model, directory: Path) -> list[ModelFile]:
-    """The files that are not there; an archive is needed whole, whichever of its files is missing."""
+def missing_files(model: Model, directory: Path) -> list[ModelFile]:
+    """The files that are not there at their size; an archive is needed whole, whichever of its files is missing."""
     if all(size_on_disk(directory / part.name) == part.size_bytes for part in model.parts):
         return []
-    if model.archive is None:
-        return [file for file in model.files if size_on_disk(directory / file.name) != file.size_bytes]
-    here = directory / model.archive.name
-    if size_on_disk(here) == model.archive.size_bytes:
-        os.replace(here, part_path(directory, model.archive))  # a whole part is checked and not fetched
-    return [model.archive]
+    if model.archive is not None:
+        return [model.archive]
+    return [file for file in model.files if size_on_disk(directory / file.name) != file.size_bytes]
+
+
+def leftovers(model: Model, directory: Path) -> list[Path]:
+    """What a pull that did not end may have left behind."""
+    parts = [part_path(directory, file) for file in model.files]
+    return [*parts, *map(sidecar_path, parts), *(copy_path(directory, file) for file in model.files)]
+
+
+def _bring(model: Model, file: ModelFile, directory: Path, found: Sequence[Source], hearers: Hearers) -> None:
+    """Try one source after the other."""
+    if _is_here(file, directory, hearers):
+        return
+    able = [(source, origin) for source in found if (origin := source.origin(file)) is not None]
+    reasons: list[SourceError] = []
+    for i, (source, origin) in enumerate(able):
+        try:
+            source.fetch(file, directory, hearers.progress)
+        except SourceError as error:
+            reasons.append(error)
+            if i + 1 < len(able) and not error.is_known:
+                hearers.said(f"{file.name}: {error}: trying {able[i + 1][1]}")
+        else:
+            hearers.arrived(file, origin)
+            return
+    why = "; ".join(map(str, reasons)) or "no source has it"
+    resumes = any(error.resumes for error in reasons)
+    way = f"`{pull_command(model)}` resumes, or {_ways_out(model, directory)}"
+    error = DownloadError(f"{file.name}: {why}: {way if resumes else _ways_out(model, directory)}")
+    raise error from (reasons[-1] if reasons else None)
+
+
+def _is_here(file: ModelFile, directory: Path, hearers: Hearers) -> bool:
+    """Whether the file lies whole under its own name, copied by hand, or under that of its part."""
+    here, part = directory / file.name, part_path(directory, file)
+    if size_on_disk(here) == file.size_bytes:
+        os.replace(here, part)
+    if file.sha256 is None or size_on_disk(part) != file.size_bytes:
+        return False
+    digest = hash_file(part, lambda done_bytes: hearers.progress(file, done_bytes))
+    try:
+        publish(part, digest, file, directory)
+    except WrongContentError as error:
+        sidecar_path(part).unlink(missing_ok=True)
+        hearers.said(f"{file.name} in {directory} is not the file: {error}")
+        return False
+    hearers.arrived(file, "this disk")
+    return True
+
+
+def _ways_out(model: Model, directory: Path) -> str:
+    names = ", ".join(file.name for file in model.files)
+    then = f", then `{pull_command(model)}` unpacks it" if model.archive else ""
+    return f"try `{pull_command(model)} --mirror URL`, or copy {names} by hand into {directory}{then}"
 
 
 def _unpack(model: Model, archive: Path, fetched: list[ModelFile], unpacked: Unpacked) -> None:
@@ -126,7 +192,7 @@ def _unpack(model: Model, archive: Path, fetched: list[ModelFile], unpacked: Unp
 
 
 def _check_space(model: Model, directory: Path, missing: list[ModelFile]) -> None:
-    needed = sum(max(file.size_bytes - size_on_disk(part_path(directory, file)), 0) for file in missing)
+    needed = sum(max(file.size_bytes - _arrived_bytes(file, directory), 0) for file in missing)
     needed += sum(member.size_bytes for member in model.members)  # beside the archive
     free = shutil.disk_usage(directory).free
     if missing and free < needed + RESERVE_BYTES:
@@ -134,6 +200,11 @@ def _check_space(model: Model, directory: Path, missing: list[ModelFile]) -> Non
             f"{model.name} needs {needed / 1e6:.1f} MB more in {directory}, where {free / 1e6:.1f} MB are"
             f" free: free some space, or use `{pull_command(model)} --models-dir PATH`"
         )
+
+
+def _arrived_bytes(file: ModelFile, directory: Path) -> int:
+    whole = size_on_disk(directory / file.name) == file.size_bytes  # an archive that waits to be unpacked
+    return file.size_bytes if whole else size_on_disk(part_path(directory, file))
 
 
 @contextmanager

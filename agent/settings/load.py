@@ -41,6 +41,17 @@ ENV_DELIMITER = "__"
 CONFIG_NAME = "sotto.toml"
 # Parts of keys whose values no message repeats.
 SECRETS = ("api_key", "base_url", "server.token", "ice_servers")
+# Of Hugging Face's tools and Ollama; `sotto models` heeds them, too.
+OTHER_TOOLS_VARIABLES = (
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HUGGINGFACE_HUB_CACHE",
+    "OLLAMA_MODELS",
+    "XDG_CACHE_HOME",
+)
 
 
 class Settings(BaseSettings):
@@ -97,6 +108,11 @@ def data_folder() -> Path:
 def cache_folder() -> Path:
     """Where sotto keeps for this user what can be found out again."""
     return platformdirs.user_cache_path("sotto")
+
+
+def other_tools_environment() -> dict[str, str]:
+    """What the environment says of other tools that keep models: their folders, the hub's mirror and token."""
+    return {name: os.environ[name] for name in OTHER_TOOLS_VARIABLES if name in os.environ}
 
 
 def config_path(explicit: Path | None = None) -> Path | None:
@@ -181,7 +197,7 @@ def parse_assignment(text: str) -> tuple[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
 
@@ -214,7 +230,7 @@ def _first_problem(
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
     value = "" if any(part in key for part in SECRETS) else f" = {problem['input']!r}"
-    return f"invalid setting in {source}: {key}{value}: {problem['msg']}"
+    return f"invalid setting in {source}: {key}{value}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def public_values(settings: Settings) -> dict[str, Any]:

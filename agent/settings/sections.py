@@ -4,9 +4,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
+from processors.stt.languages import read_language
 from processors.stt.recognizer import Task
 
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
@@ -48,6 +58,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _spoken_language(text: str) -> str:
+    """A recognizer's language has no region."""
+    return "auto" if text.strip().lower() == "auto" else read_language(text).split("-", 1)[0]
+
+
 class ComputeSettings(Section):
     """Where models run."""
 
@@ -61,7 +76,9 @@ class SttSettings(Section):
 
     engine: SttEngine = Field("auto", description="which recognizer; auto takes the best that is usable")
     model: str | None = Field(None, description="model name or directory; default: the best installed one")
-    language: str = Field("en", description="ISO 639-1 code, or auto where the model detects it")
+    language: Annotated[str, AfterValidator(_spoken_language)] = Field(
+        "en", description="what is spoken, such as en, de-DE or Spanish; or auto where the model detects it"
+    )
     task: Task = Field("transcribe", description="translate: all is written in English (whisper, openai)")
     prompt: str | None = Field(None, description="text that sets names, spelling and style (whisper, openai)")
     hotwords: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
@@ -126,7 +143,9 @@ class TtsSettings(Section):
     engine: TtsEngine = Field("auto", description="which synthesizer; auto takes the best that is usable")
     model: str | None = Field(None, description="model name or directory; default: the best installed one")
     voice: str | None = Field(None, description="voice name; default: the engine's own")
-    language: str = Field("en-us", description="language of the voice, such as en-us or es")
+    language: Annotated[str, AfterValidator(read_language)] = Field(
+        "en-us", description="language of the voice, such as en-us, es-MX or German"
+    )
     speed: float = Field(1.0, ge=0.5, le=2.0, description="1 is the voice's natural pace")
 
 

@@ -83,7 +83,7 @@ def _changed(settings: Settings, name: str, values: Mapping[str, Any]) -> BaseMo
         problem = error.errors(include_url=False)[0]
         key = ".".join([name, *map(str, problem["loc"])])
         value = "" if not problem["loc"] else f" = {str(problem['input'])[:60]!r}"
-        raise OptionError(f"invalid option {key}{value}: {problem['msg']}") from error
+        raise OptionError(f"invalid option {key}{value}: {problem['msg'].removeprefix('Value error, ')}") from error
 
 
 def _described(settings: Settings, section_name: str, name: str) -> dict[str, Any]:

@@ -16,7 +16,15 @@ import numpy as np
 from pipecat.frames.frames import Frame, InputAudioRawFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from processors.ear.echo_cancellers import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Canceller, Pcm16, make_canceller
+from processors.ear.echo_cancellers import (
+    BLOCK_SAMPLES,
+    SAMPLE_RATE_HZ,
+    Canceller,
+    Pcm16,
+    delay_samples,
+    make_canceller,
+    measured_delay_samples,
+)
 from processors.ear.echo_meter import BLOCKS_PER_SEC, EchoMeter
 from processors.ear.echo_tiers import EchoMode, TierChoice
 from processors.frames import EchoTier, EchoTierFrame
@@ -34,8 +42,6 @@ GATE_TAIL_SECS = 0.35
 # The delay is taken for no less: a user who speaks all the time hides it.
 _LEAST_DELAY_SECS = 0.1
 _AUDIBLE_POWER = 10**-5.5
-# WebRTC's canceller answers so much later; sound that needs no cancelling is held back as long.
-_CANCELLER_DELAY_SAMPLES = 128
 _FADE = np.linspace(0, 1, BLOCK_SAMPLES, dtype=np.float32)
 _BLOCK_BYTES = 2 * BLOCK_SAMPLES
 
@@ -55,16 +61,23 @@ class EchoControl:
         mode: See `TierChoice`.
         canceller: Another one than WebRTC's.
 
+    Attributes:
+        delay_samples: How late what comes out is. The canceller answers so much later, and sound that needs no
+            cancelling is held back as long, so that nothing is heard twice or lost when one follows the other.
+
     Raises:
         EngineUnavailableError: The canceller's package cannot be imported.
     """
 
     def __init__(self, mode: EchoMode = "auto", canceller: Canceller | None = None) -> None:
         self._canceller = None if mode == "off" else canceller or make_canceller()
+        self.delay_samples = 0
+        if self._canceller is not None:
+            self.delay_samples = measured_delay_samples(canceller) if canceller else delay_samples()
         self.meter = EchoMeter()
         self.choice = TierChoice(mode)
         self._n_since_played: int | None = None
-        self._before_s16: Pcm16 = np.zeros(_CANCELLER_DELAY_SAMPLES, np.int16)
+        self._before_s16: Pcm16 = np.zeros(self.delay_samples, np.int16)
         self._cleaning = False
 
     def process(self, mic_s16: Pcm16, far_s16: Pcm16) -> tuple[Pcm16, bool]:
@@ -75,7 +88,7 @@ class EchoControl:
             far_s16: shape (160,), int16, what was played meanwhile.
 
         Returns:
-            shape (160,), int16, 8 ms late; and whether tier or warm-up has changed.
+            shape (160,), int16, late by `delay_samples`; and whether tier or warm-up has changed.
         """
         if self._canceller is None:
             return mic_s16, False

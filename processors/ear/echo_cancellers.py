@@ -7,6 +7,7 @@ that is played, zeros while the agent is silent. A high-pass filter and the mild
 more of it hides a quiet user from voice activity. No gain control: it raises what is left of the echo.
 """
 
+from functools import cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,6 +18,11 @@ SAMPLE_RATE_HZ = 16_000
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 100
 # WebRTC's levels are 0 (6 dB) to 3 (21 dB).
 NOISE_SUPPRESSION_LEVEL = 0
+# What the delay is measured with: noise in bursts, which no noise suppression takes for noise.
+_PROBE_BLOCKS = 60
+_PROBE_BURST_BLOCKS = 7
+_PROBE_RMS = 3000.0
+_MOST_DELAY_SAMPLES = 4 * BLOCK_SAMPLES
 
 Pcm16 = np.ndarray[Any, np.dtype[np.int16]]
 CancellerName = Literal["webrtc", "livekit"]
@@ -33,7 +39,7 @@ class Canceller(Protocol):
             far_s16: shape (160,), int16, what was played meanwhile.
 
         Returns:
-            shape (160,), int16, up to 10 ms late.
+            shape (160,), int16, some milliseconds late: see `measured_delay_samples`.
 
         Raises:
             ValueError: A block has another length; the message shows both.
@@ -102,6 +108,39 @@ def make_canceller(name: CancellerName = "webrtc") -> Canceller:
         EngineUnavailableError: Its package cannot be imported.
     """
     return LivekitCanceller() if name == "livekit" else WebRtcCanceller()
+
+
+@cache
+def delay_samples(name: CancellerName = "webrtc") -> int:
+    """How late a canceller that `make_canceller` makes answers, at 16 kHz, measured on another of its kind.
+
+    Raises:
+        EngineUnavailableError: Its package cannot be imported.
+    """
+    return measured_delay_samples(make_canceller(name))
+
+
+def measured_delay_samples(canceller: Canceller) -> int:
+    """How late a canceller answers, at 16 kHz, found by sending 0.6 s of noise through it.
+
+    No library tells: WebRTC's filter bank and its noise suppression each add to it.
+
+    Args:
+        canceller: Any; it hears the noise, so a fresh one of the same kind is best.
+
+    Returns:
+        0 to 640 samples; 0 for one that lets nothing through.
+    """
+    noise = np.random.default_rng(0)
+    blocks = noise.normal(0.0, _PROBE_RMS, (_PROBE_BLOCKS, BLOCK_SAMPLES))
+    blocks[np.arange(_PROBE_BLOCKS) // _PROBE_BURST_BLOCKS % 2 == 0] *= 0.01
+    sent_s16 = np.clip(blocks, -32768, 32767).astype(np.int16)
+    silence_s16 = np.zeros(BLOCK_SAMPLES, np.int16)
+    heard = np.concatenate([canceller.process(block_s16, silence_s16) for block_s16 in sent_s16]).astype(np.float64)
+    sent = sent_s16.ravel().astype(np.float64)
+    n_compared = len(sent) - _MOST_DELAY_SAMPLES
+    alike = [float(sent[:n_compared] @ heard[late : late + n_compared]) for late in range(_MOST_DELAY_SAMPLES + 1)]
+    return int(np.argmax(alike)) if max(alike) > 0 else 0
 
 
 def _check_lengths(mic_s16: Pcm16, far_s16: Pcm16) -> None:

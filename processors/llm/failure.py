@@ -4,8 +4,8 @@ ReplyError            no reply, or only a part of one; what, at which URL, and w
   ReplyTimeoutError   the model was silent for too long
 """
 
-import json
 import re
+from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -15,10 +15,6 @@ from processors.errors import EngineError
 from processors.shown_url import shown_url
 
 MAX_QUOTED_CHARS = 200
-
-# What can go wrong between the request and the last chunk: refusals, broken connections, and streams that
-# are no JSON. Older OpenAI clients let the transport's errors through while a stream is read.
-REQUEST_ERRORS = (openai.APIError, httpx.TransportError, json.JSONDecodeError, UnicodeDecodeError)
 
 # As llama.cpp, vLLM, LM Studio, Ollama, OpenAI and their relatives word it; status 400 mostly, 500 at times.
 _OVERFLOW = re.compile(
@@ -59,10 +55,10 @@ def is_context_overflow(error: BaseException) -> bool:
 
 
 def explain(error: BaseException, base_url: str, model: str) -> ReplyError:
-    """Say in one line what an error of the request means and what mends it.
+    """Say in one line what an error between the request and the last chunk means and what mends it.
 
     Args:
-        error: One of REQUEST_ERRORS.
+        error: A refusal, a broken connection, a stream that is no JSON, or anything else.
         base_url: The endpoint asked.
         model: The model asked for.
     """
@@ -82,18 +78,24 @@ def explain(error: BaseException, base_url: str, model: str) -> ReplyError:
             ErrorCategory.CONNECTIVITY,
         )
     return ReplyError(
-        f"the language model at {url} broke off its reply ({_quote(str(error))})",
+        f"the language model at {url} broke off its reply ({quote(_words(error))})",
         "look at the server's log",
         ErrorCategory.SERVER,
     )
 
 
 def _explain_status(error: openai.APIStatusError, url: str, model: str) -> ReplyError:
-    said = f"HTTP {error.status_code}, {_quote(_message(error))}"
+    said = f"HTTP {error.status_code}, {quote(_message(error))}"
     if error.status_code in (401, 403):
         return ReplyError(
             f"the language model at {url} refused the API key ({said})",
             "set the key of this endpoint",
+            ErrorCategory.APPLICATION,
+        )
+    if error.status_code == 404 and lacks_version(url):
+        return ReplyError(
+            f"nothing answers at {url} ({said})",
+            f"give the whole address, usually llm.base_url={url.rstrip('/')}/v1",
             ErrorCategory.APPLICATION,
         )
     if error.status_code == 404:
@@ -113,6 +115,18 @@ def _explain_status(error: openai.APIStatusError, url: str, model: str) -> Reply
     )
 
 
+def lacks_version(url: str) -> bool:
+    """Whether an address has no path like /v1, where the servers of this interface are."""
+    return not re.search(r"/v\d", urlsplit(url).path)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, openai.APIError):
+        return error.body if isinstance(error.body, str) and error.body else error.message
+    said = str(error)
+    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}".removesuffix(": ")
+
+
 def _message(error: openai.APIStatusError) -> str:
     body = error.body
     if isinstance(body, dict):
@@ -124,6 +138,7 @@ def _cause(error: BaseException) -> str:
     return type(error.__cause__ or error).__name__
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """A server's words in one line of bounded length."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_QUOTED_CHARS else line[: MAX_QUOTED_CHARS - 1] + "…"

@@ -7,6 +7,7 @@ Small local servers go away, come back, stall, think aloud, answer nothing and r
 ends the session: an error is never a permanent one in Pipecat's sense, and the next turn asks again.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,11 +19,13 @@ import openai.resources.chat  # Loaded by the client on first use otherwise, whi
 from loguru import logger
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionChunk
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     Frame,
     InterruptionFrame,
     LLMContextFrame,
+    LLMFullResponseEndFrame,
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
@@ -33,10 +36,11 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from pipecat.utils.http import connection_limits
 
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
-from processors.llm.failure import REQUEST_ERRORS, ReplyError, explain, is_context_overflow
+from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version
 from processors.llm.history import as_sent, drop_oldest_turns, last_user_words, with_hint
 from processors.llm.settled_calls import SettledCalls
 from processors.llm.stream import Patience, ReplyStream
+from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
 from processors.llm.thinking import ThinkFilter
 from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
@@ -74,6 +78,7 @@ class LLMOptions:
         examples: Pairs of user words and reply that show the tone; sent with `last_turn_only`.
         apology: Said when no reply came.
         extra_body: Further fields of the request, such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
+        template: What the model's chat template says about thoughts, where the server tells it.
     """
 
     base_url: str
@@ -92,6 +97,7 @@ class LLMOptions:
     examples: tuple[tuple[str, str], ...] = ()
     apology: str = "Sorry, I can't think right now. Please try again in a moment."
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    template: TemplateMarks = UNKNOWN_TEMPLATE
 
 
 class LocalLLMService(OpenAILLMService):
@@ -112,7 +118,8 @@ class LocalLLMService(OpenAILLMService):
         self._written = False
         self._spoke = False
         self._settled_calls = SettledCalls()
-        self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model))
+        inside = options.template.starts_inside
+        self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model)) if inside is None else inside
         extra = {"extra_body": dict(options.extra_body)} if options.extra_body else {}
         super().__init__(
             settings=self.Settings(
@@ -179,7 +186,9 @@ class LocalLLMService(OpenAILLMService):
             await self.push_frame(TTSSpeakFrame(apology, append_to_context=False))
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        """Push a frame; what tools answer is kept in mind."""
+        """Push a frame; what tools answer is kept in mind. A reply that is being cut has no other end."""
+        if isinstance(frame, LLMFullResponseEndFrame) and (task := asyncio.current_task()) and task.cancelling():
+            return
         self._settled_calls.note(frame)
         await super().push_frame(frame, direction)
 
@@ -192,7 +201,7 @@ class LocalLLMService(OpenAILLMService):
         text = await super().run_inference(*args, **kwargs)
         if text is None:
             return None
-        think = ThinkFilter(starts_inside=self._starts_inside_thought)
+        think = ThinkFilter(starts_inside=self._starts_inside_thought, again=self._options.template.again)
         return (think.feed(text) + think.flush()).strip()
 
     async def _process_context(self, context: LLMContext) -> None:
@@ -200,9 +209,20 @@ class LocalLLMService(OpenAILLMService):
         self._spoke = False
         try:
             await super()._process_context(context)
-        except ReplyError as error:
+        except Exception as error:  # noqa: BLE001 - the edge of the stage: whatever failed is told, and said aloud
+            options = self._options
+            failure = error if isinstance(error, ReplyError) else explain(error, options.base_url, options.model)
             self._apology_due = LOST_THREAD if self._spoke else self._options.apology
-            await self.push_error(str(error), exception=error, category=error.category)
+            await self.push_error(str(failure), exception=failure, category=failure.category)
+
+    def _tries_version(self, error: Exception) -> bool:
+        """Whether the address lacks its /v1 and is asked again with it; it is left out again if that fails, too."""
+        if not isinstance(error, openai.NotFoundError) or not lacks_version(self._options.base_url):
+            return False
+        plain = self._options.base_url.rstrip("/")
+        tried = lacks_version(str(self._client.base_url))
+        self._client.base_url = f"{plain}/v1" if tried else plain
+        return tried
 
     async def _handle_eager_end_of_turn_cancel(self, frame: EagerEndOfTurnCancelFrame) -> None:
         """Nothing may stay of what was tried: not a request that is still queued, nor words that are being spoken."""
@@ -219,7 +239,13 @@ class LocalLLMService(OpenAILLMService):
         messages: list[LLMContextMessage] = list(context.messages)
         retries_left, shortenings = options.empty_retries, 0
         while True:
-            reply = ReplyStream(self._patience(), url, starts_inside_thought=self._starts_inside_thought)
+            reply = ReplyStream(
+                self._patience(),
+                url,
+                starts_inside_thought=self._starts_inside_thought,
+                again=options.template.again,
+                tools=_tool_names(context),
+            )
             try:
                 async with aclosing(reply.chunks(self._request(messages, context))) as chunks:
                     async for chunk in chunks:
@@ -227,7 +253,12 @@ class LocalLLMService(OpenAILLMService):
                             _forget_all_but(messages, context)
                         self._spoke = reply.spoke
                         yield chunk
-            except REQUEST_ERRORS as error:
+            except ReplyError:
+                raise
+            # Whatever else a server can bring about ends here, told in one line.
+            except Exception as error:
+                if self._tries_version(error):
+                    continue
                 shorter = self._shortened(messages, last=shortenings + 1 >= MAX_SHORTENINGS)
                 if reply.answered or not is_context_overflow(error) or len(shorter) == len(messages):
                     raise explain(error, options.base_url, options.model) from error
@@ -270,11 +301,20 @@ class LocalLLMService(OpenAILLMService):
 
     def _empty(self, reply: ReplyStream) -> ReplyError:
         url = shown_url(self._options.base_url)
-        if reply.thought:
+        if reply.wrote_call:
+            what, mend = "a tool call written as text", "have its server read tool calls, or try another model"
+        elif reply.thought:
             what, mend = "only thoughts", "raise the limit of tokens, or switch the model's reasoning off"
         else:
             what, mend = "nothing", "try another model, or a larger context"
         return ReplyError(f"{self._options.model} at {url} replied with {what}", mend, ErrorCategory.APPLICATION)
+
+
+def _tool_names(context: LLMContext) -> frozenset[str]:
+    tools = context.tools
+    if not isinstance(tools, ToolsSchema):
+        return frozenset()
+    return frozenset(tool.name for tool in tools.standard_tools)
 
 
 def _example_messages(examples: Sequence[tuple[str, str]], words: str) -> list[LLMContextMessage]:

@@ -4,20 +4,21 @@ In:  a chat completion stream.   Out: chunks that hold text to speak, a piece of
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
-from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
+from pipecat.utils.errors import ErrorCategory
 
-from processors.llm.failure import ReplyTimeoutError
+from processors.llm.chunks import CallCollector, Piece, read_chunk
+from processors.llm.failure import ReplyError, ReplyTimeoutError, quote
 from processors.llm.thinking import ThinkFilter
 
 T = TypeVar("T")
 
-REASONING_FIELDS = ("reasoning_content", "reasoning")
 SILENCE_MEND = "wait until the server is idle, choose a smaller model, or raise the timeout"
 
 
@@ -46,24 +47,40 @@ class ReplyStream:
         finish_reason: The server's own word for why the reply ended; None while or unless it says so.
     """
 
-    def __init__(self, patience: Patience, url: str, *, starts_inside_thought: bool = False) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        url: str,
+        *,
+        starts_inside_thought: bool = False,
+        again: bool = False,
+        tools: Set[str] = frozenset(),
+    ) -> None:
         self.spoke = False
         self.called_tools = False
         self.thought = False
         self.finish_reason: str | None = None
         self._patience = patience
-        self._think = ThinkFilter(starts_inside=starts_inside_thought)
+        self._again = again
+        self._tools = tools
+        self._think = ThinkFilter(starts_inside=starts_inside_thought, again=again, tools=tools)
+        self._half = ""
         self._url = url
         self._clock = asyncio.get_running_loop().time
         self._asked_at = self._clock()
         self._alive_at: float | None = None
         self._thinking_since: float | None = None
-        self._call_ids: list[str] = []
+        self._calls = CallCollector()
 
     @property
     def starts_inside_thought(self) -> bool:
         """Whether the next reply of this model is best read as starting inside a thought."""
         return self._think.closed_unopened
+
+    @property
+    def wrote_call(self) -> bool:
+        """Whether a tool call came as text, which nobody makes and nobody is to hear."""
+        return self._think.called
 
     @property
     def answered(self) -> bool:
@@ -90,6 +107,8 @@ class ReplyStream:
             if self.finish_reason != "length" or not self._think.thinking:
                 for piece in self._text_chunk(self._think.flush()):
                     yield piece
+            for piece in self._tool_calls():
+                yield piece
         finally:
             await stream.close()
 
@@ -115,32 +134,43 @@ class ReplyStream:
         return min((stalls_at, stalled), (reasons_until, f"was still reasoning after {patience.reasoning_secs:g} s"))
 
     def _sort(self, chunk: object) -> list[ChatCompletionChunk]:
-        """Split a chunk into what is passed on: text, then one chunk for each tool call, then the usage."""
-        if not isinstance(chunk, ChatCompletionChunk):
-            return []
-        pieces: list[ChatCompletionChunk] = []
-        choice = chunk.choices[0] if chunk.choices else None
-        if choice is not None:
-            self.finish_reason = choice.finish_reason or self.finish_reason
-            if choice.delta:
-                pieces = [*self._text(choice.delta), *self._tool_calls(choice.delta)]
-        if chunk.usage:
-            pieces.append(chunk.model_copy(update={"choices": []}))
+        """Split a chunk into what is passed on: text, then the usage; tool calls wait for the end of the reply."""
+        piece = read_chunk(chunk)
+        if piece.problem:
+            raise ReplyError(
+                f"the language model at {self._url} broke off its reply ({quote(piece.problem)})",
+                "look at the server's log",
+                ErrorCategory.SERVER,
+            )
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        pieces = self._text(piece)
+        for call in piece.calls:
+            self.called_tools = True
+            self._alive_at = self._clock()
+            self._calls.add(call)
+        if piece.usage:
+            pieces.append(_chunk_of(ChoiceDelta()).model_copy(update={"choices": [], "usage": piece.usage}))
         return pieces
 
-    def _text(self, delta: ChoiceDelta) -> list[ChatCompletionChunk]:
-        thoughts_apart = any(getattr(delta, name, None) for name in REASONING_FIELDS)
-        if thoughts_apart and not self.thought:
-            self._think = ThinkFilter()
-        text = self._think.feed(delta.content) if delta.content else ""
-        if thoughts_apart or (delta.content and self._think.thinking):
+    def _text(self, piece: Piece) -> list[ChatCompletionChunk]:
+        if piece.thought and not self.thought:
+            self._think = ThinkFilter(again=self._again, tools=self._tools, thought_apart=True)
+        text = self._think.feed(self._whole_characters(piece.text)) if piece.text else ""
+        if piece.thought or (piece.text and self._think.thinking):
             self.thought = True
             if self._thinking_since is None:
                 self._thinking_since = self._clock()
             self._alive_at = self._clock()
-        if delta.content:
+        if piece.text:
             self._alive_at = self._clock()
         return self._text_chunk(text)
+
+    def _whole_characters(self, text: str) -> str:
+        """The text with the halves of a character joined that servers put into two chunks; a lone half is replaced."""
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        whole = text[: len(text) - len(self._half)]
+        return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _text_chunk(self, text: str) -> list[ChatCompletionChunk]:
         if not self.spoke:
@@ -150,21 +180,11 @@ class ReplyStream:
         self.spoke = True
         return [_chunk_of(ChoiceDelta(content=text))]
 
-    def _tool_calls(self, delta: ChoiceDelta) -> list[ChatCompletionChunk]:
-        """One chunk a call: Pipecat reads only the first of a chunk, and tells calls apart by their index."""
-        calls = delta.tool_calls or []
-        if calls:
-            self.called_tools = True
-            self._alive_at = self._clock()
-        return [_chunk_of(ChoiceDelta(tool_calls=[self._numbered(call)])) for call in calls]
-
-    def _numbered(self, call: ChoiceDeltaToolCall) -> ChoiceDeltaToolCall:
-        """Give every call id an index of its own; some servers send 0 for all."""
-        if not call.id:
-            return call
-        if call.id not in self._call_ids:
-            self._call_ids.append(call.id)
-        return call.model_copy(update={"index": self._call_ids.index(call.id)})
+    def _tool_calls(self) -> list[ChatCompletionChunk]:
+        """One chunk a call: Pipecat reads only the first of a chunk."""
+        calls = self._calls.calls()
+        self.called_tools = bool(calls)
+        return [_chunk_of(ChoiceDelta(tool_calls=[call])) for call in calls]
 
 
 def _chunk_of(delta: ChoiceDelta) -> ChatCompletionChunk:

@@ -241,6 +241,9 @@ class ThinkFilter(AnswerReader):
     def _inside(self) -> bool:
         """A thought that is only assumed, until a closing mark proves it or an opening one begins another."""
         cursor = self._cursor
+        if not self._skipped_text and cursor.here.isspace():
+            self._skip_over(cursor.take(1))
+            return True
         if not self._skipped_text and cursor.here in "<[◁":
             found = cursor.match(MARK)
             if found is None and not cursor.final and may_become_mark(cursor.rest(LOOK_AHEAD_CHARS)):

@@ -21,7 +21,7 @@ from processors.stt.finals_first import FinalsFirst
 from processors.stt.hallucination import Guards
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Task, Transcript
 from processors.stt.samples import as_f32, speech_level_dbfs
-from processors.stt.whisper_compute import fastest_on_cpu
+from processors.stt.whisper_compute import fastest_on_cpu, give_back_memory
 from processors.stt.whisper_decoder import MAX_SOUND_SECS, Decoding, WhisperDecoder, sound_secs
 from processors.stt.whisper_window import FULL_SECS, is_doubtful, max_tokens, window_secs
 
@@ -125,6 +125,7 @@ class LoadedWhisper:
     def warm_up(self) -> str | None:
         """Decode half a second of silence."""
         self._decode_short(np.zeros(SAMPLE_RATE_HZ // 2, np.int16), self.language, lambda: True)
+        give_back_memory()
         return None
 
     def close(self) -> None:

@@ -35,8 +35,11 @@ _ENTITY = re.compile(r"&#?[A-Za-z0-9]{1,9};\Z")
 _LIST_NUMBER = re.compile(r"[0-9]{1,3}[.)]\Z")
 _LINE_MARKS = frozenset("-*+•>#")
 _BREAK = re.compile(r"\s+|[。！？｡．]+|[，、；：]|—+")
-_BREAK_OR_OPENER = re.compile(_BREAK.pattern + r"|[`\[<$]")
+_BREAK_OR_OPENER = re.compile(_BREAK.pattern + r"|[`\[<$\\]")
 
+# Whether a sentence goes on behind a dot, by the text, the index behind it, that of the next word and whether the text
+# is final; None: the text must grow first. See `unbroken.goes_on`.
+GoesOn = Callable[[str, int, int, bool], bool | None]
 # Where an indivisible stretch (a link, a code span) that starts at an index ends; None: the text must grow first.
 Indivisible = Callable[[str, int, bool], int | None]
 
@@ -65,7 +68,11 @@ class Boundary:
 
 
 def find_boundaries(
-    text: str, final: bool = True, at_line_start: bool = False, indivisible: Indivisible | None = None
+    text: str,
+    final: bool = True,
+    at_line_start: bool = False,
+    indivisible: Indivisible | None = None,
+    goes_on: GoesOn | None = None,
 ) -> Iterator[Boundary | int]:
     """Find the boundaries of a text from left to right, in linear time.
 
@@ -76,7 +83,8 @@ def find_boundaries(
         text: Any text.
         final: No text will follow. If not, a place at the very end is not judged yet.
         at_line_start: The text begins a line of markdown, so that `1.` in front is the number of a list item.
-        indivisible: Asked at each backtick, bracket, `<` and `$`; no boundary is inside what it spans.
+        indivisible: Asked at each backtick, bracket, `<`, `$` and backslash; no boundary is inside what it spans.
+        goes_on: Asked at each dot between two words; what the language knows about its abbreviations and ordinals.
 
     Yields:
         Boundaries, and at the very end one int: how far the text has been judged (its length when final).
@@ -85,7 +93,7 @@ def find_boundaries(
     position = token_start = 0
     while (match := pattern.search(text, position)) is not None:
         start, end = match.span()
-        if indivisible and text[start] in "`[<$":
+        if indivisible and text[start] in "`[<$\\":
             span_end = indivisible(text, start, final)
             if span_end is None:
                 yield start
@@ -108,6 +116,12 @@ def find_boundaries(
             continue
         marker = at_line_start and _is_line_marker(text[token_start:start])
         strength = Strength.WORD if marker else _strength_at_space(text, token_start, start, end)
+        if goes_on and strength is Strength.SENTENCE and text[start - 1] == "." and "\n" not in text[start:end]:
+            continues = goes_on(text, start, end, final)
+            if continues is None:
+                yield start
+                return
+            strength = Strength.WORD if continues else strength
         yield Boundary(start, end, strength)
         at_line_start = marker or "\n" in text[start:end]
         position = token_start = end

@@ -9,6 +9,10 @@ words as the whole text, and so that no input costs more than linear time.
 import html
 import re
 
+from processors.text.language_pack import Pack
+from processors.text.spoken_math import latex_to_text, say_formula
+from processors.text.spoken_ordinals import names_its_number
+
 _FENCE_BEGINNINGS = ("`", "``", "~", "~~")
 _FENCE_LINE_MAX_CHARS = 400
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n]*)")
@@ -26,39 +30,47 @@ _LINK = (
     r"(?:\((?P<url>\s?<?[^\s()]{0,2000}(?:\([^\s()]{0,200}\)[^\s()]{0,200}){0,3}>?)"
     r"(?:\s{1,3}[\"'(][^\"'\n]{0,200}[\"')])?\s?\)|\[[^\[\]\n]{0,100}\])"
 )
+# What may stand between two dollar signs of mathematics: no word of three letters but in a command or a function.
+_FORMULA = (
+    r"(?:\\(?:text|mathrm|mathbf|textbf|operatorname|mbox)\s?\{[^{}$\n]{0,100}\}|\\[A-Za-z]{1,20}|\\[^A-Za-z\n]"
+    r"|[^$\n\\A-Za-z`]|(?<![A-Za-z])(?:[A-Za-z]{1,2}|sin|cos|tan|log|exp|lim|max|min|mod|gcd)(?![A-Za-z]))"
+)
+# After a price comes anything but an operator.
+_FORMULA_HEAD = r"(?=[^\s$0-9]|[0-9][0-9.,]{0,20}(?:\s?[\\^_=+*<>/−-]|[A-Za-z($]))"
 _INLINE = re.compile(
     r"(?<!`)(?P<ticks>`{1,8})(?P<code>[^`\n]{1,300})(?P=ticks)(?!`)"
     rf"|{_LINK}"
-    r"|\$(?P<math>[0-9][0-9.,]{0,20}\s?[\\^_=+*<>][^$\n]{0,200})\$(?!\d)"
+    rf"|(?<!\\)\$\$(?P<display>[^$\n]{{1,400}})\$\$|(?<!\\)\$(?P<math>{_FORMULA_HEAD}{_FORMULA}{{1,300}}(?<!\s))\$(?!\d)"
+    r"|\\\((?P<round>[^\n]{1,300}?)\\\)|\\\[(?P<square>[^\n]{1,300}?)\\\]"
     r"|(?P<comment><!--[^\n]{0,300}?-->)"
     rf"|(?P<tag></?(?:{'|'.join(_TAG_NAMES)})(?:\s[^<>\n]{{0,300}})?\s?/?>)",
     re.IGNORECASE,
 )
+_OPENER = re.compile(r"[`\[<$\\]")
 _OUTER_LINK = re.compile(_LINK)
-_WAIT_MAX_CHARS = {"`": 320, "[": 2800, "$": 240, "<": 320}
+_WAIT_MAX_CHARS = {"`": 320, "[": 2800, "$": 300, "<": 320, "\\": 320}
 _LINK_TAIL = re.compile(r"\s?\S{0,2000}(?:\s{1,3}(?:[\"'(][^\"'\n]{0,200}[\"')]?\s?)?)?\Z")
-_MATH_HEAD = re.compile(r"\$(?:[0-9][0-9.,]{0,20}\s?(?:[\\^_=+*<>][^$\n]*)?)?\Z")
+_MATH_HEAD = re.compile(
+    rf"(?<!\\)\$(?:\$[^$\n]{{0,400}}\$?\Z|\Z|[0-9][0-9.,]{{0,20}}\s?\Z|{_FORMULA_HEAD}{_FORMULA}{{0,300}}"
+    r"(?:\\[A-Za-z]{0,20}\s?(?:\{[^{}$\n]{0,100})?|[A-Za-z]{1,3})?\Z)"
+)
 _TAG_HEAD = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)(.?)|</?\Z|<!(?:-(?:-.*)?)?\Z", re.DOTALL)
 
 _QUOTE_OR_HEADING = re.compile(r"\A\s*(?:>\s?|#{1,6}(?:\s+|\Z))*")
 _LIST_MARK = re.compile(r"(?:[-*+•◦▪‣·–]|(?P<number>[0-9]{1,3})[.)])\s+(?:\[[ xX]\]\s+)?")
+_WORD = re.compile(r"[^\W\d_]+")
 _BOLD_NUMBER = re.compile(r"\A[*_]{1,3}(?=[0-9]{1,3}[.)]\s)")
 _FOOTNOTE = re.compile(r"\[(?:\^[0-9A-Za-z]{1,10}|[0-9]{1,3})\](?!\()")
 _AUTOLINK = re.compile(r"<((?:[a-z]{2,6}:|[\w.+-]{1,64}@)[^<>\s]{1,2000})>")
 _CODE_MARKS = re.compile(r"[_\[\](){}<>\"'\\|~^#;,!?$&@*]+")
 _ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}[0-9]{0,2});")
 
-_FRACTION = re.compile(r"\\[dt]?frac\s?\{([^{}]{0,100})\}\s?\{([^{}]{0,100})\}")
-_COMMAND = re.compile(r"\\([A-Za-z]{1,20})\*?")
-_COMMAND_SYMBOLS = {
-    "times": "×", "cdot": "×", "div": "÷", "pm": "±", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥", "ne": "≠",
-    "neq": "≠", "approx": "≈", "sim": "≈", "infty": "∞", "to": "→", "rightarrow": "→", "Rightarrow": "→",
-    "sqrt": "√", "sum": "∑", "int": "∫", "circ": "°", "lt": "<", "gt": ">",
-}  # fmt: skip
-_SILENT_COMMANDS = frozenset(
-    "text textbf textit texttt mathrm mathbf mathit mathbb mathcal operatorname left right big Big quad qquad "
-    "begin end displaystyle boxed limits".split()
-)
+_COMMAND = re.compile(r"\\[A-Za-z]{2,}")
+_ESCAPE = re.compile(r"\\([^\w\s]?)")
+# Before the marks of code are dropped: full-width signs stand for the operators.
+_CODE_OPERATORS = (
+    ("!==", " ≠ "), ("===", " = "), ("!=", " ≠ "), ("<=", " ≤ "), (">=", " ≥ "), (" < ", " ＜ "), (" > ", " ＞ "),
+)  # fmt: skip
 _PRODUCT = re.compile(r"(?<=[0-9)])\s?\*\s?(?=[0-9(])|(?<=\b[a-zA-Z])\s\*\s(?=[a-zA-Z]\b)")
 _WORD_UNDERSCORE = re.compile(r"(?<=[^\W_])_+(?=[^\W_])")
 
@@ -95,7 +107,7 @@ def inline_end(text: str, start: int, final: bool) -> int | None:
 
     Args:
         text: Text, perhaps still growing.
-        start: Index of a backtick, `[`, `$` or `<`.
+        start: Index of a backtick, `[`, `$`, `<` or a backslash.
         final: No text will follow.
 
     Returns:
@@ -119,13 +131,15 @@ def _may_become_inline(text: str, start: int) -> bool:
         return not tail or (tail[0] == "(" and _LINK_TAIL.match(tail, 1) is not None) or tail[0] == "["
     if opener == "$":
         return _MATH_HEAD.match(text, start) is not None
+    if opener == "\\":
+        return text[start + 1 : start + 2] in ("", "(", "[")
     if opener == "<":
         head = _TAG_HEAD.match(text, start)
         return head is not None and (not head[1] or not head[2] or head[1].lower() in _TAG_NAMES)
     return start == 0 or text[start - 1] != "`"
 
 
-def strip_line_marks(line: str) -> str:
+def strip_line_marks(line: str, pack: Pack) -> str:
     """Take list, quote, heading and table marks off a line; a list number stays, as `1: `.
 
     A horizontal rule, the rule of a table and a line without a letter or digit become empty.
@@ -137,41 +151,47 @@ def strip_line_marks(line: str) -> str:
     line = _BOLD_NUMBER.sub("", line)
     number = ""
     while (mark := _LIST_MARK.match(line)) is not None:
+        if mark["number"] and pack.ordinal_dot and names_its_number(_first_word(line[mark.end() :]), pack):
+            break
         number = mark["number"] or number
         line = line[mark.end() :]
     line = _QUOTE_OR_HEADING.sub("", line)
     return f"{number}: {line}" if number else line
 
 
-def strip_inline_marks(line: str) -> str:
+def _first_word(text: str) -> str:
+    word = _WORD.match(text)
+    return word[0] if word else ""
+
+
+def strip_inline_marks(line: str, pack: Pack) -> str:
     """Take code spans, links, images, tags, formulas, entities and emphasis off a line."""
-    line = _INLINE.sub(_words_of_inline, line)
-    line = _OUTER_LINK.sub(_words_of_inline, line)
-    line = _AUTOLINK.sub(r"\1", _FOOTNOTE.sub("", line))
-    line = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), line)
-    line = _FRACTION.sub(r"\1 over \2", line)
-    line = _COMMAND.sub(_words_of_command, line)
-    line = line.replace("\\", "")
-    line = _PRODUCT.sub(" × ", line)
-    line = _WORD_UNDERSCORE.sub(" ", line)
+    if _OPENER.search(line):
+        line = _INLINE.sub(lambda match: _words_of_inline(match, pack), line)
+        line = _OUTER_LINK.sub(lambda match: _words_of_inline(match, pack), line)
+        line = _AUTOLINK.sub(r"\1", _FOOTNOTE.sub("", line))
+    if "&" in line:
+        line = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), line)
+    if "\\" in line:
+        line = latex_to_text(line, pack) if _COMMAND.search(line) else _ESCAPE.sub(r"\1", line)
+    if "*" in line:
+        line = _PRODUCT.sub(" × ", line)
+    if "_" in line:
+        line = _WORD_UNDERSCORE.sub(" ", line)
     if line.startswith("|") or line.rstrip().endswith("|"):
         line = line.strip(" |")
     return line.replace("|", ", ").translate({ord(char): None for char in "*_`"}).replace("~~", "")
 
 
-def _words_of_inline(match: re.Match[str]) -> str:
+def _words_of_inline(match: re.Match[str], pack: Pack) -> str:
     groups = match.groupdict()
     if groups.get("code"):
-        code = groups["code"].replace("<=", "≤").replace(">=", "≥").replace("!=", "≠")
+        code = groups["code"]
+        for operator, sign in _CODE_OPERATORS:
+            code = code.replace(operator, sign)
         return _CODE_MARKS.sub(" ", code)
-    if groups.get("math"):
-        return groups["math"]
+    if formula := groups.get("math") or groups.get("display") or groups.get("round") or groups.get("square"):
+        return say_formula(formula, pack)
     if groups.get("comment") or groups.get("tag"):
         return " "
     return groups["label"].strip() or (groups["url"] or "").strip(" <>")
-
-
-def _words_of_command(match: re.Match[str]) -> str:
-    if match[1] in _SILENT_COMMANDS:
-        return " "
-    return f" {_COMMAND_SYMBOLS.get(match[1], match[1])} "

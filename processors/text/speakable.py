@@ -8,6 +8,7 @@ The text of the emitted frames is the spoken text, so the conversation's history
 """
 
 import asyncio
+from collections.abc import Callable
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -25,11 +26,11 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from processors.frames import as_written
+from processors.text.joints import Joint
+from processors.text.pace import SpeechPace
 from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
 from processors.text.spoken_text import speak_text
 
-# A sentence that may be complete is spoken when no token follows it for this long.
-STALL_SECS = 0.2
 # Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
 _SETTLING_PASSES = 4
 
@@ -94,7 +95,8 @@ class SpeakableText(FrameProcessor):
         self._language = language
         self._append_to_context = True
         self._pushing = asyncio.Lock()
-        self._stall: asyncio.TimerHandle | None = None
+        self._pace = SpeechPace()
+        self._timers: list[asyncio.TimerHandle] = []
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
@@ -116,10 +118,12 @@ class SpeakableText(FrameProcessor):
             if isinstance(frame, InterruptionFrame | CancelFrame):
                 self._expect_nothing()
                 self._stream.reset()
+                self._pace.reset()
             elif isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | EndFrame | StopFrame):
                 self._expect_nothing()
                 await self._push_pieces(self._stream.flush())
                 self._stream.reset()
+                self._pace.reset()
             await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
@@ -129,23 +133,34 @@ class SpeakableText(FrameProcessor):
 
     def _expect_more(self) -> None:
         self._expect_nothing()
-        self._stall = asyncio.get_running_loop().call_later(STALL_SECS, self._on_stall)
+        loop = asyncio.get_running_loop()
+        self._pace.note_token(loop.time())
+        self._timers = [
+            loop.call_later(self._pace.stall_secs(behind_dot=False), self._on_stall, False),
+            loop.call_later(self._pace.stall_secs(behind_dot=True), self._on_stall, True),
+            loop.call_at(self._pace.short_of_speech_at(Joint.NATURAL), self._on_shortage, Joint.NATURAL),
+            loop.call_at(self._pace.short_of_speech_at(Joint.POSSIBLE), self._on_shortage, Joint.POSSIBLE),
+        ]
 
     def _expect_nothing(self) -> None:
-        if self._stall:
-            self._stall.cancel()
-            self._stall = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
 
-    def _on_stall(self) -> None:
-        self.create_task(self._settle(), "stalled text")
+    def _on_stall(self, behind_dot: bool) -> None:
+        self.create_task(self._push_taken(lambda: self._stream.settle(behind_dot)), "stalled text")
 
-    async def _settle(self) -> None:
+    def _on_shortage(self, least_joint: Joint) -> None:
+        self.create_task(self._push_taken(lambda: self._stream.hurry(least_joint)), "hurried text")
+
+    async def _push_taken(self, take: Callable[[], list[str]]) -> None:
         # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
-        await self._push_pieces(self._stream.settle())
+        await self._push_pieces(take())
 
     async def _push_pieces(self, pieces: list[str]) -> None:
         async with self._pushing:
             for piece in pieces:
+                self._pace.note_piece(asyncio.get_running_loop().time(), piece)
                 frame = AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece)
                 frame.append_to_context = self._append_to_context
                 await self.push_frame(frame)

@@ -21,11 +21,11 @@ _VULGAR_FRACTIONS = dict(zip("½⅓⅔¼¾⅕⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4
 _VULGAR = re.compile(f"(?:(?<=[0-9]) ?)?([{''.join(_VULGAR_FRACTIONS)}])")
 _TYPOGRAPHY = str.maketrans({
     "‘": "'", "’": "'", "‚": "'", "‹": "'", "›": "'", "′": "'", "“": '"', "”": '"', "„": '"',
-    "″": '"', "‐": "-", "‑": "-", "−": "-", "‒": "–", "―": "—", "⟶": "→", "⇒": "→", "➜": "→", "➔": "→", "➡": "→",
+    "″": '"', "‐": "-", "‑": "-", "‒": "–", "―": "—", "⟶": "→", "⇒": "→", "➜": "→", "➔": "→", "➡": "→",
     "↦": "→", "∼": "~", "⋅": "×", "∗": "*",
 })  # fmt: skip
 _GUILLEMETS = re.compile(r"«\s?|\s?»")
-_GROUPING_SPACE = re.compile("(?<=[0-9])[\u00a0\u202f\u2009](?=[0-9]{3}(?![0-9]))")
+_GROUPING_SPACE = re.compile("(?<=[0-9])[\u00a0\u202f\u2009\u2007](?=[0-9]{3}(?![0-9]))")
 
 _KEPT_MARKS = frozenset(".,;:!?'\"()-…。，、；：！？「」『』《》〈〉·¿¡،؛؟।॥" + _JOINERS)
 _KEPT_SIGNS = frozenset("%€$£¥°+=&@/")
@@ -38,7 +38,7 @@ _SPACE_BEFORE_MARK = re.compile(r" (?=[.,;:!?…)])")
 _SPACE_AFTER_OPENER = re.compile(r"(?<=[(¿¡]) ")
 _DOTS = re.compile(r"\.{2,}|…[.…]*")
 _MARK_RUN = re.compile(r"([.,;:!?…]+)(?: +[.,;:!?…]+)*")
-_LEADING_MARKS = " .,;:!?…)-。，、；：！？،؛"
+_LEADING_MARKS = re.compile(r"(?:[ .,;:!?…)。，、；：！？،؛]|-(?![0-9]))+")
 
 _LOOSE_ENDS = " \"'("
 
@@ -87,7 +87,7 @@ def drop_invisible(text: str) -> str:
 
 def unify_characters(line: str) -> str:
     """Write typographic quotes and dashes, disguised letters, keycaps and vulgar fractions in one plain way."""
-    line = _GROUPING_SPACE.sub(",", line)
+    line = _GROUPING_SPACE.sub("'", line)
     line = _GUILLEMETS.sub('"', _KEYCAP.sub("", line))
     line = _VULGAR.sub(lambda match: f" {_VULGAR_FRACTIONS[match[1]]}", line)
     line = _DISGUISED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), line)
@@ -104,7 +104,7 @@ def keep_speakable(text: str, keep_signs: bool) -> str:
     Returns:
         Text with single spaces, no space before a mark, no run of marks; empty if nothing in it can be said.
     """
-    text = text.translate(_KEPT_WITH_SIGNS if keep_signs else _KEPT)
+    text = text.replace("−", "-").translate(_KEPT_WITH_SIGNS if keep_signs else _KEPT)
     text = " ".join(_LOOSE_JOINER.sub("", text).split())
     text = _LOOSE_APOSTROPHE.sub("", _LOOSE_HYPHEN.sub(" ", text))
     return tidy_marks(text)
@@ -120,7 +120,8 @@ def tidy_marks(text: str) -> str:
     text = " ".join(_EMPTY_PAIR.sub(" ", text).split())
     text = _SPACE_AFTER_OPENER.sub("", text)
     text = _MARK_RUN.sub(_strongest_mark, _DOTS.sub("…", text))
-    text = _SPACE_BEFORE_MARK.sub("", text).strip().lstrip(_LEADING_MARKS)
+    text = _SPACE_BEFORE_MARK.sub("", text).strip()
+    text = text[leading.end() :] if (leading := _LEADING_MARKS.match(text)) else text
     kept = text.rstrip(_LOOSE_ENDS)
     text = kept + text[len(kept) :].partition(" ")[0].replace("(", "")
     return text if any(char.isalnum() for char in text) else ""

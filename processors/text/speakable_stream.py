@@ -1,17 +1,21 @@
-"""A growing text, handed on as spoken pieces: the first as early as a clause ends, later ones at sentence ends.
+"""A growing text, handed on as spoken pieces: the first as early as a clause ends, later ones at sentence ends, and any
+sooner when the voice has nothing to say.
 
 In:  tokens.   Out: pieces of speakable text that, joined by spaces, read as the whole text would.
 
-What comes out does not depend on how the text is split into tokens.
+What comes out does not depend on how the text is split into tokens, unless it is hurried.
 """
 
 import re
 from dataclasses import dataclass
 
 from processors.text.clauses import Boundary, Strength, find_boundaries
+from processors.text.joints import Joint, joint_at
+from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
 from processors.text.speakable_characters import drop_invisible
 from processors.text.spoken_text import code_phrase, speak_text
+from processors.text.unbroken import goes_on, may_part
 
 FIRST_MIN_WORDS = 3
 FIRST_MAX_CHARS = 60
@@ -22,9 +26,14 @@ _HELD_MAX_CHARS = 4000
 # So much longer than its limit a piece may grow before it is cut between a number and its unit.
 _OVERDUE_CHARS = 200
 _CODE_LINE_MAX_CHARS = 200
+# Better than any joint within a clause.
+_CLAUSE_END_WORTH = Joint.NATURAL + 1
 # Marks that may have opened something whose end is still to come; a number's dot may be a decimal point.
 _MAY_BE_OPEN = re.compile(r"[`*_\[(<$|~]|\d\.$")
 _MAY_DECIDE = re.compile(r"[\s。！？｡．，、；：—]")
+# Without one of these a piece within its limit ends nowhere: the first at a pause, later ones at a sentence's end.
+_PAUSE_MARK = re.compile("[.!?…。！？｡．؟।,;:，；：、،؛—\n]")
+_END_MARK = re.compile("[.!?…。！？｡．؟।\n]")
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class SpeakableStream:
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         self._language = language
+        self._pack = pack_of(language)
         self._first_min_words = first_min_words
         self._first_max_chars = first_max_chars
         self._max_chars = max_chars
@@ -70,6 +80,16 @@ class SpeakableStream:
         self._fence = ""
         self._at_line_start = True
         self._is_first = True
+        self._least_joint: Joint | None = None
+
+    def hurry(self, least_joint: Joint) -> list[str]:
+        """The voice has nothing to say: the next piece may also end within a clause, at such a joint or a better one.
+
+        Returns:
+            The piece that may go now; none if the text must grow first.
+        """
+        self._least_joint = least_joint
+        return self._take_pieces(final=False)
 
     def push(self, token: str) -> list[str]:
         """Add a token.
@@ -80,7 +100,14 @@ class SpeakableStream:
         token = drop_invisible(token)
         may_decide = _MAY_DECIDE.search(self._held[-1:] + token) or len(self._held) > _HELD_MAX_CHARS
         self._held += token
-        return self._take_pieces(final=False) if may_decide else []
+        return self._take_pieces(final=False) if may_decide and self._may_end() else []
+
+    def _may_end(self) -> bool:
+        if self._least_joint is not None:
+            return True
+        max_chars = self._first_max_chars if self._is_first else self._max_chars
+        mark = _PAUSE_MARK if self._is_first else _END_MARK
+        return len(self._held) > max_chars or mark.search(self._held) is not None
 
     def flush(self) -> list[str]:
         """End the text.
@@ -90,8 +117,11 @@ class SpeakableStream:
         """
         return self._take_pieces(final=True)
 
-    def settle(self) -> list[str]:
+    def settle(self, behind_dot: bool = True) -> list[str]:
         """Hand on what is held when no token comes for a while, if a sentence surely ends there.
+
+        Args:
+            behind_dot: Even behind a dot that no space follows yet, though it may be within an address.
 
         Returns:
             The pieces that are complete, none of them blank.
@@ -99,8 +129,10 @@ class SpeakableStream:
         text = self._held.rstrip()
         if not text or self._fence or _MAY_BE_OPEN.search(text):
             return []
+        if self._held.endswith(".") and not behind_dot:
+            return []
         # With a capital after it, only a mark that ends a sentence is a boundary; an abbreviation's dot is not.
-        boundaries = find_boundaries(f"{text} Next", False, self._at_line_start, inline_end)
+        boundaries = find_boundaries(f"{text} Next", False, self._at_line_start, inline_end, self._goes_on)
         ends = {
             found.end for found in boundaries if isinstance(found, Boundary) and found.strength is Strength.SENTENCE
         }
@@ -124,6 +156,7 @@ class SpeakableStream:
             if piece:
                 pieces.append(piece)
                 self._is_first = False
+                self._least_joint = None
         return pieces
 
     def _take_piece(self, final: bool) -> str | None:
@@ -155,10 +188,12 @@ class SpeakableStream:
         """Find the first place to cut; the same place however much of the text is already there."""
         max_chars = self._first_max_chars if self._is_first else self._max_chars
         best: Boundary | None = None
+        between_words: list[Boundary] = []
+        hurried, hurried_worth = None, 1
         words = token_start = 0
-        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end):
+        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end, self._goes_on):
             judged = boundary if isinstance(boundary, int) else boundary.end
-            if judged > max_chars and best is not None:
+            if judged > max_chars and (best := best or self._last_that_parts(between_words)) is not None:
                 return self._cut_at(best)
             if isinstance(boundary, int):
                 break
@@ -170,13 +205,23 @@ class SpeakableStream:
                     return self._cut_at(boundary)
             words += any(char.isalnum() for char in self._held[token_start : boundary.end])
             token_start = boundary.start
-            may_cut = self._may_cut(boundary, words)
-            overdue = judged > max_chars and (may_cut or judged > max_chars + _OVERDUE_CHARS)
-            if overdue or self._ends_piece(boundary, words):
+            if self._ends_piece(boundary, words):
                 return self._cut_at(boundary)
-            if may_cut and (best is None or boundary.strength >= best.strength):
+            if judged > max_chars:
+                if judged > max_chars + _OVERDUE_CHARS or self._may_cut(boundary, words):
+                    return self._cut_at(boundary)
+            elif self._is_first and words < self._first_min_words:
+                continue
+            elif boundary.strength is Strength.WORD:
+                between_words.append(boundary)
+            elif best is None or boundary.strength >= best.strength:
                 best = boundary
+            if (worth := self._hurried_worth(boundary, words)) >= hurried_worth:
+                hurried, hurried_worth = boundary, worth
+        if hurried is not None:
+            return self._cut_at(hurried)
         if len(self._held) > _HELD_MAX_CHARS:
+            best = best or self._last_that_parts(between_words)
             return self._cut_at(best or Boundary(_HELD_MAX_CHARS, _HELD_MAX_CHARS, Strength.WORD))
         return None
 
@@ -185,13 +230,33 @@ class SpeakableStream:
             return boundary.strength is Strength.SENTENCE
         return boundary.strength >= Strength.CLAUSE and words >= self._first_min_words
 
+    def _hurried_worth(self, boundary: Boundary, words: int) -> int:
+        """How good an end of a hurried piece a place is; 0: none."""
+        if self._least_joint is None or words < self._first_min_words:
+            return 0
+        if boundary.strength > Strength.WORD:
+            return _CLAUSE_END_WORTH
+        joint = joint_at(self._held, boundary.end, boundary.start, self._language.partition("-")[0].lower())
+        return joint if joint >= self._least_joint else 0
+
     def _may_cut(self, boundary: Boundary, words: int) -> bool:
         """Whether a piece that grew too long may end here: at a clause end, else between two plain words."""
         if self._is_first and words < self._first_min_words:
             return False
         if boundary.strength > Strength.WORD:
             return True
-        return self._held[boundary.end - 1].isalpha() and self._held[boundary.start].isalpha()
+        return may_part(self._held, boundary.end, boundary.start)
+
+    def _goes_on(self, text: str, end: int, start: int, final: bool) -> bool | None:
+        return goes_on(text, end, start, final, self._pack)
+
+    def _last_that_parts(self, between_words: list[Boundary]) -> Boundary | None:
+        """The last boundary between two plain words; those behind it need not be looked at again."""
+        while between_words:
+            boundary = between_words.pop()
+            if may_part(self._held, boundary.end, boundary.start):
+                return boundary
+        return None
 
     def _cut_at(self, boundary: Boundary) -> _Cut:
         gap = self._held[boundary.end : boundary.start]

@@ -5,7 +5,7 @@ In:  one line, its markup already gone.   Out: the line without address punctuat
 
 import re
 
-from processors.text.spoken_lexicon import Lexicon
+from processors.text.language_pack import Pack
 
 _URL = re.compile(r"(?:\b(?:https?|ftps?|wss?|file)://|\bwww\.)[^\s<>()\[\]{}\"'`|\\^，。、；]{1,2000}", re.IGNORECASE)
 # Only endings that are not words of a language; a missing space after a full stop is no address.
@@ -19,45 +19,64 @@ _EMAIL = re.compile(r"(?<![\w.+%-])(?:mailto:)?([\w.+%-]{1,64})@((?:[\w-]{1,63}\
 _DOTTED_NAME = re.compile(
     r"(?<![\w.])[^\W\d_][\w-]{0,60}[^\W_](?:\.[^\W\d_][\w-]{1,30}){1,6}(?!\w)|(?<![\w.])[^\W\d_]\w{1,60}\.[chrm]\b(?!\.)"
 )
+_PATH = re.compile(
+    r"(?<![\w./:~@)-])(?:(?:~|\.{1,2})(?=/[\w.]))?(?:/(?:\.{1,2}|\.?[\w+-]{1,60}(?:\.[\w+-]{1,60}){0,4})){1,12}/?(?![\w/])"
+)
 _LEADING_DOT = re.compile(r"(?<!\S)\.(?=[A-Za-z]{2})")
+_LETTER_BEHIND_DOT = re.compile(r"\.[^\W\d_]|://")
 _MISSING_SPACE = re.compile(r"(?<=[^\W\d_][^\W\d_]\.)(?=[$€£]?[0-9])")
 _TRAILING_MARKS = ".,;:!?*_~…/"
 
 
-def speak_addresses(line: str, lexicon: Lexicon | None) -> str:
+def speak_addresses(line: str, pack: Pack) -> str:
     """Say the host of web addresses, and the dots and the at sign of e-mail addresses and file names.
 
     Args:
         line: A line without markup.
-        lexicon: The language's words; without it the dots stay.
+        pack: Its language; where it has no word for the dot, dots stay.
     """
-    line = _URL.sub(lambda match: _host_words(match[0], lexicon), line)
-    line = _EMAIL.sub(lambda match: _email_words(match, lexicon), line)
-    line = _DOMAIN.sub(lambda match: _host_words(match[0], lexicon), line)
-    if lexicon is None:
+    if "/" in line and "slash" in pack.words:
+        line = _PATH.sub(lambda match: _path_words(match[0], pack), line)
+    if not _LETTER_BEHIND_DOT.search(line):
+        return _MISSING_SPACE.sub(" ", line) if "dot" in pack.words else line
+    if "://" in line or "www." in line.lower():
+        line = _URL.sub(lambda match: _host_words(match[0], pack), line)
+    if "@" in line:
+        line = _EMAIL.sub(lambda match: _email_words(match, pack), line)
+    line = _DOMAIN.sub(lambda match: _host_words(match[0], pack), line)
+    if "dot" not in pack.words:
         return line
-    line = _DOTTED_NAME.sub(lambda match: match[0].replace(".", f" {lexicon.dot} "), line)
+    line = _DOTTED_NAME.sub(lambda match: match[0].replace(".", f" {pack.words['dot']} "), line)
     line = _MISSING_SPACE.sub(" ", line)
-    return _LEADING_DOT.sub(f"{lexicon.dot} ", line)
+    return _LEADING_DOT.sub(f"{pack.words['dot']} ", line)
 
 
-def _host_words(address: str, lexicon: Lexicon | None) -> str:
+def _path_words(path: str, pack: Pack) -> str:
+    """A path from its root, from home or from here; `etc` is spelled, for a voice reads it as et cetera."""
+    slash, dot = pack.words["slash"], pack.words["dot"]
+    if path.count("/") == 1 and (path[1:2].isdecimal() or len(path) < 3):
+        return path
+    parts = ["E T C" if part == "etc" else part.replace(".", f" {dot} ") for part in path.split("/")]
+    return f" {slash} ".join(parts).replace("~", "home" if pack.is_english else "~").replace("_", " ").strip()
+
+
+def _host_words(address: str, pack: Pack) -> str:
     kept = address.rstrip(_TRAILING_MARKS)
     ending = address[len(kept) :].replace("/", "")
     host = re.split(r"[/?#]", kept.partition("://")[2] or kept, maxsplit=1)[0]
     host = host.rpartition("@")[2].partition(":")[0]
     if host.lower().startswith("www."):
         host = host[len("www.") :]
-    return _spell_dots(host, lexicon) + ending
+    return _spell_dots(host, pack) + ending
 
 
-def _email_words(match: re.Match[str], lexicon: Lexicon | None) -> str:
-    at = f" {lexicon.at} " if lexicon else "@"
-    return f"{_spell_dots(match[1], lexicon)}{at}{_spell_dots(match[2], lexicon)}"
+def _email_words(match: re.Match[str], pack: Pack) -> str:
+    at = f" {pack.words['at']} " if "at" in pack.words else "@"
+    return f"{_spell_dots(match[1], pack)}{at}{_spell_dots(match[2], pack)}"
 
 
-def _spell_dots(name: str, lexicon: Lexicon | None) -> str:
-    if lexicon is None:
+def _spell_dots(name: str, pack: Pack) -> str:
+    if "dot" not in pack.words:
         return name
-    spelled = name.replace(".", f" {lexicon.dot} ").replace("-", f" {lexicon.dash} ")
-    return spelled.replace("_", " ").replace("+", f" {lexicon.words['+']} ")
+    spelled = name.replace(".", f" {pack.words['dot']} ").replace("-", f" {pack.words['dash']} ")
+    return spelled.replace("_", " ").replace("+", f" {pack.words['plus']} ")

@@ -1,86 +1,85 @@
-"""Abbreviations, emoticons and mathematical symbols as words.
+"""Symbols as words: operators between operands, arrows, Greek letters and the signs of mathematics.
 
-In:  one line without markup, its numbers already words.   Out: the line in words.
+In:  one line without markup.   Out: the line, its symbols said where the language has words for them.
 """
 
 import re
 import unicodedata
+from functools import lru_cache
 
-from processors.text.spoken_lexicon import ENGLISH, Lexicon
+from processors.text.language_pack import Pack
+from processors.text.spoken_amounts import currency_name
 
-_EMOTICON = re.compile(r"(?<!\S)(?:[:;]['’]?-?[)(DPpOo|/\]\[*3]|<3|[xX]D|\^_?\^|:[a-z0-9_+-]{2,30}:)(?=[\s.,!?]|\Z)")
-_ABBREVIATIONS = [
-    (re.compile(pattern), words)
-    for pattern, words in (
-        (r"(?<![A-Za-z])[Ee]\.\s?g\.", "for example"),
-        (r"(?<![A-Za-z])[Ii]\.\s?e\.", "that is"),
-        (r"(?<![A-Za-z])etc\.(?=[\"')\]]*(?:\s*\Z|\s+[\"'(]*[A-Z]))", "et cetera."),
-        (r"(?<![A-Za-z])etc\b\.?", "et cetera"),
-        (r"\bvs\b\.?", "versus"),
-        (r"\bapprox\.", "approximately"),
-        (r"\ba\.k\.a\.|\baka\b", "also known as"),
-        (r"\bDr\.(?= ?[A-Z])", "Doctor"),
-        (r"\bMr\.", "Mister"),
-        (r"\bMrs\.", "Missus"),
-        (r"\bMs\.", "Miz"),
-        (r"\bProf\.", "Professor"),
-        (r"\bw/o\b", "without"),
-        (r"\bw/(?=\s)", "with"),
-        (r"\band/or\b", "and or"),
-        (r"\b([Cc])\+\+", r"\1 plus plus"),
-        (r"\b([CF])#(?!\w)", r"\1 sharp"),
-    )
-]
-_ARROW = re.compile(r"[-=]{1,3}>")
-_BACK_ARROW = re.compile(r"<[-=]{1,3}(?=\s|\Z)")
-_OPERATORS = (("!=", "≠"), ("<=", "≤"), (">=", "≥"), ("^2", "²"), ("^3", "³"), ("^{2}", "²"), ("^{3}", "³"))
-_COMPARISON = re.compile(r"(?<=\s)[<>](?=\s)|(?<=[\w)%°])[<>](?=[\w($€£])|(?<=\s)[<>](?=[0-9$€£])")
-_EQUALS = re.compile(r"(?<=\s)={1,3}(?=\s)|(?<=[\w)\]])={1,3}(?=[\w\"'(\[-])")
+_ARROW = re.compile(r"-{1,3}>|={1,3}>|(?<=\s)=>")
+_BACK_ARROW = re.compile(r"<(?:-{1,3}|={2,3})(?=\s|\Z)")
+_OPERATORS = (
+    ("!==", "≠"), ("===", "="), ("!=", "≠"), ("<=", "≤"), (">=", "≥"), ("=<", "≤"), ("=>", "→"), ("&&", "&"),
+    ("/=", "≠"), ("<>", "≠"),
+)  # fmt: skip
+_COMPARISON = re.compile(
+    r"(?<=\s)[<>](?=\s)|(?<=[\w)%°])[<>](?=[\w($€£])|(?<=\s)[<>](?=[0-9$€£−-])|\A[<>](?= ?[0-9$€£−-])"
+)
+_EQUALS = re.compile(
+    r"(?<=\s)={1,3}(?=\s)|(?<=[\w)\]%°²³])={1,3}(?=[\w\"'(\[√−$€-])|(?<=\s)=(?=[\w(])|(?<=[\w)])=(?=\s)"
+)
 # Full-width stand-ins keep the operators that have operands while the others are dropped.
 _STAND_INS = str.maketrans("<=>", "＜＝＞")
 _DROP_AND_RESTORE = str.maketrans("<=>＜＝＞", "   <=>")
-_ABOUT = re.compile(r"(?:(?<!\w)~|(?:\A|(?<=\())≈)\s?(?=[$€£]?[0-9])")
-# Said with their amount, so that the words come in order; alone they say nothing.
-_AMOUNT_SIGNS = "€$£"
+_DIVISION = re.compile(r"(?<=[0-9)]) / (?=[0-9(])")
+_ABOUT = re.compile(r"(?:(?<![\w~])~|(?:\A|(?<=\())≈)\s?(?=[$€£]?[0-9])")
+_TERM = "(?:[0-9()+×÷*/ –−-]|[.,](?=[0-9]))"
+_EQUATION = re.compile(f"{_TERM}{{1,60}}=|={_TERM}{{1,60}}")
+_EQUATION_MINUS = re.compile(r"(?<=[0-9)]) ?[-–] ?(?=[0-9(])")
+_VARIABLE = "[b-hj-zB-HJ-Z]"
+_LETTER_MINUS = re.compile(
+    rf"(?<![^\W_])([0-9]{{0,3}}{_VARIABLE}[²³]?) ?[-−–] ?(?=(?:[0-9]{{1,4}}|{_VARIABLE})(?![^\W_]|[-–]))"
+)
 _GREEK = re.compile("(?<![\u0370-\u03ff])[α-ωΑ-Ω](?![\u0370-\u03ff])")
+_CURRENCY = re.compile(r"(?:(?<![^\W_])(?:HK|NZ|US|AU|CA|NT|MX|A|C|S|R))?[$€£¥₹₩₽₺]")
 
 
-def expand_abbreviations(line: str, lexicon: Lexicon | None) -> str:
-    """Drop emoticons, and write English abbreviations in full.
-
-    Args:
-        line: A line without markup.
-        lexicon: The language's words; abbreviations are known in English only.
-    """
-    line = _EMOTICON.sub("", line)
-    if lexicon is not ENGLISH:
-        return line
-    for pattern, words in _ABBREVIATIONS:
-        line = pattern.sub(words, line)
-    return line
-
-
-def unify_operators(line: str, lexicon: Lexicon | None) -> str:
+def unify_operators(line: str, pack: Pack) -> str:
     """Write operators that take two characters, and those that mean something only between operands, as one.
 
     To be done before numbers become words, for the operands decide. Operators without operands vanish.
     """
-    line = _BACK_ARROW.sub(" ", _ARROW.sub(" → ", line))
-    for ascii_form, symbol in _OPERATORS:
-        line = line.replace(ascii_form, symbol)
-    line = _ABOUT.sub("about " if lexicon is ENGLISH else "≈ ", line)
-    line = _COMPARISON.sub(lambda match: f" {match[0].translate(_STAND_INS)} ", line)
-    line = _EQUALS.sub(" ＝ ", line)
-    return line.translate(_DROP_AND_RESTORE)
+    if "<" in line or "=" in line or ">" in line:
+        for ascii_form, symbol in _OPERATORS[:2]:
+            line = line.replace(ascii_form, symbol)
+        line = _BACK_ARROW.sub(" ", line)
+        for ascii_form, symbol in _OPERATORS[2:5]:
+            line = line.replace(ascii_form, f" {symbol} ")
+        line = _ARROW.sub(" → ", line)
+        for ascii_form, symbol in _OPERATORS[5:]:
+            line = line.replace(ascii_form, f" {symbol} ")
+        if "=" in line:
+            line = _EQUATION.sub(lambda match: _EQUATION_MINUS.sub(" − ", match[0]), line)
+            line = _LETTER_MINUS.sub(r"\1 − ", line)
+        line = _COMPARISON.sub(lambda match: f" {match[0].translate(_STAND_INS)} ", line)
+        line = _EQUALS.sub(" ＝ ", line)
+        line = line.translate(_DROP_AND_RESTORE)
+    if " / " in line and "÷" in pack.symbols:
+        line = _DIVISION.sub(" ÷ ", line)
+    if "~" in line or "≈" in line:
+        line = _ABOUT.sub(f"{pack.words['about']} " if "about" in pack.words else "≈ ", line)
+    return line
 
 
-def speak_symbols(line: str, lexicon: Lexicon | None) -> str:
+def speak_symbols(line: str, pack: Pack) -> str:
     """Say the symbols that the language has words for."""
-    if lexicon is None:
+    if not pack.symbols:
         return line
-    if lexicon is ENGLISH:
+    if line.isascii() and line.replace(" ", "").isalpha():
+        return line
+    if pack.is_english and not line.isascii():
         line = _GREEK.sub(lambda match: f" {_greek_name(match[0])} ", line)
-    return line.translate(_translation(lexicon))
+    line = _CURRENCY.sub(lambda match: _currency_name(match[0], pack), line)
+    return line.translate(_translation(pack))
+
+
+def _currency_name(sign: str, pack: Pack) -> str:
+    """A currency that stands alone; a lone sign says nothing, one with its country does."""
+    return f" {currency_name(sign, pack)} " if len(sign) > 1 else sign
 
 
 def _greek_name(letter: str) -> str:
@@ -88,11 +87,6 @@ def _greek_name(letter: str) -> str:
     return {"lamda": "lambda", "final": "sigma"}.get(name, name)
 
 
-_translations: dict[str, dict[int, str]] = {}
-
-
-def _translation(lexicon: Lexicon) -> dict[int, str]:
-    if lexicon.num2words_code not in _translations:
-        table = {ord(symbol): f" {words} " for symbol, words in lexicon.words.items() if symbol not in _AMOUNT_SIGNS}
-        _translations[lexicon.num2words_code] = table
-    return _translations[lexicon.num2words_code]
+@lru_cache(maxsize=32)
+def _translation(pack: Pack) -> dict[int, str]:
+    return {ord(symbol): f" {words} " for symbol, words in pack.symbols.items()}

@@ -3,7 +3,9 @@
 In:  any part of an answer that begins and ends where text may be cut.   Out: one line of spoken text.
 """
 
+from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, strip_inline_marks, strip_line_marks
+from processors.text.recognise import say_numbers
 from processors.text.speakable_characters import (
     drop_invisible,
     keep_speakable,
@@ -12,9 +14,9 @@ from processors.text.speakable_characters import (
     unify_characters,
 )
 from processors.text.spoken_addresses import speak_addresses
-from processors.text.spoken_lexicon import lexicon_of
-from processors.text.spoken_numbers import expand_numbers
-from processors.text.spoken_symbols import expand_abbreviations, speak_symbols, unify_operators
+from processors.text.spoken_math import unify_powers
+from processors.text.spoken_symbols import speak_symbols, unify_operators
+from processors.text.spoken_words import expand_abbreviations, say_romans
 
 _LINE_ENDERS = ".!?…:;,。！？：；，、؟।"
 _FULL_STOP_SCRIPTS = range(0x3040, 0xA000)
@@ -51,9 +53,8 @@ def speak_text(text: str, language: str, at_line_start: bool = True, line_ends: 
 
 
 def code_phrase(language: str) -> str:
-    """What is said in place of a block of code; nothing in a language without a lexicon."""
-    lexicon = lexicon_of(language)
-    return lexicon.code_block if lexicon else ""
+    """What is said in place of a block of code; nothing in a language that has no phrase for it."""
+    return pack_of(language).words.get("code_block", "")
 
 
 def end_sentence(words: str) -> str:
@@ -77,14 +78,12 @@ def _sentence_ends_at(lines: list[str], index: int, line_ends: bool) -> bool:
 def _speak_line(line: str, language: str, at_line_start: bool) -> str:
     if not line or line.isspace():
         return ""
-    lexicon = lexicon_of(language)
+    pack = pack_of(language)
     line = " ".join(line.split(" "))
     if at_line_start:
-        line = strip_line_marks(line)
-    line = unify_characters(strip_inline_marks(line))
-    line = speak_addresses(expand_abbreviations(line, lexicon), lexicon)
-    line = unify_operators(line, lexicon)
-    if lexicon:
-        line = expand_numbers(line, lexicon)
-    line = speak_dashes(speak_symbols(line, lexicon))
-    return keep_speakable(line, keep_signs=lexicon is None)
+        line = strip_line_marks(line, pack)
+    line = unify_powers(unify_characters(strip_inline_marks(line, pack)), pack)
+    line = speak_addresses(expand_abbreviations(line, pack), pack)
+    line = unify_operators(say_romans(line, pack), pack)
+    line = speak_dashes(speak_symbols(say_numbers(line, pack), pack))
+    return keep_speakable(line, keep_signs=not pack.symbols)

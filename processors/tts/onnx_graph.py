@@ -6,7 +6,7 @@ tensors from others.
 What `onnx.utils.extract_model` does, without that package. Field numbers are those of `onnx.proto`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.protobuf import LENGTH_DELIMITED, Field, bytes_field, read_fields, varint_field
@@ -65,11 +65,12 @@ class OnnxGraph:
         named = [self._texts(field) for field in self._fields if field.number == _GRAPH_OUTPUT]
         self.outputs = [texts[_VALUE_NAME][0] for texts in named if _VALUE_NAME in texts]
 
-    def part(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    def part(self, inputs: Mapping[str, int], outputs: Sequence[str]) -> bytes:
         """The part that computes `outputs`, given `inputs` and what of the graph's own inputs it needs.
 
         Args:
-            inputs: Names of float tensors of any three dimensions, such as those between two halves of a network.
+            inputs: Names of float tensors, such as those between two halves of a network, and how many dimensions
+                each has.
             outputs: Names of float tensors.
 
         Returns:
@@ -83,7 +84,7 @@ class OnnxGraph:
             kept.append(field)
             needed.update(node.inputs)
         body = [self._raw(field) for field in reversed(kept)]
-        body += [bytes_field(_GRAPH_INPUT, _float_tensor(name, 3)) for name in inputs]
+        body += [bytes_field(_GRAPH_INPUT, _float_tensor(name, n)) for name, n in inputs.items()]
         for field in self._fields:
             if field.number in (_GRAPH_NODE, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO):
                 continue

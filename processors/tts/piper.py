@@ -11,24 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from processors.errors import EngineUnavailableError
 from processors.text.clauses import split_clauses
 from processors.tts.espeak_library import EspeakLibrary, SpokenClause
+from processors.tts.finishing import SAMPLE_RATE_HZ, finished
 from processors.tts.phoneme_words import word_phonemes
-from processors.tts.piper_model import MEND, Audio, PiperConfig, PiperModel, Utterance, decomposed, read_config
-from processors.tts.silence import SilenceTrimmer, pause_after
-from processors.tts.speech_level import SpeechLevel, at_gain
+from processors.tts.piper_model import MEND, PiperConfig, PiperModel, Utterance, decomposed, read_config
+from processors.tts.speech_level import SpeechLevel
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
 from processors.tts.word_times import word_spans
 
-SAMPLE_RATE_HZ = 24_000
 # The first half of the network reads a whole piece before anything sounds: about 0.2 s for a sentence of 80 characters.
 FIRST_PIECE_CHARS = 80
 PIECE_CHARS = 200
-# Softer than this, at the level at which it will be played, is silence: 35 dB below speech.
-_SILENCE = 10.0 ** (-55.0 / 20.0)
 _WARM_UP_TEXT = "The voice is ready, and speaks."
 
 
@@ -37,7 +33,7 @@ class PiperSynthesizer:
 
     Args:
         models: The ONNX file of each voice, by the name that people call it; its `.onnx.json` lies beside it.
-        voice: One of `voices`; by default the first of the language, or the first of all.
+        voice: One of `voices`; by default the first of the language.
         language: espeak's name of the language, such as `en-us`.
         speed: 0.5 to 2; 1 is the natural pace.
         threads: CPU threads of one synthesis.
@@ -64,7 +60,10 @@ class PiperSynthesizer:
         if not models:
             raise EngineUnavailableError("no piper voice is installed", MEND)
         self._shelf = _Shelf(models, threads, providers)
-        self._take_voice(voice or self._shelf.voice_for(language) or self._shelf.names()[0], speed)
+        chosen = voice or self._shelf.voice_for(language)
+        if chosen is None:
+            raise EngineUnavailableError(f"no piper voice is installed for tts.language = {language!r}", MEND)
+        self._take_voice(chosen, speed)
 
     def _take_voice(self, voice: str, speed: float) -> None:
         self._model = self._shelf.model(voice)
@@ -83,38 +82,14 @@ class PiperSynthesizer:
                 yield chunk
                 offset_secs += len(chunk.pcm16) / 2 / SAMPLE_RATE_HZ
 
-    def _speak(self, piece: str, offset_secs: float) -> Iterator[SpeechChunk]:
-        """Speak one piece as one utterance; it begins at `offset_secs`."""
+    def _speak(self, piece: str, at_secs: float) -> Iterator[SpeechChunk]:
+        """Speak one piece as one utterance; it begins at `at_secs`."""
         phonemes, words = self._phonemes(piece)
         if not words:
             return
         utterance = self._model.encode(phonemes, speed=self._speed, speaker=self._speaker)
-        times = self._word_times(words, utterance)
-        stretches = self._model.decode(utterance)
-        if not self._level.is_known:
-            first = next(stretches)
-            self._level.learn(first)
-            stretches = _chained(first, stretches)
-        gain = self._level.gain()
-        rate_hz = self._model.config.sample_rate_hz
-        trimmer = SilenceTrimmer(rate_hz, _SILENCE / gain)
-        resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1)
-        n_sent = 0
-        for audio_f32, is_last in _trimmed(stretches, trimmer):
-            self._level.learn(audio_f32)
-            sound = resampler.resample_chunk(audio_f32, is_last)
-            n_sent += len(sound)
-            late_secs = offset_secs - trimmer.head_samples / rate_hz
-            end_secs = offset_secs + n_sent / SAMPLE_RATE_HZ
-            spoken = [_shifted(word, late_secs, offset_secs) for word in times]
-            begun = [word for word in spoken if word.start_secs < end_secs]
-            times = times[len(begun) :]
-            yield SpeechChunk(at_gain(sound, gain), tuple(begun))
-        end_secs = offset_secs + n_sent / SAMPLE_RATE_HZ
-        left = tuple(SpokenWord(word.text, end_secs, end_secs) for word in times)
-        pause = pause_after(piece, SAMPLE_RATE_HZ)
-        if n_sent and (len(pause) or left):
-            yield SpeechChunk(at_gain(pause, 1.0), left)
+        times, stretches = self._word_times(words, utterance), self._model.decode(utterance)
+        yield from finished(stretches, times, piece, self._level, self._model.config.sample_rate_hz, at_secs)
 
     def _phonemes(self, piece: str) -> tuple[str, list[tuple[str, int, int]]]:
         """The phonemes of a piece, and each word with the span of its phonemes."""
@@ -227,22 +202,3 @@ class _Shelf:
 
 def _speaks(config: PiperConfig, language: str) -> bool:
     return config.espeak_voice.partition("-")[0] == language.partition("-")[0]
-
-
-def _chained(first: Audio, rest: Iterator[Audio]) -> Iterator[Audio]:
-    yield first
-    yield from rest
-
-
-def _trimmed(stretches: Iterator[Audio], trimmer: SilenceTrimmer) -> Iterator[tuple[Audio, bool]]:
-    """The stretches without the silence around them, and whether each is the last; only the last may be empty."""
-    for audio_f32 in stretches:
-        inside = trimmer.push(audio_f32)
-        if len(inside):
-            yield inside, False
-    yield trimmer.finish(), True
-
-
-def _shifted(word: SpokenWord, by_secs: float, from_secs: float) -> SpokenWord:
-    start_secs = max(word.start_secs + by_secs, from_secs)
-    return SpokenWord(word.text, start_secs, max(word.end_secs + by_secs, start_secs))

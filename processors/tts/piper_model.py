@@ -119,7 +119,7 @@ class PiperModel:
         try:
             graph = OnnxGraph(model_path.read_bytes())
             latent, durations, sound = _seams(graph)
-            parts = (graph.part([], [latent, durations]), graph.part([latent], [sound]))
+            parts = (graph.part({}, [latent, durations]), graph.part({latent: 3}, [sound]))
             self._encoder, self._decoder = (
                 onnxruntime.InferenceSession(part, sess_options=options, providers=list(providers)) for part in parts
             )

@@ -17,7 +17,7 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
-from processors.tts.synthesizer import SpeechChunk, SpokenWord, Synthesizer
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, StoppableSpeech, Synthesizer
 
 BYTES_PER_SAMPLE = 2
 SILENCE_BYTES = 480
@@ -118,9 +118,15 @@ class SynthesizerTTSService(TTSService):
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
         cancelled = threading.Event()
+        under_way: list[StoppableSpeech] = []
 
         def synthesize() -> None:
-            for chunk in self._engine.synthesize(text):
+            if cancelled.is_set():
+                return
+            chunks = self._engine.synthesize(text)
+            if isinstance(chunks, StoppableSpeech):
+                under_way.append(chunks)
+            for chunk in chunks:
                 if cancelled.is_set():
                     break
                 loop.call_soon_threadsafe(arrived.put_nowait, chunk)
@@ -133,6 +139,8 @@ class SynthesizerTTSService(TTSService):
             await work
         finally:
             cancelled.set()
+            for speech in under_way:
+                speech.stop()
             work.cancel()
 
 

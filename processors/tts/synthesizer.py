@@ -8,7 +8,7 @@ the engine's own threads, never from the event loop.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,15 @@ class Voice:
     name: str
     language: str
     label: str
+
+
+@runtime_checkable
+class StoppableSpeech(Protocol):
+    """What `Synthesizer.synthesize` of a slow engine gives: its work can be stopped in the middle of a chunk."""
+
+    def stop(self) -> None:
+        """Give up what is being made; the iterator ends. May be called from any thread, more than once."""
+        ...
 
 
 class Synthesizer(Protocol):

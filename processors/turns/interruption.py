@@ -93,7 +93,7 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         two_steps: False lets any voice cut the agent.
 
     Attributes:
-        turn_cut_agent: Whether the latest turn began while the agent had the floor.
+        turn_cut_agent: Whether the latest turn was spoken, and began while the agent had the floor.
     """
 
     def __init__(self, heard: HeardSpeech, *, language: str, shows_partials: bool, two_steps: bool = True) -> None:
@@ -115,12 +115,14 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         # Whether anything of ours measures the echo.
         self._cancels = False
         self._claim: _Claim | None = None
+        self._is_typed = False
         self.turn_cut_agent = False
 
     async def handle_user_turn_started(self) -> None:
         """The interruption that goes with it also ends ducking and pausing."""
         self._turn_open = True
-        self.turn_cut_agent = self._agent_has_floor
+        self.turn_cut_agent = self._agent_has_floor and not self._is_typed
+        self._is_typed = False
         self._claim = None
         self._ducked = False
 
@@ -155,6 +157,7 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
             self._claim = None
             self._ducked = False
         elif isinstance(frame, TypedTurnFrame):
+            self._is_typed = not self._turn_open
             await self._take_floor()
         elif isinstance(frame, PushToTalkFrame):
             self._key_pressed = frame.active

@@ -3,7 +3,7 @@
 In:  TypedTurnFrame.   Out: the turn's words, its end, and WrittenReplyFrame where the answer is to be read.
 
 A typed turn starts like any other, which cuts the agent off; it ends as soon as what was heard of the reply that it cut
-stands in the history. Typed while the user speaks, the words join what is being said.
+stands in the history. One that is typed while the user speaks waits until that has been answered (typed_queue.py).
 """
 
 from pipecat.frames.frames import Frame, TextFrame, TranscriptionFrame

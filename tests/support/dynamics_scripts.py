@@ -1,5 +1,4 @@
 """Conversations made by chance: what the user does and when, how slow and how faulty the engines are.
-
 In:  a Scenario.   Out: an Outcome: what was heard sample by sample, what was asked, what is remembered.
 
 Everything can be traced to where it came from. The user's words carry a faint noise of their own, so the scripted
@@ -117,6 +116,7 @@ class Outcome:
         faulty: Which of them broke off.
         n_dumb: How many sentences the synthesizer failed at.
         spoken: The agent's words that were ever synthesized, heard or not.
+        told: The events in the order in which they were told.
         left_over: Tasks that outlived the conversation.
     """
 
@@ -130,6 +130,7 @@ class Outcome:
     heard_s16: Pcm16 = field(default_factory=lambda: np.zeros(0, np.int16))
     history: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
     never_idle: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
 
@@ -386,6 +387,7 @@ async def _hold(scenario: Scenario) -> Outcome:
                 outcome.left_over.append("the conversation itself")
             outcome.heard_s16 = card.sides()[1]
     outcome.history = [dict(message) for message in conversation.context.messages if isinstance(message, dict)]
+    outcome.told = list(outcome.events)
     outcome.events.sort(key=lambda event: event["t"])
     outcome.misheard = ears.lost
     outcome.n_dumb = mouth.n_dumb

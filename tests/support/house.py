@@ -1,6 +1,7 @@
 """Builds conversations for tests: the real pipeline on scripted or real engines, joined by recorded frames."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from agent.engines.candidates import Choice
 from agent.engines.host import ModelHost
 from agent.engines.llm import LlmBackend
 from agent.settings.load import Settings
-from processors.ear.silero import load_silero
+from processors.ear.silero import SharedSilero, load_silero
 from processors.llm.service import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
@@ -49,14 +50,19 @@ class Held:
         return [event["text"] for event in self.named(name)]
 
 
+# Models that do not remember, loaded once for all tests of a worker.
+silero_session = functools.cache(lambda: load_silero().session)
+smart_turn_session = functools.cache(load_smart_turn)
+
+
 def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) -> ModelHost:
     """A model host on engines that a test made."""
     return ModelHost(
         Choice("stt", stt.name, stt.model, stt),
         Choice("llm", "endpoint", options.model, LlmBackend(options)),
         Choice("tts", tts.name, tts.model, tts),
-        load_silero(),
-        load_smart_turn(),
+        SharedSilero(silero_session()),
+        smart_turn_session(),
         ThreadPoolExecutor(stt.max_threads, "stt"),
         ThreadPoolExecutor(tts.max_threads, "tts"),
         ThreadPoolExecutor(1, "vad"),
@@ -84,6 +90,7 @@ async def hold(
     sinks: Sequence[Callable[[Event], None]] = (),
     prepare: Callable[[Conversation, Replay], None] = lambda _, __: None,
     room: str | None = None,
+    limit_secs: float = 100,
 ) -> Held:
     """Hold one conversation with recorded speech to its end.
 
@@ -94,6 +101,7 @@ async def hold(
         settings: Thresholds; the defaults if left out.
         sinks: Told of every event as it happens.
         room: Where it is held, with an open loudspeaker, such as `rt60=0.4,echo_db=0`.
+        limit_secs: Until it must be over.
         prepare: Called with both before they start, to give the conversation tools, say.
     """
     script = ConversationScript(tuple(steps), end_secs)
@@ -108,7 +116,7 @@ async def hold(
         speech_end_secs=lambda: card.speech_end_secs,
     )
     prepare(conversation, run)
-    status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), 100)
+    status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), limit_secs)
     said_s16, heard_s16 = card.sides()
     history: list[Any] = [message for message in conversation.context.messages if isinstance(message, dict)]
     return Held(status, sorted(events, key=lambda event: event["t"]), said_s16, heard_s16, history)

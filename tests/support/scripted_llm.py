@@ -140,6 +140,9 @@ class ScriptedLLM:
         self.otherwise: Answer = Reply("Okay.")
         self.models = tuple(models)
         self.models_answer = models_answer
+        # What Ollama's /api/show answers, and whether paths without /v1 answer 404.
+        self.answer_to_show: dict[str, Any] | None = None
+        self.only_v1 = False
         self.port = port
         self.all_requests: list[Request] = []
         self._arrival = asyncio.Condition()
@@ -210,7 +213,11 @@ class ScriptedLLM:
                 writer.close()
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        if request.method == "GET":
+        if self.only_v1 and not request.path.startswith("/v1/"):
+            answer: Answer = Failure(404, "")
+        elif request.path == "/api/show" and self.answer_to_show is not None:
+            answer = Failure(200, self.answer_to_show)
+        elif request.method == "GET":
             listing = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
             answer = self.models_answer or Failure(200, listing)
         else:

@@ -4,6 +4,10 @@ The event loop's clock and `time.monotonic`, `time.time` and `time.perf_counter`
 works: a callback, a thread of an executor, bytes on their way through a socket. When all wait, it jumps to the next
 moment that anybody waits for. A thread that calls `time.sleep` waits for the same clock.
 
+A thread of a pool works until the loop has been told its result. Bytes are on their way until the kernel has had them
+acknowledged, which on loopback it does once they wait to be read; only where it cannot be asked is any real time left
+for them to arrive.
+
     @in_virtual_time
     async def test_a_reply_that_takes_a_minute() -> None: ...
 
@@ -14,20 +18,34 @@ import asyncio
 import functools
 import heapq
 import itertools
+import os
 import selectors
+import socket
+import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Any, ParamSpec
+
+import pytest
+
+if sys.platform == "linux":
+    from fcntl import ioctl
 
 P = ParamSpec("P")
 
 _real_monotonic = time.monotonic
 _real_submit = ThreadPoolExecutor.submit
-# Bytes on a loopback socket, and the call that a finished thread makes, are under way for less than this.
+_real_set_result = Future.set_result
+_real_set_exception = Future.set_exception
+# Bytes on a loopback socket are under way for less than this.
 GRACE_SECS = 0.0005
+# How many bytes a socket has sent that are not acknowledged (tcp(7)).
+SIOCOUTQ = 0x5411
 # While threads work, the loop looks for what they call back.
 WORKING_SECS = 0.05
 # A test that waits for nothing in particular is ended.
@@ -44,13 +62,25 @@ class VirtualClock:
         self._given: dict[ThreadPoolExecutor, int] = {}
         self._sleepers: list[tuple[float, int, threading.Event]] = []
         self._order = itertools.count()
+        self._wake: Callable[[], None] | None = None
 
-    @property
-    def is_working(self) -> bool:
-        """Whether any thread does anything but sleep."""
+    def is_working(self, wake: Callable[[], None] | None = None) -> bool:
+        """Whether any thread does anything but sleep; if so, `wake` is called once one ends or sleeps."""
         with self._lock:
             n_working = sum(min(n_given, pool._max_workers) for pool, n_given in self._given.items())
-            return n_working > len(self._sleepers)
+            is_working = n_working > len(self._sleepers)
+            self._wake = wake if is_working else None
+            return is_working
+
+    def forget_wake(self) -> None:
+        """Wake nobody any more."""
+        with self._lock:
+            self._wake = None
+
+    def _changes(self) -> None:
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
 
     def work_begins(self, pool: ThreadPoolExecutor) -> None:
         """A pool has been given something to do."""
@@ -61,6 +91,7 @@ class VirtualClock:
         """It has done it."""
         with self._lock:
             self._given[pool] -= 1
+            self._changes()
 
     def sleep(self, duration_secs: float) -> None:
         """What `time.sleep` is in a thread of a pool."""
@@ -69,6 +100,7 @@ class VirtualClock:
         woken = threading.Event()
         with self._lock:
             heapq.heappush(self._sleepers, (self.now_secs + duration_secs, next(self._order), woken))
+            self._changes()
         woken.wait()
 
     def advance(self, timeout_secs: float | None) -> bool:
@@ -91,11 +123,67 @@ class VirtualClock:
             return True
 
 
+class _Sends(Enum):
+    """How it can be known that what was sent into a file has arrived."""
+
+    NOTHING = auto()
+    AT_ONCE = auto()
+    ACKNOWLEDGED = auto()
+    UNKNOWN = auto()
+
+
+def _how_sends(fd: int) -> _Sends:
+    if sys.platform != "linux":
+        return _Sends.UNKNOWN
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return _Sends.NOTHING
+    with socket.socket(fileno=os.dup(fd)) as opened:
+        if opened.family == socket.AF_UNIX:
+            return _Sends.AT_ONCE
+        if opened.type != socket.SOCK_STREAM:
+            return _Sends.UNKNOWN
+        is_listening = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return _Sends.NOTHING if is_listening else _Sends.ACKNOWLEDGED
+
+
 class _VirtualSelector(selectors.DefaultSelector):
     """Waits for sockets as ever, and for time by moving it."""
 
     clock: VirtualClock
+    wake: Callable[[], None]
     gives_up_secs = float("inf")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sends: dict[int, _Sends] = {}
+        # A socket that is closed says so to its other end.
+        self._has_closed = False
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """See selectors.BaseSelector."""
+        key = super().register(fileobj, events, data)
+        self._sends[key.fd] = _how_sends(key.fd)
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """See selectors.BaseSelector."""
+        self._has_closed = True
+        key = super().unregister(fileobj)
+        del self._sends[key.fd]
+        return key
+
+    def _grace_secs(self) -> float:
+        has_closed, self._has_closed = self._has_closed, False
+        if has_closed or not all(self._has_arrived(key) for key in self.get_map().values()):
+            return GRACE_SECS
+        return 0.0
+
+    def _has_arrived(self, key: selectors.SelectorKey) -> bool:
+        sends = self._sends[key.fd]
+        # One that waits to write has not sent all, or is not connected yet.
+        if sends is _Sends.UNKNOWN or key.events & selectors.EVENT_WRITE:
+            return False
+        return sends is not _Sends.ACKNOWLEDGED or ioctl(key.fd, SIOCOUTQ, bytes(4)) == bytes(4)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if _real_monotonic() > self.gives_up_secs:
@@ -104,10 +192,13 @@ class _VirtualSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if self.clock.is_working:
-            return super().select(WORKING_SECS)
-        ready = super().select(GRACE_SECS)
-        if ready or self.clock.is_working:
+        if self.clock.is_working(self.wake):
+            try:
+                return super().select(WORKING_SECS)
+            finally:
+                self.clock.forget_wake()
+        ready = super().select(self._grace_secs())
+        if ready or self.clock.is_working():
             return ready
         if not self.clock.advance(timeout):
             return super().select(WORKING_SECS)
@@ -123,6 +214,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector.gives_up_secs = _real_monotonic() + limit_secs
         self._virtual_clock = clock
         super().__init__(selector)
+        selector.wake = self._wake_up
+
+    def _wake_up(self) -> None:
+        self.call_soon_threadsafe(lambda: None)
 
     def time(self) -> float:
         """Seconds on the virtual clock."""
@@ -141,16 +236,38 @@ def _owning_time(clock: VirtualClock) -> Iterator[None]:
             raise RuntimeError("time.sleep on the event loop")
         clock.sleep(duration_secs)
 
+    done = threading.local()
+
     def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        def work() -> Any:
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                # The pool sets the result next, in this thread; who waits for it is told by then.
+                done.pool = self
+
+        def end_cancelled(future: "Future[Any]") -> None:
+            if future.cancelled():
+                clock.work_ends(self)
+
         clock.work_begins(self)
         try:
-            future = _real_submit(self, fn, *args, **kwargs)
+            future = _real_submit(self, work)
         except RuntimeError:
             # The pool has been shut down.
             clock.work_ends(self)
             raise
-        future.add_done_callback(lambda _: clock.work_ends(self))
+        future.add_done_callback(end_cancelled)
         return future
+
+    def ending_work(setter: Callable[["Future[Any]", Any], None]) -> Callable[["Future[Any]", Any], None]:
+        def set_outcome(self: "Future[Any]", outcome: Any) -> None:
+            pool = done.__dict__.pop("pool", None)
+            setter(self, outcome)
+            if pool is not None:
+                clock.work_ends(pool)
+
+        return set_outcome
 
     time.monotonic = time.perf_counter = lambda: clock.now_secs
     time.monotonic_ns = lambda: round(clock.now_secs * 1e9)
@@ -158,11 +275,15 @@ def _owning_time(clock: VirtualClock) -> Iterator[None]:
     time.time_ns = lambda: round((clock.now_secs + epoch_secs) * 1e9)
     time.sleep = sleep
     ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+    Future.set_result = ending_work(_real_set_result)  # type: ignore[method-assign]
+    Future.set_exception = ending_work(_real_set_exception)  # type: ignore[method-assign]
     try:
         yield
     finally:
         (time.monotonic, time.monotonic_ns, time.perf_counter, time.time, time.time_ns, time.sleep) = originals
         ThreadPoolExecutor.submit = _real_submit  # type: ignore[method-assign]
+        Future.set_result = _real_set_result  # type: ignore[method-assign]
+        Future.set_exception = _real_set_exception  # type: ignore[method-assign]
 
 
 def run_in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]], *, limit_secs: float = LIMIT_SECS) -> Any:
@@ -181,8 +302,9 @@ def run_in_virtual_time(main: Callable[[], Coroutine[Any, Any, Any]], *, limit_s
 
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Make an async test an ordinary one that runs in virtual time."""
+    """Make an async test an ordinary one that runs in virtual time, on whichever worker is free."""
 
+    @pytest.mark.apart
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         run_in_virtual_time(lambda: test(*args, **kwargs))

@@ -15,6 +15,8 @@ import soundfile
 
 from tests.support.house import FIXTURES, SPEECH
 
+# Each runs a process.
+pytestmark = pytest.mark.apart
 BUNDLED = ("--stt", "pocketsphinx", "--llm", "embedded", "--tts", "espeak")
 
 
@@ -243,10 +245,10 @@ def test_a_wrong_flag_ends_with_2_and_one_line(tmp_path: Path, arguments: tuple[
 
 
 def test_an_engine_without_its_model_ends_with_1_and_the_command_that_mends_it(tmp_path: Path) -> None:
-    result = replay(tmp_path, SPEECH / "stop.wav", "--stt", "whisper", "--set", f"models_dir={tmp_path}")
+    result = replay(tmp_path, SPEECH / "stop.wav", "--stt", "nemotron", "--set", f"models_dir={tmp_path}")
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
-        "sotto: stt.engine = whisper: no model is installed: sotto models pull base.en"
+        "sotto: stt.engine = nemotron: no model for stt.language = en is installed: sotto models pull nemotron-en-560ms"
     )
 
 

@@ -19,6 +19,8 @@ from tests.support.house import FIXTURES, SPEECH
 from tests.support.scripted_engines import ScriptedRecognizerEngine
 from transports.recording import load_recording
 
+# Most run a process.
+pytestmark = pytest.mark.apart
 WHISPER = ("--stt", "whisper", "--set", f"stt.model={FIXTURES / 'micro_whisper'}")
 
 

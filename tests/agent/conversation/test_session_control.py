@@ -125,7 +125,8 @@ async def test_what_may_be_chosen_is_told_with_what_stands_against_it(served: Se
     assert offered["settings"]["turn.pace"]["choices"] == ["brisk", "normal", "patient"]
     engines = {one["engine"]: one for one in offered["engines"]["stt"]}
     assert engines["pocketsphinx"]["usable"]
-    assert engines["whisper"]["mend"] == "sotto models pull base.en"
+    assert (engines["whisper"]["usable"], engines["whisper"]["model"]) == (True, "tiny.en")
+    assert engines["nemotron"]["mend"] == "sotto models pull nemotron-en-560ms"
     assert "foundry" not in engines
     assert (offered["ice_servers"], offered["recording"]) == ([], True)
     assert {"name": "en-gb", "language": "en-gb", "label": "English (Great Britain)"} in offered["voices"]["espeak"]

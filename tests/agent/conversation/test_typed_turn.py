@@ -147,3 +147,21 @@ async def test_a_slow_written_answer_is_not_bridged_by_a_filler() -> None:
     assert tts.spoken == ["Noon."]
     assert held.named("filler") == []
     assert len(server.requests) == 2
+
+
+@in_virtual_time
+async def test_what_is_typed_while_the_user_speaks_is_a_turn_of_its_own() -> None:
+    # It is said from 0.8 s on; the voice is noticed 0.6 s later, and its end 0.3 s after that.
+    replies = {"hello there": "Noon then.", "and this": "Four."}
+    held, server, _ = await talk((1.55, type_("and this", spoken=True)), replies=replies)
+    assert messages(held) == [
+        ("user", "hello there"),
+        ("assistant", "Noon then."),
+        ("user", "and this"),
+        ("assistant", "Four."),
+    ]
+    ended = [(event["text"], event.get("source")) for event in held.named("turn_ended")]
+    assert ended == [("hello there", None), ("and this", "typed")]
+    assert held.texts("bot_word") == ["Noon", "then.", "Four."]
+    assert held.named("interruption") == []
+    assert [request.messages[-1]["content"] for request in server.requests] == ["hello there", "and this"]

@@ -70,8 +70,8 @@ async def test_an_engine_that_cannot_be_had_is_named_with_what_mends_it(settings
         hosting(ScriptedRecognizerEngine(), options(server), ScriptedSynthesizer()) as host,
     ):
         engines = SessionEngines(host, settings)
-        with pytest.raises(EngineUnavailableError, match=r"stt\.engine = whisper: no model is installed"):
-            await engines.host_for(session_settings(settings, {"stt.engine": "whisper"}))
+        with pytest.raises(EngineUnavailableError, match=r"stt\.engine = nemotron: no model for stt\.language = en"):
+            await engines.host_for(session_settings(settings, {"stt.engine": "nemotron"}))
         offered = {one["engine"]: one for one in (await engines.offers())["tts"]}
         assert (offered["kokoro"]["usable"], offered["espeak"]["usable"]) == (True, True)
 

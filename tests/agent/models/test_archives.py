@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.models import archive, transfer
+from agent.models import archive
 from agent.models.catalogue import Model, is_installed, model_dir
-from agent.models.pull import LOCK_NAME, RESERVE_BYTES, pull
-from agent.models.transfer import DownloadError
+from agent.models.pull import LOCK_NAME, RESERVE_BYTES, DownloadError, Hearers, pull
+from agent.models.sources import transfer
 from tests.conftest import REPOSITORY
 from tests.support.file_server import Fault, FileServer, serve_files
 from tests.support.small_model import (
@@ -80,14 +80,14 @@ def test_a_second_pull_asks_the_server_for_nothing_and_writes_nothing(
 ) -> None:
     pull(model, tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in directory.iterdir() if path.name != LOCK_NAME}
-    pull(model, tmp_path, unpacked=lambda _done_bytes: pytest.fail("unpacked again"))
+    pull(model, tmp_path, hearers=Hearers(unpacked=lambda _done_bytes: pytest.fail("unpacked again")))
     after = {path.name: path.stat().st_mtime_ns for path in directory.iterdir() if path.name != LOCK_NAME}
     assert (len(server.requests), after) == (1, before)
 
 
 def test_unpacking_is_counted_from_the_first_piece_to_the_last_byte(model: Model, tmp_path: Path) -> None:
     seen: list[int] = []
-    pull(model, tmp_path, unpacked=seen.append)
+    pull(model, tmp_path, hearers=Hearers(unpacked=seen.append))
     assert seen == [len(ENCODER), UNPACKED_BYTES]
 
 
@@ -125,7 +125,7 @@ def test_an_archive_with_the_wrong_checksum_is_not_opened(
     forged = PACKED[:-1] + bytes([PACKED[-1] ^ 1])
     server.files[ARCHIVE_PATH] = forged
     with pytest.raises(DownloadError) as caught:
-        pull(model, tmp_path, unpacked=lambda _done_bytes: pytest.fail("unpacked"))
+        pull(model, tmp_path, hearers=Hearers(unpacked=lambda _done_bytes: pytest.fail("unpacked")))
     assert str(caught.value) == (
         f"{ARCHIVE}: wrong checksum from {server.url}{ARCHIVE_PATH}: expected sha256 {sha256(PACKED)},"
         f" got {sha256(forged)}; what was fetched is removed: try `sotto models pull small-archive --mirror URL`,"
@@ -138,12 +138,25 @@ def test_an_archive_that_was_copied_by_hand_is_checked_and_unpacked_without_a_re
     model: Model, server: FileServer, tmp_path: Path, directory: Path
 ) -> None:
     directory.mkdir(parents=True)
-    (directory / ARCHIVE).write_bytes(PACKED[:-1] + b"x")
-    with pytest.raises(DownloadError, match="wrong checksum"):
-        pull(model, tmp_path)
     (directory / ARCHIVE).write_bytes(PACKED)
     pull(model, tmp_path)
     assert server.requests == []
+    assert contents(directory) == UNPACKED
+
+
+def test_an_archive_that_was_copied_by_hand_and_is_another_is_said_to_be_and_fetched(
+    model: Model, server: FileServer, tmp_path: Path, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    other = PACKED[:-1] + b"x"
+    (directory / ARCHIVE).write_bytes(other)
+    said: list[str] = []
+    pull(model, tmp_path, hearers=Hearers(said=said.append))
+    assert said == [
+        f"{ARCHIVE} in {directory} is not the file: expected sha256 {sha256(PACKED)}, got {sha256(other)};"
+        " what was fetched is removed"
+    ]
+    assert ranges(server) == [None]
     assert contents(directory) == UNPACKED
 
 
@@ -234,7 +247,7 @@ KILLED_PULL = """
 import os, signal, sys
 from pathlib import Path
 from agent.models import archive
-from agent.models.pull import pull
+from agent.models.pull import Hearers, pull
 from tests.support.small_model import archive_at
 
 def die(*_):
@@ -252,7 +265,7 @@ def counted(source, target):
     die() if left[0] == 0 else replace(source, target)
 
 os.replace = counted
-pull(archive_at(sys.argv[1]), Path(sys.argv[2]), unpacked=unpacked)
+pull(archive_at(sys.argv[1]), Path(sys.argv[2]), hearers=Hearers(unpacked=unpacked))
 """
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from agent.models.catalogue import (
     CATALOGUE,
-    RECOMMENDED,
     CatalogueError,
     Member,
     Model,
@@ -104,10 +103,6 @@ def test_a_nemotron_model_is_fetched_as_464_megabytes_and_takes_662() -> None:
 def test_a_model_of_plain_files_has_no_archive() -> None:
     model = find("kokoro")
     assert (model.archive, model.parts) == (None, model.files)
-
-
-def test_the_recommended_models_serve_one_stage_each() -> None:
-    assert [find(name).stage for name in RECOMMENDED] == ["stt", "llm", "tts"]
 
 
 def test_base_en_is_a_directory_of_four_files_and_148_megabytes() -> None:

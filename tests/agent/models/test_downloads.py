@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import InputError
-from agent.models import transfer
 from agent.models.catalogue import Model, is_installed, model_dir
-from agent.models.pull import LOCK_NAME, mirror_url, pull
-from agent.models.transfer import DownloadError
+from agent.models.pull import LOCK_NAME, DownloadError, Hearers, pull
+from agent.models.sources import transfer
+from agent.models.sources.web import mirror_url
 from tests.conftest import REPOSITORY
 from tests.support.file_server import Fault, FileServer
 from tests.support.small_model import (
@@ -81,7 +81,7 @@ def test_a_file_of_the_wrong_size_is_fetched_again(model: Model, tmp_path: Path,
 
 def test_progress_runs_from_nothing_to_the_whole_of_each_file(model: Model, tmp_path: Path) -> None:
     seen: dict[str, list[int]] = {}
-    pull(model, tmp_path, progress=lambda file, done: seen.setdefault(file.name, []).append(done))
+    pull(model, tmp_path, hearers=Hearers(progress=lambda file, done: seen.setdefault(file.name, []).append(done)))
     assert {name: (counts[0], counts[-1]) for name, counts in seen.items()} == {
         "config.json": (0, len(CONFIG)),
         "model.bin": (0, len(WEIGHTS)),

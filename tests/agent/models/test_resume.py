@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from agent.models import transfer
 from agent.models.catalogue import Model, is_installed
-from agent.models.pull import RESERVE_BYTES, pull
-from agent.models.transfer import DownloadError
+from agent.models.pull import RESERVE_BYTES, DownloadError, pull
+from agent.models.sources import transfer
 from tests.support.file_server import Fault, FileServer
 from tests.support.small_model import (
     CUT,

@@ -46,7 +46,7 @@ async def test_health_names_the_engines_and_why_better_ones_were_passed_over(ser
     report = await health(served.url)
     assert report["status"] == "ready"
     assert {stage: choice["engine"] for stage, choice in report["engines"].items()} == {
-        "stt": "pocketsphinx",
+        "stt": "whisper",
         "llm": "embedded",
         "tts": "espeak",
         "vad": "silero",
@@ -70,7 +70,7 @@ async def test_a_peer_speaks_and_is_answered_in_speech(served: Served) -> None:
     peer.microphone.say(load_recording(SPEECH / "capital_of_germany.wav").audio_s16)
     turn = await peer.until("turn_ended")
     await peer.until("bot_stopped_speaking")
-    assert turn["text"] == "what is the capital of germany"
+    assert turn["text"] == "What is the capital of Germany?"
     assert "berlin" in " ".join(event["text"] for event in peer.events if event["event"] == "bot_word").lower()
     # A spoken sentence is loud for well over half a second of the 48 kHz stereo that arrives.
     assert peer.loud_samples > 0.25 * 48_000 * 2

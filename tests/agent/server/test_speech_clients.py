@@ -36,7 +36,7 @@ DEPRECATED_TRANSLATIONS = pytest.mark.filterwarnings("ignore:deprecated:Deprecat
 
 @pytest.fixture(scope="module")
 def ears(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("ears"), "--api-only") as server:
+    with serving(tmp_path_factory.mktemp("ears"), "--api-only", "--stt", "pocketsphinx") as server:
         yield server
 
 
@@ -261,7 +261,7 @@ def test_alone_the_api_loads_the_ears_and_nothing_else(ears: Served) -> None:
 
 
 def test_beside_the_page_the_same_engine_serves_the_api(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, "--stt", "pocketsphinx") as server:
         assert "<title>" in httpx.get(server.url).text
         assert set(httpx.get(f"{server.url}/health").json()["engines"]) == {"stt", "llm", "tts", "vad", "turn"}
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
@@ -271,7 +271,7 @@ def test_beside_the_page_the_same_engine_serves_the_api(tmp_path: Path) -> None:
 
 
 async def test_a_signal_during_a_transcription_ends_everything_within_three_seconds(tmp_path: Path) -> None:
-    with serving(tmp_path, "--api-only") as server:
+    with serving(tmp_path, "--api-only", "--stt", "pocketsphinx") as server:
         # A hundred questions take a minute or so.
         talk = np.tile(load_recording(QUESTION_FILE).audio_s16, 100)
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:

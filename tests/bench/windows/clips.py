@@ -14,7 +14,7 @@ import numpy as np
 import soxr
 
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16
-from processors.stt.samples import speech_level_dbfs
+from processors.stt.samples import as_f32, speech_level_dbfs
 from processors.text.bare_words import bare
 from tests.bench.windows.sentences import SENTENCES
 from tests.conftest import REPOSITORY
@@ -81,10 +81,11 @@ def load_clips(path: Path, weights: Path, people: Path = PEOPLE) -> list[Clip]:
     if not path.is_file():
         clips = list(_make(weights, people))
         facts = json.dumps([[clip.source, clip.condition, clip.words] for clip in clips])
-        np.savez_compressed(path, facts=np.array(facts), **{f"c{n:04}": clip.audio_s16 for n, clip in enumerate(clips)})
+        sounds: dict[str, Any] = {f"c{n:04}": clip.audio_s16 for n, clip in enumerate(clips)}
+        np.savez_compressed(path, facts=np.array(facts), **sounds)
     with np.load(path) as kept:
         facts = json.loads(str(kept["facts"]))
-        return [Clip(*about, kept[f"c{n:04}"]) for n, about in enumerate(facts)]
+        return [Clip(source, condition, words, kept[f"c{n:04}"]) for n, (source, condition, words) in enumerate(facts)]
 
 
 def _make(weights: Path, people: Path) -> Iterator[Clip]:
@@ -178,6 +179,6 @@ def _in_room(audio_s16: Pcm16, seed: int) -> Pcm16:
         distance_m=float(rng.choice([0.3, 0.5, 1.0])),
         noise_snr_db=float(rng.choice([20, 25, 30])),
     )
-    whole = audio_s16[: len(audio_s16) // 160 * 160].astype(np.float32) / 32768
+    whole = as_f32(audio_s16[: len(audio_s16) // 160 * 160])
     heard = Room(spec, seed=seed, user_dbfs=speech_level_dbfs(audio_s16)).hear(whole, np.zeros_like(whole))
     return (heard * 32767).astype(np.int16)

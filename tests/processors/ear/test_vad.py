@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
-from processors.ear.vad import SharedSileroVADAnalyzer, load_silero
-from tests.support.house import SPEECH
+from processors.ear.silero import SharedSilero
+from processors.ear.vad import SharedSileroVADAnalyzer
+from tests.support.house import SPEECH, silero_session
 from tests.support.sounds import cough
 from transports.recording import Pcm16, load_recording
 from transports.room import Room, RoomSpec
@@ -23,7 +24,9 @@ class Ears:
 
     def __init__(self, **params: float) -> None:
         defaults = {"confidence": 0.7, "start_secs": 0.2, "stop_secs": 0.2, "min_volume": 0.3}
-        self.analyzer = SharedSileroVADAnalyzer(load_silero(), ThreadPoolExecutor(1), VADParams(**defaults | params))
+        self.analyzer = SharedSileroVADAnalyzer(
+            SharedSilero(silero_session()), ThreadPoolExecutor(1), VADParams(**defaults | params)
+        )
         self.analyzer.set_sample_rate(RATE_HZ)
 
     def hear(self, audio_s16: Pcm16) -> tuple[list[bool], list[VADState], list[bool]]:

@@ -8,6 +8,8 @@ Scripted at the edge: the language model, and a recognizer that hears the agent 
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from agent.conversation.event_log import Event
 from agent.conversation.histories import Histories
 from agent.server.calls.sessions import LiveSessions, SessionRequest
@@ -33,6 +35,7 @@ ANSWERS = {
 RECORDINGS = {"tell me a story": "tell_me_a_story.wav", "what is the capital of germany": "capital_of_germany.wav"}
 
 
+@pytest.mark.realtime
 async def test_a_caller_without_a_canceller_is_heard_and_the_agent_does_not_answer_itself() -> None:
     ears, tts = Eavesdropper(), EspeakSynthesizer(voice="en-us+f3")
     peer = Peer(microphone=RoomMicrophone(Room(RoomSpec(echo_db=-3), agent_dbfs=-20.3)))

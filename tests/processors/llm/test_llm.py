@@ -87,7 +87,8 @@ async def test_nothing_of_the_environment_reaches_the_endpoint(monkeypatch: pyte
         Reply("Paris.", thoughts=["The user", " wants a city."]),
         Reply("Paris.", thoughts=["The user"], thought_field="reasoning"),
         Reply("\n\n", "Paris."),
-        Reply("Paris.", "<think>was that right?"),
+        Reply("[TH", "INK]hm", "[/THINK]", "Paris."),
+        Reply("<|channel|>", "analysis<|mess", "age|>hm<|end|><|start|>assistant<|channel|>final<|message|>", "Paris."),
     ],
 )
 async def test_thoughts_are_never_spoken(reply: Reply) -> None:

@@ -124,11 +124,11 @@ OTHER_LANGUAGES = [
      "Das kostet drei Komma fünf null Euro bei 5 Prozent, also eintausendzweihundertvierunddreißig Stück."),
     ("de-AT", "```\nx\n```\nFertig, siehe https://example.de/x, 3-5 Tage",
      "Code ausgelassen. Fertig, siehe example Punkt de, 3 bis 5 Tage"),
-    ("fr", "Il fait -5 °C & « froid »", "Il fait moins 5 degrés C et \"froid\""),
+    ("fr", "Il fait -5 °C & « froid »", "Il fait moins 5 degrés Celsius et \"froid\""),
     ("es", "¿Qué es 2 + 2 = 4?", "¿Qué es 2 más 2 igual a 4?"),
-    ("zh", "你好，**世界**！共 5 个，50%。😀", "你好，世界！共 5 个，50%。"),
+    ("zh", "你好，**世界**！共 5 个，50%。😀", "你好，世界！共 5 个，百分之50。"),
     ("ja", "# 見出し\n本文です。`code`", "見出し。 本文です。code"),
-    ("hi", "नमस्ते **दुनिया**। 5 km", "नमस्ते दुनिया। 5 km"),
+    ("hi", "नमस्ते **दुनिया**। 5 km", "नमस्ते दुनिया। 5 किलोमीटर"),
     ("xx", "```\nx\n```\n[a](b) 3.5% at example.com", "a 3.5% at example.com"),
 ]  # fmt: skip
 ENGLISH = MARKUP + CHARACTERS + ADDRESSES + NUMBERS + WORDS

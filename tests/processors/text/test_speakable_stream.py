@@ -1,5 +1,6 @@
 """How a growing answer reaches the voice: piece by piece, in time, in order, and at a bounded cost."""
 
+import asyncio
 import gc
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
     TTSSpeakFrame,
 )
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.utils.text.base_text_aggregator import TextType
 
@@ -24,6 +26,7 @@ from processors.frames import WrittenTextFrame
 from processors.text.clauses import split_clauses
 from processors.text.speakable import SpeakableText, speakable
 from processors.text.speakable_stream import SpeakableStream
+from tests.support.virtual_time import in_virtual_time
 
 
 def stream(tokens: list[str]) -> list[str]:
@@ -156,6 +159,7 @@ def work_on_stream(text: str) -> None:
     stream([text[start : start + 7] for start in range(0, len(text), 7)])
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
 def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
     # Four times the text: four times the work if linear, sixteen times if quadratic.
@@ -163,6 +167,7 @@ def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
     assert cpu_secs(work_on_stream, unit, 16_000) / cpu_secs(work_on_stream, unit, 4_000) < 9
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("unit", ["a", "a ", "a. ", "。", "— ", '"', " "])
 def test_work_of_cutting_grows_with_the_length(unit: str) -> None:
     def cut(text: str) -> object:
@@ -273,3 +278,67 @@ async def test_text_that_is_kept_out_of_the_context_stays_out() -> None:
 def test_a_limit_below_one_is_refused_by_name(limits: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SpeakableStream(**limits)  # pyright: ignore[reportArgumentType]
+
+
+async def spoken_at(tokens: list[str], token_secs: float) -> list[tuple[float, str]]:
+    """When each piece is handed on, in virtual seconds after the first token."""
+    frames: list[Frame] = [LLMFullResponseStartFrame()]
+    for token in tokens:
+        frames += [LLMTextFrame(token), SleepFrame(sleep=token_secs)]
+    loop = asyncio.get_running_loop()
+    pieces: list[tuple[float, str]] = []
+    began: list[float] = []
+
+    class Noted(SpeakableText):
+        async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+            if isinstance(frame, LLMFullResponseStartFrame):
+                began.append(loop.time())
+            if isinstance(frame, AggregatedTextFrame):
+                pieces.append((loop.time() - began[0], frame.text))
+            await super().push_frame(frame, direction)
+
+    await run_test(Noted(), frames_to_send=[*frames, LLMFullResponseEndFrame()])
+    return pieces
+
+
+TWELVE_WORDS = [
+    "The",
+    " quick",
+    " fox",
+    " that",
+    " lives",
+    " in",
+    " our",
+    " old",
+    " forest",
+    " jumps",
+    " over",
+    " dogs",
+    ".",
+]
+
+
+@pytest.mark.parametrize(
+    ("token_secs", "first", "within_secs"),
+    [
+        # The whole sentence is there before anybody is impatient.
+        (0.01, "The quick fox that lives in our old forest jumps over dogs.", 0.2),
+        # Five tokens in 0.15 s, and the next ones with whose help the joint is judged.
+        (0.03, "The quick fox", 0.25),
+        # Three words and the next one, that it is complete, and what follows: 4 x 0.35 s.
+        (0.35, "The quick fox", 1.5),
+    ],
+)
+@in_virtual_time
+async def test_the_slower_the_tokens_the_fewer_words_are_waited_for(
+    token_secs: float, first: str, within_secs: float
+) -> None:
+    at_secs, piece = (await spoken_at(TWELVE_WORDS, token_secs))[0]
+    assert piece == first
+    assert at_secs < within_secs
+
+
+@in_virtual_time
+async def test_an_address_that_comes_slowly_is_not_torn() -> None:
+    pieces = await spoken_at(["Visit", " example", ".", "com", " today", " and", " see", "."], 0.35)
+    assert [piece for _, piece in pieces] == ["Visit example dot com today", "and see."]

@@ -1,15 +1,21 @@
 """The real synthesizers: words become sound of the right length and level, each word where it sounds."""
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 
 from processors.errors import EngineUnavailableError
 from processors.tts.espeak import EspeakSynthesizer
 from processors.tts.kokoro import KokoroSynthesizer
+from processors.tts.kokoro_stretches import FIRST_FRAMES, Supply, next_cut
 from processors.tts.service import cut_at_words
+from processors.tts.silence import SilenceTrimmer
+from processors.tts.speech_level import at_gain, speech_level_dbfs
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Synthesizer
 from processors.tts.word_times import spread_words, word_spans
 
@@ -179,3 +185,102 @@ def test_another_voice_of_a_loaded_model_changes_nothing_for_the_first(make: Any
 def test_kokoro_takes_a_voice_of_the_language_that_is_asked_for(fixtures_dir: Path) -> None:
     with pytest.raises(EngineUnavailableError, match=r"kokoro has no voice for tts\.language = 'sv'"):
         kokoro(fixtures_dir).in_voice(None, language="sv", speed=1.0)
+
+
+def dbfs_of(pieces: list[bytes]) -> float:
+    audio = np.frombuffer(b"".join(pieces), "<i2").astype(np.float32) / np.float32(32768)
+    return speech_level_dbfs(audio, RATE_HZ)
+
+
+def test_kokoros_voices_are_equally_loud(fixtures_dir: Path) -> None:
+    # The micro model sings with amplitudes of 0.3 and 0.15.
+    engine = kokoro(fixtures_dir)
+    levels = []
+    for voice, language in (("af_heart", "en-us"), ("bm_george", "en-gb")):
+        other = engine.in_voice(voice, language=language, speed=1.0)
+        other.warm_up()
+        levels.append(dbfs_of([chunk.pcm16 for chunk in other.synthesize("one two three four five")]))
+    assert levels == pytest.approx([-20.0, -20.0], abs=1.0)
+
+
+def test_peaks_are_bent_below_full_scale_and_quiet_sound_is_untouched() -> None:
+    quiet = np.linspace(-0.7, 0.7, 101, dtype=np.float32)
+    np.testing.assert_array_equal(np.frombuffer(at_gain(quiet, 1.0), "<i2"), np.round(quiet * 32767))
+    loud = np.frombuffer(at_gain(np.linspace(-3, 3, 101, dtype=np.float32), 2.0), "<i2")
+    assert np.abs(loud.astype(int)).max() <= round(0.98 * 32767)
+    assert (np.diff(loud.astype(int)) >= 0).all()
+
+
+def test_silence_around_speech_is_trimmed_however_it_comes() -> None:
+    tone = np.sin(np.arange(2400) * 0.1).astype(np.float32)  # 0.1 s
+    whole = np.concatenate(
+        [np.zeros(4800, np.float32), tone, np.zeros(960, np.float32), tone, np.zeros(9600, np.float32)]
+    )
+    for step in (100, 1000, len(whole)):
+        trimmer = SilenceTrimmer(RATE_HZ, 0.01)
+        pieces = [trimmer.push(whole[at : at + step]) for at in range(0, len(whole), step)]
+        trimmed = np.concatenate([*pieces, trimmer.finish()])
+        # 20 ms are kept in front and 60 ms behind; the pause inside stays.
+        assert trimmer.head_samples == pytest.approx(4800 - 480, abs=120)
+        assert len(trimmed) == pytest.approx(480 + 2400 + 960 + 2400 + 1440, abs=240)
+        assert trimmed[0] == 0.0
+        assert trimmed[-1] == 0.0
+
+
+def test_stretches_grow_with_what_is_queued() -> None:
+    supply = Supply()
+    assert supply.frames_in_time() == FIRST_FRAMES
+    supply.note_work(0.5, 40)  # 0.5 s for a second of sound
+    supply.note_sound(2.0)
+    # 2 s are queued; 0.8 of them make 3.2 s of sound, 128 frames, 8 of them around the stretch.
+    assert supply.frames_in_time() == pytest.approx(120, abs=4)
+    supply.drop()
+    assert supply.frames_in_time() == FIRST_FRAMES
+
+
+def test_a_clause_is_cut_in_the_quietest_frame_between_words() -> None:
+    loudness = np.ones(100, np.float32)
+    loudness[[31, 58]] = 0.0
+    gaps = [(10, 12), (30, 33), (57, 59), (95, 97)]
+    assert next_cut(0, 100, 28, gaps, loudness) == 31
+    assert next_cut(31, 100, 30, gaps, loudness) == 58
+    # What would be left is too short for a stretch of its own.
+    assert next_cut(58, 100, 40, gaps, loudness) == 100
+    assert next_cut(0, 100, 28, [], loudness) == 100
+
+
+def real_kokoro(real_weights: Path) -> KokoroSynthesizer:
+    folder = real_weights / "tts" / "kokoro-int8"
+    return KokoroSynthesizer(next(folder.glob("*.onnx")), folder / "voices-v1.0.bin")
+
+
+def test_real_kokoro_sounds_a_few_words_first_with_the_prosody_of_the_whole(real_weights: Path) -> None:
+    from faster_whisper import WhisperModel
+
+    engine = real_kokoro(real_weights)
+    assert engine.has_durations
+    text = "The quick brown fox that lives in the old forest jumps over dogs."
+    chunks = list(engine.synthesize(text))
+    audio = np.frombuffer(b"".join(chunk.pcm16 for chunk in chunks), "<i2").astype(np.float32) / np.float32(32768)
+    assert 0.2 < len(chunks[0].pcm16) / 2 / RATE_HZ < 1.0
+    words = [word for chunk in chunks for word in chunk.words]
+    assert " ".join(word.text for word in words) == text
+    assert speech_level_dbfs(audio, RATE_HZ) == pytest.approx(-20.0, abs=2.5)
+    ears = WhisperModel(str(real_weights / "stt" / "base"), device="cpu", compute_type="int8", cpu_threads=1)
+    heard, _ = ears.transcribe(soxr.resample(audio, RATE_HZ, 16_000), language="en")
+    assert " ".join(segment.text.strip() for segment in heard) == text
+
+
+def test_real_kokoro_stops_in_the_middle_of_its_work_and_speaks_again(real_weights: Path) -> None:
+    engine = real_kokoro(real_weights)
+    speech = engine.synthesize("This sentence is not wanted any more, long before it has come to its very end.")
+    next(speech)
+    stopping = threading.Timer(0.1, speech.stop)
+    stopping.start()
+    began = time.thread_time()
+    assert len(list(speech)) < 6
+    stopped_secs = time.thread_time() - began
+    stopping.join()
+    began = time.thread_time()
+    assert len(list(engine.synthesize("This sentence is wanted, and is spoken to its end."))) > 1
+    assert stopped_secs < 0.5 * (time.thread_time() - began)

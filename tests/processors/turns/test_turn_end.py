@@ -33,9 +33,10 @@ from processors.turns import turn
 from processors.turns.heard_speech import HeardSpeech
 from processors.turns.interruption import BargeInStrategy
 from processors.turns.pause import Patience
-from processors.turns.smart_turn import SharedSmartTurnAnalyzer, load_smart_turn
+from processors.turns.smart_turn import SharedSmartTurnAnalyzer
 from processors.turns.speculation import Speculation
 from processors.turns.turn import TurnEndStrategy
+from tests.support.house import smart_turn_session
 from tests.support.virtual_time import in_virtual_time
 
 SPOKE = (VADUserStartedSpeakingFrame(start_secs=0.2), HistorySettledFrame(), VADUserStoppedSpeakingFrame(stop_secs=0.2))
@@ -65,7 +66,7 @@ def final(text: str) -> TranscriptionFrame:
 async def run(frames: Sequence[Frame], patience: Patience | None = None) -> tuple[list[type], list[type]]:
     """The kinds of frames that went down and up, of those that matter here."""
     with ThreadPoolExecutor(1) as threads:
-        analyzer = ScriptedAnalyzer(load_smart_turn(), threads, SmartTurnParams(stop_secs=1.6))
+        analyzer = ScriptedAnalyzer(smart_turn_session(), threads, SmartTurnParams(stop_secs=1.6))
         strategies = UserTurnStrategies(
             start=[BargeInStrategy(HeardSpeech(), language="en", shows_partials=True)],
             stop=[TurnEndStrategy(analyzer, patience or Patience(), "en", Speculation(0))],

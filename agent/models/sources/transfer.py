@@ -1,4 +1,4 @@
-"""One file of a model on its way from the server to the disk.
+"""One file of a model on its way from a server to the disk.
 
 In:  an address, a directory.   Out: the file under its final name, or a part that a later call continues.
 
@@ -9,49 +9,41 @@ continued with the bytes of another version (RFC 9110, If-Range).
 
 import hashlib
 import json
-import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import httpx
 
-from agent.errors import SottoError
-from agent.models.catalogue import Model, ModelFile
+from agent.models.sources.file import (
+    ModelFile,
+    Progress,
+    WrongContentError,
+    hash_file,
+    part_path,
+    publish,
+    sidecar_path,
+    size_on_disk,
+)
+from agent.models.sources.other_tools import HUB
+from agent.models.sources.source import SourceError
 
 BACKOFF_SECS = (0.5, 1.0, 2.0, 4.0)  # waits between the attempts at one file; one attempt more than waits
 
-_HASH_CHUNK_BYTES = 1024 * 1024
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSED_STATUS = frozenset({401, 403})
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-Progress = Callable[[ModelFile, int], None]
-
-
-class DownloadError(SottoError):
-    """A model could not be fetched; the message is one line and says what to do."""
 
 
 class _InterruptedError(Exception):
     """An attempt broke off; another one may continue it."""
 
 
-def part_path(directory: Path, file: ModelFile) -> Path:
-    """Where a file grows until it is whole."""
-    return directory / f"{file.name}.part"
-
-
-def size_on_disk(path: Path) -> int:
-    """Bytes of a file, 0 where there is none."""
-    return path.stat().st_size if path.is_file() else 0
-
-
-def pull_command(model: Model) -> str:
-    """What the user types to fetch the model."""
-    return f"sotto models pull {model.name}"
+class UnreachableError(SourceError):
+    """The server cannot be reached at all."""
 
 
 @dataclass
@@ -59,16 +51,16 @@ class Transfer:
     """One file on its way; `run` returns when it stands, whole and checked, under its final name."""
 
     client: httpx.Client
-    model: Model
     file: ModelFile
     url: str
+    headers: Mapping[str, str]
     directory: Path
     progress: Progress
     reached: bool  # the server has answered before; a refused connection is then worth another attempt
 
     def __post_init__(self) -> None:
         self.part = part_path(self.directory, self.file)
-        self.sidecar = self.part.with_name(f"{self.part.name}.json")
+        self.sidecar = sidecar_path(self.part)
         self.digest = hashlib.sha256()
 
     def run(self) -> None:
@@ -78,30 +70,34 @@ class Transfer:
                 break
             except _InterruptedError as error:
                 if wait_secs is None:
-                    raise DownloadError(
-                        f"{self.file.name}: {error}, {len(BACKOFF_SECS) + 1} times ({size_on_disk(self.part)} of"
-                        f" {self.file.size_bytes} bytes are here): `{pull_command(self.model)}` resumes,"
-                        f" or {_ways_out(self.model, self.directory)}"
+                    raise SourceError(
+                        f"{error}, {len(BACKOFF_SECS) + 1} times ({size_on_disk(self.part)} of"
+                        f" {self.file.size_bytes} bytes are here)",
+                        resumes=True,
                     ) from error
                 time.sleep(wait_secs)
-        self._publish()
+        try:
+            publish(self.part, self.digest, self.file, self.directory)
+        except WrongContentError as error:
+            self.sidecar.unlink(missing_ok=True)
+            raise SourceError(f"wrong checksum from {_shown(self.url)}: {error}") from error
 
     def _attempt(self) -> None:
         done = self._begin()
         if done == self.file.size_bytes:
             return
-        headers = {"Range": f"bytes={done}-", **self._if_range()} if done else {}
+        headers = {"Range": f"bytes={done}-", **self._if_range(), **self.headers} if done else self.headers
         try:
             with self.client.stream("GET", self.url, headers=headers) as response:
                 self.reached = True
                 self._receive(response, done)
         except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-            raise self._failure(f"bad redirect from {_shown(self.url)} ({error})") from error
+            raise SourceError(f"bad redirect from {_shown(self.url)} ({error})") from error
         except httpx.TransportError as error:
             why = str(error) or type(error).__name__
-            if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not self.reached:
+            if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError) and not self.reached:
                 host = httpx.URL(self.url).host
-                raise self._failure(f"{host} cannot be reached ({why}; is this computer offline?)") from error
+                raise UnreachableError(f"{host} cannot be reached ({why}; {_cause(error)})") from error
             raise _InterruptedError(f"the connection broke ({why})") from error
 
     def _begin(self) -> int:
@@ -110,11 +106,7 @@ class Transfer:
         if done > self.file.size_bytes or (self.file.sha256 is None and not self._if_range()):
             self._discard()
             done = 0
-        self.digest = hashlib.sha256()
-        if done:
-            with self.part.open("rb") as part:
-                while chunk := part.read(_HASH_CHUNK_BYTES):
-                    self.digest.update(chunk)
+        self.digest = hash_file(self.part) if done else hashlib.sha256()
         self.progress(self.file, done)
         return done
 
@@ -134,9 +126,10 @@ class Transfer:
         if status in _TRANSIENT_STATUS:
             raise _InterruptedError(f"the server answered {answer}")
         if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-            raise self._failure(f"{answer} at {_shown(self.url)}")
+            hint = self._hint(status)
+            raise SourceError(f"{answer} at {_shown(self.url)}{hint}")
         if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
-            raise self._failure(f"{_shown(self.url)} sends it compressed ({encoding})")
+            raise SourceError(f"{_shown(self.url)} sends it compressed ({encoding})")
         if status == httpx.codes.PARTIAL_CONTENT:
             self._check_continues(response, done)
         else:
@@ -154,7 +147,7 @@ class Transfer:
 
     def _check_offered_size(self, offered: str | None) -> None:
         if offered is not None and offered != str(self.file.size_bytes):
-            raise self._failure(
+            raise SourceError(
                 f"{_shown(self.url)} offers {offered} bytes where {self.file.size_bytes} are expected,"
                 " so it is not this file (a login page, or a stale mirror?)"
             )
@@ -182,31 +175,26 @@ class Transfer:
         if done < self.file.size_bytes:
             raise _InterruptedError("the connection ended early")
 
-    def _publish(self) -> None:
-        digest = self.digest.hexdigest()
-        if self.file.sha256 is not None and digest != self.file.sha256:
-            self._discard()
-            raise self._failure(
-                f"wrong checksum from {_shown(self.url)}: expected sha256 {self.file.sha256}, got {digest};"
-                " what was fetched is removed"
-            )
-        with self.part.open("rb+") as part:
-            os.fsync(part.fileno())
-        os.replace(self.part, self.directory / self.file.name)
-        self.sidecar.unlink(missing_ok=True)
-
     def _discard(self) -> None:
         self.part.unlink(missing_ok=True)
         self.sidecar.unlink(missing_ok=True)
 
-    def _failure(self, what: str) -> DownloadError:
-        return DownloadError(f"{self.file.name}: {what}: {_ways_out(self.model, self.directory)}")
+    def _hint(self, status: int) -> str:
+        """What may let the user in."""
+        if status not in _REFUSED_STATUS:
+            return ""
+        if self.headers:
+            return " (HF_TOKEN is not accepted)"
+        return " (does it need HF_TOKEN?)" if self.url.startswith(f"{HUB}/") else ""
 
 
-def _ways_out(model: Model, directory: Path) -> str:
-    names = ", ".join(file.name for file in model.files)
-    then = f", then `{pull_command(model)}` unpacks it" if model.archive else ""
-    return f"try `{pull_command(model)} --mirror URL`, or copy {names} by hand into {directory}{then}"
+def _cause(error: httpx.TransportError) -> str:
+    """The likeliest cause of no connection, with what mends it."""
+    if isinstance(error, httpx.ProxyError):
+        return "is the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY right?"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "if a proxy has certificates of its own, name them in SSL_CERT_FILE"
+    return "is this computer offline?"
 
 
 def _shown(url: str) -> str:

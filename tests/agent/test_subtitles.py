@@ -1,0 +1,59 @@
+"""Subtitles can be read: short cues of two lines that follow the words."""
+
+from itertools import pairwise
+
+import pytest
+
+from agent.subtitles import LINE_COLUMNS, MAX_CUE_SECS, MIN_CUE_SECS, Cue, cues_of
+from processors.stt.recognizer import Segment, Word
+
+TALK = (  # 27 s without a pause
+    "and so we walked down to the river, where the old mill used to stand, and my grandfather told me that when he was "
+    "a boy they would all come here in summer, every single day. He said the water was colder then, clearer too, and "
+    "you could see the fish from the bridge; nobody believed him, of course, but I have seen the photographs since, "
+    "and they show exactly that: a long green river, a wheel, a bridge, and eleven children with wet hair squinting."
+)
+
+
+def segment(*, timed: bool) -> Segment:
+    texts = TALK.split()
+    step = 27.0 / len(texts)
+    words = tuple(Word(text, 5 + at * step, 5 + at * step + step * 0.8) for at, text in enumerate(texts))
+    return Segment(TALK, 5.0, 32.0, words if timed else (), "en")
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_long_breath_becomes_cues_that_can_be_read(timed: bool) -> None:
+    cues = cues_of([segment(timed=timed)])
+    assert " ".join(cue.text for cue in cues).split() == TALK.split()
+    for cue in cues:
+        assert MIN_CUE_SECS <= cue.end_secs - cue.start_secs <= MAX_CUE_SECS
+        assert all(len(line) <= LINE_COLUMNS for line in cue.text.split("\n"))
+        assert cue.text.count("\n") <= 1
+    assert all(one.end_secs <= other.start_secs + 1e-6 for one, other in pairwise(cues))
+    # Most of them end where a clause does.
+    assert sum(cue.text[-1] in ".,;:" for cue in cues) >= 0.6 * len(cues)
+
+
+def test_a_cue_begins_with_its_first_word() -> None:
+    spoken = segment(timed=True)
+    starts = {round(word.start_secs, 6) for word in spoken.words}
+    assert all(round(cue.start_secs, 6) in starts for cue in cues_of([spoken]))
+
+
+def test_what_fits_stays_as_it_was() -> None:
+    assert cues_of([Segment("Hello there.", 0.0, 1.5)]) == [Cue("Hello there.", 0.0, 1.5)]
+
+
+def test_a_language_without_spaces_is_cut_too() -> None:
+    text = "昨日は川まで歩いて行きました、" * 12
+    cues = cues_of([Segment(text, 0.0, 30.0, (), "ja")])
+    assert "".join(cue.text.replace("\n", "") for cue in cues) == text
+    assert all(len(line) <= LINE_COLUMNS // 2 for cue in cues for line in cue.text.split("\n"))
+    assert all(cue.end_secs - cue.start_secs <= MAX_CUE_SECS for cue in cues)
+
+
+def test_a_word_that_is_longer_than_a_line_is_cut() -> None:
+    cues = cues_of([Segment("a" * 200, 0.0, 3.0)])
+    assert "".join(cue.text.replace("\n", "").replace(" ", "") for cue in cues) == "a" * 200
+    assert all(len(line) <= LINE_COLUMNS for cue in cues for line in cue.text.split("\n"))

@@ -1,0 +1,168 @@
+"""Whatever a language model's server streams: words, or one failure that is told and said aloud; never silence."""
+
+import random
+from typing import Any
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from pipecat.frames.frames import Frame, FunctionCallFromLLM, LLMTextFrame
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import FunctionCallParams
+
+from processors.llm.failure import ReplyError
+from processors.llm.service import LLMOptions, LocalLLMService
+from tests.support.hostile_llm import HostileAnswer
+from tests.support.llm_session import APOLOGY, apologies, one_reply, options, question, session, text_of
+from tests.support.scripted_llm import Failure, Reply, ScriptedLLM
+
+
+class HeardLLM(LocalLLMService):
+    """The service without a pipeline around it: keeps what it would push."""
+
+    def __init__(self, answer: HostileAnswer) -> None:
+        self._answer = answer
+        self.said: list[str] = []
+        self.calls: list[FunctionCallFromLLM] = []
+        self.errors: list[tuple[str, BaseException | None]] = []
+        super().__init__(LLMOptions("http://127.0.0.1:1/v1", "m", empty_retries=1))
+        self.register_function("clock", _never_called)
+
+    def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
+        transport = httpx2.MockTransport(self._answer.respond)
+        return AsyncOpenAI(
+            api_key="none",
+            base_url="http://127.0.0.1:1/v1",
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(transport=transport),
+        )
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, LLMTextFrame):
+            frame.text.encode()  # What cannot be sent on is not text.
+            self.said.append(frame.text)
+
+    async def push_error(self, error_msg: str, exception: Exception | None = None, *_: Any, **__: Any) -> None:
+        self.errors.append((error_msg, exception))
+
+    async def run_function_calls(self, function_calls: Any) -> None:
+        self.calls += function_calls
+
+    @property
+    def apology(self) -> str | None:
+        return self._apology_due
+
+
+async def _never_called(_: FunctionCallParams) -> None:
+    raise AssertionError
+
+
+async def _hear(seed: int) -> HeardLLM:
+    service = HeardLLM(HostileAnswer(random.Random(seed)))
+    await service._process_context(question())
+    await service._client.close()
+    return service
+
+
+async def _check(seeds: range) -> tuple[int, int]:
+    n_answered = n_failed = 0
+    for seed in seeds:
+        service = await _hear(seed)
+        words = "".join(service.said).strip()
+        if service.errors:
+            [(message, exception)] = service.errors
+            assert isinstance(exception, ReplyError), seed
+            assert "\n" not in message, seed
+            assert len(message) < 700, seed
+            assert service.apology, seed
+            n_failed += 1
+        else:
+            assert words or service.calls, seed
+            assert service.apology is None, seed
+            n_answered += 1
+    return n_answered, n_failed
+
+
+async def test_a_hostile_stream_ends_with_words_or_with_one_failure() -> None:
+    n_answered, n_failed = await _check(range(300))
+    assert n_answered > 60
+    assert n_failed > 60
+
+
+@pytest.mark.long
+async def test_twenty_thousand_hostile_streams_end_with_words_or_with_one_failure() -> None:
+    n_answered, n_failed = await _check(range(1000, 21_000))
+    assert n_answered + n_failed == 20_000
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([{"type": "text", "text": "Paris"}, {"type": "text", "text": "."}], "Paris."),
+        (["Par", "is."], "Paris."),
+        ({"type": "text", "text": "Paris."}, "Paris."),
+        ({"type": "output_text", "content": [{"text": "Paris."}]}, "Paris."),
+        ([{"type": "text", "text": {"value": "Paris."}}], "Paris."),
+        (42, "42"),
+        (3.5, "3.5"),
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Yes."}],
+            "Yes.",
+        ),
+    ],
+)
+async def test_hostile_content_of_any_shape_is_read(content: Any, said: str) -> None:
+    reply = Reply("x")
+    reply.deltas = ((0.0, {"content": content}),)
+    frames, errors, _ = await one_reply(reply)
+    assert (text_of(frames), apologies(frames), errors) == (said, [], [])
+
+
+@pytest.mark.parametrize("content", [None, True, [], {}, [None, 0.0][:1], {"text": None}, {"type": "image_url"}])
+async def test_a_hostile_reply_without_words_is_apologised_for_once_and_the_next_turn_works(content: Any) -> None:
+    reply = Reply("x")
+    reply.deltas = ((0.0, {"content": content}),)
+    async with (
+        ScriptedLLM(reply, Reply("Back.")) as server,
+        session(LocalLLMService(options(server, empty_retries=0))) as running,
+    ):
+        frames, errors = await running.ask(question())
+        assert (text_of(frames), apologies(frames), len(errors)) == ("", [APOLOGY], 1)
+        frames, errors = await running.ask(question())
+        assert (text_of(frames), apologies(frames), errors) == ("Back.", [], [])
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", "no JSON", '{"a": '])
+async def test_a_hostile_tool_call_that_cannot_be_read_is_no_silence(arguments: str) -> None:
+    reply = Reply()
+    reply.deltas = (
+        (0.0, {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "clock", "arguments": arguments}}]}),
+    )
+    frames, errors, _ = await one_reply(reply, empty_retries=0)
+    assert (apologies(frames), len(errors)) == ([APOLOGY], 1)
+
+
+async def test_a_hostile_tool_call_as_text_is_told_as_what_it_is() -> None:
+    frames, errors, _ = await one_reply(Reply('{"name": "clock", ', '"arguments": {}}'), empty_retries=0)
+    assert (text_of(frames), apologies(frames)) == ("", [APOLOGY])
+    assert "a tool call written as text" in errors[0].error
+
+
+async def test_a_hostile_address_without_v1_is_tried_with_it() -> None:
+    async with ScriptedLLM(Failure(404, ""), Reply("Here."), Reply("Again.")) as server:
+        plain = server.base_url.removesuffix("/v1")
+        service = LocalLLMService(options(server, base_url=plain))
+        async with session(service) as running:
+            assert text_of((await running.ask(question()))[0]) == "Here."
+            assert text_of((await running.ask(question()))[0]) == "Again."
+        paths = [request.path for request in server.requests]
+    assert paths == ["/chat/completions", "/v1/chat/completions", "/v1/chat/completions"]
+
+
+async def test_a_hostile_address_that_has_no_v1_either_is_told() -> None:
+    async with ScriptedLLM(Failure(404, ""), Failure(404, "")) as server:
+        plain = server.base_url.removesuffix("/v1")
+        async with session(LocalLLMService(options(server, base_url=plain))) as running:
+            frames, errors = await running.ask(question())
+    assert apologies(frames) == [APOLOGY]
+    assert f"llm.base_url={plain}/v1" in errors[0].error

@@ -1,0 +1,82 @@
+"""The tests' own clock: it stands still while anything is under way, and takes no real time otherwise."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.virtual_time import in_virtual_time
+
+N_TIMES = 300
+
+
+@asynccontextmanager
+async def always_a_next_moment() -> AsyncIterator[None]:
+    """Something waits for a thousandth of a second all the time: the clock jumps there as soon as it may."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+
+
+@in_virtual_time
+async def test_time_stands_still_until_the_result_of_a_thread_is_there() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        async with always_a_next_moment():
+            loop = asyncio.get_running_loop()
+            began_secs = loop.time()
+            for number in range(N_TIMES):
+                assert await loop.run_in_executor(pool, abs, -number) == number
+                with pytest.raises(ValueError, match="invalid literal"):
+                    await loop.run_in_executor(pool, int, "none")
+            assert loop.time() == began_secs
+
+
+@in_virtual_time
+async def test_time_stands_still_while_bytes_are_on_their_way_and_while_an_end_is() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    async with always_a_next_moment(), await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        loop = asyncio.get_running_loop()
+        began_secs = loop.time()
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for number in range(N_TIMES):
+            writer.write(b"%d\n" % number)
+            assert await reader.readline() == b"%d\n" % number
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        assert loop.time() == began_secs
+
+
+@in_virtual_time
+async def test_a_thread_that_sleeps_sleeps_as_long_as_the_loop_would() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        loop = asyncio.get_running_loop()
+        began_secs = loop.time()
+        await asyncio.gather(loop.run_in_executor(pool, time.sleep, 60.0), asyncio.sleep(59.0))
+        assert loop.time() - began_secs == pytest.approx(60.0)
+
+
+@in_virtual_time
+async def test_work_that_is_cancelled_before_it_began_does_not_hold_the_clock() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(time.sleep, 10.0)
+        second = pool.submit(time.sleep, 1000.0)
+        assert second.cancel()
+        began_secs = time.monotonic()
+        await asyncio.wrap_future(first)
+        await asyncio.sleep(5.0)
+        assert time.monotonic() - began_secs == pytest.approx(15.0)
