@@ -173,7 +173,7 @@ async def _warm_up(host: ModelHost) -> None:
 def _log_choices(choices: Sequence[Choice[Any]], took_secs: float) -> None:
     for choice in choices:
         for passed in choice.passed_over:
-            logger.info(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
+            logger.debug(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
         logger.info(f"{choice.stage}: {choice.engine} with {choice.model}")
         if choice.note:
             logger.warning(f"{choice.stage}: {choice.note}")
