@@ -188,7 +188,7 @@ async def _choose_engines(settings: Settings) -> list[Choice[Any] | BaseExceptio
 def _log_choices(choices: Sequence[Choice[Any]], took_secs: float) -> None:
     for choice in choices:
         for passed in choice.passed_over:
-            logger.info(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
+            logger.debug(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
         logger.info(f"{choice.stage}: {choice.engine} with {choice.model}")
         if choice.note:
             logger.warning(f"{choice.stage}: {choice.note}")
