@@ -11,6 +11,7 @@ from tests.bench.real.replies import REPLIES, reply, sentence_ends
 from tests.bench.real.report import Result, Turn, figures, show_table
 from tests.bench.real.rows import Crew, Row, make_rows
 from tests.bench.real.sound import Understood, silences
+from tests.bench.real.worker import parts_ms
 from transports.recorded import OUT_RATE_HZ
 
 
@@ -69,6 +70,19 @@ def test_the_figures_are_of_the_turns_that_were_answered() -> None:
         "longest_gap_secs": 0.4,
         "misheard": 0.0,
     }
+
+
+def test_the_parts_of_a_stock_turn_are_read_from_its_events() -> None:
+    events = [
+        {"t": 4.4, "event": "turn_judged_over"},
+        {"t": 5.0, "event": "turn_ended", "text": "hello"},
+        {"t": 6.0, "event": "latency", "llm_ttft_ms": 20, "tts_ttfb_ms": 900},
+    ]
+    # 4.4 - 4.0; 5.0 - 4.4
+    expected = {"turn_ms": 400, "stt_ms": 600, "llm_ttft_ms": 20, "tts_ttfb_ms": 900}
+    assert parts_ms(events, 4.0) == pytest.approx(expected)
+    events[2] |= {"turn_ms": 310, "stt_ms": 5}
+    assert parts_ms(events, 4.0) == {"turn_ms": 310, "stt_ms": 5, "llm_ttft_ms": 20, "tts_ttfb_ms": 900}
 
 
 async def test_a_row_whose_engine_is_missing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

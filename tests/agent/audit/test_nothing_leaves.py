@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.audit.run import Report, audit
+from agent.engines.bundled_ears import bundled_whisper
 from agent.library_switches import LIBRARY_SWITCHES
 from tests.support.house import SPEECH
 
@@ -54,6 +55,18 @@ def watched(tmp_path: Path, command: Sequence[str | Path]) -> Report:
 def test_a_command_leaves_nothing_outside(tmp_path: Path, arguments: list[str | Path], said: str) -> None:
     report = watched(tmp_path, [*SOTTO, *arguments])
     assert said in report.output
+    assert report.lines() == []
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("command", [["pull", "tiny.en"], ["import"]], ids=["pull", "import"])
+def test_a_model_that_is_on_this_machine_is_taken_without_a_look_outside(tmp_path: Path, command: list[str]) -> None:
+    bundled, missing = bundled_whisper()
+    if bundled is None:
+        pytest.skip(f"the bundled ears are not installed: {missing}")
+    files = sorted(bundled.iterdir()) if command == ["import"] else []
+    report = watched(tmp_path, [*SOTTO, "models", *command, *(path for path in files if path.suffix != ".py")])
+    assert "tiny.en is ready in" in report.output
     assert report.lines() == []
 
 

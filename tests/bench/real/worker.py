@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class DeafTransport(RecordedTransport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listening = False
+        # Until it has been heard for a moment: events are timed from the first sound on.
+        self.listening = True
         push = self._input.push_audio_frame
 
         async def push_if_listening(frame: Any) -> None:
@@ -99,6 +101,24 @@ class Meters:
             time.sleep(MEMORY_EVERY_SECS)
 
 
+def parts_ms(events: Sequence[Event], end_secs: float) -> dict[str, float | None]:
+    """What a wiring's own events tell of the time between the end of speech and the answer; the parts may overlap.
+
+    Args:
+        events: Of one turn.
+        end_secs: The true end of speech.
+    """
+    latency = next((event for event in events if event["event"] == "latency"), {})
+    parts = {part: latency.get(part) for part in PARTS}
+    handed_secs = next((event["t"] for event in events if event["event"] == "turn_ended"), None)
+    if parts["turn_ms"] is None and handed_secs is not None:
+        # Stock takes no decision of its own: smart-turn judges, then the words are waited for, or a timeout.
+        judged = [event["t"] for event in events if event["event"] == "turn_judged_over" and event["t"] <= handed_secs]
+        over_secs = judged[-1] if judged else handed_secs
+        parts |= {"turn_ms": (over_secs - end_secs) * 1000, "stt_ms": (handed_secs - over_secs) * 1000}
+    return parts
+
+
 class Wiring:
     """A conversation that is asked one recording at a time."""
 
@@ -140,6 +160,8 @@ class Wiring:
             chosen = {"stt": self._host.stt, "tts": self._host.tts}
             engines = {stage: f"{choice.engine} {choice.model}" for stage, choice in chosen.items()}
         self._conversation.start()
+        await self._silence()
+        self._transport.listening = False
         return engines
 
     async def ask(self, path: Path, sound: Path) -> dict[str, Any]:
@@ -169,11 +191,10 @@ class Wiring:
         )
         early_secs = first_sound_secs(heard_s16, said_secs, end_secs)
         first_secs = first_sound_secs(heard_s16, end_secs, card.now_secs)
-        latency = next((event for event in events if event["event"] == "latency"), {})
         return {
             "cut_off": early_secs is not None,
             "voice_to_voice_ms": (first_secs - end_secs) * 1000 if first_secs and early_secs is None else None,
-            **{part: latency.get(part) for part in PARTS},
+            **parts_ms(events, end_secs),
             "heard": " ".join(event["text"] for event in events if event["event"] == "turn_ended"),
             "errors": [event.get("message", "") for event in events if event["event"] == "error"],
             "cpu_secs": cpu_secs,
