@@ -1,4 +1,5 @@
 """Conversations made by chance: what the user does and when, how slow and how faulty the engines are.
+
 In:  a Scenario.   Out: an Outcome: what was heard sample by sample, what was asked, what is remembered.
 
 Everything can be traced to where it came from. The user's words carry a faint noise of their own, so the scripted
@@ -289,7 +290,6 @@ class _Stage:
         self._texts = {kind: itertools.cycle(texts) for kind, texts in TEXTS.items()}
         self._n_said = 0
         self._latest_secs: dict[str, float] = {}
-        # No event without a name is ever told.
         self._began_secs = self._said_secs = 0.0
 
     def note(self, event: Event) -> None:
@@ -383,14 +383,12 @@ async def _hold(scenario: Scenario) -> Outcome:
             stage.say(FINAL, needed=True)
             await stage.idle()
             await conversation.stop("the script ended")
-            if not running.done():
-                outcome.left_over.append("the conversation itself")
+            outcome.left_over += [] if running.done() else ["the conversation itself"]
             outcome.heard_s16 = card.sides()[1]
     outcome.history = [dict(message) for message in conversation.context.messages if isinstance(message, dict)]
     outcome.told = list(outcome.events)
     outcome.events.sort(key=lambda event: event["t"])
-    outcome.misheard = ears.lost
-    outcome.n_dumb = mouth.n_dumb
+    outcome.misheard, outcome.n_dumb = ears.lost, mouth.n_dumb
     outcome.spoken = {word for text in mouth.spoken for word in bare(text).split()}
     await asyncio.sleep(1.0)
     outcome.left_over += [task.get_name() for task in asyncio.all_tasks() - before]
@@ -398,5 +396,5 @@ async def _hold(scenario: Scenario) -> Outcome:
 
 
 def play(scenario: Scenario) -> Outcome:
-    """Hold the conversation to its end, which is a plain question after all else has come to rest."""
+    """Hold it to its end, which is a plain question after all else has come to rest."""
     return run_in_virtual_time(lambda: _hold(scenario))

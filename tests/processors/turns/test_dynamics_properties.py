@@ -247,12 +247,13 @@ def _wrong_answers(outcome: Outcome, replies: list[Played]) -> Iterator[str]:
 
 
 def _behind_a_cut(outcome: Outcome) -> Iterator[str]:
-    """Nothing tells of a reply behind the interruption that cut it: no two replies share a word."""
+    """Nothing tells of a reply behind the interruption that cut it: no two replies share a word, apologies do."""
+    of_replies = {word for reply in outcome.replies for word in reply}
     cut: set[str] = set()
     for event in outcome.told:
         words = set(bare(str(event.get("text", ""))).split())
         if event["event"] == "interruption":
-            cut |= set(bare(event["planned"]).split())
+            cut |= set(bare(event["planned"]).split()) & of_replies
         elif words & cut and event["event"] not in ("transcript", "partial_transcript", "turn_ended", "speculation"):
             yield f"behind its interruption: {event}"
 
