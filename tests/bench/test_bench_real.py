@@ -87,7 +87,9 @@ def test_the_parts_of_a_stock_turn_are_read_from_its_events() -> None:
 
 async def test_a_row_whose_engine_is_missing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = {"stt.engine": "whisper", "stt.model": str(tmp_path), "models_dir": str(tmp_path)}
-    crew = Crew(Row("sotto: nothing", "sotto", settings=settings, llm_url="http://127.0.0.1:9/v1", llm_model="none"))
+    crew = Crew(
+        Row("sotto: nothing", "sotto", settings=settings, llm_url="http://127.0.0.1:9/v1", llm_model="none"), tmp_path
+    )
     await crew.start()
     await crew.close()
     assert f"model {tmp_path} is neither installed nor a directory with a model.bin" in crew.missing

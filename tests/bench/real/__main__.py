@@ -52,7 +52,10 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> tuple[list[Cre
     nothing.mkdir()
     async with language_model(arguments.llm_url) as (url, server):
         rows = make_rows(arguments.models, nothing, url, arguments.llm_model)
-        crews = [Crew(row) for row in rows if not arguments.only or any(part in row.name for part in arguments.only)]
+        cache = folder / "cache"
+        crews = [
+            Crew(row, cache) for row in rows if not arguments.only or any(part in row.name for part in arguments.only)
+        ]
         try:
             for crew in crews:
                 await crew.start()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -78,19 +79,27 @@ class Crew:
         row: What it runs.
         engines: What it took for each stage.
         missing: Why it cannot run; empty if it can.
+
+    Args:
+        row: What it runs.
+        cache: Where it remembers how fast engines are here: what was measured on another day decides nothing.
     """
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, cache: Path) -> None:
         self.row = row
         self.engines: dict[str, str] = {}
         self.missing = ""
+        self._cache = cache
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Load the engines."""
         command = [sys.executable, "-m", "tests.bench.real.worker", json.dumps(asdict(self.row))]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(self._cache)}
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, cwd=REPOSITORY)
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, cwd=REPOSITORY, env=environment
+        )
         reply = await self._reply(READY_TIMEOUT_SECS)
         self.engines = reply.get("ready", {})
         self.missing = "" if self.engines else reply.get("missing", "its process ended")
