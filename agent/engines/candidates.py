@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from agent.engines.speed import Speed, too_slow
+from agent.engines.speed import Speed, bearable, too_slow
 from processors.errors import EngineUnavailableError
 
 Loaded = TypeVar("Loaded")
@@ -26,6 +26,7 @@ class Candidate(Generic[Loaded]):
         reason: Why it cannot be used now; None if it can.
         mend: The command that makes it usable.
         weights: What tells its model's files from others of the same name, such as their folder's name.
+        last_resort: It does its work so much worse than the others that one of them is taken even if it is rather slow.
         measurable: Whether how fast it is depends on this machine; another machine's server may charge for asking.
     """
 
@@ -36,6 +37,7 @@ class Candidate(Generic[Loaded]):
     mend: str = ""
     weights: str = ""
     measurable: bool = True
+    last_resort: bool = False
 
     @property
     def usable(self) -> bool:
@@ -121,6 +123,8 @@ def choose(
     passed_over: list[PassedOver] = []
     slow = _Slow[Loaded](stage)
     for candidate in considered:
+        if candidate.last_resort and slow.fastest and bearable(slow.fastest[0]):
+            break
         try:
             speed = speeds.known(stage, candidate) if speeds and candidate.usable else None
             choice = None if too_slow(stage, speed) else _taken(stage, candidate, speeds)

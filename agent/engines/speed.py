@@ -9,6 +9,9 @@ from dataclasses import dataclass
 MAX_FACTOR = 0.7
 # The words may be this late after the pause before a conversation drags.
 MAX_WORDS_SECS = 1.2
+# Waiting so long for right words is better than having wrong ones at once.
+BEARABLE_WORDS_SECS = 4.0
+BEARABLE_FACTOR = 1.5
 # Tokens of a first clause, and of a second of speech (three words).
 CLAUSE_TOKENS = 6
 TOKENS_A_SECOND = 4.0
@@ -34,6 +37,11 @@ class Speed:
     def __post_init__(self) -> None:
         if not (self.first_secs >= 0 and self.factor >= 0):
             raise ValueError(f"a speed is not negative: {self.first_secs}, {self.factor}")
+
+
+def bearable(speed: Speed) -> bool:
+    """Whether an engine that is too slow is still better than one that does its work badly."""
+    return speed.first_secs <= BEARABLE_WORDS_SECS and speed.factor <= BEARABLE_FACTOR
 
 
 def too_slow(stage: str, speed: Speed | None) -> str | None:

@@ -127,4 +127,4 @@ def _pocketsphinx(settings: Settings) -> Candidate[RecognizerEngine]:
     elif settings.stt.language not in ("en", "auto"):
         reason = f"it knows English only, not stt.language = {settings.stt.language}"
         mend = "sotto models pull base"
-    return Candidate("pocketsphinx", "en-us", load, reason, mend)
+    return Candidate("pocketsphinx", "en-us", load, reason, mend, last_resort=True)

@@ -101,6 +101,19 @@ def test_an_engine_that_was_named_is_taken_however_slow_it_is(tmp_path: Path, mo
     assert choice.note == "too slow for a conversation: kokoro-model: it needs 1.2 s here for a second of speech"
 
 
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(("speed", "taken"), [(Speed(2.0, 0.9), "whisper"), (Speed(6.0, 2.5), "pocketsphinx")])
+def test_ears_that_mishear_are_taken_only_where_the_others_are_unbearably_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: Speed, taken: str
+) -> None:
+    measured(monkeypatch, whisper=speed, pocketsphinx=FAST)
+    path = tmp_path / "speeds.json"
+    for _ in range(2):
+        whisper, pocketsphinx = offers([], "whisper", "pocketsphinx")
+        last = Candidate("pocketsphinx", pocketsphinx.model, pocketsphinx.load, last_resort=True)
+        assert choose("stt", "auto", [whisper, last], KnownSpeeds(path)).engine == taken
+
+
 def test_for_no_conversation_the_best_is_taken_at_any_speed_and_nothing_is_measured() -> None:
     log: list[str] = []
     choice = choose("tts", "auto", offers(log, "kokoro", "espeak"))
