@@ -56,7 +56,7 @@ _MATH_HEAD = re.compile(
 )
 _TAG_HEAD = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)(.?)|</?\Z|<!(?:-(?:-.*)?)?\Z", re.DOTALL)
 
-_QUOTE_OR_HEADING = re.compile(r"\A\s*(?:>\s?|#{1,6}(?:\s+|\Z))*")
+_QUOTE_OR_HEADING = re.compile(r"\A\s*(?:>(?!=|[0-9]|\s[0-9][0-9.,]*\s?\S{0,8}\Z)\s?|#{1,6}(?:\s+|\Z))*")
 _LIST_MARK = re.compile(r"(?:[-*+•◦▪‣·–]|(?P<number>[0-9]{1,3})[.)])\s+(?:\[[ xX]\]\s+)?")
 _WORD = re.compile(r"[^\W\d_]+")
 _BOLD_NUMBER = re.compile(r"\A[*_]{1,3}(?=[0-9]{1,3}[.)]\s)")
@@ -72,6 +72,7 @@ _CODE_OPERATORS = (
     ("!==", " ≠ "), ("===", " = "), ("!=", " ≠ "), ("<=", " ≤ "), (">=", " ≥ "), (" < ", " ＜ "), (" > ", " ＞ "),
 )  # fmt: skip
 _PRODUCT = re.compile(r"(?<=[0-9)])\s?\*\s?(?=[0-9(])|(?<=\b[a-zA-Z])\s\*\s(?=[a-zA-Z]\b)")
+_PYTHON_POWER = re.compile(r"(?<=[0-9])\*\*(?=-?[0-9])")
 _WORD_UNDERSCORE = re.compile(r"(?<=[^\W_])_+(?=[^\W_])")
 
 
@@ -175,6 +176,7 @@ def strip_inline_marks(line: str, pack: Pack) -> str:
     if "\\" in line:
         line = latex_to_text(line, pack) if _COMMAND.search(line) else _ESCAPE.sub(r"\1", line)
     if "*" in line:
+        line = _PYTHON_POWER.sub("^", line)
         line = _PRODUCT.sub(" × ", line)
     if "_" in line:
         line = _WORD_UNDERSCORE.sub(" ", line)

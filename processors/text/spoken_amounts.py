@@ -109,7 +109,10 @@ def read_amount(line: str, floor: int, digit: int, pack: Pack) -> Amount | None:
         return None
     amount = Amount(start, number.end, number, sign, currency)
     if line[start - 1 : start] == "%" and pack.templates.get("%", "").endswith("{0}") and start > floor:
-        return amount._replace(start=start - 1, unit=pack.templates["%"])
+        start -= 1
+        if start > floor and line[start - 1] in "-−" and not _BEFORE_SIGN.match(line[start - 2 : start - 1] or " "):
+            start, amount = start - 1, amount._replace(sign="-")
+        return amount._replace(start=start, unit=pack.templates["%"])
     amount = _with_money(line, amount, after, pack)
     if not amount.currency and not amount.magnitude:
         amount = _with_unit(line, amount, pack)

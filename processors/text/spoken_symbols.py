@@ -89,4 +89,5 @@ def _greek_name(letter: str) -> str:
 
 @lru_cache(maxsize=32)
 def _translation(pack: Pack) -> dict[int, str]:
-    return {ord(symbol): f" {words} " for symbol, words in pack.symbols.items()}
+    powers = {"^": pack.words["power"]} if "power" in pack.words else {}
+    return {ord(symbol): f" {words} " for symbol, words in (powers | pack.symbols).items()}
