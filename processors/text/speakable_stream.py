@@ -191,7 +191,10 @@ class SpeakableStream:
         between_words: list[Boundary] = []
         hurried, hurried_worth = None, 1
         words = token_start = 0
-        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end, self._goes_on):
+        # What lies further on decides nothing; looking no further keeps the work in proportion to the length.
+        near = self._held[: _HELD_MAX_CHARS + 1]
+        ends = final and len(near) == len(self._held)
+        for boundary in find_boundaries(near, ends, self._at_line_start, inline_end, self._goes_on):
             judged = boundary if isinstance(boundary, int) else boundary.end
             if judged > max_chars and (best := best or self._last_that_parts(between_words)) is not None:
                 return self._cut_at(best)

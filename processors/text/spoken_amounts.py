@@ -24,6 +24,18 @@ _DOT_GOES_ON = re.compile(r"\. [a-z]")
 _FRACTION = re.compile(r"[0-9]{1,15}(?![0-9]|[.,][0-9])")
 _PER_NUMBER = re.compile(r"/(?=[0-9])")
 _PERCENT = re.compile(r" ?([%‰])")
+_SECOND_PER = re.compile(rf"/(day|d|h|hr|hour|min|minute|s|sec|week|month){END}")
+_UNKNOWN_RATE = re.compile(rf"/(?=[{_LETTERS}])")
+# Behind these nouns' amounts a unit is an adjective: `500 mg tablets`, `a 5 km run`.
+_QUALIFIED = re.compile(
+    r" (?:tablet|capsule|pill|caplet|dose|dosage|vial|ampoule|injection|patch|inhaler|syringe|strength|bottle|can|jar"
+    r"|bag|pack|packet|box|tube|run|race|walk|hike|ride|swim|drive|radius|angle|bulb|battery|charger|adapter|cable|disk"
+    r"|monitor|screen|telescope|rope|pole|zone|engine|class|window|interval|delay|timer|nap|video|SSD|file)s?\b"
+)
+_ARTICLE = re.compile(r"(?<![\w'’])[Aa]n? \Z")
+_SMALL_WORD = re.compile(r" (?:of|in|at|to|on|is|and|are|or|by|for|as|per|a|the|from|more|less|each|every|every|long|tall|wide|deep"
+                         r"|high|thick|away|apart|ago|old|off|once|twice|daily|with|if|but|than|that|then|was|will|when)\b")
+_NOUN_NEXT = re.compile(r" [a-z]{2,}")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
 _GLUED_ONLY = frozenset("AJVW")
@@ -167,6 +179,8 @@ def _with_money(line: str, amount: Amount, after: re.Pattern[str], pack: Pack) -
     if currency and (amount.sign or _starts_number(line, amount.start)):
         amount, end = amount._replace(currency=currency["currency"]), currency.end()
     hyphen = bool(magnitude and amount.currency and word and word["gap"] == "-")
+    if pack.is_english and amount.currency and (magnitude or "." not in amount.number.digits):
+        hyphen = hyphen or _qualifies(line, amount.start, end)
     if end == amount.end and not amount.currency:
         return amount
     per = _SLASH_WORD.match(line, end) if amount.currency else None
@@ -200,14 +214,27 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     hyphen = match["gap"] == "-"
     if (unit in _GLUED_ONLY and match["gap"]) or (hyphen and len(unit) == 1):
         return amount
-    category = "one" if hyphen and pack.is_english else pack.plural(_plural_value(amount.number))
+    qualifies = pack.is_english and _qualifies(line, amount.start, match.end())
+    category = "one" if (hyphen or qualifies) and pack.is_english else pack.plural(_plural_value(amount.number))
     pattern, end = _unit_pattern(match, unit, power, category, pack)
     if not pattern:
         return amount
     if (unit[-1] == "." and line[end : end + 1] == ".") or (pack.is_english and _DOT_GOES_ON.match(line, end)):
         end += 1
+    if pack.is_english and (rate := _SECOND_PER.match(line, end)):
+        pattern, end = f"{pattern} per {_PER_UNITS[rate[1]].rpartition('-')[2]}", rate.end()
+    elif "per" in pack.words and _UNKNOWN_RATE.match(line, end):
+        pattern, end = f"{pattern} {pack.words['per']} ", end + 1
     per_number = "per" in pack.words and _PER_NUMBER.match(line, end)
     return amount._replace(unit=pattern, end=end + 1 if per_number else end, hyphen=hyphen, per=bool(per_number))
+
+
+def _qualifies(line: str, start: int, end: int) -> bool:
+    """Whether the amount says which kind the noun behind it is, so that its unit stays in the singular."""
+    if _QUALIFIED.match(line, end):
+        return True
+    behind_article = _ARTICLE.search(line, max(0, start - 4), start)
+    return bool(behind_article and _NOUN_NEXT.match(line, end) and not _SMALL_WORD.match(line, end))
 
 
 def _plural_value(number: Number) -> float:
@@ -314,7 +341,7 @@ def _say_money(amount: Amount, words: str, pack: Pack) -> str:
         return f"{words}{pack.gap}{magnitude}{pack.gap}{of}{name}{per}"
     if not pack.is_english or not forms.get("cent"):
         return f"{words}{pack.gap}{_form(forms, amount.number, pack)}{per}"
-    return _english_money(amount.number, forms, pack) + per
+    return _english_money(amount.number, forms, pack, amount.hyphen) + per
 
 
 def _currency_forms(sign: str, pack: Pack) -> Forms:
@@ -342,12 +369,12 @@ def currency_name(sign: str, pack: Pack) -> str:
     return forms.get("whole") or forms.get("many") or forms.get("other", sign)
 
 
-def _english_money(number: Number, forms: Forms, pack: Pack) -> str:
+def _english_money(number: Number, forms: Forms, pack: Pack, qualifies: bool = False) -> str:
     whole, _, fraction = number.digits.partition(".")
     if fraction and len(fraction) != 2:
         return f"{spell(number.digits, pack)} {forms['other']}"
     cents = int(fraction or 0)
-    big = f"{spell(whole, pack)} {forms['one'] if int(whole) == 1 else forms['other']}"
+    big = f"{spell(whole, pack)} {forms['one'] if int(whole) == 1 or qualifies else forms['other']}"
     small = f"{cardinal(cents, pack)} {forms['cent'] if cents == 1 else forms['cents']}"
     if not cents:
         return big

@@ -26,9 +26,9 @@ _JOINT = re.compile(r"\s?[-–]\s?(?=[0-9])")
 def _marked(mark: str) -> re.Pattern[str]:
     """A time with the language's own mark: `14.30 Uhr`, `14 h 30`, `14h`."""
     after = rf"(?:{mark}{END}\.?)"
-    dotted = rf"(?P<hour>[01]?[0-9]|2[0-4])(?:[.:](?P<minute>[0-5][0-9]))?\s?{after}"
+    dotted = rf"(?P<hour>[01]?[0-9]|2[0-4])[.:](?P<minute>[0-5][0-9])\s?{after}"
     if mark != "h":
-        return re.compile(dotted)
+        return re.compile(rf"{dotted}|(?P<hour2>[01]?[0-9]|2[0-4])(?P<minute2>)\s?{after}")
     spaced = r"(?P<hour2>[01]?[0-9]|2[0-4])\s?h\s?(?P<minute2>[0-5][0-9])(?:\s?min)?" + END
     return re.compile(f"{dotted}|{spaced}")
 

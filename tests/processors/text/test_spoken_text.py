@@ -87,8 +87,8 @@ def test_a_sentence_ends_behind_a_number_before_a_word_that_begins_one() -> None
 def test_a_dot_without_a_space_is_no_spoken_end_until_the_wait_is_long() -> None:
     stream = SpeakableStream(first_min_words=100)
     stream.push("Visit example.")
-    assert stream.settle() == []
-    assert stream.settle(after_long=True) == ["Visit example."]
+    assert stream.settle(behind_dot=False) == []
+    assert stream.settle(behind_dot=True) == ["Visit example."]
 
 
 def test_a_spoken_language_without_a_table_keeps_its_signs() -> None:
