@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from processors.text import cldr
 from processors.text.language_pack import Forms, Pack
+from processors.text.qualifying import qualifies_noun
 from processors.text.spoken_numbers import END, Number, cardinal, find_amount, find_number, say_number, spell, year
 
 _PREFIX_MAX_CHARS = 14
@@ -26,16 +27,12 @@ _PER_NUMBER = re.compile(r"/(?=[0-9])")
 _PERCENT = re.compile(r" ?([%‰])")
 _SECOND_PER = re.compile(rf"/(day|d|h|hr|hour|min|minute|s|sec|week|month){END}")
 _UNKNOWN_RATE = re.compile(rf"/(?=[{_LETTERS}])")
-# Behind these nouns' amounts a unit is an adjective: `500 mg tablets`, `a 5 km run`.
-_QUALIFIED = re.compile(
-    r" (?:tablet|capsule|pill|caplet|dose|dosage|vial|ampoule|injection|patch|inhaler|syringe|strength|bottle|can|jar"
-    r"|bag|pack|packet|box|tube|run|race|walk|hike|ride|swim|drive|radius|angle|bulb|battery|charger|adapter|cable|disk"
-    r"|monitor|screen|telescope|rope|pole|zone|engine|class|window|interval|delay|timer|nap|video|SSD|file)s?\b"
+# What is counted in thousands or millions, or a range to another such number; a `5K run` has five kilometers.
+_COUNTED_AHEAD = re.compile(
+    r" (?!runs|races)(?:[a-z]{3,20} )?(?:(?!runs|races)[a-z]{2,20}[^s\W]s|people|data)\b"
+    r"|[-–][0-9]{1,6}(?:\.[0-9]{1,3})?[kKMB]\b"
 )
-_ARTICLE = re.compile(r"(?<![\w'’])[Aa]n? \Z")
-_SMALL_WORD = re.compile(r" (?:of|in|at|to|on|is|and|are|or|by|for|as|per|a|the|from|more|less|each|every|every|long|tall|wide|deep"
-                         r"|high|thick|away|apart|ago|old|off|once|twice|daily|with|if|but|than|that|then|was|will|when)\b")
-_NOUN_NEXT = re.compile(r" [a-z]{2,}")
+_RANGE_BEFORE = re.compile(r"[0-9][kKMB]?[-–][0-9.]{1,8}\Z")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
 _GLUED_ONLY = frozenset("AJVW")
@@ -173,14 +170,14 @@ def _with_money(line: str, amount: Amount, after: re.Pattern[str], pack: Pack) -
         if word["gap"] == "-" and not amount.currency:
             magnitude, end = "", amount.end
     currency = None if amount.currency else after.match(line, end)
-    if currency is None and magnitude and not amount.currency and not _stands_alone(magnitude, amount, pack):
+    if currency is None and magnitude and not amount.currency and not _stands_alone(magnitude, amount, line, end, pack):
         magnitude, end = "", amount.end
         currency = after.match(line, end)
     if currency and (amount.sign or _starts_number(line, amount.start)):
         amount, end = amount._replace(currency=currency["currency"]), currency.end()
     hyphen = bool(magnitude and amount.currency and word and word["gap"] == "-")
     if pack.is_english and amount.currency and (magnitude or "." not in amount.number.digits):
-        hyphen = hyphen or _qualifies(line, amount.start, end)
+        hyphen = hyphen or qualifies_noun(line, amount.start, end)
     if end == amount.end and not amount.currency:
         return amount
     per = _SLASH_WORD.match(line, end) if amount.currency else None
@@ -192,11 +189,19 @@ def with_currency_of(line: str, amount: Amount, other: Amount, pack: Pack) -> Am
     return _with_money(line, amount._replace(currency=other.currency), _currencies(pack)[1], pack)
 
 
-def _stands_alone(magnitude: str, amount: Amount, pack: Pack) -> bool:
-    """Whether a suffix is a magnitude without any currency: `1.5M`, `3 bn`, `5 Mio.`."""
+def _stands_alone(magnitude: str, amount: Amount, line: str, end: int, pack: Pack) -> bool:
+    """Whether a suffix is a magnitude without any currency: `1.5M`, `3 bn`, `5 Mio.`, `10K followers`."""
     if magnitude in pack.magnitudes[magnitude].values():
         return False
-    return magnitude not in _AMBIGUOUS_SUFFIXES or ("." in amount.number.digits and magnitude in "KMB")
+    if magnitude not in _AMBIGUOUS_SUFFIXES:
+        return True
+    if magnitude not in ("k", "K", "M", "B") or line[end - 2 : end - 1] == " ":
+        return False
+    if magnitude == "K" and amount.number.digits in ("4", "8"):
+        return False  # The sharpness of a picture.
+    return "." in amount.number.digits or bool(
+        pack.is_english and (_COUNTED_AHEAD.match(line, end) or _RANGE_BEFORE.search(line, max(0, end - 12), end - 1))
+    )
 
 
 def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
@@ -214,7 +219,7 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     hyphen = match["gap"] == "-"
     if (unit in _GLUED_ONLY and match["gap"]) or (hyphen and len(unit) == 1):
         return amount
-    qualifies = pack.is_english and _qualifies(line, amount.start, match.end())
+    qualifies = pack.is_english and qualifies_noun(line, amount.start, match.end())
     category = "one" if (hyphen or qualifies) and pack.is_english else pack.plural(_plural_value(amount.number))
     pattern, end = _unit_pattern(match, unit, power, category, pack)
     if not pattern:
@@ -227,14 +232,6 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
         pattern, end = f"{pattern} {pack.words['per']} ", end + 1
     per_number = "per" in pack.words and _PER_NUMBER.match(line, end)
     return amount._replace(unit=pattern, end=end + 1 if per_number else end, hyphen=hyphen, per=bool(per_number))
-
-
-def _qualifies(line: str, start: int, end: int) -> bool:
-    """Whether the amount says which kind the noun behind it is, so that its unit stays in the singular."""
-    if _QUALIFIED.match(line, end):
-        return True
-    behind_article = _ARTICLE.search(line, max(0, start - 4), start)
-    return bool(behind_article and _NOUN_NEXT.match(line, end) and not _SMALL_WORD.match(line, end))
 
 
 def _plural_value(number: Number) -> float:

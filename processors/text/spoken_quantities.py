@@ -25,7 +25,7 @@ _PRIME_NEAR = re.compile(r"[0-9.]{1,8}[°'\"]")
 _FEET = re.compile(r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.5)?)(?:\"|'')?(?![0-9'])")
 _ONE_PRIME = re.compile(
     r"([0-9]{1,4}(?:\.[0-9]{1,2})?)(['\"])(?= ?[x×] ?[0-9]|[ -](?:tall|wide|long|deep|high|thick|diameter|by [0-9]|TV"
-    r"|screen|monitor|display|pizza|pipe|wheel|laptop|ceiling|board|nail|rim)s?\b)"
+    r"|screen|monitor|display|pizza|pipe|wheel|laptop|ceiling|board|nail|rim|pole|ladder|rope|fence|bolt|hose|tree|boat|wall)s?\b)"
 )
 _NOUN_NEXT = re.compile(r"[ -](?!x\b|tall|wide|long|deep|high|thick|by |diameter)[a-zA-Z]")
 _LAST_PRIME = re.compile(r"[x×] ?\Z")
@@ -33,7 +33,10 @@ _DEGREES = re.compile(r"([0-9]{1,3})° ?([0-9]{1,2})'(?: ?([0-9]{1,2}(?:\.[0-9]{
 _DIMENSION = re.compile(r" ?[x×] ?(?=\.?[0-9])")
 _FACTOR = re.compile(r"[x×](?!\w| ?[-−–+=^*/÷×≤≥<>)²³] ?[\w(√])")
 _TEN_TO_THE = re.compile(r"10 ?[\^²³]")
-_BY_LOOK = re.compile(r"[0-9]{3,5}×[0-9]{3,5}(?![0-9.,])|[0-9.]{1,6} ?× ?[0-9.]{1,6}(?: ?× ?[0-9.]{1,6})? ?(?:mm|cm|m|px|ft|in|inches)(?!\w)")
+_BY_LOOK = re.compile(
+    r"[0-9]{3,5}×[0-9]{3,5}(?![0-9.,])"
+    r"|[0-9.]{1,6} ?× ?[0-9.]{1,6}(?: ?× ?[0-9.]{1,6})? ?(?:mm|cm|m|px|ft|in|inches)(?!\w)"
+)
 _COEFFICIENT_X = re.compile(r"x(?= ?[-−–+=^*/÷×≤≥<>)²³])")
 # What follows is not known, so that the first number is not half of what is changed.
 _RANGE_OF_UNKNOWN = re.compile(r"[-–][0-9]{1,9}[A-Za-z]")

@@ -78,7 +78,9 @@ def _hour_names(line: str, digit: int, pack: Pack) -> list[str]:
     """The words for the hours, if the language's pack has them, in the case that the word before asks for."""
     behind = pack.times.get("oblique_behind", "").split()
     joined = line[digit - 1 : digit] in tuple("-–") and pack.words.get("to") in behind
-    if behind and (joined or f" {line[max(0, digit - 12) : digit].lower()}".endswith(tuple(f" {word} " for word in behind))):
+    if behind and (
+        joined or f" {line[max(0, digit - 12) : digit].lower()}".endswith(tuple(f" {word} " for word in behind))
+    ):
         return pack.times["oblique_hours"].split()
     return pack.times.get("hours", "").split()
 

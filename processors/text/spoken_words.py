@@ -84,7 +84,7 @@ def _words_of(match: re.Match[str], pack: Pack) -> str:
 
 
 # With one of these behind it, the name goes on: `Martin Luther King Jr. Day`.
-_NAME_GOES_ON = frozenset(
+NAME_GOES_ON = frozenset(
     "Day Boulevard Drive Street Avenue Award Awards Memorial Library School Foundation Center Centre Hospital Bridge "
     "Airport Park National Institute University College Hall Road Way Highway Stadium Prize Museum House".split()
 )
@@ -98,7 +98,7 @@ def _goes_on(name: str, match: re.Match[str], pack: Pack) -> bool:
     if name in _NEVER_LAST:
         return bool(rest.strip())
     word = _NEXT_WORD.match(rest)
-    if word and word[1] in _NAME_GOES_ON:
+    if word and word[1] in NAME_GOES_ON:
         return True
     return pack.ordinal_dot and bool(rest.strip()) and bool(word) and word[1] not in pack.sentence_starters
 
@@ -148,9 +148,9 @@ def _roman_words(match: re.Match[str], pack: Pack) -> str:
         )
     if before is None:
         return match[0]
-    if (joined := _ROMAN_JOINED.search(line, max(0, match.start() - 40), match.start())) and roman_value(joined[2]):
-        if joined[1] in table.get("nouns", ()):
-            return cardinal(value, pack)
+    joined = _ROMAN_JOINED.search(line, max(0, match.start() - 40), match.start())
+    if joined and roman_value(joined[2]) and joined[1] in table.get("nouns", ()):
+        return cardinal(value, pack)
     earlier, last = before[1] or "", before[2]
     alone = match["roman"] == "I"
     if alone and mark == "" and _VERB_AFTER.match(line, match.end()):

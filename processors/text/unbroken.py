@@ -9,6 +9,7 @@ import re
 from processors.text import cldr
 from processors.text.language_pack import Pack
 from processors.text.spoken_ordinals import is_dotted_ordinal
+from processors.text.spoken_words import NAME_GOES_ON
 
 _TOKEN_MAX_CHARS = 24
 _ORDINAL = re.compile(r"(?:[0-9]{1,2}\.)?[0-9]{1,3}\.\Z")
@@ -71,9 +72,13 @@ def _in_abbreviation(text: str, end: int, token: str, final: bool, pack: Pack) -
             return True
         if not final and name.startswith(text[begin:]):
             return None
-    if token not in pack.abbreviations or not pack.ordinal_dot:
+    if token not in pack.abbreviations:
         return False
     word = _WORD.match(text, end + 1)
+    if not pack.ordinal_dot:
+        if word and word.end() == len(text) and not final:
+            return None
+        return bool(word) and word[0] in NAME_GOES_ON
     return word is None or word[0] not in pack.sentence_starters
 
 

@@ -1,4 +1,4 @@
-"""Other ways to write the same thing made one, for the rules that say it: a dash for a minus, `5,- €`, `12€50`, `2h 30m`.
+"""Other ways to write the same made one, for the rules that say it: a dash for a minus, `5,- €`, `12€50`, `2h 30m`.
 
 In:  one line without markup.   Out: the line, its numbers written as the rules of its language expect them.
 """
@@ -26,7 +26,9 @@ _QUARTER = re.compile(r"(?<=[0-9][\"'°])(?=[NSEWO](?![^\W]))")
 _COMMA_DECIMALS = re.compile(r"(?<![\w.,])([0-9]{1,3}(?:\.[0-9]{3}){1,4}),([0-9]{1,2})(?![0-9]|[.,][0-9])")
 _POINT_DECIMALS = re.compile(r"(?<![\w.,])([0-9]{1,3}(?:[,'][0-9]{3}){1,4})\.([0-9]{1,2})(?![0-9]|[.,][0-9])")
 _UNGROUPED = re.compile("[,']")
-_COMMA_EUROS = re.compile(r"(?:(?<=€)|(?<=€ )|(?<![\w.,])(?=[0-9]{1,6},[0-9]{2} ?€))([0-9]{1,6}),([0-9]{2})(?![0-9]|[.,][0-9])")
+_COMMA_EUROS = re.compile(
+    r"(?:(?<=€)|(?<=€ )|(?<![\w.,])(?=[0-9]{1,6},[0-9]{2} ?€))([0-9]{1,6}),([0-9]{2})(?![0-9]|[.,][0-9])"
+)
 _LETTERS_DIFFERENCE = re.compile(r"(?<![\w'’.-])([b-hj-z]) [-–] (?=(?:[b-hj-z]|[0-9]{1,4})(?![^\W]|['’.]))")
 _INCHES = re.compile(
     r"(?<=[0-9])(?P<gap> ?)in(?:\.(?=,| [a-z])|(?= (?:by|wide|long|tall|high|deep|thick)\b| ?[x×] ?[0-9]))"
@@ -39,7 +41,7 @@ _TURKISH_PERCENT = re.compile(r"([-−])?% ?(?=[0-9])")
 
 
 def unify_written_forms(line: str, pack: Pack) -> str:
-    """Write digits, signs, prices and spans of time in one way; every rule looks a bounded number of characters around."""
+    """Write digits, signs, prices and spans of time in one way; every rule looks a bounded number of characters far."""
     if not line.isascii():
         line = _MU.sub("µ", line.translate(_DIGITS_OF_ALL_SCRIPTS))
         if "٬" in line or "٫" in line:
@@ -70,7 +72,5 @@ def _english_forms(line: str) -> str:
     line = _COMMA_EUROS.sub(r"\1.\2", line)
     line = _FEET_INCHES.sub(r"\1 inches", line)
     line = _INCHES.sub(" inches", line)
-    line = _PRICE_PER.sub(
-        lambda match: f"{' ' if match[1] == 'ea' else '/'}{_PRICE_PERIODS[match[1]]}", line
-    )
+    line = _PRICE_PER.sub(lambda match: f"{' ' if match[1] == 'ea' else '/'}{_PRICE_PERIODS[match[1]]}", line)
     return _DECADES.sub(" to ", line)
