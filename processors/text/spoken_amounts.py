@@ -32,7 +32,7 @@ _COUNTED_AHEAD = re.compile(
     r" (?!runs|races)(?:[a-z]{3,20} )?(?:(?!runs|races)[a-z]{2,20}[^s\W]s|people|data)\b"
     r"|[-–][0-9]{1,6}(?:\.[0-9]{1,3})?[kKMB]\b"
 )
-_RANGE_BEFORE = re.compile(r"[0-9][kKMB]?[-–][0-9.]{1,8}\Z")
+_RANGE_BEFORE = re.compile(r"(?<![\w.,-])[0-9.]{1,6}[kKMB]?[-–][0-9.]{1,8}\Z")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
 _GLUED_ONLY = frozenset("AJVW")
@@ -200,7 +200,7 @@ def _stands_alone(magnitude: str, amount: Amount, line: str, end: int, pack: Pac
     if magnitude == "K" and amount.number.digits in ("4", "8"):
         return False  # The sharpness of a picture.
     return "." in amount.number.digits or bool(
-        pack.is_english and (_COUNTED_AHEAD.match(line, end) or _RANGE_BEFORE.search(line, max(0, end - 12), end - 1))
+        pack.is_english and (_COUNTED_AHEAD.match(line, end) or _RANGE_BEFORE.search(line, max(0, end - 20), end - 1))
     )
 
 

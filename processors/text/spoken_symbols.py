@@ -38,7 +38,7 @@ _GREEK = re.compile("(?<![\u0370-\u03ff])[α-ωΑ-Ω](?![\u0370-\u03ff])")
 # A comparison without a left side: `Take < 5 mg`, `≥ 18`.
 _LIMITS = {"<": "less than", ">": "more than", "≤": "at most", "≥": "at least", "≈": "about"}
 _LIMIT = re.compile(
-    r"(\A\s{0,3}|[(,;:]\s{0,3}|\b(?:[Tt]akes?|[Kk]eep|[Uu]se|with|for|of|and|or|at|to|in|by|only|ages?|aged|from|was|is"
+    r"(\A\s{0,3}|[(,;:.!?]\s{0,3}|\b(?:[Tt]akes?|[Kk]eep|[Uu]se|with|for|of|and|or|at|to|in|by|only|ages?|aged|from|was|is"
     r"|are|be|costs?|about|needs?|under|over)\s{1,3})([<>≤≥≈])\s{0,3}(?=\w)"
 )
 _CURRENCY = re.compile(r"(?:(?<![^\W_])(?:HK|NZ|US|AU|CA|NT|MX|A|C|S|R))?[$€£¥₹₩₽₺]")

@@ -65,6 +65,9 @@ def test_pieces_joined_are_what_the_whole_text_would_be(language: str, text: str
     [
         ("de", "Wir treffen uns am 3. Mai in Berlin"),
         ("de", "Das war am 5. Nov. 2020 in Wien"),
+        ("de", "Wir sind vom 1.–3. Mai in Berlin"),
+        ("de", "Wir sind vom 1. - 3. Mai in Berlin"),
+        ("en", "This is Martin Luther King Jr. Day"),
         ("de", "Er kam auf den 1. Platz der Liste"),
         ("de", "Das kostet 1,5 Mio. Euro im Jahr"),
         ("de", "Es geht z. B. Montag oder ca. Dienstag"),
