@@ -198,7 +198,9 @@ class ThinkFilter(AnswerReader):
         speaker = found[1].lower()
         cursor.at = found.end() if speaker in SPEAKERS else end
         foreign = speaker in SPEAKERS and speaker not in OWN_SPEAKERS
-        if foreign and self._visible and (self._line_start or self._turn_over):
+        # Glued to the text before and with a line of its own behind, it is no mention.
+        glued = self._before not in _BEFORE_MENTION and cursor.text[found.end() : found.end() + 1] == "\n"
+        if foreign and self._visible and (self._line_start or self._turn_over or glued):
             self._state = self._over
         self._turn_over = True
         return True

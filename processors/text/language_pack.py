@@ -81,9 +81,24 @@ class Pack:
         """What stands between a number and the word behind it."""
         return "" if self.tight else " "
 
+    @property
+    def unknown_signs(self) -> frozenset[str]:
+        """Signs that carry a value and that the language has no words for: they are left to the voice."""
+        return _unknown_signs(self)
+
     def plural(self, value: float) -> str:
         """The CLDR's plural category of a number: one, few, many, other and so on."""
         return _plural(self, value)
+
+
+@lru_cache(maxsize=64)
+def _unknown_signs(pack: Pack) -> frozenset[str]:
+    signs = {sign for sign in "%‰≤≥≠<>=×÷±√" if sign not in pack.symbols}
+    if "^" not in pack.symbols and "power" not in pack.words:
+        signs.add("^")
+    if "over" not in pack.words:
+        signs.add("/")
+    return frozenset(signs)
 
 
 @lru_cache(maxsize=4096)

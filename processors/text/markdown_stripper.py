@@ -56,8 +56,9 @@ _MATH_HEAD = re.compile(
 )
 _TAG_HEAD = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)(.?)|</?\Z|<!(?:-(?:-.*)?)?\Z", re.DOTALL)
 
-_QUOTE_OR_HEADING = re.compile(r"\A\s*(?:>\s?|#{1,6}(?:\s+|\Z))*")
+_QUOTE_OR_HEADING = re.compile(r"\A\s*(?:>(?!=|[0-9]|\s[0-9][0-9.,]*\s?\S{0,8}\Z)\s?|#{1,6}(?:\s+|\Z))*")
 _LIST_MARK = re.compile(r"(?:[-*+•◦▪‣·–]|(?P<number>[0-9]{1,3})[.)])\s+(?:\[[ xX]\]\s+)?")
+_ORDINAL_FOLLOWS = re.compile(r"(?:(?:und|oder|bis|[-–]) )[0-9]{1,3}\. [^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+")
 _BOLD_NUMBER = re.compile(r"\A[*_]{1,3}(?=[0-9]{1,3}[.)]\s)")
 _FOOTNOTE = re.compile(r"\[(?:\^[0-9A-Za-z]{1,10}|[0-9]{1,3})\](?!\()")
@@ -72,6 +73,7 @@ _CODE_OPERATORS = (
     ("!==", " ≠ "), ("===", " = "), ("!=", " ≠ "), ("<=", " ≤ "), (">=", " ≥ "), (" < ", " ＜ "), (" > ", " ＞ "),
 )  # fmt: skip
 _PRODUCT = re.compile(r"(?<=[0-9)])\s?\*\s?(?=[0-9(])|(?<=\b[a-zA-Z])\s\*\s(?=[a-zA-Z]\b)")
+_PYTHON_POWER = re.compile(r"(?<=[0-9])\*\*(?=-?[0-9])")
 _WORD_UNDERSCORE = re.compile(r"(?<=[^\W_])_+(?=[^\W_])")
 
 
@@ -151,12 +153,20 @@ def strip_line_marks(line: str, pack: Pack) -> str:
     line = _BOLD_NUMBER.sub("", line)
     number = ""
     while (mark := _LIST_MARK.match(line)) is not None:
-        if mark["number"] and pack.ordinal_dot and names_its_number(_first_word(line[mark.end() :]), pack):
+        if mark["number"] and pack.ordinal_dot and _names_a_number(line, mark, pack):
             break
         number = mark["number"] or number
         line = line[mark.end() :]
     line = _QUOTE_OR_HEADING.sub("", line)
     return f"{number}: {line}" if number else line
+
+
+def _names_a_number(line: str, mark: re.Match[str], pack: Pack) -> bool:
+    """Whether `1.` is an ordinal and no mark of a list: `1. Platz`, `1. und 2. Klasse`, in Polish `1. miejsce`."""
+    rest = line[mark.end() :]
+    if _ORDINAL_FOLLOWS.match(rest) or (pack.language != "de" and rest[:1].islower()):
+        return True
+    return names_its_number(_first_word(rest), pack)
 
 
 def _first_word(text: str) -> str:
@@ -175,6 +185,7 @@ def strip_inline_marks(line: str, pack: Pack) -> str:
     if "\\" in line:
         line = latex_to_text(line, pack) if _COMMAND.search(line) else _ESCAPE.sub(r"\1", line)
     if "*" in line:
+        line = _PYTHON_POWER.sub("^", line)
         line = _PRODUCT.sub(" × ", line)
     if "_" in line:
         line = _WORD_UNDERSCORE.sub(" ", line)

@@ -5,6 +5,7 @@ In:  any characters a language model may write.   Out: letters, digits and the p
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _LINE_BREAKS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _JOINERS = "\u200c\u200d"
@@ -76,8 +77,12 @@ class _VisibleCharacters(dict[int, str | None]):
 
 
 _VISIBLE = _VisibleCharacters()
-_KEPT = _KeptCharacters(_KEPT_MARKS)
 _KEPT_WITH_SIGNS = _KeptCharacters(_KEPT_MARKS | _KEPT_SIGNS)
+
+
+@lru_cache(maxsize=64)
+def _kept_with(signs: frozenset[str]) -> _KeptCharacters:
+    return _KeptCharacters(_KEPT_MARKS | signs)
 
 
 def drop_invisible(text: str) -> str:
@@ -94,17 +99,18 @@ def unify_characters(line: str) -> str:
     return " ".join(line.translate(_TYPOGRAPHY).split())
 
 
-def keep_speakable(text: str, keep_signs: bool) -> str:
+def keep_speakable(text: str, keep_signs: bool, unknown_signs: frozenset[str] = frozenset()) -> str:
     """Turn everything but letters, marks, digits and spoken punctuation into spaces, and put that in order.
 
     Args:
         text: Text on one line.
         keep_signs: Keep `%`, `°` and currency signs too, for voices that read them.
+        unknown_signs: Signs that the language has no words for; they are kept, too.
 
     Returns:
         Text with single spaces, no space before a mark, no run of marks; empty if nothing in it can be said.
     """
-    text = text.replace("−", "-").translate(_KEPT_WITH_SIGNS if keep_signs else _KEPT)
+    text = text.replace("−", "-").translate(_KEPT_WITH_SIGNS if keep_signs else _kept_with(unknown_signs))
     text = " ".join(_LOOSE_JOINER.sub("", text).split())
     text = _LOOSE_APOSTROPHE.sub("", _LOOSE_HYPHEN.sub(" ", text))
     return tidy_marks(text)

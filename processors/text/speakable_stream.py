@@ -191,8 +191,13 @@ class SpeakableStream:
         between_words: list[Boundary] = []
         hurried, hurried_worth = None, 1
         words = token_start = 0
-        for boundary in find_boundaries(self._held, final, self._at_line_start, inline_end, self._goes_on):
+        # What lies further on decides nothing; looking no further keeps the work in proportion to the length.
+        near = self._held[: _HELD_MAX_CHARS + 1]
+        ends = final and len(near) == len(self._held)
+        for boundary in find_boundaries(near, ends, self._at_line_start, inline_end, self._goes_on):
             judged = boundary if isinstance(boundary, int) else boundary.end
+            if judged > max_chars and not final and self._begins_a_word(boundary, between_words):
+                return None
             if judged > max_chars and (best := best or self._last_that_parts(between_words)) is not None:
                 return self._cut_at(best)
             if isinstance(boundary, int):
@@ -224,6 +229,11 @@ class SpeakableStream:
             best = best or self._last_that_parts(between_words)
             return self._cut_at(best or Boundary(_HELD_MAX_CHARS, _HELD_MAX_CHARS, Strength.WORD))
         return None
+
+    def _begins_a_word(self, boundary: Boundary | int, between_words: list[Boundary]) -> bool:
+        """Whether no more than the first letter is there of a word before which the text may be cut."""
+        last = boundary if isinstance(boundary, Boundary) else between_words[-1] if between_words else None
+        return last is not None and last.start + 1 >= len(self._held)
 
     def _ends_piece(self, boundary: Boundary, words: int) -> bool:
         if not self._is_first:

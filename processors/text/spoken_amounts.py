@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from processors.text import cldr
 from processors.text.language_pack import Forms, Pack
+from processors.text.qualifying import qualifies_noun
 from processors.text.spoken_numbers import END, Number, cardinal, find_amount, find_number, say_number, spell, year
 
 _PREFIX_MAX_CHARS = 14
@@ -24,6 +25,14 @@ _DOT_GOES_ON = re.compile(r"\. [a-z]")
 _FRACTION = re.compile(r"[0-9]{1,15}(?![0-9]|[.,][0-9])")
 _PER_NUMBER = re.compile(r"/(?=[0-9])")
 _PERCENT = re.compile(r" ?([%‰])")
+_SECOND_PER = re.compile(rf"/(day|d|h|hr|hour|min|minute|s|sec|week|month){END}")
+_UNKNOWN_RATE = re.compile(rf"/(?=[{_LETTERS}])")
+# What is counted in thousands or millions, or a range to another such number; a `5K run` has five kilometers.
+_COUNTED_AHEAD = re.compile(
+    r" (?!runs|races)(?:[a-z]{3,20} )?(?:(?!runs|races)[a-z]{2,20}[^s\W]s|people|data)\b"
+    r"|[-–][0-9]{1,6}(?:\.[0-9]{1,3})?[kKMB]\b"
+)
+_RANGE_BEFORE = re.compile(r"(?<![\w.,-])[0-9.]{1,6}[kKMB]?[-–][0-9.]{1,8}\Z")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
 _GLUED_ONLY = frozenset("AJVW")
@@ -109,7 +118,10 @@ def read_amount(line: str, floor: int, digit: int, pack: Pack) -> Amount | None:
         return None
     amount = Amount(start, number.end, number, sign, currency)
     if line[start - 1 : start] == "%" and pack.templates.get("%", "").endswith("{0}") and start > floor:
-        return amount._replace(start=start - 1, unit=pack.templates["%"])
+        start -= 1
+        if start > floor and line[start - 1] in "-−" and not _BEFORE_SIGN.match(line[start - 2 : start - 1] or " "):
+            start, amount = start - 1, amount._replace(sign="-")
+        return amount._replace(start=start, unit=pack.templates["%"])
     amount = _with_money(line, amount, after, pack)
     if not amount.currency and not amount.magnitude:
         amount = _with_unit(line, amount, pack)
@@ -158,12 +170,14 @@ def _with_money(line: str, amount: Amount, after: re.Pattern[str], pack: Pack) -
         if word["gap"] == "-" and not amount.currency:
             magnitude, end = "", amount.end
     currency = None if amount.currency else after.match(line, end)
-    if currency is None and magnitude and not amount.currency and not _stands_alone(magnitude, amount, pack):
+    if currency is None and magnitude and not amount.currency and not _stands_alone(magnitude, amount, line, end, pack):
         magnitude, end = "", amount.end
         currency = after.match(line, end)
     if currency and (amount.sign or _starts_number(line, amount.start)):
         amount, end = amount._replace(currency=currency["currency"]), currency.end()
     hyphen = bool(magnitude and amount.currency and word and word["gap"] == "-")
+    if pack.is_english and amount.currency and (magnitude or "." not in amount.number.digits):
+        hyphen = hyphen or qualifies_noun(line, amount.start, end)
     if end == amount.end and not amount.currency:
         return amount
     per = _SLASH_WORD.match(line, end) if amount.currency else None
@@ -175,11 +189,19 @@ def with_currency_of(line: str, amount: Amount, other: Amount, pack: Pack) -> Am
     return _with_money(line, amount._replace(currency=other.currency), _currencies(pack)[1], pack)
 
 
-def _stands_alone(magnitude: str, amount: Amount, pack: Pack) -> bool:
-    """Whether a suffix is a magnitude without any currency: `1.5M`, `3 bn`, `5 Mio.`."""
+def _stands_alone(magnitude: str, amount: Amount, line: str, end: int, pack: Pack) -> bool:
+    """Whether a suffix is a magnitude without any currency: `1.5M`, `3 bn`, `5 Mio.`, `10K followers`."""
     if magnitude in pack.magnitudes[magnitude].values():
         return False
-    return magnitude not in _AMBIGUOUS_SUFFIXES or ("." in amount.number.digits and magnitude in "KMB")
+    if magnitude not in _AMBIGUOUS_SUFFIXES:
+        return True
+    if magnitude not in ("k", "K", "M", "B") or line[end - 2 : end - 1] == " ":
+        return False
+    if magnitude == "K" and amount.number.digits in ("4", "8"):
+        return False  # The sharpness of a picture.
+    return "." in amount.number.digits or bool(
+        pack.is_english and (_COUNTED_AHEAD.match(line, end) or _RANGE_BEFORE.search(line, max(0, end - 20), end - 1))
+    )
 
 
 def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
@@ -197,12 +219,17 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     hyphen = match["gap"] == "-"
     if (unit in _GLUED_ONLY and match["gap"]) or (hyphen and len(unit) == 1):
         return amount
-    category = "one" if hyphen and pack.is_english else pack.plural(_plural_value(amount.number))
+    qualifies = pack.is_english and qualifies_noun(line, amount.start, match.end())
+    category = "one" if (hyphen or qualifies) and pack.is_english else pack.plural(_plural_value(amount.number))
     pattern, end = _unit_pattern(match, unit, power, category, pack)
     if not pattern:
         return amount
     if (unit[-1] == "." and line[end : end + 1] == ".") or (pack.is_english and _DOT_GOES_ON.match(line, end)):
         end += 1
+    if pack.is_english and (rate := _SECOND_PER.match(line, end)):
+        pattern, end = f"{pattern} per {_PER_UNITS[rate[1]].rpartition('-')[2]}", rate.end()
+    elif "per" in pack.words and _UNKNOWN_RATE.match(line, end):
+        pattern, end = f"{pattern} {pack.words['per']} ", end + 1
     per_number = "per" in pack.words and _PER_NUMBER.match(line, end)
     return amount._replace(unit=pattern, end=end + 1 if per_number else end, hyphen=hyphen, per=bool(per_number))
 
@@ -311,7 +338,7 @@ def _say_money(amount: Amount, words: str, pack: Pack) -> str:
         return f"{words}{pack.gap}{magnitude}{pack.gap}{of}{name}{per}"
     if not pack.is_english or not forms.get("cent"):
         return f"{words}{pack.gap}{_form(forms, amount.number, pack)}{per}"
-    return _english_money(amount.number, forms, pack) + per
+    return _english_money(amount.number, forms, pack, amount.hyphen) + per
 
 
 def _currency_forms(sign: str, pack: Pack) -> Forms:
@@ -339,12 +366,12 @@ def currency_name(sign: str, pack: Pack) -> str:
     return forms.get("whole") or forms.get("many") or forms.get("other", sign)
 
 
-def _english_money(number: Number, forms: Forms, pack: Pack) -> str:
+def _english_money(number: Number, forms: Forms, pack: Pack, qualifies: bool = False) -> str:
     whole, _, fraction = number.digits.partition(".")
     if fraction and len(fraction) != 2:
         return f"{spell(number.digits, pack)} {forms['other']}"
     cents = int(fraction or 0)
-    big = f"{spell(whole, pack)} {forms['one'] if int(whole) == 1 else forms['other']}"
+    big = f"{spell(whole, pack)} {forms['one'] if int(whole) == 1 or qualifies else forms['other']}"
     small = f"{cardinal(cents, pack)} {forms['cent'] if cents == 1 else forms['cents']}"
     if not cents:
         return big

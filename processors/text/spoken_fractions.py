@@ -56,6 +56,8 @@ def _local_fraction(match: re.Match[str], pack: Pack) -> str:
         return ""
     if fraction in pack.fractions:
         return pack.fractions[fraction]
+    if "/" in pack.templates:
+        return pack.templates["/"].format(match[2], match[3])
     return f"{match[2]} {pack.words['over']} {match[3]}" if "over" in pack.words and not pack.tight else ""
 
 

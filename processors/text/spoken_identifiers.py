@@ -18,6 +18,9 @@ _NORTH_AMERICAN = re.compile(r"(?:1[ .-])?[0-9]{3}([-. ])[0-9]{3}\1[0-9]{4}(?![\
 _SEVEN = re.compile(r"[2-9][0-9]{2}-[0-9]{4}(?![\w-]|[.,][0-9])")
 _LEADING_ZERO = re.compile(r"0[0-9]{1,5}(?:[ /-][0-9]{2,8}){1,5}(?![\w-]|[.,/][0-9]| ?[%€$£°])")
 _SPACED = re.compile(r"[0-9]{2,3}(?: [0-9]{2,4}){2,4}(?![\w-]|[.,][0-9]| ?[%€$£°]| [0-9])")
+_RUSSIAN = re.compile(r"(?:[78][ -])?(?:\([0-9]{3}\) ?|[0-9]{3}[ -])?[0-9]{3}-[0-9]{2}-[0-9]{2}(?![\w-])")
+_FIVE_FOUR = re.compile(r"[0-9]{5}-[0-9]{4}(?![\w-])")
+_VANITY = re.compile(r"(?:1[-. ])?8[0-9]{2}-(?=[A-Z0-9-]{0,12}[A-Z]{2})[A-Z0-9]{1,8}(?:-[A-Z0-9]{1,8}){0,2}(?![\w-])")
 _CARD = re.compile(r"[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,4}){0,2}(?![\w-])")
 _ADDRESS = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::(?P<port>[0-9]{1,5}))?(?:/(?P<mask>[0-9]{1,2}))?(?![\w.]*\w)")
 _VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){2,6}(?![\w])")
@@ -55,13 +58,17 @@ def find_identifier(line: str, floor: int, digit: int, pack: Pack) -> Found | No
         return None
     if before == "(" and (match := _AREA_IN_BRACKETS.match(line, digit)):
         return _phone(line, digit - 1, match.end(), match[0], pack)
+    if vanity := _VANITY.match(line, digit):
+        groups = re.findall("[0-9]+|[A-Z]+", vanity[0])
+        words = ", ".join(_say_group(group, pack) if group.isdecimal() else group for group in groups)
+        return Found(digit, vanity.end(), words)
     if _JOINED.match(line, digit) and (found := _grouped(line, digit, pack) or _version(line, floor, digit, pack)):
         return found
     return _called(line, digit, pack)
 
 
 def _grouped(line: str, digit: int, pack: Pack) -> Found | None:
-    for pattern in (_NORTH_AMERICAN, _CARD, _LEADING_ZERO, _SPACED, _SEVEN, _CHAIN):
+    for pattern in (_RUSSIAN, _FIVE_FOUR, _NORTH_AMERICAN, _CARD, _LEADING_ZERO, _SPACED, _SEVEN, _CHAIN):
         match = pattern.match(line, digit)
         if match is None:
             continue

@@ -29,6 +29,9 @@ _SUPERSCRIPT = re.compile(r"(?<=[\w)\]])[⁰¹²³⁴-⁹⁺⁻⁽⁾ⁿⁱ]+")
 _FOOTNOTE = re.compile(r"(?<=[^\W\d_]{4})[¹²³⁴-⁹]{1,2}(?!\w)")
 _CARET = re.compile(r"(?<=[\w)\]])\^(?:\{([^{}]{1,40})\}|\(([^()]{1,40})\)|([-−+]?[0-9]{1,6}(?:\.[0-9]+)?|[A-Za-z]))")
 _MINUS = re.compile(r"(?<=[\w)}\]]) ?[-–] ?(?=[\w(\\])")
+_ABSOLUTE = re.compile(r"(?:\\left)?\|([^|$]{1,40}?)(?:\\right)?\|")
+_FACTORIAL = re.compile(r"(?<=[\w)}])!(?!=)")
+_COEFFICIENT = re.compile(r"(?<=[0-9])(?=[a-zA-Z](?![a-zA-Z]))")
 _FORMULA_LOOK = re.compile(r"[\\^_=<>+*/{}|≤≥≈×÷±√∞-]")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _TEXT_GROUP = re.compile(r"\\(?:text|mathrm|operatorname|textbf|mathbf|mbox)\s?\{[^{}]{0,100}\}|\\[A-Za-z]+")
@@ -46,7 +49,11 @@ def is_formula(text: str) -> bool:
 
 def say_formula(text: str, pack: Pack) -> str:
     """Write a formula so that the rules of all text can say it; a hyphen in it is a minus."""
-    return " " + _MINUS.sub(" − ", latex_to_text(text, pack)).replace("-", "−") + " "
+    if "abs" in pack.words:
+        text = _ABSOLUTE.sub(lambda match: f" {pack.words['abs']} {match[1]} ", text)
+        text = _FACTORIAL.sub(f" {pack.words['factorial']} ", text)
+    text = latex_to_text(text, pack)
+    return " " + _COEFFICIENT.sub(" ", _MINUS.sub(" − ", text).replace("-", "−")) + " "
 
 
 def latex_to_text(text: str, pack: Pack) -> str:
@@ -192,6 +199,8 @@ def _power(argument: str, pack: Pack) -> str:
         return "'"
     if not argument:
         return " "
+    if "^" in pack.templates:
+        return pack.templates["^"].format(argument.replace("-", "−"))
     return f" ^ {argument.replace('-', '−')} "
 
 

@@ -15,6 +15,12 @@ _ENGLISH = re.compile(r"([0-9]{1,3}(?:,[0-9]{3}){1,4}|[0-9]{1,15})(?:st|nd|rd|th
 _DECADE = re.compile(r"([12][0-9]{2}0)'?s\b|([1-9]0)'?s\b")
 _DECADE_MARK = re.compile(r"(?:\b[Tt]he |\b[Tt]he '|(?<!\w)'|\b(?:[Ee]arly|[Ll]ate|[Mm]id)[ -])\Z")
 _DOTTED = re.compile(r"(?P<number>[0-9]{1,3})\. (?P<noun>[^\W\d_]+)")
+# `1. und 2. Klasse`, `3.–5. Mai`: what joins an ordinal to the next one.
+_JOINED = re.compile(
+    r"(?P<number>[0-9]{1,3})\.(?P<joint> ?[-–] ?| (?:und|oder|bis)(?: (?:zum|der|die|das|den|dem))? )"
+    r"(?=[0-9]{1,3}\. (?P<noun>[^\W\d_]+))"
+)
+_DATE_JOINED = re.compile(r"([0-9]{1,2})\. ?[-–] ?(?=[0-9]{1,2}\.([0-9]{1,2})\.)")
 _DIGITS_MARK = re.compile(r"(?P<number>[0-9]{1,4})(?P<mark>\.?[ºª°]|\.?[^\W\d_]{1,4})")
 _WORDS_BEFORE = re.compile(r"(?:([^\W\d_]+) )?([^\W\d_]+),? \Z")
 
@@ -33,6 +39,14 @@ def find_ordinal(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     ):
         words = inflected(line, digit, int(match["number"]), match["noun"], pack)
         return Found(digit, match.start("noun") - 1, words) if words else None
+    if pack.ordinals and (match := _DATE_JOINED.match(line, digit)) and 1 <= int(match[2]) <= 12:
+        words = inflected(line, digit, int(match[1]), cldr.month_name(pack.locale, int(match[2])), pack)
+        return Found(digit, match.end(), f"{words} {pack.words['to']} ") if words else None
+    if pack.ordinals and (match := _JOINED.match(line, digit)):
+        words = inflected(line, digit, int(match["number"]), match["noun"], pack)
+        if words and match["noun"] not in pack.sentence_starters:
+            joint = match["joint"] if match["joint"].strip() not in "-–" else f" {pack.words['to']} "
+            return Found(digit, match.end(), words + joint) if match["joint"].strip() else None
     if pack.ordinal_marks and (match := _DIGITS_MARK.match(line, digit)):
         words = with_mark(int(match["number"]), match["mark"], pack)
         if words and re.compile(END).match(line, match.end()) is not None:
@@ -67,6 +81,7 @@ def inflected(line: str, digit: int, value: int, noun: str, pack: Pack) -> str:
     if "oblique" not in pack.ordinals:
         return ""
     stem = ordinal(value, pack).removesuffix("e")
+    line, digit = _before_the_first(line, digit)
     match = _WORDS_BEFORE.search(line, max(0, digit - 40), digit)
     earlier, last = ((match[1] or "").lower(), match[2].lower()) if match else ("", "")
     kinds = pack.ordinals
@@ -75,6 +90,15 @@ def inflected(line: str, digit: int, value: int, noun: str, pack: Pack) -> str:
     if last in kinds["weak"] or noun in kinds["feminine"]:
         return stem + "e"
     return stem + ("es" if noun in kinds["neuter"] else "er")
+
+
+_FIRST_NUMBER = re.compile(r"[0-9]{1,3}\.(?: ?[-–] ?| (?:und|oder|bis) )\Z")
+
+
+def _before_the_first(line: str, digit: int) -> tuple[str, int]:
+    """The second of two joined ordinals has the ending that the words before the first ask for."""
+    first = _FIRST_NUMBER.search(line, max(0, digit - 12), digit)
+    return (line, first.start()) if first else (line, digit)
 
 
 @lru_cache(maxsize=512)

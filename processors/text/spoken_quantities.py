@@ -25,13 +25,21 @@ _PRIME_NEAR = re.compile(r"[0-9.]{1,8}[°'\"]")
 _FEET = re.compile(r"([0-9]{1,2})' ?([0-9]{1,2}(?:\.5)?)(?:\"|'')?(?![0-9'])")
 _ONE_PRIME = re.compile(
     r"([0-9]{1,4}(?:\.[0-9]{1,2})?)(['\"])(?= ?[x×] ?[0-9]|[ -](?:tall|wide|long|deep|high|thick|diameter|by [0-9]|TV"
-    r"|screen|monitor|display|pizza|pipe|wheel|laptop|ceiling|board|nail|rim)s?\b)"
+    r"|screen|monitor|display|pizza|pipe|wheel|laptop|ceiling|board|nail|rim|pole|ladder|rope|fence|bolt|hose|tree|boat|wall)s?\b)"
 )
 _NOUN_NEXT = re.compile(r"[ -](?!x\b|tall|wide|long|deep|high|thick|by |diameter)[a-zA-Z]")
 _LAST_PRIME = re.compile(r"[x×] ?\Z")
 _DEGREES = re.compile(r"([0-9]{1,3})° ?([0-9]{1,2})'(?: ?([0-9]{1,2}(?:\.[0-9]{1,4})?)\")?")
 _DIMENSION = re.compile(r" ?[x×] ?(?=\.?[0-9])")
-_FACTOR = re.compile(r"[x×](?!\w)")
+_FACTOR = re.compile(r"[x×](?!\w| ?[-−–+=^*/÷×≤≥<>)²³] ?[\w(√])")
+_TEN_TO_THE = re.compile(r"10 ?[\^²³]")
+_BY_LOOK = re.compile(
+    r"[0-9]{3,5}×[0-9]{3,5}(?![0-9.,])"
+    r"|[0-9.]{1,6} ?× ?[0-9.]{1,6}(?: ?× ?[0-9.]{1,6})? ?(?:mm|cm|m|px|ft|in|inches)(?!\w)"
+)
+_COEFFICIENT_X = re.compile(r"x(?= ?[-−–+=^*/÷×≤≥<>)²³])")
+# What follows is not known, so that the first number is not half of what is changed.
+_RANGE_OF_UNKNOWN = re.compile(r"[-–][0-9]{1,9}[A-Za-z]")
 _SCIENTIFIC = re.compile(r"[eE]([+-]?)([0-9]{1,3})(?!\w)")
 _LETTERS_FOLLOW = re.compile(r"[^\W\d_\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af]|_")
 
@@ -61,18 +69,28 @@ def _single(line: str, amount: Amount, pack: Pack) -> Found | None:
             words = f"{say_amount(amount, pack)} {times} {ten} {pack.words['power']} {minus}{exponent}"
             return Found(amount.start, science.end(), words)
         if dimension := _DIMENSION.match(line, end):
-            joint = pack.words.get("by", "") if "x" in dimension[0] else pack.symbols.get("×", "")
+            joint = _dimension_words(line, amount, dimension, pack)
             if joint:
                 return Found(amount.start, dimension.end(), f"{say_amount(amount, pack)} {joint} ")
         if (factor := _FACTOR.match(line, end)) and "times" in pack.words:
             return Found(amount.start, factor.end(), f"{say_amount(amount, pack)} {pack.words['times']}")
-        if _LETTERS_FOLLOW.match(line, end):
+        if pack.is_english and _COEFFICIENT_X.match(line, end):
+            return Found(amount.start, end, f"{say_amount(amount, pack)} ")
+        if _LETTERS_FOLLOW.match(line, end) or _RANGE_OF_UNKNOWN.match(line, end):
             return None
     elif amount.unit and (dimension := _DIMENSION.match(line, end)) and "by" in pack.words:
         return Found(amount.start, dimension.end(), f"{say_amount(amount, pack)} {pack.words['by']} ")
     if (amount.sign and "minus" not in pack.words) or (amount.currency and not pack.is_known):
         return None
     return Found(amount.start, end, say_amount(amount, pack))
+
+
+def _dimension_words(line: str, amount: Amount, dimension: re.Match[str], pack: Pack) -> str:
+    """What stands between `3 x 5` and `1920×1080`, and what between `3 × 5` and `6.02 x 10²³`."""
+    measures = "x" in dimension[0] or _BY_LOOK.match(line, amount.start)
+    if measures and not _TEN_TO_THE.match(line, dimension.end()):
+        return pack.words.get("by", "")
+    return pack.symbols.get("×", "")
 
 
 def _joined(line: str, first: Amount, pack: Pack) -> Found | None:
@@ -89,8 +107,10 @@ def _joined(line: str, first: Amount, pack: Pack) -> Found | None:
         return None
     if _LETTERS_FOLLOW.match(line, second.end) and not (second.unit or second.currency or second.magnitude):
         return None
-    if first.currency and second.is_plain:
-        second = with_currency_of(line, second, first, pack)
+    if first.currency and not second.currency and not second.magnitude:
+        # In `£5-10m` the letter is no meter.
+        paid = with_currency_of(line, second._replace(unit="", end=second.number.end), first, pack)
+        second = paid if second.is_plain or paid.magnitude else second
     if _is_difference(line, first, joint, second) and "minus" in pack.words:
         minus = pack.symbols.get("−", pack.words["minus"])
         words = f"{say_amount(first, pack)}{pack.gap}{minus}{pack.gap}{say_amount(second, pack)}"

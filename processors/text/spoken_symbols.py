@@ -35,6 +35,12 @@ _LETTER_MINUS = re.compile(
     rf"(?<![^\W_])([0-9]{{0,3}}{_VARIABLE}[²³]?) ?[-−–] ?(?=(?:[0-9]{{1,4}}|{_VARIABLE})(?![^\W_]|[-–]))"
 )
 _GREEK = re.compile("(?<![\u0370-\u03ff])[α-ωΑ-Ω](?![\u0370-\u03ff])")
+# A comparison without a left side: `Take < 5 mg`, `≥ 18`.
+_LIMITS = {"<": "less than", ">": "more than", "≤": "at most", "≥": "at least", "≈": "about"}
+_LIMIT = re.compile(
+    r"(\A\s{0,3}|[(,;:.!?]\s{0,3}|\b(?:[Tt]akes?|[Kk]eep|[Uu]se|with|for|of|and|or|at|to|in|by|only|ages?|aged|from|was|is"
+    r"|are|be|costs?|about|needs?|under|over)\s{1,3})([<>≤≥≈])\s{0,3}(?=\w)"
+)
 _CURRENCY = re.compile(r"(?:(?<![^\W_])(?:HK|NZ|US|AU|CA|NT|MX|A|C|S|R))?[$€£¥₹₩₽₺]")
 
 
@@ -73,6 +79,8 @@ def speak_symbols(line: str, pack: Pack) -> str:
         return line
     if pack.is_english and not line.isascii():
         line = _GREEK.sub(lambda match: f" {_greek_name(match[0])} ", line)
+    if pack.is_english:
+        line = _LIMIT.sub(lambda match: match[1] + _LIMITS[match[2]] + " ", line)
     line = _CURRENCY.sub(lambda match: _currency_name(match[0], pack), line)
     return line.translate(_translation(pack))
 
@@ -89,4 +97,5 @@ def _greek_name(letter: str) -> str:
 
 @lru_cache(maxsize=32)
 def _translation(pack: Pack) -> dict[int, str]:
-    return {ord(symbol): f" {words} " for symbol, words in pack.symbols.items()}
+    powers = {"^": pack.words["power"]} if "power" in pack.words else {}
+    return {ord(symbol): f" {words} " for symbol, words in (powers | pack.symbols).items()}

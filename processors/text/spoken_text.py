@@ -17,6 +17,7 @@ from processors.text.spoken_addresses import speak_addresses
 from processors.text.spoken_math import unify_powers
 from processors.text.spoken_symbols import speak_symbols, unify_operators
 from processors.text.spoken_words import expand_abbreviations, say_romans
+from processors.text.written_forms import unify_written_forms
 
 _LINE_ENDERS = ".!?…:;,。！？：；，、؟।"
 _FULL_STOP_SCRIPTS = range(0x3040, 0xA000)
@@ -82,8 +83,9 @@ def _speak_line(line: str, language: str, at_line_start: bool) -> str:
     line = " ".join(line.split(" "))
     if at_line_start:
         line = strip_line_marks(line, pack)
-    line = unify_powers(unify_characters(strip_inline_marks(line, pack)), pack)
+    line = unify_written_forms(unify_characters(strip_inline_marks(line, pack)), pack)
+    line = unify_powers(line, pack)
     line = speak_addresses(expand_abbreviations(line, pack), pack)
     line = unify_operators(say_romans(line, pack), pack)
     line = speak_dashes(speak_symbols(say_numbers(line, pack), pack))
-    return keep_speakable(line, keep_signs=not pack.symbols)
+    return keep_speakable(line, keep_signs=not pack.symbols, unknown_signs=pack.unknown_signs)

@@ -28,7 +28,7 @@ def _marked(mark: str) -> re.Pattern[str]:
     after = rf"(?:{mark}{END}\.?)"
     dotted = rf"(?P<hour>[01]?[0-9]|2[0-4])[.:](?P<minute>[0-5][0-9])\s?{after}"
     if mark != "h":
-        return re.compile(dotted)
+        return re.compile(rf"{dotted}|(?P<hour2>[01]?[0-9]|2[0-4])(?P<minute2>)\s?{after}")
     spaced = r"(?P<hour2>[01]?[0-9]|2[0-4])\s?h\s?(?P<minute2>[0-5][0-9])(?:\s?min)?" + END
     return re.compile(f"{dotted}|{spaced}")
 
@@ -60,11 +60,11 @@ def _time(line: str, digit: int, pack: Pack) -> Found | None:
     if match:
         hour = match["hour"] or match.groupdict().get("hour2") or ""
         minute = match["minute"] or match.groupdict().get("minute2") or ""
-        return Found(digit, match.end(), _local(hour, minute, pack))
+        return Found(digit, match.end(), _local(hour, minute, pack, _hour_names(line, digit, pack)))
     match = _CLOCK.match(line, digit) or _GLUED_H.match(line, digit) or _dotted(line, digit, pack)
     if match is None or match.groupdict().get("second"):
         return None
-    words = _local(match["hour"], match["minute"], pack)
+    words = _local(match["hour"], match["minute"], pack, _hour_names(line, digit, pack))
     half, end = match.groupdict().get("half"), match.end()
     if half:
         end = match.start("half")
@@ -72,6 +72,17 @@ def _time(line: str, digit: int, pack: Pack) -> Found | None:
     elif mark and (behind := re.compile(rf"\s?{mark}{END}").match(line, end)):
         end = behind.end()
     return Found(digit, end, words)
+
+
+def _hour_names(line: str, digit: int, pack: Pack) -> list[str]:
+    """The words for the hours, if the language's pack has them, in the case that the word before asks for."""
+    behind = pack.times.get("oblique_behind", "").split()
+    joined = line[digit - 1 : digit] in tuple("-–") and pack.words.get("to") in behind
+    if behind and (
+        joined or f" {line[max(0, digit - 12) : digit].lower()}".endswith(tuple(f" {word} " for word in behind))
+    ):
+        return pack.times["oblique_hours"].split()
+    return pack.times.get("hours", "").split()
 
 
 _DOTTED = re.compile(r"(?P<hour>[01]?[0-9]|2[0-4])\.(?P<minute>[0-5][0-9])(?![0-9]|[.,:][0-9]| ?[€$£%°])")
@@ -83,9 +94,8 @@ def _dotted(line: str, digit: int, pack: Pack) -> re.Match[str] | None:
     return _DOTTED.match(line, digit) if words and line[:digit].endswith(tuple(f"{word} " for word in words)) else None
 
 
-def _local(hour: str, minute: str, pack: Pack) -> str:
+def _local(hour: str, minute: str, pack: Pack, names: list[str]) -> str:
     h, m = int(hour), int(minute or 0)
-    names = pack.times.get("hours", "").split()
     return pack.times["full" if m else "exact"].format(
         h=names[h].replace("_", " ") if names else h,
         m=m,

@@ -29,6 +29,8 @@ _ROMAN_TOKEN = re.compile(r"(?<![\w.'-])(?P<roman>[IVXLCDM]{1,9})(?P<mark>er|e|�
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\Z")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _WORD_BEFORE = re.compile(r"(?:([^\W\d_]+) )?([^\W\d_]+) \Z")
+# `World Wars I and II`: the noun stands before the first.
+_ROMAN_JOINED = re.compile(r"([^\W\d_]+) ([IVX]{1,5})(?:(?:,? (?:and|or|und|oder|et|ou|y|o|e)|,|[-–]| [-–]) ?)\Z")
 _WORD_AFTER = re.compile(r" ([^\W\d_]+)")
 _VERB_AFTER = re.compile(
     r" (?:am|was|have|had|would|will|can|could|should|do|did|think|like|know|want|met|saw|love|wrote|read|went|bought"
@@ -81,6 +83,11 @@ def _words_of(match: re.Match[str], pack: Pack) -> str:
     return words + ("." if ends and not _goes_on(name, match, pack) else "")
 
 
+# With one of these behind it, the name goes on: `Martin Luther King Jr. Day`.
+NAME_GOES_ON = frozenset(
+    "Day Boulevard Drive Street Avenue Award Awards Memorial Library School Foundation Center Centre Hospital Bridge "
+    "Airport Park National Institute University College Hall Road Way Highway Stadium Prize Museum House".split()
+)
 _NEVER_LAST = frozenset("e.g. E.g. i.e. I.e. vs. approx.".split())
 _NEXT_WORD = re.compile(r"\s*([^\W\d_]*)")
 
@@ -91,6 +98,8 @@ def _goes_on(name: str, match: re.Match[str], pack: Pack) -> bool:
     if name in _NEVER_LAST:
         return bool(rest.strip())
     word = _NEXT_WORD.match(rest)
+    if word and word[1] in NAME_GOES_ON:
+        return True
     return pack.ordinal_dot and bool(rest.strip()) and bool(word) and word[1] not in pack.sentence_starters
 
 
@@ -139,6 +148,9 @@ def _roman_words(match: re.Match[str], pack: Pack) -> str:
         )
     if before is None:
         return match[0]
+    joined = _ROMAN_JOINED.search(line, max(0, match.start() - 40), match.start())
+    if joined and roman_value(joined[2]) and joined[1] in table.get("nouns", ()):
+        return cardinal(value, pack)
     earlier, last = before[1] or "", before[2]
     alone = match["roman"] == "I"
     if alone and mark == "" and _VERB_AFTER.match(line, match.end()):

@@ -9,9 +9,11 @@ import re
 from processors.text import cldr
 from processors.text.language_pack import Pack
 from processors.text.spoken_ordinals import is_dotted_ordinal
+from processors.text.spoken_words import NAME_GOES_ON
 
 _TOKEN_MAX_CHARS = 24
-_ORDINAL = re.compile(r"(?:[0-9]{1,2}\.)?[0-9]{1,3}\.\Z")
+_ORDINAL = re.compile(r"(?:[0-9]{1,2}\.[-–]?)?[0-9]{1,3}\.\Z")
+_TO_ORDINAL = re.compile(r"[-–] ?[0-9]")
 _WORD = re.compile(r"[^\W\d_]{1,40}")
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\Z")
 _SIGNS = frozenset("$€£¥₹%°+=<>≤≥^\\/@#&")
@@ -33,9 +35,12 @@ def goes_on(text: str, end: int, start: int, final: bool, pack: Pack) -> bool | 
     """
     token = text[max(0, end - _TOKEN_MAX_CHARS) : end].rpartition(" ")[2].lstrip("\"'“‘«([{*_~`\n\t ")
     if pack.ordinal_dot and _ORDINAL.match(token):
+        if _TO_ORDINAL.match(text, start):
+            return True
         word = _WORD.match(text, start)
         if word is None:
-            return False
+            waits = text[start : start + 1] in ("-", "–") and len(text) < start + 3 and not final
+            return None if waits else False
         if word.end() == len(text) and not final:
             return None
         before = text[max(0, end - len(token) - _TOKEN_MAX_CHARS) : end - len(token)].rstrip().rpartition(" ")[2]
@@ -71,9 +76,13 @@ def _in_abbreviation(text: str, end: int, token: str, final: bool, pack: Pack) -
             return True
         if not final and name.startswith(text[begin:]):
             return None
-    if token not in pack.abbreviations or not pack.ordinal_dot:
+    if token not in pack.abbreviations:
         return False
     word = _WORD.match(text, end + 1)
+    if not pack.ordinal_dot:
+        if word and word.end() == len(text) and not final:
+            return None
+        return bool(word) and word[0] in NAME_GOES_ON
     return word is None or word[0] not in pack.sentence_starters
 
 

@@ -90,6 +90,7 @@ CONTROL = [
     ("Paris.<｜end▁of▁sentence｜>", "Paris."),
     ("Paris.<|endoftext|>", "Paris."),
     ("Par<|never_seen_before_7|>is.", "Paris."),
+    ("Paris.<|im_start|>user\nAnd Rome?<|im_end|>", "Paris."),
     ("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?<|im_end|>", "Paris.\n"),
     ("Paris.\n<|user|>\nAnd Rome?", "Paris.\n"),
     ("It was <s>ten</s> nine.", "It was <s>ten</s> nine."),

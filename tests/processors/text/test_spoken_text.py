@@ -65,6 +65,9 @@ def test_pieces_joined_are_what_the_whole_text_would_be(language: str, text: str
     [
         ("de", "Wir treffen uns am 3. Mai in Berlin"),
         ("de", "Das war am 5. Nov. 2020 in Wien"),
+        ("de", "Wir sind vom 1.–3. Mai in Berlin"),
+        ("de", "Wir sind vom 1. - 3. Mai in Berlin"),
+        ("en", "This is Martin Luther King Jr. Day"),
         ("de", "Er kam auf den 1. Platz der Liste"),
         ("de", "Das kostet 1,5 Mio. Euro im Jahr"),
         ("de", "Es geht z. B. Montag oder ca. Dienstag"),
@@ -87,8 +90,8 @@ def test_a_sentence_ends_behind_a_number_before_a_word_that_begins_one() -> None
 def test_a_dot_without_a_space_is_no_spoken_end_until_the_wait_is_long() -> None:
     stream = SpeakableStream(first_min_words=100)
     stream.push("Visit example.")
-    assert stream.settle() == []
-    assert stream.settle(after_long=True) == ["Visit example."]
+    assert stream.settle(behind_dot=False) == []
+    assert stream.settle(behind_dot=True) == ["Visit example."]
 
 
 def test_a_spoken_language_without_a_table_keeps_its_signs() -> None:
