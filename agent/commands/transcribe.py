@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from agent.commands.live_transcript import transcribe_live
 from agent.commands.printer import PipeConsole
+from agent.early_signals import raising_on_signals
 from agent.engines.candidates import choose
 from agent.engines.stt import stt_candidates
 from agent.errors import InputError
@@ -78,7 +79,7 @@ def run_transcribe(
 async def _hear_live(files: Sequence[Path], settings: Settings) -> None:
     sounds = [(path, _decoded(path, settings)) for path in files]
     console = PipeConsole()
-    with loaded_ears(settings) as engine:
+    with loaded_ears(settings) as engine, raising_on_signals():
         for path, audio_s16 in sounds:
             if len(files) > 1:
                 console.print(f"{path}:", soft_wrap=True, markup=False, highlight=False)
@@ -143,7 +144,7 @@ def transcribe_files(files: Sequence[Path], settings: Settings, output: Output, 
         EngineError: The engine is not usable, or it failed.
     """
     failed: InputError | None = None
-    with loaded_ears(settings) as engine:
+    with loaded_ears(settings) as engine, raising_on_signals():
         for path in files:
             try:
                 sides = _sides(path, settings, split=output.split)
