@@ -138,7 +138,10 @@ def transcribe(
     live: Annotated[bool, typer.Option("--live", help="Hear it in real time and show words as they come.")] = False,
     channels: Annotated[
         str,
-        typer.Option(help="split: each side of a stereo recording on its own, as of telephone calls; mono stays as it is.", metavar="HOW"),
+        typer.Option(
+            help="split: each side of a stereo recording on its own, as of telephone calls; mono stays as it is.",
+            metavar="HOW",
+        ),
     ] = "mix",
     out: Annotated[Path | None, typer.Option(help="Directory for one file a recording.", metavar="DIR")] = None,
     stt: Stt = None,

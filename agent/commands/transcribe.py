@@ -104,10 +104,6 @@ def _sides(path: Path, settings: Settings, *, split: bool) -> dict[str, Pcm16]:
     return dict(zip(("left", "right"), sides, strict=True)) if len(sides) == 2 else {"": sides[0]}
 
 
-def _of_side(segment: Segment, side: str) -> Segment:
-    return dataclasses.replace(segment, text=f"[{side}] {segment.text}") if side else segment
-
-
 def check(files: Sequence[Path], output: Output) -> None:
     """Find what is wrong before anything is loaded.
 
@@ -154,7 +150,7 @@ def transcribe_files(files: Sequence[Path], settings: Settings, output: Output, 
                 failed = error
                 continue
             segments = [
-                _of_side(segment, side)
+                dataclasses.replace(segment, side=side or None)
                 for side, audio_s16 in sides.items()
                 for segment in _with_bar(engine, audio_s16, path, settings, console)
             ]
