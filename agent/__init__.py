@@ -1,5 +1,11 @@
 """Composition: reads settings, chooses engines, wires the pipeline and hosts it."""
 
+from agent.early_signals import end_on_signals, is_command
+
+# What follows takes seconds, and Ctrl-C in them is no error.
+if is_command():
+    end_on_signals()
+
 import os
 from importlib.metadata import version
 

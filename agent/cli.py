@@ -1,6 +1,7 @@
 """The `sotto` command."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from agent import __version__
+from agent.early_signals import SIGNALLED_STATUS, end_on_signals
 from agent.errors import InputError, SottoError
 from agent.settings.load import Settings, load_settings, parse_assignment
 
@@ -54,7 +56,7 @@ def serve(
     settings = _settings(stt, llm, tts, sets, config, flags)
     from agent.server.run import run_server
 
-    run_server(settings, api_only=api_only)
+    raise typer.Exit(run_server(settings, api_only=api_only))
 
 
 @app.command()
@@ -113,6 +115,10 @@ def desktop(
         raise InputError("--half-duplex and --no-aec exclude each other")
     echo = "half_duplex" if half_duplex else "off" if no_aec else None
     settings = _settings(stt, llm, tts, sets, config, {"echo.mode": echo, "compute.device": device})
+    from agent.commands.device_check import check_devices
+
+    if not list_devices:
+        check_devices(microphone, loudspeaker)
     from agent.commands.desktop import DesktopOptions
     from agent.commands.desktop import desktop as hold
     from agent.commands.printer import PipeConsole
@@ -132,7 +138,10 @@ def transcribe(
     live: Annotated[bool, typer.Option("--live", help="Hear it in real time and show words as they come.")] = False,
     channels: Annotated[
         str,
-        typer.Option(help="split: each side of a stereo recording on its own, as of telephone calls.", metavar="HOW"),
+        typer.Option(
+            help="split: each side of a stereo recording on its own, as of telephone calls; mono stays as it is.",
+            metavar="HOW",
+        ),
     ] = "mix",
     out: Annotated[Path | None, typer.Option(help="Directory for one file a recording.", metavar="DIR")] = None,
     stt: Stt = None,
@@ -215,9 +224,11 @@ def _settings(
 
 def main() -> None:
     """Run the command line; expected failures are one line on standard error."""
+    from processors.child_process import kill_children
     from processors.errors import EngineError
     from transports.errors import TransportError
 
+    end_on_signals(kill_children)
     try:
         app()
     except SottoError as error:
@@ -225,7 +236,7 @@ def main() -> None:
     except (EngineError, TransportError) as error:
         _fail(error, 1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(SIGNALLED_STATUS + signal.SIGINT)
 
 
 def _fail(error: Exception, status: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
+from agent.early_signals import SIGNALLED_STATUS, SIGNALS
 from processors.child_process import kill_children
 
 Host = TypeVar("Host")
@@ -18,29 +19,43 @@ Host = TypeVar("Host")
 LOADING_SECS = 2.0
 
 
-def stop_on_signals() -> asyncio.Event:
+class Stopping(asyncio.Event):
+    """Set once the command is to end.
+
+    Attributes:
+        exit_status: Of a command that a signal cut short: 130 by SIGINT, 143 by SIGTERM, as a shell gives them.
+    """
+
+    exit_status = SIGNALLED_STATUS + signal.SIGINT
+
+    def stop(self, number: signal.Signals) -> None:
+        """Take a signal."""
+        self.exit_status = SIGNALLED_STATUS + number
+        self.set()
+
+
+def stop_on_signals() -> Stopping:
     """An event that SIGINT and SIGTERM set, instead of what they do otherwise."""
-    stopping = asyncio.Event()
+    stopping = Stopping()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C arrives as KeyboardInterrupt
-            loop.add_signal_handler(number, stopping.set)
+    for number in SIGNALS:
+        # Windows has no such handlers; what the command has set before stays.
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, stopping.stop, number)
     return stopping
 
 
-async def load_unless_stopped(
-    start: Callable[[], Coroutine[Any, Any, Host]], stopping: asyncio.Event, exit_status: int
-) -> Host:
-    """Load the models; a signal meanwhile ends the process.
+async def load_unless_stopped(start: Callable[[], Coroutine[Any, Any, Host]], stopping: Stopping) -> Host:
+    """Load the models, and say so; a signal meanwhile ends the process, unless they are there at once.
 
     Args:
         start: Loads them.
         stopping: From `stop_on_signals`.
-        exit_status: The process's, if it is stopped.
 
     Raises:
         EngineUnavailableError: A stage has no usable engine.
     """
+    logger.info("loading the models ...")
     stopped = asyncio.create_task(stopping.wait())
     loading = asyncio.create_task(start())
     await asyncio.wait([loading, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -50,6 +65,6 @@ async def load_unless_stopped(
         # Threads that load a model cannot be interrupted.
         logger.info("stopped while the models were being loaded")
         kill_children()
-        os._exit(exit_status)
+        os._exit(stopping.exit_status)
     stopped.cancel()
     return loading.result()

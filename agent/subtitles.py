@@ -46,18 +46,39 @@ class _Piece:
 
 
 def cues_of(segments: Sequence[Segment]) -> list[Cue]:
-    """The cues of a recording, in order; a segment that fits stays whole, with its own times."""
+    """The cues of a recording, in order; a segment that fits stays whole, with its own times.
+
+    Where its sides were transcribed on their own, cues may overlap as the voices do, and each says whose it is.
+    """
+    sides = dict.fromkeys(segment.side for segment in segments)
+    cues = [cue for side in sides for cue in _cues_of_side([one for one in segments if one.side == side])]
+    return sorted(cues, key=lambda cue: cue.start_secs) if len(sides) > 1 else cues
+
+
+def label_of(segment: Segment) -> str:
+    """Whose words they are, as it is written before them; empty where nobody knows."""
+    return f"[{segment.side}]" if segment.side else ""
+
+
+def _cues_of_side(segments: Sequence[Segment]) -> list[Cue]:
     cues: list[Cue] = []
     for index, segment in enumerate(segments):
+        label = label_of(segment)
         joint = "" if segment.language in SPACELESS else " "
         text = " ".join(segment.text.split())
-        lines = _two_lines(text.split(" ") if joint or " " in text else list(text), " " if " " in text else joint)
+        words = text.split(" ") if joint or " " in text else list(text)
+        lines = _two_lines(_labelled(words, label), " " if " " in text else joint)
         if lines is not None and segment.end_secs - segment.start_secs <= MAX_CUE_SECS:
             cues.append(Cue(lines, segment.start_secs, segment.end_secs))
             continue
         until_secs = segments[index + 1].start_secs if index + 1 < len(segments) else float("inf")
-        cues += _cut(_pieces(segment, text, joint), joint, until_secs)
+        cues += _cut(_pieces(segment, text, joint), joint, until_secs, label)
     return cues
+
+
+def _labelled(words: Sequence[str], label: str) -> list[str]:
+    """The words of a cue, the first with its label."""
+    return [f"{label} {words[0]}".lstrip(), *words[1:]]
 
 
 def _pieces(segment: Segment, text: str, joint: str) -> list[_Piece]:
@@ -86,13 +107,13 @@ def _parts(word: str) -> list[str]:
     )
 
 
-def _cut(pieces: Sequence[_Piece], joint: str, until_secs: float) -> list[Cue]:
+def _cut(pieces: Sequence[_Piece], joint: str, until_secs: float, label: str) -> list[Cue]:
     """The cheapest way to cut a segment into cues."""
     best: list[tuple[float, int]] = [(0.0, 0)]
     for end in range(1, len(pieces) + 1):
         options: list[tuple[float, int]] = []
         for start in range(end - 1, max(-1, end - 1 - _MOST_PIECES), -1):
-            cost = _cost(pieces[start:end], joint)
+            cost = _cost(pieces[start:end], joint, label)
             if cost is None:
                 break
             options.append((best[start][0] + cost, start))
@@ -107,15 +128,16 @@ def _cut(pieces: Sequence[_Piece], joint: str, until_secs: float) -> list[Cue]:
         next_secs = groups[index + 1][0].start_secs if index + 1 < len(groups) else until_secs
         start_secs = group[0].start_secs
         end_secs = min(max(group[-1].end_secs, min(start_secs + MIN_CUE_SECS, next_secs)), start_secs + MAX_CUE_SECS)
-        words = [piece.text for piece in group]
+        words = _labelled([piece.text for piece in group], label)
         cues.append(Cue(_two_lines(words, joint) or joint.join(words), start_secs, end_secs))
     return cues
 
 
-def _cost(group: Sequence[_Piece], joint: str) -> float | None:
+def _cost(group: Sequence[_Piece], joint: str, label: str) -> float | None:
     """What it costs to show these together; None if they do not fit."""
     secs = group[-1].end_secs - group[0].start_secs
-    if len(group) > 1 and (secs > MAX_CUE_SECS or _two_lines([piece.text for piece in group], joint) is None):
+    words = _labelled([piece.text for piece in group], label)
+    if len(group) > 1 and (secs > MAX_CUE_SECS or _two_lines(words, joint) is None):
         return None
     last = group[-1].text.rstrip("\"'”’»)")[-1:]
     end = _COST_AT_SENTENCE if last in _SENTENCE_ENDS else _COST_AT_CLAUSE if last in _CLAUSE_ENDS else _COST_INSIDE

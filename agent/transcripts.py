@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agent.subtitles import Cue, cues_of
+from agent.subtitles import Cue, cues_of, label_of
 from processors.stt.languages import SPACELESS, language_name
 from processors.stt.recognizer import Segment, Task
 
@@ -64,7 +64,12 @@ def delta(segment: Segment, index: int) -> str:
         segment: Any of the recording.
         index: 0 for the first.
     """
-    return segment.text if index == 0 or segment.language in SPACELESS else f" {segment.text}"
+    text = _said(segment)
+    return text if index == 0 or (segment.language in SPACELESS and not segment.side) else f" {text}"
+
+
+def _said(segment: Segment) -> str:
+    return f"{label_of(segment)} {segment.text}".lstrip()
 
 
 def written(transcription: Transcription, kind: Format) -> str:
@@ -156,7 +161,7 @@ def _verbose_segment(segment: Segment, index: int, temperature: float) -> dict[s
         "seek": int(segment.start_secs * SEEK_FRAMES_PER_SEC),
         "start": round(segment.start_secs, TIME_DIGITS),
         "end": round(segment.end_secs, TIME_DIGITS),
-        "text": segment.text,
+        "text": _said(segment),
         "tokens": [],
         "temperature": temperature,
         "avg_logprob": log_probability,

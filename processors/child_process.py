@@ -15,7 +15,8 @@ from processors.errors import EngineUnavailableError
 # A process that the system itself does not let go of is not waited for.
 KILLED_WITHIN_SECS = 0.5
 
-_lock = threading.Lock()
+# A signal may call for the end while this very thread is starting one.
+_lock = threading.RLock()
 _started: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
 _ending = threading.Event()
 

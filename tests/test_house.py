@@ -66,7 +66,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "processors.llm": ("processors", "processors.text", "processors.turns"),
     "processors.voice": ("processors", "processors.turns"),
     "transports": (),
-    # errors, library_switches, logs, stopping, plain_text, transcripts
+    # early_signals, errors, library_switches, logs, stopping, plain_text, transcripts
     "agent": ("processors", "processors.stt", "transports"),
     "agent.settings": GROUND,
     "agent.models.sources": GROUND,

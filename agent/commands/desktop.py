@@ -4,8 +4,6 @@ In:  settings and devices.   Out: a conversation, shown in the terminal, until q
 """
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from agent.commands.device_check import libraries_silenced
 from agent.commands.keys import PushToTalkKey, keys_read
 from agent.commands.printer import ReplayPrinter
 from agent.commands.screen import DesktopScreen, DesktopStatus
@@ -33,8 +32,6 @@ REFRESH_PER_SEC = 12
 VOLUME_STEP = 0.1
 # Of voices; which one speaks is not known before the models are loaded.
 USUAL_RATE_HZ = 24_000
-# What a shell expects of a command that Ctrl-C ended while it was loading.
-STOPPED_STATUS = 130
 
 OnPushToTalk = Callable[[bool], Coroutine[Any, Any, None]]
 OnStop = Callable[[], Coroutine[Any, Any, None]]
@@ -152,7 +149,7 @@ async def desktop(options: DesktopOptions, settings: Settings, console: Console)
         console: Where the conversation is shown; captions and keys need a terminal, a pipe gets plain lines.
 
     Returns:
-        The exit status: 0, or 130 when it was stopped while models were being loaded.
+        The exit status: 0, or that of the signal which came before the models were loaded.
 
     Raises:
         DeviceError: PortAudio or a device is missing, unknown or refuses.
@@ -163,10 +160,12 @@ async def desktop(options: DesktopOptions, settings: Settings, console: Console)
         return 0
     stopping = stop_on_signals()
     # Whatever is wrong with the devices is told before models are loaded.
-    with _libraries_silenced():
+    with libraries_silenced():
         await _transport(options, USUAL_RATE_HZ).audio.probe()
-    host = await load_unless_stopped(lambda: start_model_host(settings), stopping, STOPPED_STATUS)
+    host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
     try:
+        if stopping.is_set():
+            return stopping.exit_status
         transport = _transport(options, host.tts.loaded.sample_rate_hz)
         await hold(host, settings, transport, console, stopping)
     finally:
@@ -223,7 +222,7 @@ def _shown(screen: DesktopScreen, console: Console, log_level: str) -> Iterator[
     """Show the screen; log lines scroll by above it."""
     try:
         with (
-            _libraries_silenced(),
+            libraries_silenced(),
             Live(screen, console=console, refresh_per_second=REFRESH_PER_SEC, transient=True),
         ):
             # Live has put itself in the place of standard error.
@@ -231,20 +230,6 @@ def _shown(screen: DesktopScreen, console: Console, log_level: str) -> Iterator[
             yield
     finally:
         configure_logs(log_level)
-
-
-@contextmanager
-def _libraries_silenced() -> Iterator[None]:
-    """Sound libraries write what troubles them straight to file descriptor 2; it would tear the picture."""
-    sys.stderr.flush()
-    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
 
 
 def _transport(options: DesktopOptions, out_rate_hz: int) -> DesktopTransport:

@@ -22,6 +22,8 @@ from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings, config_path, effective_values
 from processors.errors import EngineUnavailableError
 
+# As wide as the narrowest usual terminal, where a report is pasted as well.
+PIPED_WIDTH_COLUMNS = 80
 PACKAGES = (
     "pipecat-ai",
     "aiortc",
@@ -49,8 +51,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     Returns:
         0 if a conversation could be held, else 1.
     """
-    # Into a pipe or a file, a table is written as wide as it is.
-    console = console or Console(soft_wrap=True, width=None if sys.stdout.isatty() else 240)
+    console = console or Console(width=None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS)
     console.print(f"sotto {__version__}, Python {platform.python_version()}, {platform.platform()}")
     console.print(f"configuration file: {config_path() or 'none'}")
     console.print(_settings_table(settings))
@@ -66,7 +67,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     except EngineUnavailableError as error:
         problem = str(error)
     chosen = {stage: (one["engine"], one["model"]) for stage, one in host.engines().items()} if host else {}
-    table = Table("stage", "engine", "model", "state", title="engines", title_justify="left")
+    table = _table("engines", "stage", "engine", "model and state")
     speeds = known_speeds(settings)
     for stage, candidates in stages.items():
         _add_stage(table, stage, chosen.get(stage), candidates, speeds)
@@ -85,8 +86,17 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     return 0
 
 
+def _table(title: str, *headings: str) -> Table:
+    """An empty table that is never wider than the console: what the last column has no room for goes on below."""
+    table = Table(title=f"\n{title}", title_justify="left", box=None, pad_edge=False)
+    for heading in headings[:-1]:
+        table.add_column(heading, no_wrap=True)
+    table.add_column(headings[-1], overflow="fold")
+    return table
+
+
 def _settings_table(settings: Settings) -> Table:
-    table = Table("setting", "value", title="settings", title_justify="left")
+    table = _table("settings", "setting", "value")
     for key, value in effective_values(settings):
         table.add_row(key, escape(value))
     return table
@@ -101,8 +111,9 @@ def _add_stage(
 ) -> None:
     """Add a stage's rows; the one that was chosen is marked, and how fast each is here, where it is known."""
     for candidate in candidates:
+        state = f"{escape(candidate.model)}: " if candidate.model else ""
         if candidate.usable:
-            state = "[green]usable[/green]"
+            state += "[green]usable[/green]"
             speed = speeds.known(stage, candidate)
             slow = too_slow(stage, speed)
             if chosen and candidate.engine == chosen[0] and candidate.is_model(chosen[1]):
@@ -113,9 +124,10 @@ def _add_stage(
             elif speed:
                 state += f", {_shown(stage, speed)}"
         else:
-            state = f"[yellow]not usable[/yellow]: {escape(candidate.reason or '')}"
-            state += f" → {escape(candidate.mend)}" if candidate.mend else ""
-        table.add_row(stage, candidate.engine, escape(candidate.model or ""), state)
+            state += f"[yellow]not usable[/yellow]: {escape(candidate.reason or '')}"
+            # On a line of its own, so that it can be copied.
+            state += f"\n→ {escape(candidate.mend)}" if candidate.mend else ""
+        table.add_row(stage, candidate.engine, state)
 
 
 def _shown(stage: str, speed: Speed) -> str:
@@ -138,7 +150,7 @@ def _print_devices(console: Console) -> None:
 
 
 def _versions_table() -> Table:
-    table = Table("package", "version", title="versions", title_justify="left")
+    table = _table("versions", "package", "version")
     for package in PACKAGES:
         try:
             table.add_row(package, version(package))

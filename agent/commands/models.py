@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.early_signals import raising_on_signals
 from agent.errors import SottoError
 from agent.models.catalogue import CATALOGUE, Model, find, is_installed, model_dir
 from processors.errors import EngineError
@@ -224,7 +225,8 @@ def _models_dir(option: Path | None) -> Path:
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
-        yield
+        with raising_on_signals():
+            yield
     except SottoError as error:
         typer.echo(f"sotto: {error}", err=True)
         raise typer.Exit(error.exit_status) from error

@@ -31,8 +31,6 @@ from transports.room import AGENT_DBFS, Room, RoomSpec, active_dbfs
 SETTLE_SECS = 0.8
 # A step gives the agent up when nothing has happened for this long.
 STEP_TIMEOUT_SECS = 60.0
-# What a shell expects of a command that Ctrl-C ended.
-STOPPED_STATUS = 130
 # Said to no one, to learn how loud a voice is.
 VOICE_SAMPLE = "The quick brown fox jumps over the lazy dog, and then it runs back into the quiet forest."
 
@@ -208,7 +206,8 @@ async def replay(
         room: Where it is held, with an open loudspeaker; None stands for headphones.
 
     Returns:
-        The exit status: 0 when every turn was answered, 1 when one was not or a stage failed, 130 when stopped.
+        The exit status: 0 when every turn was answered, 1 when one was not or a stage failed, 130 or 143
+        when a signal stopped it.
 
     Raises:
         InputError: A file cannot be written, or turns wait for a key.
@@ -220,7 +219,7 @@ async def replay(
     stopping = stop_on_signals()
     log = EventLog(files.events, on_failure=stopping.set) if files.events else None
     try:
-        host = await load_unless_stopped(lambda: start_model_host(settings), stopping, STOPPED_STATUS)
+        host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
         try:
             agent_dbfs = await asyncio.to_thread(level_dbfs, host.tts.loaded) if room else AGENT_DBFS
             run = Replay(script, room, agent_dbfs)
@@ -232,7 +231,7 @@ async def replay(
             log.close()
     if log and log.failure:
         raise log.failure
-    return STOPPED_STATUS if stopping.is_set() else status
+    return stopping.exit_status if stopping.is_set() else status
 
 
 async def _hold(

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from agent.commands.live_transcript import transcribe_live
 from agent.commands.printer import PipeConsole
+from agent.early_signals import raising_on_signals
 from agent.engines.candidates import choose
 from agent.engines.stt import stt_candidates
 from agent.errors import InputError
@@ -78,7 +79,7 @@ def run_transcribe(
 async def _hear_live(files: Sequence[Path], settings: Settings) -> None:
     sounds = [(path, _decoded(path, settings)) for path in files]
     console = PipeConsole()
-    with loaded_ears(settings) as engine:
+    with loaded_ears(settings) as engine, raising_on_signals():
         for path, audio_s16 in sounds:
             if len(files) > 1:
                 console.print(f"{path}:", soft_wrap=True, markup=False, highlight=False)
@@ -101,10 +102,6 @@ def _sides(path: Path, settings: Settings, *, split: bool) -> dict[str, Pcm16]:
     except RecordingError as error:
         raise InputError(str(error)) from error
     return dict(zip(("left", "right"), sides, strict=True)) if len(sides) == 2 else {"": sides[0]}
-
-
-def _of_side(segment: Segment, side: str) -> Segment:
-    return dataclasses.replace(segment, text=f"[{side}] {segment.text}") if side else segment
 
 
 def check(files: Sequence[Path], output: Output) -> None:
@@ -143,7 +140,7 @@ def transcribe_files(files: Sequence[Path], settings: Settings, output: Output, 
         EngineError: The engine is not usable, or it failed.
     """
     failed: InputError | None = None
-    with loaded_ears(settings) as engine:
+    with loaded_ears(settings) as engine, raising_on_signals():
         for path in files:
             try:
                 sides = _sides(path, settings, split=output.split)
@@ -153,7 +150,7 @@ def transcribe_files(files: Sequence[Path], settings: Settings, output: Output, 
                 failed = error
                 continue
             segments = [
-                _of_side(segment, side)
+                dataclasses.replace(segment, side=side or None)
                 for side, audio_s16 in sides.items()
                 for segment in _with_bar(engine, audio_s16, path, settings, console)
             ]

@@ -25,7 +25,7 @@ from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.settings.load import Settings, data_folder
 from agent.settings.sections import ServerSettings
-from agent.stopping import load_unless_stopped, stop_on_signals
+from agent.stopping import Stopping, load_unless_stopped, stop_on_signals
 from processors.child_process import kill_children
 from transports.webrtc import allow_loopback_only_machines
 
@@ -48,18 +48,21 @@ class SignallessServer(uvicorn.Server):
         yield
 
 
-def run_server(settings: Settings, *, api_only: bool = False) -> None:
+def run_server(settings: Settings, *, api_only: bool = False) -> int:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         settings: What to serve, and where.
         api_only: Load the speech-to-text engine alone and serve nothing but the speech API and /health.
 
+    Returns:
+        The exit status: 0, or that of the signal which came before the models were loaded.
+
     Raises:
         EngineUnavailableError: A stage has no usable engine.
         InputError: The port cannot be had, or the certificate cannot be used.
     """
-    asyncio.run(_serve(settings, api_only))
+    return asyncio.run(_serve(settings, api_only))
 
 
 def _is_no_refusal(record: logging.LogRecord) -> bool:
@@ -67,7 +70,7 @@ def _is_no_refusal(record: logging.LogRecord) -> bool:
     return record.getMessage() != "ASGI callable returned without completing handshake."
 
 
-async def _serve(settings: Settings, api_only: bool) -> None:
+async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
     state = ServerState(settings, api_only=api_only)
     https = _https(state.settings.server)
@@ -86,11 +89,13 @@ async def _serve(settings: Settings, api_only: bool) -> None:
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     try:
         state.loaded = await _load(state, stopping)
+        if stopping.is_set():
+            return stopping.exit_status
+        _tell_where(state, bound)
         stopped = asyncio.create_task(stopping.wait())
-        if not stopping.is_set():
-            _tell_where(state, bound)
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        return 0
     finally:
         if renewing:
             renewing.cancel()
@@ -154,13 +159,13 @@ def _tell_where(state: ServerState, bound: socket.socket) -> None:
     logger.info(f"ready: {here}")
 
 
-async def _load(state: ServerState, stopping: asyncio.Event) -> Loaded:
+async def _load(state: ServerState, stopping: Stopping) -> Loaded:
     settings = state.settings
     sessions = peers = None
     if state.api_only:
-        host = await load_unless_stopped(lambda: start_ears_host(settings), stopping, exit_status=0)
+        host = await load_unless_stopped(lambda: start_ears_host(settings), stopping)
     else:
-        host = await load_unless_stopped(lambda: start_model_host(settings), stopping, exit_status=0)
+        host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
         sessions = LiveSessions(host, settings, state.histories)
         peers = WebSessions(sessions, own_ice_servers(settings))
     server = settings.server

@@ -61,6 +61,7 @@ class Segment:
         average_log_probability: Of the tokens, where the engine knows it.
         no_speech_probability: Where the engine knows it.
         compression_ratio: Of the text; above 2.4 it repeats itself. Where the engine knows it.
+        side: Who speaks, where the sides of a recording were transcribed on their own: `left` or `right`.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Segment:
     average_log_probability: float | None = None
     no_speech_probability: float | None = None
     compression_ratio: float | None = None
+    side: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Subtitles can be read: short cues of two lines that follow the words."""
 
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -57,3 +58,21 @@ def test_a_word_that_is_longer_than_a_line_is_cut() -> None:
     cues = cues_of([Segment("a" * 200, 0.0, 3.0)])
     assert "".join(cue.text.replace("\n", "").replace(" ", "") for cue in cues) == "a" * 200
     assert all(len(line) <= LINE_COLUMNS for cue in cues for line in cue.text.split("\n"))
+
+
+def test_both_sides_of_a_call_are_named_in_every_cue_and_come_in_the_order_of_their_times() -> None:
+    left = dataclasses.replace(segment(timed=False), side="left")
+    right = [Segment("Mm-hm.", 12.0, 13.0, side="right"), Segment("Go on, please.", 20.0, 21.0, side="right")]
+    cues = cues_of([left, *right])
+    assert [cue.start_secs for cue in cues] == sorted(cue.start_secs for cue in cues)
+    lefts = [cue for cue in cues if cue.text.startswith("[left] ")]
+    assert [cue for cue in cues if cue not in lefts] == [
+        Cue("[right] Mm-hm.", 12.0, 13.0),
+        Cue("[right] Go on, please.", 20.0, 21.0),
+    ]
+    assert " ".join(cue.text.removeprefix("[left] ") for cue in lefts).split() == TALK.split()
+    assert all(len(line) <= LINE_COLUMNS for cue in lefts for line in cue.text.split("\n"))
+    assert all(MIN_CUE_SECS <= cue.end_secs - cue.start_secs <= MAX_CUE_SECS for cue in lefts)
+    # What the other side says in between takes nothing away.
+    assert all(one.end_secs <= other.start_secs + 1e-6 for one, other in pairwise(lefts))
+    assert lefts[-1].end_secs == pytest.approx(32.0)

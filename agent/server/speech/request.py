@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.server.wire.errors import ApiError
 from agent.transcripts import Format
-from processors.stt.languages import language_code
+from processors.stt.languages import language_code, read_language
 from processors.stt.recognizer import Task, TranscriptionRequest
 
 MAX_SHOWN_CHARS = 80
@@ -93,6 +93,7 @@ def audio_request_of(fields: Mapping[str, list[str]]) -> AudioRequest:
         problem = error.errors(include_url=False)[0]
         name, shown = str(problem["loc"][0]), str(problem["input"])[:MAX_SHOWN_CHARS]
         raise ApiError(400, f"{name} = {shown!r}: {problem['msg']}", param=name, code="invalid_value") from None
+    _check_languages(request)
     if request.stream and request.response_format not in STREAMABLE:
         raise ApiError(
             400,
@@ -101,3 +102,15 @@ def audio_request_of(fields: Mapping[str, list[str]]) -> AudioRequest:
             code="unsupported_value",
         )
     return request
+
+
+def _check_languages(request: AudioRequest) -> None:
+    """Whether a language is one at all; whether the engine knows it is for the engine to say."""
+    named = [("language", request.language), *(("languages", text) for text in request.languages)]
+    for name, text in named:
+        if text is None or text.strip().lower() == "auto":
+            continue
+        try:
+            read_language(text[:MAX_SHOWN_CHARS])
+        except ValueError as error:
+            raise ApiError(400, f"{name} = {error}", param=name, code="invalid_value") from None

@@ -30,8 +30,24 @@ def test_what_is_not_usable_comes_with_the_command_that_mends_it(tmp_path: Path)
 def test_it_fails_when_a_stage_has_no_engine(tmp_path: Path) -> None:
     result = doctor(tmp_path, "--tts", "kokoro")
     assert result.returncode == 1
-    assert "A conversation could not be held: tts.engine = kokoro: no model is installed" in result.stdout
+    told = " ".join(result.stdout.split())
+    assert "A conversation could not be held: tts.engine = kokoro: no model is installed" in told
     assert "Traceback" not in result.stderr
+
+
+def test_it_fits_eighty_columns_and_nothing_is_cut_off(tmp_path: Path) -> None:
+    prompt = " ".join(f"word{number}" for number in range(60))
+    model = tmp_path / ("a-model-of-a-long-name-" * 5 + ".gguf")
+    result = doctor(
+        tmp_path, "--llm", "embedded", "--set", f"llm.system_prompt={prompt}", "--set", f"llm.model={model}"
+    )
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in result.stdout
+    assert prompt in " ".join(result.stdout.split())
+    assert str(model) in "".join(result.stdout.split())
+    # A command that mends something is whole, on a line of its own.
+    assert "→ sotto models pull kokoro" in [line.strip() for line in lines]
 
 
 def test_it_fails_when_a_model_is_there_but_broken(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_signal_ends_a_replay_in_order(tmp_path: Path, number: signal.Signals)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert b"Traceback" not in errors
     assert events_of(tmp_path / "e.jsonl")[-1]["reason"] == "stopped"
     assert soundfile.info(tmp_path / "o.wav").channels == 2

@@ -256,7 +256,7 @@ def test_a_signal_while_the_models_are_loaded_ends_everything(tmp_path: Path) ->
     children = _children_once_loading(process.pid)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
+    assert process.returncode == 128 + signal.SIGTERM, errors
     assert b"Traceback" not in errors
     gone, alive = psutil.wait_procs(children, timeout=10)
     assert gone

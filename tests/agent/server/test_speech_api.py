@@ -56,6 +56,17 @@ async def test_every_field_reaches_the_engine(client: httpx.AsyncClient, engine:
     ]
 
 
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [("en-US", "en"), ("EN", "en"), ("zh_Hans_CN", "zh"), ("Auto", "auto"), ("deu", "de"), ("Haitian Creole", "ht")],
+)
+async def test_a_language_is_understood_however_it_is_written(
+    client: httpx.AsyncClient, engine: NotingEngine, named: str, code: str
+) -> None:
+    assert (await post(client, language=named)).status_code == 200
+    assert engine.asked[0][1] == TranscriptionRequest(language=code)
+
+
 async def test_newer_clients_hints_are_used_and_the_rest_is_passed_over(
     client: httpx.AsyncClient, engine: NotingEngine
 ) -> None:
@@ -236,6 +247,10 @@ async def test_nothing_said_is_an_empty_text(client: httpx.AsyncClient, engine: 
         ({"stream": "true", "response_format": "srt"}, "stream", "stream = true needs response_format json or text"),
         ({"timestamp_granularities[]": ["word", "x"]}, "timestamp_granularities", "timestamp_granularities = 'x': In"),
         ({"language": ["en", "de"]}, "language", "language is given 2 times"),
+        ({"language": "klingon"}, "language", "language = 'klingon' is no language that is known: give a code such as"),
+        ({"language": "xx-US"}, "language", "language = 'xx-US' is no language that is known: give a code such as en"),
+        ({"language": "k" * 5000}, "language", "language = 'kkkkkk"),
+        ({"languages[]": ["de", "klingon"]}, "languages", "languages = 'klingon' is no language that is known: give"),
         ({"prompt": "p" * 70_000}, "prompt", "prompt is longer than 65536 bytes"),
     ],
 )
