@@ -99,7 +99,7 @@ def test_auto_and_cpu_are_there_everywhere(device: Any) -> None:
 def test_the_setting_reaches_the_recognizer_and_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, Any] = {}
 
-    def whisper(path: Path, options: WhisperOptions) -> None:
+    def whisper(path: Path, options: WhisperOptions, name: str) -> None:
         told["whisper"] = options.device
 
     def kokoro(*files: Path, **options: Any) -> None:
