@@ -41,6 +41,7 @@ _LEANING_WORDS = {language: frozenset(words.split()) for language, words in _LEA
 _LAST_WORD = re.compile(r"(?<![^\s])[^\W\d_]+(?:['’][^\W\d_]+)?\Z")
 # A word that is complete, since something follows it that ends words.
 _NEXT_WORD = re.compile(r"([^\W\d_]+(?:['’][^\W\d_]+)?)(?=[\s,;:!?])")
+_NUMBER_BEFORE = re.compile(r"\d\s?\Z")
 _LOOK_BACK_CHARS = 24
 
 
@@ -73,5 +74,8 @@ def joint_at(text: str, end: int, start: int, language: str = "en") -> Joint:
         return Joint.NONE
     if right[1] in opening:
         return Joint.NATURAL
+    # A unit: what follows decides how it is said ("a 12 kilometer walk").
+    if _NUMBER_BEFORE.search(text[max(0, end - _LOOK_BACK_CHARS) : end][: left.start()]):
+        return Joint.NONE
     # "Ludwig van", "Rio de": small letters may stand in a name.
     return Joint.POSSIBLE if left[0].islower() else Joint.NONE
