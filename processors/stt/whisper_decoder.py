@@ -139,7 +139,7 @@ class WhisperDecoder:
                 before = tokenizer.encode(f" {self._prompt.strip()}") if self._prompt else []
                 hotwords = " ".join(self._hotwords) or None
                 prompt = library.get_prompt(tokenizer, before, without_timestamps=True, hotwords=hotwords)
-                self._prompts[language] = (tokenizer, prompt, list(get_suppressed_tokens(tokenizer, [-1]) or ()))
+                self._prompts[language] = (tokenizer, prompt, list(get_suppressed_tokens(tokenizer, (-1,)) or ()))
             return self._prompts[language]
 
 

@@ -156,7 +156,7 @@ class StubServer:
 def serve_file(name: str) -> Response:
     """A file of web/, under the policy that the real server sends."""
     path = WEB / (name or "index.html")
-    if path.parent != WEB or not path.is_file():
+    if WEB not in path.resolve().parents or not path.is_file():
         return JSONResponse({"error": f"no such file: {name}"}, 404)
     return FileResponse(path, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
