@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,10 @@ WEIGHTS = pytest.StashKey[str | None]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the variable out of the environment: sotto takes SOTTO_ variables for settings, and refuses unknown ones."""
+    """Make the environment that of a terminal: Ctrl-C is heard, and no SOTTO_ variable is left that is no setting."""
+    # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     is_worker = hasattr(config, "workerinput")
     if is_worker or not config.getoption("numprocesses", 0):
         config.stash[WEIGHTS] = os.environ.pop(WEIGHTS_VARIABLE, None)
