@@ -80,6 +80,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where groups are not kept: each worker would start every server, and real time be disturbed."""
+    if hasattr(session.config, "workerinput"):
+        scattered = [
+            item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid
+        ]
+        if scattered:
+            raise pytest.UsageError(
+                f"pytest-xdist does not group tests under pytest {pytest.__version__}: {scattered[0]}"
+            )
+
+
 def _place(item: pytest.Item) -> int:
     """What waits most begins first, so that no worker is left alone with it; what is long comes after all others."""
     marks = {mark.name for mark in item.iter_markers()}
