@@ -32,17 +32,28 @@ class PullBar:
     origins: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def hearers(self, model: Model) -> Hearers:
-        """What one model's pull is to tell; the bar is shown from now on."""
+        """What one model's pull is to tell; the bar is shown from now on.
+
+        Of a model that was not counted in, each file is counted as it comes.
+        """
         self.bar.start()
+        is_counted = model.name in self.sizes
+
+        def count(name: str, n_bytes: int) -> None:
+            if not is_counted and (model.name, name) not in self.done_bytes:
+                self.expect(model, n_bytes)
 
         def progress(file: ModelFile, done_bytes: int) -> None:
+            count(file.name, file.size_bytes)
             # An archive's name would fill the line.
             self._show(model, file.name, done_bytes, model.name if model.archive else f"{model.name}/{file.name}")
 
         def unpacked(done_bytes: int) -> None:
+            count("", sum(member.size_bytes for member in model.members))
             self._show(model, "", done_bytes, f"unpacking {model.name}")
 
         def arrived(file: ModelFile, origin: str) -> None:
+            count(file.name, file.size_bytes)
             self._show(model, file.name, file.size_bytes, model.name)
             self.origins.setdefault(model.name, {}).setdefault(origin, []).append(file.name)
 
@@ -66,8 +77,8 @@ class PullBar:
         self.expect(model, sum(file.size_bytes for file in lacking) + unpacked)
 
     def expect(self, model: Model, n_bytes: int) -> None:
-        """Count in so many bytes of a model."""
-        self.sizes[model.name] = n_bytes
+        """Count in so many bytes more of a model."""
+        self.sizes[model.name] = self.sizes.get(model.name, 0) + n_bytes
         self.bar.update(self.task, total=self._total() + n_bytes)
 
     def came_from(self, model: Model) -> str:

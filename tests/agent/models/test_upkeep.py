@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import agent.models.upkeep
+from agent.commands.pull_bar import pull_bar
 from agent.errors import InputError, SottoError
 from agent.models.catalogue import Model, find
 from agent.models.lock import hold
@@ -72,6 +73,22 @@ def imported(paths: list[Path], tmp_path: Path) -> tuple[dict[str, list[str]], l
         [path.name for path in result.foreign],
         {path.name: names for path, names in result.shared.items()},
     )
+
+
+def test_the_bar_of_files_that_are_taken_in_ends_at_their_sum(tmp_path: Path) -> None:
+    paths = given(tmp_path, one=WEIGHTS, two=CONFIG)
+    with pull_bar((), tmp_path / "models") as shown:
+        take_in(paths, tmp_path / "models", shown.hearers)
+        (task,) = shown.bar.tasks
+    assert (task.completed, task.total) == (len(WEIGHTS) + len(CONFIG), len(WEIGHTS) + len(CONFIG))
+
+
+def test_the_bar_of_an_archive_that_is_taken_in_counts_what_comes_out_of_it(tmp_path: Path) -> None:
+    with pull_bar((), tmp_path / "models") as shown:
+        take_in(given(tmp_path, one=PACKED), tmp_path / "models", shown.hearers)
+        (task,) = shown.bar.tasks
+    assert task.completed == task.total
+    assert task.total == len(PACKED) + sum(member.size_bytes for member in PACKED_MODEL.members)
 
 
 @pytest.mark.parametrize("order", [1, -1])
