@@ -7,7 +7,7 @@ import asyncio
 import json
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import httpx
@@ -48,23 +48,24 @@ END = b"--cut--\r\n"
 WHOLE = part("file", TALK, file=True) + END
 
 
+# Made by the test, not whenever tests are collected.
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("make", "message"),
     [
-        (b"", "the file is empty"),
-        (b"no sound at all", "the file is not a sound file, or it is damaged"),
-        (TALK[:30], "the file is not a sound file, or it is damaged"),
-        (encoded(tone_s16(2), 16_000, "ipod", "aac")[:3000], "the file is not a sound file, or it is damaged"),
-        (silent_bomb(3600), "the file is longer than 60 s (setting server.max_audio_secs)"),
-        (wav_of(tone_s16(1), rate_hz=2**31 - 1), "the file has a sample rate of 2147483647 Hz"),
+        (lambda: b"", "the file is empty"),
+        (lambda: b"no sound at all", "the file is not a sound file, or it is damaged"),
+        (lambda: TALK[:30], "the file is not a sound file, or it is damaged"),
+        (lambda: encoded(tone_s16(2), 16_000, "ipod", "aac")[:3000], "the file is not a sound file, or it is damaged"),
+        (lambda: silent_bomb(3600), "the file is longer than 60 s (setting server.max_audio_secs)"),
+        (lambda: wav_of(tone_s16(1), rate_hz=2**31 - 1), "the file has a sample rate of 2147483647 Hz"),
     ],
     ids=["empty", "words", "truncated WAV", "truncated M4A", "an hour of silence", "absurd rate"],
 )
 @pytest.mark.parametrize("stream", ["false", "true"])
 async def test_a_file_that_cannot_be_decoded_is_the_callers_error(
-    client: httpx.AsyncClient, engine: PatientEngine, content: bytes, message: str, stream: str
+    client: httpx.AsyncClient, engine: PatientEngine, make: Callable[[], bytes], message: str, stream: str
 ) -> None:
-    response = await client.post(PATH, files={"file": ("a.wav", content)}, data={"stream": stream})
+    response = await client.post(PATH, files={"file": ("a.wav", make())}, data={"stream": stream})
     error = error_of(response)
     assert (response.status_code, error["message"], error["param"]) == (400, message, "file")
     # The whole body was read, so the connection may go on.
