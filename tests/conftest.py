@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,11 +41,16 @@ WEIGHTS = pytest.StashKey[str | None]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the environment that of a terminal: Ctrl-C is heard, and no SOTTO_ variable is left that is no setting."""
+    """Give processes a terminal's signals, a cache of the tests' own, and no SOTTO_ variable that is no setting."""
     # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     is_worker = hasattr(config, "workerinput")
+    if not is_worker:
+        # What this run's processes find out about the machine is theirs together, and not the user's.
+        cache = tempfile.mkdtemp(prefix="sotto-tests-")
+        os.environ["XDG_CACHE_HOME"] = cache
+        config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
     if is_worker or not config.getoption("numprocesses", 0):
         config.stash[WEIGHTS] = os.environ.pop(WEIGHTS_VARIABLE, None)
 
