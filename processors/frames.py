@@ -181,6 +181,23 @@ class WrittenTextFrame(DataFrame):
     text: str = ""
 
 
+@dataclass
+class ReplySourceFrame(DataFrame):
+    """Downstream, to text-to-speech: a piece of a reply that is spoken, as the language model wrote it.
+
+    It precedes the words that are spoken of it; what is not spoken, such as code, comes as it is written.
+
+    Attributes:
+        reply: The reply's number in the conversation, from 1; what the agent says of its own accord has one, too.
+        start: Index of the piece's first character in the reply.
+        text: Markdown.
+    """
+
+    reply: int = 0
+    start: int = 0
+    text: str = ""
+
+
 def as_written(frame: LLMTextFrame) -> WrittenTextFrame:
     """A token of a written reply as a frame that text-to-speech lets pass, in its order.
 

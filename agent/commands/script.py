@@ -33,6 +33,7 @@ EVENTS = (
     "llm_first_token",
     "llm_done",
     "filler",
+    "bot_written",
     "bot_planned",
     "bot_started_speaking",
     "bot_word",

@@ -3,7 +3,9 @@
 In:  every frame that passes between two steps.   Out: events (see DESIGN's table), each a dict with `t` and `event`.
 Beside the table's events it reports `turn_started`, `bot_word` (a word of the agent when it is heard), `speculation`
 (an answer prepared before the turn was over: its outcome, kept or thrown_away), `playout` (ducked, paused, full),
-`bot_planned` (words that are about to be spoken), `reply_text` (a piece of a written reply) and `started_over`.
+`bot_planned` (words that are about to be spoken), `bot_written` (what was written for them: a piece of the Markdown of
+reply number `reply`, from character `start` on), `reply_text` (a piece of a written reply) and `started_over`.
+A `bot_word` that was written has `reply` and `written`: [start, end], in Unicode characters from the reply's first.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,11 +49,12 @@ from agent.conversation.event_log import Event
 from agent.conversation.frame_events import TOLD_DOWNSTREAM
 from agent.conversation.reply import Replies, Reply, Stage
 from agent.conversation.turn_clock import TurnClock
-from processors.frames import StartOverFrame, TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
+from processors.frames import ReplySourceFrame, StartOverFrame, TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
 from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import FILLER
 from processors.llm.history import last_user_words
 from processors.text.speakable import SpeakableText
+from processors.text.written_places import WORD_PLACES
 from processors.turns.history_settled import HistorySettled
 
 # Quieter than this is not heard as the agent's voice: -50 dBFS.
@@ -100,6 +103,7 @@ class ConversationObserver(BaseObserver):
             LLMTextFrame: self._on_token,
             LLMFullResponseEndFrame: self._on_reply_done,
             TTSSpeakFrame: self._on_speak,
+            ReplySourceFrame: self._on_source,
             AggregatedTextFrame: self._on_planned,
             TypedTurnFrame: self._on_typed,
             WrittenTextFrame: self._on_written,
@@ -252,6 +256,8 @@ class ConversationObserver(BaseObserver):
                 self._replies.begin(Stage.OUT, Reply())
 
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
+        if isinstance(data.source, SpeakableText):
+            self._replies.words_at(Stage.TEXT).plan(frame.metadata[WORD_PLACES])
         if not data.first_push:
             return
         reply = self._replies.at(Stage.TEXT)
@@ -263,17 +269,25 @@ class ConversationObserver(BaseObserver):
         reply.to_be_heard = f"{reply.to_be_heard.rstrip()} {frame.text} ".lstrip()
         self.emit("bot_planned", text=frame.text)
 
+    def _on_source(self, data: FramePushed, frame: ReplySourceFrame) -> None:
+        if isinstance(data.source, SpeakableText):
+            self._plan("bot_written", text=frame.text, reply=frame.reply, start=frame.start)
+
     def _on_planned(self, data: FramePushed, frame: AggregatedTextFrame) -> None:
         if isinstance(data.source, SpeakableText):
-            reply = self._replies.at(Stage.TEXT)
-            reply.planned.append(frame.text)
-            if not reply.is_speculative:
-                self._tell_planned()
+            self._replies.words_at(Stage.TEXT).plan(frame.metadata[WORD_PLACES])
+            self._plan("bot_planned", text=frame.text)
+
+    def _plan(self, event: str, **fields: Any) -> None:
+        reply = self._replies.at(Stage.TEXT)
+        reply.planned.append((event, fields))
+        if not reply.is_speculative:
+            self._tell_planned()
 
     def _tell_planned(self) -> None:
         reply = self._replies.at(Stage.TEXT)
-        for text in reply.planned:
-            self.emit("bot_planned", text=text)
+        for event, fields in reply.planned:
+            self.emit(event, **fields)
         reply.planned = []
 
     def _on_written(self, data: FramePushed, frame: WrittenTextFrame) -> None:
@@ -319,7 +333,9 @@ class ConversationObserver(BaseObserver):
     def _on_word(self, data: FramePushed, frame: TTSTextFrame) -> None:
         if isinstance(data.source, BaseOutputTransport):
             self._replies.at(Stage.OUT).heard.append(frame.text)
-            self.emit("bot_word", text=frame.text)
+            place = self._replies.words_at(Stage.OUT).hear(frame.text)
+            where = {"reply": place.reply, "written": [place.start, place.end]} if place else {}
+            self.emit("bot_word", text=frame.text, **where)
 
     def _on_bot_stopped(self, data: FramePushed, frame: BotStoppedSpeakingFrame) -> None:
         if data.first_push and data.direction is FrameDirection.DOWNSTREAM and self._bot_audible:

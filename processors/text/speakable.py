@@ -2,9 +2,10 @@
 
 In:  LLMTextFrame tokens of a response, TTSSpeakFrame.
 Out: AggregatedTextFrame, one clause or sentence each, for a text-to-speech service that speaks each as it is;
-     TTSSpeakFrame with speakable text; every other frame as it came.
+     TTSSpeakFrame with speakable text; ReplySourceFrame, what was written for them; every other frame as it came.
 
-The text of the emitted frames is the spoken text, so the conversation's history holds what was heard.
+The text of the emitted frames is the spoken text, so the conversation's history holds what was heard. Their metadata
+tells where each word was written (WORD_PLACES).
 """
 
 import asyncio
@@ -25,11 +26,12 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
-from processors.frames import as_written
+from processors.frames import ReplySourceFrame, as_written
 from processors.text.joints import Joint
 from processors.text.pace import SpeechPace
 from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
 from processors.text.spoken_text import speak_text
+from processors.text.written_places import WORD_PLACES, SpokenPiece, WrittenReply
 
 # Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
 _SETTLING_PASSES = 4
@@ -94,6 +96,8 @@ class SpeakableText(FrameProcessor):
         )
         self._language = language
         self._append_to_context = True
+        self._n_replies = 0
+        self._written: WrittenReply | None = None
         self._pushing = asyncio.Lock()
         self._pace = SpeechPace()
         self._timers: list[asyncio.TimerHandle] = []
@@ -105,26 +109,33 @@ class SpeakableText(FrameProcessor):
             await self.push_frame(frame, direction)
         elif isinstance(frame, LLMTextFrame) and not frame.skip_tts:
             self._append_to_context = frame.append_to_context
+            self._written = self._written or self._next_reply()
+            self._written.add(frame.text)
             await self._push_pieces(self._stream.push(frame.text))
             self._expect_more()
         elif isinstance(frame, TTSSpeakFrame):
             await self._push_pieces(self._stream.flush())
-            frame.text = speakable(frame.text, self._language)
-            if frame.text:
-                await self.push_frame(frame, direction)
+            await self._push_utterance(frame)
         elif isinstance(frame, LLMTextFrame):
             await self.push_frame(as_written(frame))
         else:
             if isinstance(frame, InterruptionFrame | CancelFrame):
                 self._expect_nothing()
-                self._stream.reset()
-                self._pace.reset()
+                self._forget()
             elif isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | EndFrame | StopFrame):
                 self._expect_nothing()
                 await self._push_pieces(self._stream.flush())
-                self._stream.reset()
-                self._pace.reset()
+                self._forget()
             await self.push_frame(frame, direction)
+
+    def _forget(self) -> None:
+        self._stream.reset()
+        self._pace.reset()
+        self._written = None
+
+    def _next_reply(self, text: str = "") -> WrittenReply:
+        self._n_replies += 1
+        return WrittenReply(self._n_replies, self._language, text)
 
     async def cleanup(self) -> None:
         """Wait for no further token."""
@@ -153,14 +164,37 @@ class SpeakableText(FrameProcessor):
     def _on_shortage(self, least_joint: Joint) -> None:
         self.create_task(self._push_taken(lambda: self._stream.hurry(least_joint)), "hurried text")
 
-    async def _push_taken(self, take: Callable[[], list[str]]) -> None:
+    async def _push_taken(self, take: Callable[[], list[SpokenPiece]]) -> None:
         # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
         await self._push_pieces(take())
 
-    async def _push_pieces(self, pieces: list[str]) -> None:
+    async def _push_pieces(self, pieces: list[SpokenPiece]) -> None:
+        written, taken = self._written, self._stream.taken
+        if written is None:
+            return
         async with self._pushing:
             for piece in pieces:
                 self._pace.note_piece(asyncio.get_running_loop().time(), piece)
-                frame = AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece)
+                # Of Pipecat's kind: a text that knows its place is of ours.
+                frame = AggregatedTextFrame(str(piece), TextType.SENTENCE, raw_text=str(piece))
                 frame.append_to_context = self._append_to_context
+                frame.metadata[WORD_PLACES] = written.places_of(piece)
+                await self._push_source(written, piece.end)
                 await self.push_frame(frame)
+            await self._push_source(written, taken)
+
+    async def _push_utterance(self, frame: TTSSpeakFrame) -> None:
+        """What the agent says of its own accord is a reply of its own."""
+        source = frame.text
+        frame.text = speakable(source, self._language)
+        if not frame.text:
+            return
+        written = self._next_reply(source)
+        frame.metadata[WORD_PLACES] = written.places_of(SpokenPiece(frame.text, 0, len(source)))
+        await self._push_source(written, len(source))
+        await self.push_frame(frame)
+
+    async def _push_source(self, written: WrittenReply, until: int) -> None:
+        start, text = written.take(until)
+        if text:
+            await self.push_frame(ReplySourceFrame(written.number, start, text))

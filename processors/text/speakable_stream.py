@@ -13,9 +13,10 @@ from processors.text.clauses import Boundary, Strength, find_boundaries
 from processors.text.joints import Joint, joint_at
 from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
-from processors.text.speakable_characters import drop_invisible
+from processors.text.source_place import SourcePlace
 from processors.text.spoken_text import code_phrase, speak_text
 from processors.text.unbroken import goes_on, may_part
+from processors.text.written_places import SpokenPiece
 
 FIRST_MIN_WORDS = 3
 FIRST_MAX_CHARS = 60
@@ -77,12 +78,18 @@ class SpeakableStream:
     def reset(self) -> None:
         """Forget everything; the next token begins a response."""
         self._held = ""
+        self._place = SourcePlace()
         self._fence = ""
         self._at_line_start = True
         self._is_first = True
         self._least_joint: Joint | None = None
 
-    def hurry(self, least_joint: Joint) -> list[str]:
+    @property
+    def taken(self) -> int:
+        """How many characters of the text, as it came, are spoken or passed over by now."""
+        return self._place.taken
+
+    def hurry(self, least_joint: Joint) -> list[SpokenPiece]:
         """The voice has nothing to say: the next piece may also end within a clause, at such a joint or a better one.
 
         Returns:
@@ -91,13 +98,13 @@ class SpeakableStream:
         self._least_joint = least_joint
         return self._take_pieces(final=False)
 
-    def push(self, token: str) -> list[str]:
+    def push(self, token: str) -> list[SpokenPiece]:
         """Add a token.
 
         Returns:
             The pieces that are complete now, none of them blank.
         """
-        token = drop_invisible(token)
+        token = self._place.show(token)
         may_decide = _MAY_DECIDE.search(self._held[-1:] + token) or len(self._held) > _HELD_MAX_CHARS
         self._held += token
         return self._take_pieces(final=False) if may_decide and self._may_end() else []
@@ -109,7 +116,7 @@ class SpeakableStream:
         mark = _PAUSE_MARK if self._is_first else _END_MARK
         return len(self._held) > max_chars or mark.search(self._held) is not None
 
-    def flush(self) -> list[str]:
+    def flush(self) -> list[SpokenPiece]:
         """End the text.
 
         Returns:
@@ -117,7 +124,7 @@ class SpeakableStream:
         """
         return self._take_pieces(final=True)
 
-    def settle(self, behind_dot: bool = True) -> list[str]:
+    def settle(self, behind_dot: bool = True) -> list[SpokenPiece]:
         """Hand on what is held when no token comes for a while, if a sentence surely ends there.
 
         Args:
@@ -143,18 +150,19 @@ class SpeakableStream:
         self._at_line_start = line_ends
         return pieces
 
-    def _take_pieces(self, final: bool) -> list[str]:
-        pieces: list[str] = []
+    def _take_pieces(self, final: bool) -> list[SpokenPiece]:
+        pieces: list[SpokenPiece] = []
         while self._held:
             if self._fence:
                 if not self._skip_code(final):
                     break
                 continue
+            start = self.taken
             piece = self._take_piece(final)
             if piece is None:
                 break
             if piece:
-                pieces.append(piece)
+                pieces.append(SpokenPiece(piece, start, self.taken))
                 self._is_first = False
                 self._least_joint = None
         return pieces
@@ -162,13 +170,14 @@ class SpeakableStream:
     def _take_piece(self, final: bool) -> str | None:
         """Cut one piece off what is held; None if more text is needed first, "" if there is nothing to say."""
         if self._at_line_start:
-            self._held = self._held.lstrip()
+            self._take(len(self._held) - len(self._held.lstrip()))
             mark = fence_mark(self._held, 0, final) if self._held else None
             if mark is None:
                 return None
             if mark:
                 self._fence = mark
-                self._held = self._held.partition("\n")[2]
+                line, line_break, _ = self._held.partition("\n")
+                self._take(len(line + line_break))
                 return code_phrase(self._language)
         cut = self._find_cut(final)
         if cut is None and not final:
@@ -181,8 +190,12 @@ class SpeakableStream:
             line_ends=cut is not None and cut.line_ends,
         )
         self._at_line_start = "\n" in self._held[end:start]
-        self._held = self._held[start:]
+        self._take(start)
         return piece
+
+    def _take(self, n_chars: int) -> None:
+        self._held = self._held[n_chars:]
+        self._place.take(n_chars)
 
     def _find_cut(self, final: bool) -> _Cut | None:
         """Find the first place to cut; the same place however much of the text is already there."""
@@ -274,15 +287,17 @@ class SpeakableStream:
 
     def _skip_code(self, final: bool) -> bool:
         """Drop a line of code, or all that is held of it; False when no further line is there yet."""
-        line, line_break, rest = self._held.partition("\n")
+        line, line_break, _ = self._held.partition("\n")
         if line_break:
-            self._held = rest
+            self._take(len(line) + 1)
             if closes_fence(line, self._fence):
                 self._fence = ""
                 self._at_line_start = True
             return True
         if final:
-            self._held = ""
+            self._take(len(line))
         elif len(line) > _CODE_LINE_MAX_CHARS:
+            # What is left of a long line is no longer than a fence, and is none.
+            self._take(len(line) - len("code"))
             self._held = "code"
         return False

@@ -13,10 +13,12 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 
 from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSTextFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
+from processors.frames import ReplySourceFrame
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, StoppableSpeech, Synthesizer
 
 BYTES_PER_SAMPLE = 2
@@ -54,6 +56,11 @@ class SynthesizerTTSService(TTSService):
     def can_generate_metrics(self) -> bool:
         """The time to the first audio is measured."""
         return True
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Speak what is to be spoken; what was written for it ends here."""
+        if not isinstance(frame, ReplySourceFrame):
+            await super().process_frame(frame, direction)
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speak one unit of text.

@@ -15,6 +15,7 @@ OF_A_REPLY = (
     "llm_first_token",
     "llm_done",
     "bot_planned",
+    "bot_written",
     "bot_started_speaking",
     "bot_word",
     "reply_text",

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from processors.text.bare_words import bare
+from tests.support.dynamics_scenario import Outcome
 from tests.support.dynamics_scripts import (
     FINAL,
     WORD_SAMPLES,
-    Outcome,
     signs_of,
 )
+from tests.support.scripted_engines import RATE_HZ
 
 # So many signs one after another belong to one place of one word.
 KEY_SAMPLES = 48
@@ -22,6 +23,8 @@ KEY_SAMPLES = 48
 CHANCE_SAMPLES = 40
 # 20 ms.
 LOST_SAMPLES = 480
+# The virtual card has started to play 20 ms when they are taken from it.
+CARD_SECS = 0.021
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,10 @@ def _wrong_user_messages(outcome: Outcome) -> Iterator[str]:
         else:
             pattern += " ".join(words) + " "
     said = bare(" ".join(message["content"] for message in outcome.history if message["role"] == "user")) + " "
+    for typed in outcome.typed:
+        if said.count(f"{typed} ") != 1:
+            yield f"{typed!r} was typed, and is {said.count(f'{typed} ')} times in {said!r}"
+        said = said.replace(f"{typed} ", "")
     if not re.fullmatch(pattern, said):
         yield f"the user's messages are {said!r}, but said was {pattern!r}"
 
@@ -179,10 +186,16 @@ def _wrong_answers(outcome: Outcome, replies: list[Played]) -> Iterator[str]:
     """Every turn is answered, unless the user went on or an engine failed."""
     history = outcome.history
     faulty = [bare(outcome.requests[n]) for n in outcome.faulty]
+    # By a key or a typed turn an answer may be cut before its first word, and is not asked for again.
+    n_excused = sum(len(event["heard"].split()) <= 1 for event in outcome.told if event["event"] == "interruption")
+    n_excused *= outcome.has_hands
     for message, following in itertools.zip_longest(history, history[1:]):
         if message["role"] != "user" or (following and following["role"] == "assistant"):
             continue
         if outcome.n_dumb or any(bare(message["content"]) in asked for asked in faulty):
+            continue
+        n_excused -= 1
+        if n_excused >= 0:
             continue
         yield f"not answered: {message['content']!r}, followed by {following}"
     cut = {event["heard"] for event in outcome.events if event["event"] == "interruption"}
@@ -195,15 +208,38 @@ def _wrong_answers(outcome: Outcome, replies: list[Played]) -> Iterator[str]:
 
 
 def _behind_a_cut(outcome: Outcome) -> Iterator[str]:
-    """Nothing tells of a reply behind the interruption that cut it: no two replies share a word, apologies do."""
-    of_replies = {word for reply in outcome.replies for word in reply}
-    cut: set[str] = set()
-    for event in outcome.told:
-        words = set(bare(str(event.get("text", ""))).split())
+    """Nothing of a reply that was asked for by then follows an interruption, neither told nor heard.
+
+    No two replies share a word; apologies do.
+    """
+    n_of = {word: n for n, reply in enumerate(outcome.replies) for word in reply}
+    n_cut = 0
+    for event, n_asked in zip(outcome.told, outcome.n_asked, strict=True):
+        words = bare(str(event.get("text", ""))).split()
         if event["event"] == "interruption":
-            cut |= set(bare(event["planned"]).split()) & of_replies
-        elif words & cut and event["event"] not in ("transcript", "partial_transcript", "turn_ended", "speculation"):
+            n_cut = max(n_cut, n_asked)
+        elif event["event"] in ("transcript", "partial_transcript", "turn_ended", "speculation"):
+            continue
+        elif any(n_of.get(word, n_cut) < n_cut for word in words):
             yield f"behind its interruption: {event}"
+    yield from _sound_behind_a_cut(outcome, n_of)
+
+
+def _sound_behind_a_cut(outcome: Outcome, n_of: dict[str, int]) -> Iterator[str]:
+    cuts = [
+        (round((event["t"] + CARD_SECS) * RATE_HZ), n_asked)
+        for event, n_asked in zip(outcome.told, outcome.n_asked, strict=True)
+        if event["event"] == "interruption"
+    ]
+    places = np.flatnonzero(outcome.heard_s16)
+    at = 0
+    for stretch in stretches(outcome.heard_s16, outcome.spoken):
+        at += stretch.end - stretch.start
+        # The first signs of what comes next may agree by chance.
+        ended = int(places[max(at - 1 - CHANCE_SAMPLES, at - stretch.end + stretch.start)])
+        for cut, n_asked in cuts:
+            if ended > cut and n_of.get(stretch.word, n_asked) < n_asked:
+                yield f"reply {n_of[stretch.word]} is heard {ended - cut} samples behind its interruption"
 
 
 def _wrong_end(outcome: Outcome) -> Iterator[str]:

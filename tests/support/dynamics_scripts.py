@@ -14,9 +14,9 @@ import itertools
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from processors.text.bare_words import bare
 from processors.tts.espeak import EspeakSynthesizer
 from processors.tts.synthesizer import SpeechChunk, SpokenWord
 from tests.support import scripted_engines as scripted
+from tests.support.dynamics_scenario import Act, After, Answering, Kind, Outcome, Scenario
 from tests.support.house import hosting
 from tests.support.llm_session import options
 from tests.support.scripted_llm import Answer, Drop, Failure, Reply, ScriptedLLM
@@ -54,6 +55,8 @@ TEXTS = {
     "backchannel": ("mm hmm", "yeah", "okay right", "I see"),
     "command": ("wait a moment", "stop talking please"),
 }
+# No word of them is ever said.
+TYPED = tuple(f"{letter} note" for letter in ("alpha", "bravo", "charlie", "delta", "foxtrot", "golf"))
 FINAL = "and how do I get to Amsterdam"
 WORDLESS = "hah hah hah"
 # A partial shows words this much after their middle.
@@ -64,76 +67,8 @@ SLOWEST_WORDS_SECS = 2.5
 # Longer than any engine is waited for.
 DEAD_SECS = 25.0
 
-Kind = Literal["words", "backchannel", "command", "laugh", "cough"]
-After = Literal["idle", "said", "reply", "thinking"]
-Fault = Literal["none", "refused", "dropped", "broken", "stalled"]
+EVENT_AFTER = {"reply": "bot_started_speaking", "thinking": "turn_ended", "token": "llm_first_token"}
 SYLLABLES = [consonant + vowel for consonant in "bdgklmnprt" for vowel in "aeiou"]
-
-
-@dataclass(frozen=True)
-class Act:
-    """One thing that the user does: `delay_ms` after what it waits for."""
-
-    kind: Kind
-    after: After
-    delay_ms: int
-    misheard: bool = False
-
-
-@dataclass(frozen=True)
-class Answering:
-    """How the language model answers one request."""
-
-    n_words: int = 8
-    first_ms: int = 0
-    token_ms: int = 0
-    asks: bool = False
-    fault: Fault = "none"
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A conversation; lists that are too short begin anew."""
-
-    acts: tuple[Act, ...]
-    answers: tuple[Answering, ...]
-    finish_ms: tuple[int, ...]
-    speak_ms: tuple[int, ...]
-    chunk_ms: int
-    partials: bool
-    early: bool
-    dumb_at: int | None
-
-
-@dataclass
-class Outcome:
-    """What is left of a conversation.
-
-    Attributes:
-        utterances: What the user said, and whether it must be answered: a backchannel over the agent need not be.
-        misheard: Words that the recognizer lost.
-        requests: The latest user message of each request to the language model.
-        replies: The words of its answers, whole.
-        faulty: Which of them broke off.
-        n_dumb: How many sentences the synthesizer failed at.
-        spoken: The agent's words that were ever synthesized, heard or not.
-        told: The events in the order in which they were told.
-        left_over: Tasks that outlived the conversation.
-    """
-
-    utterances: list[tuple[str, bool]] = field(default_factory=list)
-    misheard: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    replies: list[list[str]] = field(default_factory=list)
-    faulty: set[int] = field(default_factory=set)
-    n_dumb: int = 0
-    spoken: set[str] = field(default_factory=set)
-    heard_s16: Pcm16 = field(default_factory=lambda: np.zeros(0, np.int16))
-    history: list[dict[str, Any]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    told: list[Event] = field(default_factory=list)
-    never_idle: list[str] = field(default_factory=list)
-    left_over: list[str] = field(default_factory=list)
 
 
 def reply_word(n_request: int, index: int) -> str:
@@ -273,7 +208,7 @@ class Mind(dict[str, Answer]):
             *(f"{word}{end if index % 4 == 3 else ''} " for index, word in enumerate(words[:-1])),
             words[-1] + end,
             first_delay_secs=how.first_ms / 1000,
-            delay_secs=how.token_ms / 1000,
+            delay_secs=[gap_ms / 1000 for gap_ms in how.token_ms],
             drop_after=half if how.fault == "broken" else None,
             stall_after=half if how.fault == "stalled" else None,
         )
@@ -285,6 +220,7 @@ class _Stage:
     def __init__(self, scenario: Scenario, outcome: Outcome, ears: Ears) -> None:
         self.transport = RecordedTransport()
         self.activity = Activity()
+        self.conversation: Conversation | None = None
         self._outcome = outcome
         self._ears = ears
         self._texts = {kind: itertools.cycle(texts) for kind, texts in TEXTS.items()}
@@ -295,6 +231,7 @@ class _Stage:
     def note(self, event: Event) -> None:
         """A sink."""
         self._outcome.events.append(event)
+        self._outcome.n_asked.append(len(self._outcome.requests))
         self._latest_secs[event["event"]] = event["t"]
 
     async def perform(self, act: Act) -> None:
@@ -302,7 +239,9 @@ class _Stage:
         await self._wait_for(act.after)
         from_secs = self.transport.card.now_secs + act.delay_ms / 1000
         await self._until(lambda: self.transport.card.now_secs >= from_secs)
-        if act.kind == "cough":
+        if act.kind in ("typed", "key"):
+            await self._use_hands(act.kind)
+        elif act.kind == "cough":
             self._sound(cough(seed=self._n_said))
         elif act.kind == "laugh":
             self._sound(voice(WORDLESS))
@@ -310,6 +249,16 @@ class _Stage:
             # To a silent agent a backchannel is a turn like any other.
             needed = act.kind != "backchannel" or act.after == "idle"
             self.say(next(self._texts[act.kind]), needed=needed, misheard=act.misheard)
+
+    async def _use_hands(self, kind: Kind) -> None:
+        assert self.conversation is not None
+        self._began_secs = self.transport.card.now_secs
+        if kind == "key":
+            await self.conversation.interrupt()
+        else:
+            typed = TYPED[len(self._outcome.typed)]
+            self._outcome.typed.append(typed)
+            await self.conversation.type(typed, spoken=True)
 
     def say(self, text: str, *, needed: bool, misheard: bool = False) -> None:
         """Say something from the next tick on."""
@@ -331,9 +280,11 @@ class _Stage:
         if after == "idle":
             await self.idle()
             return
+        if after == "now":
+            return
         await self._until(lambda: not self.transport.card.is_saying)
         if after != "said":
-            await self.idle(or_event="bot_started_speaking" if after == "reply" else "turn_ended")
+            await self.idle(or_event=EVENT_AFTER[after])
 
     async def idle(self, *, or_event: str = "") -> None:
         """Wait until nothing more is to come, or for an event since the user last said something."""
@@ -359,7 +310,7 @@ class _Stage:
 
 
 async def _hold(scenario: Scenario) -> Outcome:
-    outcome = Outcome()
+    outcome = Outcome(has_hands=any(act.kind in ("typed", "key") for act in scenario.acts))
     before = asyncio.all_tasks()
     ears, mouth, mind = Ears(scenario), Mouth(scenario), Mind(scenario, outcome)
     async with ScriptedLLM() as server:
@@ -375,6 +326,7 @@ async def _hold(scenario: Scenario) -> Outcome:
                 [stage.activity, stage.note],
                 speech_end_secs=lambda: card.speech_end_secs,
             )
+            stage.conversation = conversation
             running = conversation.start()
             for act in scenario.acts:
                 await stage.perform(act)

@@ -17,6 +17,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Any, Self
 
 Step = tuple[float, Mapping[str, Any]]
@@ -40,7 +41,7 @@ class Reply:
         thought_field: `reasoning_content` (vLLM, llama.cpp, LM Studio) or `reasoning` (Ollama).
         tool_calls: Sent after the text.
         first_delay_secs: Wait before the first delta; the response's head is sent at once.
-        delay_secs: Wait before every further delta.
+        delay_secs: Wait before every further delta; a list that is too short begins anew.
         stall_after: Number of deltas after which nothing more comes while the connection stays open.
         drop_after: Number of deltas after which the connection is cut in the middle of the stream.
         error_after: Number of deltas after which the stream carries `error` as its last event.
@@ -55,7 +56,7 @@ class Reply:
         thought_field: str = "reasoning_content",
         tool_calls: Sequence[ToolCall] = (),
         first_delay_secs: float = 0.0,
-        delay_secs: float = 0.0,
+        delay_secs: float | Sequence[float] = 0.0,
         stall_after: int | None = None,
         drop_after: int | None = None,
         error_after: int | None = None,
@@ -66,7 +67,8 @@ class Reply:
         deltas += [{"content": token} for token in tokens]
         for index, call in enumerate(tool_calls):
             deltas += _tool_call_deltas(index, call)
-        delays = [first_delay_secs] + [delay_secs] * len(deltas)
+        gaps = [delay_secs] if isinstance(delay_secs, float | int) else delay_secs
+        delays = [first_delay_secs, *islice(cycle(gaps), len(deltas))]
         self.deltas: tuple[Step, ...] = tuple(zip(delays, deltas, strict=False))
         self.stall_after = stall_after
         self.drop_after = drop_after

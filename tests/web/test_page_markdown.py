@@ -39,6 +39,11 @@ def code(language: str, text: str) -> str:
     )
 
 
+def table(head: str, *rows: str) -> str:
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
 def link(address: str, label: str) -> str:
     return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow" title="{address}">{label}</a>'
 
@@ -67,6 +72,11 @@ def link(address: str, label: str) -> str:
         ("```py\na < b  # **x**\n```\nafter", code("py", "a &lt; b  # **x**") + "<p>after</p>"),
         ("~~~\n```\n~~~", code("code", "```")),
         ("```\nstill open", code("code", "still open")),
+        (
+            "a\n| **N** | Size |\n|---|:-:|\n| x\\|y | 2 |\n\nb",
+            "<p>a</p>" + table("<th><strong>N</strong></th><th>Size</th>", "<td>x|y</td><td>2</td>") + "<p>b</p>",
+        ),
+        ("one | two\nthree", "<p>one | two three</p>"),
         ("[site](https://example.com/a_(b))", f"<p>{link('https://example.com/a_(b)', 'site')}</p>"),
         ("<https://example.com/>.", f"<p>{link('https://example.com/', 'https://example.com/')}.</p>"),
         ("[me](mailto:a@example.com)", f"<p>{link('mailto:a@example.com', 'me')}</p>"),
@@ -107,7 +117,8 @@ async def test_hostile_text_stays_text(page: Page, text: str) -> None:
     html = await render(page, text)
     script = """(html) => {
       const found = new DOMParser().parseFromString(html, "text/html").body.querySelectorAll("*");
-      const known = "P A STRONG EM DEL CODE PRE UL OL LI BLOCKQUOTE H3 H4 H5 H6 HR BR DIV SPAN BUTTON".split(" ");
+      const known = ("P A STRONG EM DEL CODE PRE UL OL LI BLOCKQUOTE H3 H4 H5 H6 HR BR DIV SPAN BUTTON " +
+        "TABLE THEAD TBODY TR TH TD").split(" ");
       const attributes = new Set("href target rel title class type tabindex start".split(" "));
       return [...found].flatMap((element) => [
         ...(known.includes(element.tagName) ? [] : [element.tagName]),
@@ -134,6 +145,8 @@ async def test_hostile_text_stays_text(page: Page, text: str) -> None:
         "_a*b" * 10_000,
         "http://" * 5_000,
         "a\n" * 50_000,
+        "a|b\n-|-\n" * 5_000,
+        "|-|\n" + "|" * 20_000 + "a",
     ],
 )
 async def test_text_that_is_made_to_cost_much_is_rendered_whole(page: Page, text: str) -> None:

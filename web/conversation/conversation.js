@@ -7,9 +7,10 @@ import { advance, join, remainder, words } from "/conversation/words.js";
  * items, in the order of the conversation:
  *   {id, role: "user", text, partial, isTyped, isPending}
  *       partial: words that may still change; isPending: typed, and not yet taken by the server
- *   {id, role: "agent", text, ahead, unsaid, isInterrupted, isWritten, isStreaming, isEarlier, latency}
+ *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency}
  *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
- *       isEarlier: from before this page was opened
+ *       replies: what was written for them, {id, text, start, end}: Markdown, and the characters (Unicode) of the word
+ *       that was heard last; isEarlier: from before this page was opened
  *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
  * id: of the conversation at the server, "" if none is known
  * engines: what session_started named, else null
@@ -64,7 +65,8 @@ export class Conversation {
       case "llm_done": this.endWriting(); break;
       case "bot_started_speaking": this.#startAgent(); break;
       case "bot_planned": this.#plan(text); break;
-      case "bot_word": this.#say(text); break;
+      case "bot_written": this.#noteWritten(event); break;
+      case "bot_word": this.#say(text, event); break;
       case "bot_stopped_speaking": this.#isAgentSpeaking = false; break;
       case "playout": this.#play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
@@ -175,7 +177,7 @@ export class Conversation {
   }
 
   #addAgentItem(known) {
-    const item = { role: "agent", text: "", ahead: "", unsaid: "", isInterrupted: false, isWritten: false };
+    const item = { role: "agent", text: "", ahead: "", unsaid: "", replies: [], isInterrupted: false, isWritten: false };
     // A user's turn that is still open comes after what the agent says now.
     const at = this.#userItem ? this.items.indexOf(this.#userItem) : this.items.length;
     return this.#add({ ...item, isStreaming: false, isEarlier: false, latency: null, ...known }, at);
@@ -245,9 +247,18 @@ export class Conversation {
     item.ahead = join(item.ahead, text);
   }
 
-  #say(word) {
+  #noteWritten({ reply, text }) {
+    if (!Number.isInteger(reply) || typeof text !== "string") return;
+    const { replies } = this.#openAgentItem();
+    if (replies.at(-1)?.id !== reply) replies.push({ id: reply, text: "", start: 0, end: 0 });
+    replies.at(-1).text += text;
+  }
+
+  #say(word, { reply, written }) {
     if (word === "") return;
     const item = this.#openAgentItem();
+    const said = item.replies.find(({ id }) => id === reply);
+    if (said) [said.start, said.end] = written;
     item.text = join(item.text, word);
     if (item.ahead) item.ahead = word.split(/\s+/).reduce(advance, item.ahead);
   }

@@ -1,4 +1,4 @@
-// Markdown as DOM nodes: headings, paragraphs, lists, quotes, rules, fenced code. Never markup from text.
+// Markdown as DOM nodes: headings, paragraphs, lists, quotes, rules, tables, fenced code. Never markup from text.
 
 import { copyButton } from "/conversation/copy_button.js";
 import { create } from "/dom.js";
@@ -11,6 +11,7 @@ const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
 const RULE = /^ {0,3}([-*_])( *\1){2,} *$/;
 const QUOTE = /^ {0,3}> ?/;
 const BULLET = /^( {0,8})([-*+]|\d{1,9}[.)])\s+(.*)$/;
+const TABLE_RULE = /^ {0,3}\|?( *:?-+:? *\|)+( *:?-+:? *)?$/;
 const HEADINGS = "h1, h2, h3, h4, h5, h6";
 // The page's own headings.
 const N_LEVELS_ABOVE = 2;
@@ -47,6 +48,7 @@ function renderBlock(lines, at, depth) {
   if (RULE.test(line)) return [create("hr"), at + 1];
   if (QUOTE.test(line) && depth < MOST_DEEP) return renderQuote(lines, at, depth);
   if (BULLET.test(line) && depth < MOST_DEEP) return renderList(lines, at, depth);
+  if (beginsTable(lines, at)) return renderTable(lines, at);
   return renderParagraph(lines, at, depth);
 }
 
@@ -111,9 +113,35 @@ function renderList(lines, at, depth) {
   return [list, next];
 }
 
+function beginsTable(lines, at) {
+  return lines[at].includes("|") && TABLE_RULE.test(lines[at + 1] ?? "");
+}
+
+function renderTable(lines, at) {
+  const end = endOf(lines, at + 2, (line) => line.includes("|"));
+  const table = create("table");
+  table.createTHead().append(renderRow(lines[at], "th"));
+  table.createTBody().append(...lines.slice(at + 2, end).map((line) => renderRow(line, "td")));
+  const frame = create("div", "table");
+  frame.tabIndex = 0;
+  frame.append(table);
+  return [frame, end];
+}
+
+function renderRow(line, tag) {
+  const row = create("tr");
+  const cells = line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/);
+  row.append(...cells.map((text) => {
+    const cell = create(tag);
+    cell.append(renderInline(text.trim()));
+    return cell;
+  }));
+  return row;
+}
+
 function renderParagraph(lines, at, depth) {
-  const isText = (line) =>
-    line.trim() !== "" && !FENCE.test(line) && !HEADING.test(line) && !RULE.test(line) &&
+  const isText = (line, n) =>
+    line.trim() !== "" && !beginsTable(lines, n) && !FENCE.test(line) && !HEADING.test(line) && !RULE.test(line) &&
     (depth >= MOST_DEEP || (!QUOTE.test(line) && !BULLET.test(line)));
   const end = Math.max(at + 1, endOf(lines, at, isText));
   const element = create("p");
@@ -126,7 +154,7 @@ function renderParagraph(lines, at, depth) {
 
 function endOf(lines, at, isInside) {
   let end = at;
-  while (end < lines.length && isInside(lines[end])) end += 1;
+  while (end < lines.length && isInside(lines[end], end)) end += 1;
   return end;
 }
 

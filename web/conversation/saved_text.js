@@ -17,8 +17,20 @@ export function saveText(text, name) {
   URL.revokeObjectURL(address);
 }
 
-function line({ role, text, partial, unsaid, stage }) {
+function line({ role, text, partial, unsaid, stage, replies = [], isInterrupted }) {
   if (role === "notice") return `[${stage ? `${describeStage(stage)}: ` : ""}${text}]`;
   if (role === "user") return `You: ${[text, partial].filter(Boolean).join(" ")}`;
+  if (replies.length > 0) [text, unsaid] = asWritten(replies, isInterrupted);
   return `Agent: ${text}${unsaid ? ` [interrupted, not said: ${unsaid}]` : ""}`;
+}
+
+/** @returns {[string, string]} what was heard of spoken answers, as it was written, and what was not */
+function asWritten(replies, isInterrupted) {
+  const texts = replies.map(({ text }) => text.trim());
+  const latest = isInterrupted ? replies.findLastIndex(({ end }) => end > 0) : replies.length;
+  const characters = [...(replies[latest]?.text ?? "")];
+  const end = replies[latest]?.end ?? 0;
+  const heard = [...texts.slice(0, Math.max(0, latest)), characters.slice(0, end).join("").trim()];
+  const unsaid = [characters.slice(end).join("").trim(), ...texts.slice(latest + 1)];
+  return [heard, unsaid].map((parts) => parts.filter(Boolean).join("\n\n"));
 }

@@ -5,9 +5,11 @@ import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
 import { drawSpeech } from "/conversation/speech.js";
 import { drawTurnTime } from "/conversation/waterfall.js";
+import { WrittenSpeech } from "/conversation/written_speech.js";
 
 const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice };
 const NEAR_END_PX = 160;
+const speeches = new WeakMap();
 
 export class Transcript {
   #list;
@@ -89,16 +91,27 @@ function drawUser(element, { text, partial, isTyped, isPending }) {
 }
 
 function drawAgent(element, item, isSpeaking) {
-  const { text, unsaid, isInterrupted, isWritten, isStreaming, latency } = item;
+  const { text, unsaid, replies, isInterrupted, isWritten, isStreaming, latency } = item;
+  const isWrittenSpeech = !isWritten && replies.length > 0;
   element.classList.toggle("written", isWritten);
   element.setAttribute("aria-busy", String(isStreaming));
   fill(element, "who", "Agent");
-  const said = part(element, "said", isWritten ? "div" : "span");
+  const said = part(element, "said", isWritten || isWrittenSpeech ? "div" : "span");
   if (isWritten) said.replaceChildren(renderMarkdown(text));
+  else if (isWrittenSpeech) drawWrittenSpeech(said, item, isSpeaking);
   else drawSpeech(said, part(element, "ahead"), item, isSpeaking);
-  fill(element, "note", isInterrupted ? (unsaid ? "interrupted, not said:" : "interrupted") : "");
-  fill(element, "unsaid", unsaid, "s");
+  const isStruck = said.querySelector("s.unsaid") !== null;
+  const rest = isStruck ? "interrupted, not said: what is struck out" : unsaid ? "interrupted, not said:" : "interrupted";
+  fill(element, "note", isInterrupted ? rest : "");
+  fill(element, "unsaid", isStruck ? "" : unsaid, "s");
   drawTurnTime(part(element, "latency"), latency);
+}
+
+function drawWrittenSpeech(said, { replies, ahead, isInterrupted }, isSpeaking) {
+  said.parentElement.querySelector(":scope > .ahead")?.remove();
+  if (!speeches.has(said)) speeches.set(said, new WrittenSpeech(said));
+  const rest = ahead === "" ? "heard" : "waiting";
+  speeches.get(said).draw(replies, isInterrupted ? "cut" : isSpeaking ? "speaking" : rest);
 }
 
 function drawNotice(element, { stage, text }) {

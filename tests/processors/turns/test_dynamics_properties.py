@@ -21,12 +21,8 @@ from processors.text.bare_words import bare
 from processors.turns.backchannel import Meaning, meaning_of
 from processors.voice.loudness import RAMP_SAMPLES, scaled
 from tests.support.dynamics_rules import problems_of
-from tests.support.dynamics_scripts import (
-    Act,
-    Answering,
-    Scenario,
-    play,
-)
+from tests.support.dynamics_scenario import Act, Answering, Scenario
+from tests.support.dynamics_scripts import play
 
 ALL_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
@@ -35,18 +31,33 @@ def _up_to(most_ms: int) -> st.SearchStrategy[int]:
     return st.integers(0, most_ms // 50).map(lambda steps: steps * 50)
 
 
-ACTS = st.builds(
+SPOKEN = st.builds(
     Act,
     kind=st.sampled_from(["words", "words", "words", "backchannel", "command", "laugh", "cough"]),
     after=st.sampled_from(["idle", "said", "reply", "reply", "thinking"]),
     delay_ms=_up_to(2000),
     misheard=st.integers(0, 19).map(lambda one: one == 19),
 )
+TYPED = st.builds(
+    Act,
+    kind=st.just("typed"),
+    after=st.sampled_from(["idle", "now", "reply", "thinking", "token"]),
+    delay_ms=_up_to(2000),
+)
+# A press of the key: at any moment between the question's end and the answer's.
+KEYS = st.builds(
+    Act,
+    kind=st.just("key"),
+    after=st.sampled_from(["reply", "thinking", "token"]),
+    delay_ms=st.integers(0, 2000),
+)
+ACTS = st.one_of(SPOKEN, SPOKEN, TYPED, KEYS)
 ANSWERS = st.builds(
     Answering,
     n_words=st.integers(1, 14),
     first_ms=_up_to(2000),
-    token_ms=st.sampled_from([0, 0, 20, 100, 250]),
+    # Each gap of another length, so that at any moment other work is under way.
+    token_ms=st.one_of(st.just((0,)), st.lists(st.integers(0, 300), min_size=1, max_size=6).map(tuple)),
     asks=st.booleans(),
     fault=st.sampled_from(["none"] * 12 + ["refused", "dropped", "broken", "stalled"]),
 )
@@ -73,6 +84,18 @@ PINNED = {
     ),
     "first sentence unspeakable": replace(PLAIN, dumb_at=0),
     "last sentence unspeakable": replace(PLAIN, acts=(QUESTION, Act("backchannel", "idle", 500)), dumb_at=1),
+    "a key while it is being written": replace(
+        PLAIN,
+        acts=(QUESTION, Act("key", "reply", 730), Act("typed", "idle", 0), Act("key", "token", 310)),
+        answers=(Answering(14, token_ms=(90, 210, 30, 160)),),
+        speak_ms=(40, 130),
+        chunk_ms=100,
+    ),
+    "typed over the agent, and while one speaks": replace(
+        PLAIN,
+        acts=(QUESTION, Act("typed", "reply", 900), Act("words", "idle", 0), Act("typed", "now", 600)),
+        answers=(Answering(14, token_ms=(70, 140)),),
+    ),
     "cut while it sounds": replace(
         PLAIN,
         acts=(QUESTION, Act("command", "idle", 100), Act("command", "said", 1850)),
