@@ -36,7 +36,7 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from pipecat.utils.http import connection_limits
 
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
-from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version
+from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version, let_go
 from processors.llm.history import as_sent, drop_oldest_turns, last_user_words, with_hint
 from processors.llm.settled_calls import SettledCalls
 from processors.llm.stream import Patience, ReplyStream
@@ -257,6 +257,7 @@ class LocalLLMService(OpenAILLMService):
                 raise
             # Whatever else a server can bring about ends here, told in one line.
             except Exception as error:
+                let_go(error)
                 if self._tries_version(error):
                     continue
                 shorter = self._shortened(messages, last=shortenings + 1 >= MAX_SHORTENINGS)
