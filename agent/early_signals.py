@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # 130 for Ctrl-C and 143 for SIGTERM, as POSIX shells have it.
@@ -35,7 +34,7 @@ def end_on_signals(first: Callable[[], None] | None = None) -> None:
         first: Called before the end, in the middle of whatever is at work.
     """
 
-    def end(number: int, _: FrameType | None) -> NoReturn:
+    def end(number: int, _: FrameType | None) -> None:
         if first:
             first()
         # An exception would be lost in a library's import or turned into another, and threads that load are waited for.
@@ -50,7 +49,7 @@ def end_on_signals(first: Callable[[], None] | None = None) -> None:
 def raising_on_signals() -> Iterator[None]:
     """Within it the signals raise, so that what is open is closed: KeyboardInterrupt, or SystemExit of 143."""
 
-    def leave(number: int, _: FrameType | None) -> NoReturn:
+    def leave(number: int, _: FrameType | None) -> None:
         raise SystemExit(SIGNALLED_STATUS + number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}

@@ -5,6 +5,7 @@ Sources: the limits of 42 characters a line, two lines and 7 s are those of Netf
 for 5/6 s at least, too. Cues break at the ends of clauses; where the times of words are not known, they are spread.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ MIN_CUE_SECS = 5 / 6
 # What it costs to break a cue where no clause ends, and to show one for too short a time or with too few words.
 _COST_INSIDE, _COST_AT_CLAUSE, _COST_AT_SENTENCE, _COST_FLASH, _COST_CUE = 6.0, 1.5, 0.0, 20.0, 2.0
 _SENTENCE_ENDS, _CLAUSE_ENDS = ".!?…。！？", ",;:–—，、；："
+# What stands on one line where there are no spaces: a character with what may not begin or end a line beside it (JIS X
+# 4051), or a foreign word.
+_CHARACTER = re.compile(
+    r"[「『（《〈【(]*(?:[A-Za-z0-9][A-Za-z0-9.'%-]*|.)[、。，．！？：；…‥」』）》〉】)ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ]*",
+    re.DOTALL,
+)
 # How many pieces a cue can hold at most.
 _MOST_PIECES = 2 * LINE_COLUMNS
 
@@ -66,14 +73,42 @@ def _cues_of_side(segments: Sequence[Segment]) -> list[Cue]:
         label = label_of(segment)
         joint = "" if segment.language in SPACELESS else " "
         text = " ".join(segment.text.split())
-        words = text.split(" ") if joint or " " in text else list(text)
+        words = text.split(" ") if joint or " " in text else _CHARACTER.findall(text)
         lines = _two_lines(_labelled(words, label), " " if " " in text else joint)
         if lines is not None and segment.end_secs - segment.start_secs <= MAX_CUE_SECS:
             cues.append(Cue(lines, segment.start_secs, segment.end_secs))
             continue
         until_secs = segments[index + 1].start_secs if index + 1 < len(segments) else float("inf")
         cues += _cut(_pieces(segment, text, joint), joint, until_secs, label)
-    return cues
+    return _settled(cues, merge=not any(segment.side for segment in segments))
+
+
+def _settled(cues: Sequence[Cue], *, merge: bool) -> list[Cue]:
+    """The same in order, none over the next; what would flash by goes with the next one, or delays it.
+
+    Args:
+        cues: Of one voice.
+        merge: Whether two may become one.
+    """
+    settled: list[Cue] = []
+    ordered = sorted(cues, key=lambda cue: cue.start_secs)
+    for at, cue in enumerate(ordered):
+        start_secs = max(cue.start_secs, settled[-1].end_secs) if settled else cue.start_secs
+        if merge and settled and (joined := _joined(settled[-1], cue)):
+            settled[-1] = joined
+            continue
+        room_secs = ordered[at + 1].start_secs - start_secs if at + 1 < len(ordered) else MAX_CUE_SECS
+        secs = min(max(cue.end_secs - start_secs, MIN_CUE_SECS), max(room_secs, MIN_CUE_SECS), MAX_CUE_SECS)
+        settled.append(Cue(cue.text, start_secs, start_secs + secs))
+    return settled
+
+
+def _joined(flash: Cue, cue: Cue) -> Cue | None:
+    """Both in one, where the first leaves the second too late and both fit."""
+    if cue.start_secs >= flash.start_secs + MIN_CUE_SECS or cue.end_secs - flash.start_secs > MAX_CUE_SECS:
+        return None
+    text = _two_lines(f"{flash.text} {cue.text}".split(), " ")
+    return Cue(text, flash.start_secs, max(flash.end_secs, cue.end_secs)) if text else None
 
 
 def _labelled(words: Sequence[str], label: str) -> list[str]:
@@ -83,7 +118,7 @@ def _labelled(words: Sequence[str], label: str) -> list[str]:
 
 def _pieces(segment: Segment, text: str, joint: str) -> list[_Piece]:
     """Words, or characters where there are no spaces, with their times."""
-    words = text.split(" ") if joint else list(text.replace(" ", ""))
+    words = text.split(" ") if joint else _CHARACTER.findall(text.replace(" ", ""))
     words = [part for word in words for part in _parts(word)]
     timed = segment.words
     if joint and len(timed) == len(words) and all(word.end_secs >= word.start_secs for word in timed):

@@ -27,14 +27,16 @@ def lanes_of(channels_f32: _Block) -> _Block:
         channels_f32: shape (n_channels, n_samples), float32.
 
     Returns:
-        shape (1, n_samples) for one channel; else shape (2, n_samples): the average, and half the difference of two
-        channels, or the centre of more.
+        shape (1, n_samples) for one channel; else shape (2, n_samples): the average, and half the difference of the
+        first two, with the centre where there is one.
     """
     n_channels = len(channels_f32)
     if n_channels == 1:
         return channels_f32
     average = np.full(n_channels, 1 / n_channels, np.float32) @ channels_f32
-    other = (channels_f32[0] - channels_f32[1]) / 2 if n_channels == 2 else channels_f32[CENTRE]
+    other = (channels_f32[0] - channels_f32[1]) / 2
+    if n_channels > 2:
+        other += channels_f32[CENTRE]
     return np.stack([average, other])
 
 

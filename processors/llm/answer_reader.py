@@ -15,6 +15,8 @@ from processors.llm.reply_cursor import ReplyCursor
 from processors.llm.written_calls import CallGuess, may_begin_call
 
 LOOK_AHEAD_CHARS = 200
+# Byte-order marks and joints may stand before the first character that is seen.
+_UNSEEN = " \t\ufeff\u200b\u200c\u200d\u2060"
 
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n`]*)")
 _SPECIAL = re.compile(r"[<\[◁`\n]")
@@ -23,7 +25,13 @@ _CALL_FENCES = frozenset(("tool_code", "tool_call", "tool_calls", "tool_use", "f
 _DATA_FENCES = frozenset(("", "json", "xml", "tool", "python", "javascript"))
 _MAX_INFO_CHARS = 80
 # Words that open a thought, and words that open its answer; behind the last, a call in brackets.
-_OPENINGS = (*marks.PHRASES, ("analysis", marks.BARE_HARMONY_CLOSES), ("functools[", ()))
+_OPENINGS = (
+    *marks.PHRASES,
+    ("analysis", marks.BARE_HARMONY_CLOSES),
+    ("assistantanalysis", marks.BARE_HARMONY_CLOSES),
+    ("functools[", ()),
+    *((words, ()) for words in marks.BARE_CALLS),
+)
 
 
 class AnswerReader:
@@ -59,6 +67,9 @@ class AnswerReader:
     def _worded_thought(self) -> bool:
         raise NotImplementedError
 
+    def _over(self) -> bool:
+        raise NotImplementedError
+
     def _read(self) -> bool:
         cursor = self._cursor
         if self._line_start and not self._n_ticks and (begun := self._begin_line()) is not None:
@@ -81,7 +92,7 @@ class AnswerReader:
         self._out.append(text)
         self._before = text[-1]
         self._n_no_guess = max(0, self._n_no_guess - len(text))
-        if text.strip():
+        if text.strip().strip(_UNSEEN):
             self._visible, self._line_start = True, False
         if text == "\n":
             self._line_start = True
@@ -99,7 +110,7 @@ class AnswerReader:
         """Look for what only the beginning of a line can tell; None if it is an ordinary one, False to wait."""
         cursor = self._cursor
         rest = cursor.rest(LOOK_AHEAD_CHARS)
-        line = rest.lstrip(" \t")
+        line = rest.lstrip(_UNSEEN)
         if not line:
             return None if cursor.final or len(rest) == LOOK_AHEAD_CHARS else False
         if line[0] in "`~":
@@ -127,6 +138,8 @@ class AnswerReader:
             self._cursor.take(self._cursor.text.index(words, self._cursor.at) - self._cursor.at)
             if words == "functools[":
                 self._start_guess(self._cursor.take(len("functools")))
+            elif words in marks.BARE_CALLS:
+                self._state, self.called = self._over, True
             else:
                 self._phrases, self._state = closes, self._worded_thought
             return True
@@ -173,6 +186,8 @@ class AnswerReader:
         fence, info = found[1], found[2].strip().lower()
         if info in _CALL_FENCES:
             return self._enter_fence(fence, self._fenced_call, end + 1, shown=False)
+        if marks.is_thought_name(info) and not self._visible:
+            return self._enter_fence(fence, self._fenced_call, end + 1, shown=False, calls=False)
         if info in _DATA_FENCES and self._guesses():
             inside = self._first_in_fence(end + 1)
             if inside is None:
@@ -200,12 +215,12 @@ class AnswerReader:
             return "mark" if kind_of(mark[0]) == "call" else ""
         return None if first == "<" and may_become_mark(inside) and not cursor.final else ""
 
-    def _enter_fence(self, fence: str, state: Callable[[], bool], end: int, *, shown: bool) -> bool:
+    def _enter_fence(self, fence: str, state: Callable[[], bool], end: int, *, shown: bool, calls: bool = True) -> bool:
         line = self._cursor.take(end - self._cursor.at)
         if shown:
             self._pass_on(line)
         else:
-            self.called = True
+            self.called = self.called or calls
         self._fence, self._state, self._line_start = fence, state, True
         return True
 

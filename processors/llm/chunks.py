@@ -57,13 +57,14 @@ class CallPiece:
 def read_chunk(chunk: object) -> Piece:
     """What a chunk says; an empty piece where it says nothing that can be read."""
     choices = _field(chunk, "choices")
-    choice = next((entry for entry in choices if _is_object(entry)), None) if isinstance(choices, list) else None
+    offered = [entry for entry in choices if _is_object(entry)] if isinstance(choices, list) else []
+    choice = next((entry for entry in offered if _field(entry, "index") in (0, None)), next(iter(offered), None))
     delta = _field(choice, "delta")
     if not _is_object(delta) and not isinstance(delta, str):
         delta = _field(choice, "message")
     content = delta if isinstance(delta, str) else _field(delta, "content")
     if content is None:
-        content = _field(choice, "text")
+        content = _field(choice, "text") or _field(delta, "refusal")
     texts: list[str] = []
     thought = _read_content(content, texts) | any(_is_said(_field(delta, name)) for name in REASONING_FIELDS)
     finish_reason = _field(choice, "finish_reason")
@@ -168,8 +169,13 @@ def _read_problem(chunk: object) -> str | None:
 
 @dataclass
 class CallCollector:
-    """Puts the pieces of tool calls together: Pipecat wants them in order, and servers number them as they like."""
+    """Puts the pieces of tool calls together: Pipecat wants them in order, and servers number them as they like.
 
+    Attributes:
+        n_unreadable: How many of the calls cannot be made, once `calls` has sorted them.
+    """
+
+    n_unreadable: int = 0
     _names: list[str] = field(default_factory=list)
     _arguments: list[list[str]] = field(default_factory=list)
     _ids: list[str | None] = field(default_factory=list)
@@ -209,6 +215,7 @@ class CallCollector:
             function = ChoiceDeltaToolCallFunction(name=name, arguments=arguments)
             call_id = self._ids[place] or f"call_{place}"
             made.append(ChoiceDeltaToolCall(index=len(made), id=call_id, type="function", function=function))
+        self.n_unreadable = len(self._names) - len(made)
         return made
 
 

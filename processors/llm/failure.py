@@ -5,6 +5,7 @@ ReplyError            no reply, or only a part of one; what, at which URL, and w
 """
 
 import re
+import traceback
 from urllib.parse import urlsplit
 
 import httpx
@@ -113,6 +114,19 @@ def _explain_status(error: openai.APIStatusError, url: str, model: str) -> Reply
         "look at the server's log",
         ErrorCategory.APPLICATION,
     )
+
+
+def let_go(error: BaseException) -> None:
+    """Let what an error holds be closed now, such as the rest of a stream, and not when the collector comes by.
+
+    The collector may come at a depth of calls where nothing can be closed any more, as in JSON nested without end.
+    """
+    seen: set[int] = set()
+    held: BaseException | None = error
+    while held is not None and id(held) not in seen:
+        seen.add(id(held))
+        traceback.clear_frames(held.__traceback__)
+        held = held.__cause__ or held.__context__
 
 
 def lacks_version(url: str) -> bool:

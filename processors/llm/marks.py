@@ -9,28 +9,45 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["thought", "closing", "call", "answer", "turn", "speaker", "channel", "control", "text"]
+Kind = Literal["thought", "closing", "empty", "call", "answer", "turn", "speaker", "channel", "control", "text"]
 
-_REASON = r"think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|scratch_?pad|(?:inner_?)?monologue|analysis|cot"
+_REASON = (
+    r"[a-z]*think(?:ing)?|[a-z]*thoughts?|reason(?:ing)?|(?:self_?)?reflect(?:ion)?|scratch_?pad"
+    r"|(?:inner_?)?monologue|analysis|planning|deliberation|cot"
+)
+# `<|no_think|>` and its like switch thoughts off.
+_NO_THOUGHT = r"(?!/|end|no_?|skip|without|disable)"
 # One mark from its first character to its last; only tags of calls and thoughts may have attributes.
 MARK = re.compile(
     r"<(?:/?[|｜](?:DSML[|｜])?[^\s<>|｜]{1,64}[|｜]?|[|｜]\"[|｜]"
-    r"|/?[A-Za-z_][\w:.=/▁-]{0,63}[|｜]?"
-    r"|/?(?:think|thought|reason|invoke|tool|function|parameter)\w{0,24} [^<>\n]{0,100})>"
-    r"|\[/?(?:THINK(?:ING)?|REASONING|INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|BEGIN FINAL RESPONSE"
-    r"|END FINAL RESPONSE|ARGS|CALL_ID|EOS)\]"
+    r"|(?:/ ?)?[A-Za-z_][\w:.=/▁-]{0,63}[|｜]? ?"
+    r"|/?(?:\w{1,16}[:_])?(?:think|thought|reason|invoke|tool|function|parameter)\w{0,24} [^<>\n]{0,100})>"
+    r"|\[/?(?:THINK(?:ING)?|THOUGHTS?|REASONING|REFLECTION|GMASK|INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS"
+    r"|BEGIN FINAL RESPONSE|END FINAL RESPONSE|ARGS|CALL_ID|EOS)\]"
     r"|◁/?\w{1,32}▷",
     re.IGNORECASE,
 )
 # What may still become one when more text comes.
 _BRACKETED = (
-    *("think", "thinking", "reasoning", "inst", "tool_calls", "tool_results", "available_tools"),
+    *(
+        "think",
+        "thinking",
+        "thought",
+        "thoughts",
+        "reasoning",
+        "reflection",
+        "gmask",
+        "inst",
+        "tool_calls",
+        "tool_results",
+        "available_tools",
+    ),
     *("begin final response", "end final response", "args", "call_id", "eos"),
 )
 _HALF = re.compile(
     r"<(?:/?[|｜](?:DSML[|｜])?[^\s<>|｜]{0,64}[|｜]?|[|｜]\"[|｜]?"
-    r"|/?(?:[A-Za-z_][\w:.=/▁-]{0,63}[|｜]?)?"
-    r"|/?(?:think|thought|reason|invoke|tool|function|parameter)\w{0,24} [^<>\n]{0,100})"
+    r"|(?:/ ?)?(?:[A-Za-z_][\w:.=/▁-]{0,63}[|｜]? ?)?"
+    r"|/?(?:\w{1,16}[:_])?(?:think|thought|reason|invoke|tool|function|parameter)\w{0,24} [^<>\n]{0,100})"
     r"|◁/?\w{0,32}",
     re.IGNORECASE,
 )
@@ -76,21 +93,26 @@ PHRASES = (
     ("Here is my thought process:", ("Here is my response:", "Here's my response:")),
     ("Here's my thought process:", ("Here is my response:", "Here's my response:")),
     ("Here are my reasoning steps:", ("[BEGIN FINAL RESPONSE]",)),
+    ("Thinking...", ("...done thinking.",)),
 )
 # Harmony whose special tokens a server has thrown away: "analysisWe need ... assistantfinalHello."
 BARE_HARMONY = re.compile(r"analysis(?=[A-Z\"])")
 BARE_HARMONY_CLOSES = ("assistantfinal",)
+BARE_CALLS = ("commentary to=functions.", "assistantcommentary to=functions.", "to=functions.")
 
 _CALL = re.compile(
-    r"<(?:[\w-]+[:_])?(?:tool|function)s?_?(?:call|code|use|response|result|output)s?(?: [^>]*)?>"
+    r"<(?:[\w-]+[:_])?(?:tool|function)s?_?(?:call|code|use|response|result|output|request)s?(?: [^>]*)?>"
+    r"|<(?:use_)?tools?>"
     r"|<(?:function=[^>]*|invoke(?: [^>]*)?|function [^>]*)>"
 )
 _SPECIAL_CALL = re.compile(
-    r"<\|(?:\w*tools?_?(?:call|response|result|output)\w*|\w*function_calls?\w*|python_tag|action_start|start_action"
+    r"<\|(?:\w*tools?_?(?:call|response|result|output)\w*|start_of_tool|\w*function_calls?\w*|python_tag|action_start|start_action"
     r"|start_tool_result|dsml\|\w+)\|?>"
 )
 _ANSWER = frozenset(
-    f"<{slash}{name}>" for slash in ("", "/") for name in ("answer", "output", "response", "final", "final_answer")
+    f"<{slash}{name}>"
+    for slash in ("", "/")
+    for name in ("answer", "output", "response", "solution", "final", "final_answer")
 ) | {"[begin final response]", "[end final response]"}
 _CALL_ENDS = re.compile(
     r"</\|[^>]*>|<\|[^>]*end[^>]*\|>|<\|/[^>]*\|>|<[^>|]*\|>|<\|(?:eom_id|eot_id|return|call)\|>|</s>|\[eos\]"
@@ -103,15 +125,19 @@ SPEAKERS = ("assistant", "model", "user", "human", "system", "developer", "tool"
 OWN_SPEAKERS = ("assistant", "model")
 _SPEAKER = re.compile(r"<\|(?:user|human|system|observation)\|>")
 _CONTROL = re.compile(
-    r"</?\|.*>|<.*\|>|<(?:eos|bos|pad|unk|s|/s|eot|eom|start_of_turn|end_of_turn|end_of_utterance|endoftext"
-    r"|unused\d+|extra_id_\d+)>|\[/?(?:inst|eos|args|call_id)\]"
+    r"</?\|.*>|<.*\|>|<(?:\w+:)?(?:eos|sop|special_\d+|bos|pad|unk|s|/s|eot|eom|start_of_turn|end_of_turn|end_of_utterance|endoftext"
+    r"|unused\d+|extra_id_\d+)>|\[/?(?:gmask|inst|eos|args|call_id)\]"
 )
-ENDS = ("</s>", "<s>")
+# Behind them nothing more is meant for the reader.
+_TEXT_ENDS = re.compile(r"<\|end_?of_?(?:text|sentence)\|>|<eos>")
+# Tools between them may as well be meant for the reader.
+_BARE_CALL = re.compile(r"<(?:use_)?tools?>")
 
 
 def _plain(mark: str) -> str:
-    """In small letters, with the bar and the blank that DeepSeek's marks do not have."""
-    return mark.lower().replace("｜", "|").replace("▁", "_")
+    """In small letters, with the bar and the blank that DeepSeek's marks lack, and without blanks at the edges."""
+    mark = mark.lower().replace("｜", "|").replace("▁", "_")
+    return re.sub(r"(?<=^</) | (?=/?>$)", "", mark)
 
 
 def may_become_mark(text: str) -> bool:
@@ -125,6 +151,8 @@ def may_become_mark(text: str) -> bool:
 def kind_of(mark: str) -> Kind:
     """What a whole mark means where nothing speaks against it."""
     mark = _plain(mark)
+    if mark.endswith("/>"):
+        return "empty" if opened(f"{mark[:-2]}>") is not None else "text"
     if opened(mark) is not None:
         return "thought"
     if _is_closing(mark):
@@ -147,10 +175,14 @@ def opened(mark: str) -> "Closes | None":
     mark = _plain(mark)
     if family := _BY_OPENING.get(mark):
         return Closes(frozenset(family.closes))
-    special = re.fullmatch(rf"<\|(?:start_|begin_of_|begin_)?(?:{_REASON})(?:_start|_begin)?\|>", mark)
+    special = re.fullmatch(
+        rf"<\|{_NO_THOUGHT}(?:(?:start|begin)_?(?:of_?)?|\w+_)?(?:{_REASON})(?:_start|_begin)?\|>", mark
+    )
     if special:
         return Closes(pattern=re.compile(rf"<\|[^>]*(?:{_REASON}|response|answer|solution|final)[^>]*\|>"))
-    shaped = re.fullmatch(rf"(?P<left>[<\[◁])(?P<name>(?:[\w-]+[:_])?(?:{_REASON})(?:_\w+)?)(?: [^>]*)?[>\]▷]", mark)
+    shaped = re.fullmatch(
+        rf"(?P<left>[<\[◁]){_NO_THOUGHT}(?P<name>(?:[\w-]+[:_])?(?:{_REASON})(?:_\w+)?)(?: [^>]*)?[>\]▷]", mark
+    )
     if shaped:
         right = {"<": ">", "[": "]", "◁": "▷"}[shaped["left"]]
         return Closes(frozenset((f"{shaped['left']}/{shaped['name']}{right}",)))
@@ -162,7 +194,33 @@ def _is_closing(mark: str) -> bool:
         return True
     if mark.startswith(("</", "[/", "◁/")):
         return opened(mark[0] + mark[2:]) is not None
-    return re.fullmatch(rf"<\|(?:/|end_of_|end_)(?:{_REASON})\|>|<\|(?:{_REASON})_end\|>", mark) is not None
+    special = rf"<\|(?:/|end_?(?:of_?)?)(?:\w+_)?(?:{_REASON})\|>|<\|(?:{_REASON})_end\|>"
+    return re.fullmatch(special, mark) is not None
+
+
+def is_special(mark: str) -> bool:
+    """Whether a mark is a token of its own, which nobody writes by chance."""
+    return "|" in mark or "｜" in mark
+
+
+def is_thought_name(name: str) -> bool:
+    """Whether a fenced block of this name holds a thought."""
+    return re.fullmatch(rf"{_NO_THOUGHT}(?:{_REASON})", name) is not None and name not in ("analysis", "planning")
+
+
+def is_doubtful(mark: str) -> bool:
+    """Whether a thought that this mark opens is one only if it is closed: `[Thinking] Well, ...` may be a manner."""
+    return mark.startswith("[") and _plain(mark) not in _BY_OPENING
+
+
+def ends_text(mark: str) -> bool:
+    """Whether nothing that a model writes behind this mark belongs to its reply."""
+    return _TEXT_ENDS.fullmatch(_plain(mark)) is not None
+
+
+def is_bare_call(mark: str) -> bool:
+    """Whether a mark opens a call only where data follow."""
+    return _BARE_CALL.fullmatch(_plain(mark)) is not None
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from pipecat.utils.http import connection_limits
 
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
-from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version
+from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version, let_go
 from processors.llm.history import as_sent, drop_oldest_turns, last_user_words, with_hint
 from processors.llm.settled_calls import SettledCalls
-from processors.llm.stream import Patience, ReplyStream
+from processors.llm.stream import MISCALL, MISCALL_MEND, Patience, ReplyStream
 from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
 from processors.llm.thinking import ThinkFilter
 from processors.shown_url import shown_url
@@ -257,6 +257,7 @@ class LocalLLMService(OpenAILLMService):
                 raise
             # Whatever else a server can bring about ends here, told in one line.
             except Exception as error:
+                let_go(error)
                 if self._tries_version(error):
                     continue
                 shorter = self._shortened(messages, last=shortenings + 1 >= MAX_SHORTENINGS)
@@ -303,6 +304,8 @@ class LocalLLMService(OpenAILLMService):
         url = shown_url(self._options.base_url)
         if reply.wrote_call:
             what, mend = "a tool call written as text", "have its server read tool calls, or try another model"
+        elif reply.miscalled:
+            what, mend = MISCALL, MISCALL_MEND
         elif reply.thought:
             what, mend = "only thoughts", "raise the limit of tokens, or switch the model's reasoning off"
         else:

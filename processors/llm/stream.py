@@ -19,6 +19,8 @@ from processors.llm.thinking import ThinkFilter
 
 T = TypeVar("T")
 
+MISCALL = "a tool call without a name or without arguments in JSON"
+MISCALL_MEND = "try another model, or have its server read tool calls"
 SILENCE_MEND = "wait until the server is idle, choose a smaller model, or raise the timeout"
 
 
@@ -83,6 +85,11 @@ class ReplyStream:
         return self._think.called
 
     @property
+    def miscalled(self) -> bool:
+        """Whether tools were called, but by no call that can be made: Pipecat would drop them without a word."""
+        return self._calls.n_unreadable > 0 and not self.called_tools
+
+    @property
     def answered(self) -> bool:
         """Whether the reply holds anything for the listener or for a tool."""
         return self.spoke or self.called_tools
@@ -94,6 +101,7 @@ class ReplyStream:
 
         Raises:
             ReplyTimeoutError: The model was silent for longer than the patience allows.
+            ReplyError: It said that it failed, or spoke and then called a tool in a way that nobody can read.
         """
         stream = await self._in_time(request)
         try:
@@ -109,6 +117,10 @@ class ReplyStream:
                     yield piece
             for piece in self._tool_calls():
                 yield piece
+            if self.miscalled and self.spoke:
+                raise ReplyError(
+                    f"the language model at {self._url} sent {MISCALL}", MISCALL_MEND, ErrorCategory.SERVER
+                )
         finally:
             await stream.close()
 

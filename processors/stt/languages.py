@@ -201,7 +201,7 @@ def read_language(text: str) -> str:
     name = plain.partition("(")[0].strip()
     if code := LANGUAGE_CODES.get(name) or _OTHER_NAMES.get(name):
         return code
-    found = _TAG.fullmatch(plain.partition(".")[0])
+    found = _TAG.fullmatch(re.split("[.@]", plain)[0])
     code = _OTHER_CODES.get(found[1], found[1]) if found else ""
     if found is None or (code not in LANGUAGE_NAMES and code not in _VOICE_ONLY):
         raise ValueError(f"{text!r} is no language that is known: give a code such as en, en-US or de")

@@ -4,6 +4,8 @@ import dataclasses
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.subtitles import LINE_COLUMNS, MAX_CUE_SECS, MIN_CUE_SECS, Cue, cues_of
 from processors.stt.recognizer import Segment, Word
@@ -76,3 +78,46 @@ def test_both_sides_of_a_call_are_named_in_every_cue_and_come_in_the_order_of_th
     # What the other side says in between takes nothing away.
     assert all(one.end_secs <= other.start_secs + 1e-6 for one, other in pairwise(lefts))
     assert lefts[-1].end_secs == pytest.approx(32.0)
+
+
+def test_a_short_word_does_not_flash_by() -> None:
+    assert cues_of([Segment("Yes.", 0.0, 0.2)]) == [Cue("Yes.", 0.0, MIN_CUE_SECS)]
+    assert cues_of([Segment("Yes.", 0.0, 0.2), Segment("No.", 0.3, 1.4)]) == [Cue("Yes. No.", 0.0, 1.4)]
+
+
+def test_no_line_of_a_language_without_spaces_begins_with_a_stop_or_cuts_a_foreign_word() -> None:
+    text = "「昨日はPythonの本を読んで、」と言った。それからコーヒーを飲んで、ちょっと寝ました。" * 5
+    lines = [line for cue in cues_of([Segment(text, 0.0, 40.0, (), "ja")]) for line in cue.text.split("\n")]
+    assert "".join(lines) == text
+    assert not [line for line in lines if line[0] in "、。」ーょっ" or line[-1] == "「"]
+    assert sum("Python" in line for line in lines) == 5
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(["a", "word,", "sentence.", "m" * 50, "x" * 200, "is", "it?"]), min_size=1),
+            st.floats(0.0, 2.0),
+            st.floats(0.0, 30.0),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from(["en", "ja"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_cue_is_too_long_too_short_or_over_the_next(
+    heard: list[tuple[list[str], float, float]], language: str
+) -> None:
+    segments: list[Segment] = []
+    at_secs = 0.0
+    for words, pause_secs, secs in heard:
+        segments.append(Segment(" ".join(words), at_secs + pause_secs, at_secs + pause_secs + secs, (), language))
+        at_secs += pause_secs + secs
+    cues = cues_of(segments)
+    shown = "".join("".join(cue.text.split()) for cue in cues)
+    assert shown == "".join("".join(segment.text.split()) for segment in segments)
+    for cue in cues:
+        assert MIN_CUE_SECS - 1e-6 <= cue.end_secs - cue.start_secs <= MAX_CUE_SECS + 1e-6
+        assert cue.text.count("\n") <= 1
+        assert all(len(line) <= LINE_COLUMNS for line in cue.text.split("\n"))
+    assert all(one.end_secs <= other.start_secs + 1e-6 for one, other in pairwise(cues))

@@ -40,9 +40,9 @@ def test_words_cannot_break_a_subtitle() -> None:
 def test_a_cue_always_lasts() -> None:
     odd = Transcription((Segment("now", 1.0, 1.0), Segment("then", 3.0, 2.0), Segment("before", -0.2, 0.5)), 3)
     assert [line for line in written(odd, "srt").splitlines() if "-->" in line] == [
-        "00:00:01,000 --> 00:00:01,001",
-        "00:00:03,000 --> 00:00:03,001",
-        "00:00:00,000 --> 00:00:00,500",
+        "00:00:00,000 --> 00:00:00,633",
+        "00:00:01,000 --> 00:00:01,833",
+        "00:00:03,000 --> 00:00:03,833",
     ]
 
 

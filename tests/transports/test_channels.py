@@ -59,3 +59,9 @@ def test_a_voice_in_the_centre_of_six_channels_is_heard(tmp_path: Path) -> None:
     heard_s16 = decode_sound(stereo(tmp_path, silence, silence, SPOKEN, silence, silence, silence), max_secs=60)
     assert alike(heard_s16, SPOKEN) > 0.99
     assert np.abs(heard_s16).max() > 0.9 * np.abs(SPOKEN).max() * 32768
+
+
+def test_front_channels_in_opposite_phase_are_heard_among_six_too(tmp_path: Path) -> None:
+    silence = np.zeros_like(SPOKEN)
+    heard_s16 = decode_sound(stereo(tmp_path, SPOKEN, -SPOKEN, *[silence] * 4), max_secs=60)
+    assert alike(heard_s16, SPOKEN) > 0.99

@@ -47,6 +47,12 @@ def lateness(sent_s16: Pcm16, heard_s16: Pcm16, at: int, n_samples: int) -> tupl
     return best
 
 
+def likeness(sent_s16: Pcm16, heard_s16: Pcm16) -> float:
+    """The correlation of two stretches, 1 for the same up to its level."""
+    sent, heard = sent_s16.astype(float), heard_s16.astype(float)
+    return float(sent @ heard / np.sqrt((sent @ sent) * (heard @ heard) + 1))
+
+
 @pytest.mark.parametrize("n_samples", [0, 1, 96, 128, 160, 224, 500])
 def test_the_delay_of_any_canceller_is_measured(n_samples: int) -> None:
     assert measured_delay_samples(Late(n_samples)) == n_samples
@@ -57,9 +63,10 @@ def test_one_that_lets_nothing_through_has_none() -> None:
     assert measured_delay_samples(Deaf()) == 0
 
 
-@pytest.mark.parametrize(
-    "canceller", [lambda: WebRtcCanceller(), lambda: WebRtcCanceller(noise_suppression_level=None), LivekitCanceller]
-)
+CANCELLERS = [lambda: WebRtcCanceller(), lambda: WebRtcCanceller(noise_suppression_level=None), LivekitCanceller]
+
+
+@pytest.mark.parametrize("canceller", CANCELLERS)
 def test_the_measured_delay_is_that_of_speech(canceller: type[Canceller]) -> None:
     speech_s16 = load_recording(SPEECH / "tell_me_a_story.wav").audio_s16
     n_blocks = len(speech_s16) // BLOCK_SAMPLES
@@ -71,27 +78,42 @@ def test_the_measured_delay_is_that_of_speech(canceller: type[Canceller]) -> Non
     assert abs(late - measured_delay_samples(canceller())) <= 5
 
 
-def test_where_the_agent_starts_and_stops_the_user_is_neither_repeated_nor_lost() -> None:
+@pytest.mark.parametrize("canceller", CANCELLERS)
+def test_where_the_agent_starts_and_stops_the_user_is_neither_repeated_nor_lost(canceller: type[Canceller]) -> None:
+    if canceller is LivekitCanceller:
+        pytest.importorskip("livekit")
     speech_s16 = np.resize(load_recording(SPEECH / "tell_me_a_story.wav").audio_s16[4000:-6000], 9 * RATE_HZ)
     speech_s16 = (speech_s16 * 0.7).astype(np.int16)
     played_s16 = np.zeros_like(speech_s16)
     # The agent speaks from second 3 to second 6, into headphones: the microphone hears only the user.
     played_s16[3 * RATE_HZ : 6 * RATE_HZ] = np.random.default_rng(1).normal(0, 900, 3 * RATE_HZ).astype(np.int16)
-    control = EchoControl("cancel")
+    made = canceller()
+    late = measured_delay_samples(canceller())
+    control = EchoControl("cancel", made)
+    alone = canceller()
     blocks: list[Pcm16] = []
+    cancelled: list[Pcm16] = []
     switches: list[int] = []
     for at in range(0, len(speech_s16), BLOCK_SAMPLES):
         was = control.meter.playing
-        block_s16, _ = control.process(speech_s16[at : at + BLOCK_SAMPLES], played_s16[at : at + BLOCK_SAMPLES])
-        blocks.append(block_s16)
+        mic_s16, far_s16 = speech_s16[at : at + BLOCK_SAMPLES], played_s16[at : at + BLOCK_SAMPLES]
+        blocks.append(control.process(mic_s16, far_s16)[0])
+        cancelled.append(alone.process(mic_s16, far_s16))
         if control.meter.playing != was:
             switches.append(at)
-    heard_s16 = np.concatenate(blocks)
+    heard_s16, cancelled_s16 = np.concatenate(blocks), np.concatenate(cancelled)
     assert len(switches) == 2
     for at in switches:
-        # Within the block in which one follows the other: one signal, of which the canceller's filters leave 0.85 to
-        # 0.95; two signals 6 ms apart leave 0.2.
-        sent = speech_s16[at - control.delay_samples : at - control.delay_samples + BLOCK_SAMPLES].astype(float)
-        heard = heard_s16[at : at + BLOCK_SAMPLES].astype(float)
-        assert sent @ heard / np.sqrt((sent @ sent) * (heard @ heard)) > 0.8
-    assert control.delay_samples == delay_samples()
+        # Within the block in which one follows the other: one signal, of which webrtc's filters leave 0.81 to 0.93
+        # (livekit suppresses more), and which is no less alike than what the canceller alone leaves of the same block;
+        # two signals 6 ms apart leave 0.2.
+        begin = at - control.delay_samples
+        alike = likeness(speech_s16[begin : begin + BLOCK_SAMPLES], heard_s16[at : at + BLOCK_SAMPLES])
+        own = likeness(speech_s16[begin : begin + BLOCK_SAMPLES], cancelled_s16[at : at + BLOCK_SAMPLES])
+        assert alike > own
+        assert isinstance(made, LivekitCanceller) or alike > 0.8
+    assert abs(control.delay_samples - late) <= 5
+
+
+def test_the_delay_of_the_canceller_that_is_taken_is_measured() -> None:
+    assert EchoControl("cancel").delay_samples == delay_samples()

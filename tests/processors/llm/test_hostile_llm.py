@@ -10,8 +10,9 @@ from pipecat.frames.frames import Frame, FunctionCallFromLLM, LLMTextFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import FunctionCallParams
 
+from processors.llm.chunks import read_chunk
 from processors.llm.failure import ReplyError
-from processors.llm.service import LLMOptions, LocalLLMService
+from processors.llm.service import LOST_THREAD, LLMOptions, LocalLLMService
 from tests.support.hostile_llm import HostileAnswer
 from tests.support.llm_session import APOLOGY, apologies, one_reply, options, question, session, text_of
 from tests.support.scripted_llm import Failure, Reply, ScriptedLLM
@@ -118,6 +119,15 @@ async def test_hostile_content_of_any_shape_is_read(content: Any, said: str) -> 
     assert (text_of(frames), apologies(frames), errors) == (said, [], [])
 
 
+async def test_a_hostile_reply_of_two_choices_is_the_first_one_and_a_refusal_is_heard() -> None:
+    reply = Reply("x")
+    reply.deltas = ((0.0, {"content": None, "refusal": "I cannot."}),)
+    frames, errors, _ = await one_reply(reply)
+    assert (text_of(frames), apologies(frames), errors) == ("I cannot.", [], [])
+    two = {"choices": [{"index": 1, "delta": {"content": "No."}}, {"index": 0, "delta": {"content": "Yes."}}]}
+    assert read_chunk(two).text == "Yes."
+
+
 @pytest.mark.parametrize("content", [None, True, [], {}, [None, 0.0][:1], {"text": None}, {"type": "image_url"}])
 async def test_a_hostile_reply_without_words_is_apologised_for_once_and_the_next_turn_works(content: Any) -> None:
     reply = Reply("x")
@@ -140,6 +150,15 @@ async def test_a_hostile_tool_call_that_cannot_be_read_is_no_silence(arguments: 
     )
     frames, errors, _ = await one_reply(reply, empty_retries=0)
     assert (apologies(frames), len(errors)) == ([APOLOGY], 1)
+    assert "a tool call without a name or without arguments in JSON" in errors[0].error
+
+
+async def test_a_hostile_tool_call_behind_words_is_no_silence_either() -> None:
+    reply = Reply("x")
+    call = {"index": 0, "id": "a", "function": {"name": "clock", "arguments": "city=Paris"}}
+    reply.deltas = ((0.0, {"content": "Let me see."}), (0.0, {"tool_calls": [call]}))
+    frames, errors, requests = await one_reply(reply)
+    assert (text_of(frames), apologies(frames), len(errors), len(requests)) == ("Let me see.", [LOST_THREAD], 1, 1)
 
 
 async def test_a_hostile_tool_call_as_text_is_told_as_what_it_is() -> None:
