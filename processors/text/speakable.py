@@ -8,7 +8,7 @@ The text of the emitted frames is the spoken text, so the conversation's history
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -28,34 +28,30 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from processors.frames import as_written
 from processors.text.joints import Joint
 from processors.text.pace import SpeechPace
-from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
+from processors.text.speakable_stream import (
+    FIRST_MAX_CHARS,
+    FIRST_MIN_WORDS,
+    MAX_CHARS,
+    STEP_CHARS,
+    SpeakableStream,
+)
 from processors.text.spoken_text import speak_text
-
-# Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
-_SETTLING_PASSES = 4
 
 
 def speakable(text: str, language: str = "en") -> str:
     """Turn written text into words a voice can say.
 
     Markdown, HTML, emoji and control characters go; addresses, numbers, units and symbols become words; a block
-    of code becomes a short phrase. Doing it twice changes nothing more. Time grows linearly with length.
+    of code becomes a short phrase. Time grows linearly with length.
 
     Args:
         text: Markdown or plain text, of any length.
-        language: ISO 639-1 code, a region may follow. Numbers and symbols are written out in English, and in
-            part in German, French, Spanish, Italian and Portuguese; in other languages they stay.
+        language: ISO 639-1 code, a region may follow. What its pack does not know stays as it was written.
 
     Returns:
         Text on one line with single spaces; empty if nothing can be said.
     """
-    spoken = speak_text(text, language)
-    for _ in range(_SETTLING_PASSES):
-        again = speak_text(spoken, language)
-        if again == spoken:
-            break
-        spoken = again
-    return spoken
+    return speak_text(text, language)
 
 
 class SpeakableText(FrameProcessor):
@@ -105,11 +101,12 @@ class SpeakableText(FrameProcessor):
             await self.push_frame(frame, direction)
         elif isinstance(frame, LLMTextFrame) and not frame.skip_tts:
             self._append_to_context = frame.append_to_context
-            await self._push_pieces(self._stream.push(frame.text))
+            self._expect_nothing()
+            await self._push_steps(self._stream.push_steps(frame.text))
             self._expect_more()
         elif isinstance(frame, TTSSpeakFrame):
-            await self._push_pieces(self._stream.flush())
-            frame.text = speakable(frame.text, self._language)
+            await self._push_steps(self._stream.flush_steps())
+            frame.text = await self._speakable(frame.text)
             if frame.text:
                 await self.push_frame(frame, direction)
         elif isinstance(frame, LLMTextFrame):
@@ -121,7 +118,7 @@ class SpeakableText(FrameProcessor):
                 self._pace.reset()
             elif isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | EndFrame | StopFrame):
                 self._expect_nothing()
-                await self._push_pieces(self._stream.flush())
+                await self._push_steps(self._stream.flush_steps())
                 self._stream.reset()
                 self._pace.reset()
             await self.push_frame(frame, direction)
@@ -156,6 +153,25 @@ class SpeakableText(FrameProcessor):
     async def _push_taken(self, take: Callable[[], list[str]]) -> None:
         # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
         await self._push_pieces(take())
+
+    async def _speakable(self, text: str) -> str:
+        """A whole text; a long one is cut as an answer is, so that others may run."""
+        if len(text) <= STEP_CHARS:
+            return speakable(text, self._language)
+        stream = SpeakableStream(language=self._language)
+        pieces: list[str] = []
+        for steps in (stream.push_steps(text), stream.flush_steps()):
+            for piece in steps:
+                pieces += [piece] if piece else []
+                await asyncio.sleep(0)
+        return " ".join(pieces)
+
+    async def _push_steps(self, steps: Iterator[str]) -> None:
+        """Hand on the pieces of each step, and let others run behind it."""
+        for piece in steps:
+            if piece:
+                await self._push_pieces([piece])
+                await asyncio.sleep(0)
 
     async def _push_pieces(self, pieces: list[str]) -> None:
         async with self._pushing:

@@ -7,6 +7,7 @@ What comes out does not depend on how the text is split into tokens, unless it i
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from processors.text.clauses import Boundary, Strength, find_boundaries
@@ -15,7 +16,7 @@ from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
 from processors.text.speakable_characters import drop_invisible
 from processors.text.spoken_text import code_phrase, speak_text
-from processors.text.unbroken import goes_on, may_part
+from processors.text.unbroken import end_of_endless, goes_on, may_part
 
 FIRST_MIN_WORDS = 3
 FIRST_MAX_CHARS = 60
@@ -24,7 +25,11 @@ MAX_CHARS = 200
 # A text without any place to cut is let go at this length, so that no input is held for ever.
 _HELD_MAX_CHARS = 4000
 # So much longer than its limit a piece may grow before it is cut between a number and its unit.
-_OVERDUE_CHARS = 200
+_OVERDUE_CHARS = 120
+# Digits, kana or anything else without a space is cut at this length.
+_ENDLESS_MAX_CHARS = 240
+# A longer token is taken in so many steps, between which others may run.
+STEP_CHARS = 256
 _CODE_LINE_MAX_CHARS = 200
 # Better than any joint within a clause.
 _CLAUSE_END_WORTH = Joint.NATURAL + 1
@@ -97,10 +102,21 @@ class SpeakableStream:
         Returns:
             The pieces that are complete now, none of them blank.
         """
-        token = drop_invisible(token)
-        may_decide = _MAY_DECIDE.search(self._held[-1:] + token) or len(self._held) > _HELD_MAX_CHARS
-        self._held += token
-        return self._take_pieces(final=False) if may_decide and self._may_end() else []
+        return [piece for piece in self.push_steps(token) if piece]
+
+    def push_steps(self, token: str) -> Iterator[str]:
+        """Add a token in steps of bounded work, for a caller that lets others run between them.
+
+        Yields:
+            After each step the piece that is complete now; "" for none.
+        """
+        for start in range(0, len(token), STEP_CHARS):
+            part = drop_invisible(token[start : start + STEP_CHARS])
+            may_decide = _MAY_DECIDE.search(self._held[-1:] + part) or len(self._held) > _ENDLESS_MAX_CHARS
+            self._held += part
+            if may_decide and self._may_end():
+                yield from self._steps(final=False)
+            yield ""
 
     def _may_end(self) -> bool:
         if self._least_joint is not None:
@@ -116,6 +132,10 @@ class SpeakableStream:
             The pieces that were still held, none of them blank.
         """
         return self._take_pieces(final=True)
+
+    def flush_steps(self) -> Iterator[str]:
+        """End the text in steps of bounded work; see `push_steps`."""
+        return self._steps(final=True)
 
     def settle(self, behind_dot: bool = True) -> list[str]:
         """Hand on what is held when no token comes for a while, if a sentence surely ends there.
@@ -144,7 +164,9 @@ class SpeakableStream:
         return pieces
 
     def _take_pieces(self, final: bool) -> list[str]:
-        pieces: list[str] = []
+        return [piece for piece in self._steps(final) if piece]
+
+    def _steps(self, final: bool) -> Iterator[str]:
         while self._held:
             if self._fence:
                 if not self._skip_code(final):
@@ -154,10 +176,9 @@ class SpeakableStream:
             if piece is None:
                 break
             if piece:
-                pieces.append(piece)
                 self._is_first = False
                 self._least_joint = None
-        return pieces
+            yield piece
 
     def _take_piece(self, final: bool) -> str | None:
         """Cut one piece off what is held; None if more text is needed first, "" if there is nothing to say."""
@@ -200,6 +221,12 @@ class SpeakableStream:
                 return None
             if judged > max_chars and (best := best or self._last_that_parts(between_words)) is not None:
                 return self._cut_at(best)
+            if judged - token_start > _ENDLESS_MAX_CHARS:
+                end = end_of_endless(near, token_start + _ENDLESS_MAX_CHARS, token_start, ends)
+                if end is None:
+                    return None
+                if end < judged:
+                    return self._cut_at(Boundary(end, end, Strength.WORD))
             if isinstance(boundary, int):
                 break
             if "\n" in self._held[boundary.end : boundary.start]:

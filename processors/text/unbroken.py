@@ -5,9 +5,12 @@ must grow before that can be said. A look at a bounded number of characters, so 
 """
 
 import re
+import unicodedata
 
 from processors.text import cldr
 from processors.text.language_pack import Pack
+from processors.text.markdown_stripper import inline_end
+from processors.text.spoken_addresses import address_end
 from processors.text.spoken_ordinals import is_dotted_ordinal
 from processors.text.spoken_words import NAME_GOES_ON
 
@@ -102,3 +105,34 @@ def may_part(text: str, end: int, start: int) -> bool:
     if not first[0].isalpha() or (first[0].isupper() and (len(text) == start + 1 or first[:2].isupper())):
         return False
     return not (left[-1][0].isupper() and first[0].isupper())
+
+
+_MAY_BE_WHOLE = re.compile(r"[`\[<$\\]|://|www\.", re.IGNORECASE)
+_JOINERS = "\u200c\u200d"
+_MARKS_MAX = 8
+
+
+def end_of_endless(text: str, end: int, start: int, final: bool) -> int | None:
+    """Where a word that is too long may be cut.
+
+    Args:
+        text: The text, perhaps still growing.
+        end: Index at which it is too long.
+        start: Index of its first character.
+        final: No text will follow.
+
+    Returns:
+        `end`; or where the web address, link or code that stands there ends; None if the text must grow first.
+    """
+    cut = end
+    for match in _MAY_BE_WHOLE.finditer(text, start, end):
+        if text[match.start()] in "`[<$\\":
+            behind = inline_end(text, match.start(), final)
+        else:
+            behind = address_end(text, match.start(), start)
+            behind = None if behind == len(text) and not final else behind
+        if behind is None or behind > end:
+            return behind
+    while end < len(text) and (unicodedata.combining(text[end]) or text[end] in _JOINERS) and end < cut + _MARKS_MAX:
+        end += 1
+    return None if end == len(text) and not final else end
