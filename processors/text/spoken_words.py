@@ -75,12 +75,16 @@ def _words_of(match: re.Match[str], pack: Pack) -> str:
     if name in pack.before_numbers and name not in pack.abbreviations and name not in pack.titles:
         return words + " "
     # An abbreviation that ends a sentence takes its full stop with it.
-    ends = (
-        name.endswith(".")
-        and name not in pack.titles
-        and re.compile(r"[\"')\]]*(?:\s*\Z|\s+[A-ZÄÖÜ¿¡])").match(match.string, match.end())
-    )
+    ends = name.endswith(".") and name not in pack.titles and ends_behind_abbreviation(match.string, match.end())
     return words + ("." if ends and not _goes_on(name, match, pack) else "")
+
+
+_END_BEHIND = re.compile(r"[\"')\]]*(?:\s*\Z|\s+[A-ZÄÖÜ¿¡])")
+
+
+def ends_behind_abbreviation(line: str, end: int) -> bool:
+    """Whether a sentence may end behind an abbreviation: the text ends there, or a capital follows."""
+    return _END_BEHIND.match(line, end) is not None
 
 
 # With one of these behind it, the name goes on: `Martin Luther King Jr. Day`.

@@ -6,17 +6,19 @@ must grow before that can be said. A look at a bounded number of characters, so 
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from processors.text import cldr
 from processors.text.language_pack import Pack
 from processors.text.markdown_stripper import inline_end
 from processors.text.spoken_addresses import address_end
 from processors.text.spoken_ordinals import is_dotted_ordinal
-from processors.text.spoken_words import NAME_GOES_ON
+from processors.text.spoken_words import NAME_GOES_ON, ends_behind_abbreviation
 
 _TOKEN_MAX_CHARS = 24
 _ORDINAL = re.compile(r"(?:[0-9]{1,2}\.[-–]?)?[0-9]{1,3}\.\Z")
 _TO_ORDINAL = re.compile(r"[-–] ?[0-9]")
+_LAST_TOKEN = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]{1,40}")
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*\Z")
 _SIGNS = frozenset("$€£¥₹%°+=<>≤≥^\\/@#&")
@@ -36,7 +38,7 @@ def goes_on(text: str, end: int, start: int, final: bool, pack: Pack) -> bool | 
     Returns:
         True: no sentence ends there. False: the language says nothing about it. None: more text is needed.
     """
-    token = text[max(0, end - _TOKEN_MAX_CHARS) : end].rpartition(" ")[2].lstrip("\"'“‘«([{*_~`\n\t ")
+    token = _LAST_TOKEN.search(text[max(0, end - _TOKEN_MAX_CHARS) : end])[0].lstrip("\"'“‘«([{*_~`")
     if pack.ordinal_dot and _ORDINAL.match(token):
         if _TO_ORDINAL.match(text, start):
             return True
@@ -55,7 +57,8 @@ def goes_on(text: str, end: int, start: int, final: bool, pack: Pack) -> bool | 
     if text[start : start + 1].isdecimal():
         name = token.lower()
         is_month = pack.is_known and name.rstrip(".") in cldr.month_names(pack.locale)
-        return is_month or name in _BEFORE_NUMBERS or token in pack.before_numbers or name in pack.before_numbers
+        if is_month or name in _BEFORE_NUMBERS or token in pack.before_numbers or name in pack.before_numbers:
+            return True
     return _in_abbreviation(text, end, token, final, pack)
 
 
@@ -69,6 +72,11 @@ def _before_what_is_counted(text: str, start: int, final: bool, pack: Pack) -> b
     return pack.ordinal_dot and word[0] not in pack.sentence_starters
 
 
+@lru_cache(maxsize=64)
+def _spaced_abbreviations(pack: Pack) -> tuple[str, ...]:
+    return tuple(name for name in pack.abbreviations if " " in name and name.endswith("."))
+
+
 def _in_abbreviation(text: str, end: int, token: str, final: bool, pack: Pack) -> bool | None:
     """Whether the dot is inside an abbreviation, `EE. UU.`, or in German before a noun: `ca. Hundert`."""
     begin = end - len(token)
@@ -79,8 +87,10 @@ def _in_abbreviation(text: str, end: int, token: str, final: bool, pack: Pack) -
             return True
         if not final and name.startswith(text[begin:]):
             return None
-    if token not in pack.abbreviations:
+    if token not in pack.abbreviations and not text[:end].endswith(_spaced_abbreviations(pack)):
         return False
+    if not ends_behind_abbreviation(text, end):
+        return True
     word = _WORD.match(text, end + 1)
     if not pack.ordinal_dot:
         if word and word.end() == len(text) and not final:
