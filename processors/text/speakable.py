@@ -22,7 +22,7 @@ from pipecat.frames.frames import (
     StopFrame,
     TTSSpeakFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from processors.frames import as_written
@@ -36,6 +36,10 @@ from processors.text.speakable_stream import (
     SpeakableStream,
 )
 from processors.text.spoken_text import speak_text
+
+# Of each kind that has tables or modules of its own, one.
+_USES_TABLES = "1 of 2.5 km, $5.50, 12:30, May 5, 2024-05-01, Henry VIII, 1st, 1,234"
+_READ_LANGUAGES: set[str] = set()
 
 
 def speakable(text: str, language: str = "en") -> str:
@@ -93,6 +97,13 @@ class SpeakableText(FrameProcessor):
         self._pushing = asyncio.Lock()
         self._pace = SpeechPace()
         self._timers: list[asyncio.TimerHandle] = []
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Read the language's tables, which takes longer than any text, on a thread."""
+        await super().setup(setup)
+        if self._language not in _READ_LANGUAGES:
+            await asyncio.to_thread(speakable, _USES_TABLES, self._language)
+            _READ_LANGUAGES.add(self._language)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
@@ -168,9 +179,10 @@ class SpeakableText(FrameProcessor):
 
     async def _push_steps(self, steps: Iterator[str]) -> None:
         """Hand on the pieces of each step, and let others run behind it."""
-        for piece in steps:
+        for index, piece in enumerate(steps):
             if piece:
                 await self._push_pieces([piece])
+            if piece or index:
                 await asyncio.sleep(0)
 
     async def _push_pieces(self, pieces: list[str]) -> None:

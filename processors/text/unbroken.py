@@ -38,7 +38,8 @@ def goes_on(text: str, end: int, start: int, final: bool, pack: Pack) -> bool | 
     Returns:
         True: no sentence ends there. False: the language says nothing about it. None: more text is needed.
     """
-    token = _LAST_TOKEN.search(text[max(0, end - _TOKEN_MAX_CHARS) : end])[0].lstrip("\"'“‘«([{*_~`")
+    last = _LAST_TOKEN.search(text[max(0, end - _TOKEN_MAX_CHARS) : end])
+    token = last[0].lstrip("\"'“‘«([{*_~`") if last else ""
     if pack.ordinal_dot and _ORDINAL.match(token):
         if _TO_ORDINAL.match(text, start):
             return True
@@ -50,7 +51,7 @@ def goes_on(text: str, end: int, start: int, final: bool, pack: Pack) -> bool | 
             return None
         before = text[max(0, end - len(token) - _TOKEN_MAX_CHARS) : end - len(token)].rstrip().rpartition(" ")[2]
         return is_dotted_ordinal(before, word[0], pack)
-    if token in pack.magnitudes or token in pack.units:
+    if token in pack.magnitudes or token in pack.units or token in pack.money:
         return _before_what_is_counted(text, start, final, pack)
     if token in pack.titles:
         return True
