@@ -38,6 +38,7 @@ class Pack:
         money: A currency's sign or code, and its words by plural category; `cent` and `cents` for its hundredth.
         units: A unit's sign and its name in the CLDR.
         unit_words: A unit's sign and its words by plural category, where the CLDR has none.
+        limits: A comparison sign and its words before a limit; `behind` has the words it follows.
         templates: A sign and a text around `{0}`, where the number does not stand in front.
     """
 
@@ -58,6 +59,7 @@ class Pack:
     unit_words: dict[str, Forms] = field(default_factory=dict)
     currency_codes: dict[str, str] = field(default_factory=dict)
     templates: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     abbreviations: dict[str, str] = field(default_factory=dict)
     before_numbers: dict[str, str] = field(default_factory=dict)

@@ -70,7 +70,8 @@ _COMMAND = re.compile(r"\\[A-Za-z]{2,}")
 _ESCAPE = re.compile(r"\\([^\w\s]?)")
 # Before the marks of code are dropped: full-width signs stand for the operators.
 _CODE_OPERATORS = (
-    ("!==", " ≠ "), ("===", " = "), ("!=", " ≠ "), ("<=", " ≤ "), (">=", " ≥ "), (" < ", " ＜ "), (" > ", " ＞ "),
+    ("!==", " ≠ "), ("===", " = "), ("!=", " ≠ "), ("<=", " ≤ "), (">=", " ≥ "), ("=>", " → "), ("->", " → "),
+    ("&&", " ∧ "), ("||", " ∨ "), (" < ", " ＜ "), (" > ", " ＞ "), (" * ", " × "),
 )  # fmt: skip
 _PRODUCT = re.compile(r"(?<=[0-9)])\s?\*\s?(?=[0-9(])|(?<=\b[a-zA-Z])\s\*\s(?=[a-zA-Z]\b)")
 _PYTHON_POWER = re.compile(r"(?<=[0-9])\*\*(?=-?[0-9])")

@@ -9,7 +9,7 @@ tells where each word was written (WORD_PLACES).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -23,41 +23,41 @@ from pipecat.frames.frames import (
     StopFrame,
     TTSSpeakFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from processors.frames import ReplySourceFrame, as_written
 from processors.text.joints import Joint
 from processors.text.pace import SpeechPace
-from processors.text.speakable_stream import FIRST_MAX_CHARS, FIRST_MIN_WORDS, MAX_CHARS, SpeakableStream
+from processors.text.speakable_stream import (
+    FIRST_MAX_CHARS,
+    FIRST_MIN_WORDS,
+    MAX_CHARS,
+    STEP_CHARS,
+    SpeakableStream,
+)
 from processors.text.spoken_text import speak_text
-from processors.text.written_places import WORD_PLACES, SpokenPiece, WrittenReply
+from processors.text.written_places import WORD_PLACES, SpokenPiece, WordPlace, WrittenReply
 
-# Ordinary text is settled after one pass; what is left of odd markup can look like markup again.
-_SETTLING_PASSES = 4
+# Of each kind that has tables or modules of its own, one.
+_USES_TABLES = "1 of 2.5 km, $5.50, 12:30, May 5, 2024-05-01, Henry VIII, 1st, 1,234"
+_READ_LANGUAGES: set[str] = set()
 
 
 def speakable(text: str, language: str = "en") -> str:
     """Turn written text into words a voice can say.
 
     Markdown, HTML, emoji and control characters go; addresses, numbers, units and symbols become words; a block
-    of code becomes a short phrase. Doing it twice changes nothing more. Time grows linearly with length.
+    of code becomes a short phrase. Time grows linearly with length.
 
     Args:
         text: Markdown or plain text, of any length.
-        language: ISO 639-1 code, a region may follow. Numbers and symbols are written out in English, and in
-            part in German, French, Spanish, Italian and Portuguese; in other languages they stay.
+        language: ISO 639-1 code, a region may follow. What its pack does not know stays as it was written.
 
     Returns:
         Text on one line with single spaces; empty if nothing can be said.
     """
-    spoken = speak_text(text, language)
-    for _ in range(_SETTLING_PASSES):
-        again = speak_text(spoken, language)
-        if again == spoken:
-            break
-        spoken = again
-    return spoken
+    return speak_text(text, language)
 
 
 class SpeakableText(FrameProcessor):
@@ -102,6 +102,13 @@ class SpeakableText(FrameProcessor):
         self._pace = SpeechPace()
         self._timers: list[asyncio.TimerHandle] = []
 
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Read the language's tables, which takes longer than any text, on a thread."""
+        await super().setup(setup)
+        if self._language not in _READ_LANGUAGES:
+            await asyncio.to_thread(speakable, _USES_TABLES, self._language)
+            _READ_LANGUAGES.add(self._language)
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
         await super().process_frame(frame, direction)
@@ -109,12 +116,13 @@ class SpeakableText(FrameProcessor):
             await self.push_frame(frame, direction)
         elif isinstance(frame, LLMTextFrame) and not frame.skip_tts:
             self._append_to_context = frame.append_to_context
+            self._expect_nothing()
             self._written = self._written or self._next_reply()
             self._written.add(frame.text)
-            await self._push_pieces(self._stream.push(frame.text))
+            await self._push_steps(self._stream.push_steps(frame.text))
             self._expect_more()
         elif isinstance(frame, TTSSpeakFrame):
-            await self._push_pieces(self._stream.flush())
+            await self._push_steps(self._stream.flush_steps())
             await self._push_utterance(frame)
         elif isinstance(frame, LLMTextFrame):
             await self.push_frame(as_written(frame))
@@ -124,7 +132,7 @@ class SpeakableText(FrameProcessor):
                 self._forget()
             elif isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | EndFrame | StopFrame):
                 self._expect_nothing()
-                await self._push_pieces(self._stream.flush())
+                await self._push_steps(self._stream.flush_steps())
                 self._forget()
             await self.push_frame(frame, direction)
 
@@ -168,6 +176,15 @@ class SpeakableText(FrameProcessor):
         # An interruption may have come before this task: then the text is forgotten, and nothing is pushed.
         await self._push_pieces(take())
 
+    async def _push_steps(self, steps: Iterator[SpokenPiece | None]) -> None:
+        """Hand on the pieces of each step, and let others run behind it."""
+        for index, piece in enumerate(steps):
+            if piece:
+                await self._push_pieces([piece])
+            if piece or index:
+                await asyncio.sleep(0)
+        await self._push_pieces([])
+
     async def _push_pieces(self, pieces: list[SpokenPiece]) -> None:
         written, taken = self._written, self._stream.taken
         if written is None:
@@ -186,13 +203,33 @@ class SpeakableText(FrameProcessor):
     async def _push_utterance(self, frame: TTSSpeakFrame) -> None:
         """What the agent says of its own accord is a reply of its own."""
         source = frame.text
-        frame.text = speakable(source, self._language)
+        pieces = await self._pieces_of(source)
+        frame.text = " ".join(pieces)
         if not frame.text:
             return
         written = self._next_reply(source)
-        frame.metadata[WORD_PLACES] = written.places_of(SpokenPiece(frame.text, 0, len(source)))
+        places: list[WordPlace] = []
+        for piece in pieces:
+            places += [
+                place._replace(begins_piece=place.begins_piece and not places) for place in written.places_of(piece)
+            ]
+            await asyncio.sleep(0)
+        frame.metadata[WORD_PLACES] = places
         await self._push_source(written, len(source))
         await self.push_frame(frame)
+
+    async def _pieces_of(self, text: str) -> list[SpokenPiece]:
+        """A whole text in one piece; a long one is cut as an answer is, so that others may run."""
+        if len(text) <= STEP_CHARS:
+            spoken = speakable(text, self._language)
+            return [SpokenPiece(spoken, 0, len(text))] if spoken else []
+        stream = SpeakableStream(language=self._language)
+        pieces: list[SpokenPiece] = []
+        for steps in (stream.push_steps(text), stream.flush_steps()):
+            for piece in steps:
+                pieces += [piece] if piece else []
+                await asyncio.sleep(0)
+        return pieces
 
     async def _push_source(self, written: WrittenReply, until: int) -> None:
         start, text = written.take(until)

@@ -7,6 +7,7 @@ What comes out does not depend on how the text is split into tokens, unless it i
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from processors.text.clauses import Boundary, Strength, find_boundaries
@@ -15,7 +16,7 @@ from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, inline_end
 from processors.text.source_place import SourcePlace
 from processors.text.spoken_text import code_phrase, speak_text
-from processors.text.unbroken import goes_on, may_part
+from processors.text.unbroken import end_of_endless, goes_on, may_part
 from processors.text.written_places import SpokenPiece
 
 FIRST_MIN_WORDS = 3
@@ -25,7 +26,11 @@ MAX_CHARS = 200
 # A text without any place to cut is let go at this length, so that no input is held for ever.
 _HELD_MAX_CHARS = 4000
 # So much longer than its limit a piece may grow before it is cut between a number and its unit.
-_OVERDUE_CHARS = 200
+_OVERDUE_CHARS = 120
+# Digits, kana or anything else without a space is cut at this length.
+_ENDLESS_MAX_CHARS = 240
+# A longer token is taken in so many steps, between which others may run.
+STEP_CHARS = 256
 _CODE_LINE_MAX_CHARS = 200
 # Better than any joint within a clause.
 _CLAUSE_END_WORTH = Joint.NATURAL + 1
@@ -104,10 +109,21 @@ class SpeakableStream:
         Returns:
             The pieces that are complete now, none of them blank.
         """
-        token = self._place.show(token)
-        may_decide = _MAY_DECIDE.search(self._held[-1:] + token) or len(self._held) > _HELD_MAX_CHARS
-        self._held += token
-        return self._take_pieces(final=False) if may_decide and self._may_end() else []
+        return [piece for piece in self.push_steps(token) if piece]
+
+    def push_steps(self, token: str) -> Iterator[SpokenPiece | None]:
+        """Add a token in steps of bounded work, for a caller that lets others run between them.
+
+        Yields:
+            After each step the piece that is complete now, or None.
+        """
+        for start in range(0, len(token), STEP_CHARS):
+            part = self._place.show(token[start : start + STEP_CHARS])
+            may_decide = _MAY_DECIDE.search(self._held[-1:] + part) or len(self._held) > _ENDLESS_MAX_CHARS
+            self._held += part
+            if may_decide and self._may_end():
+                yield from self._steps(final=False)
+            yield None
 
     def _may_end(self) -> bool:
         if self._least_joint is not None:
@@ -123,6 +139,10 @@ class SpeakableStream:
             The pieces that were still held, none of them blank.
         """
         return self._take_pieces(final=True)
+
+    def flush_steps(self) -> Iterator[SpokenPiece | None]:
+        """End the text in steps of bounded work; see `push_steps`."""
+        return self._steps(final=True)
 
     def settle(self, behind_dot: bool = True) -> list[SpokenPiece]:
         """Hand on what is held when no token comes for a while, if a sentence surely ends there.
@@ -151,7 +171,9 @@ class SpeakableStream:
         return pieces
 
     def _take_pieces(self, final: bool) -> list[SpokenPiece]:
-        pieces: list[SpokenPiece] = []
+        return [piece for piece in self._steps(final) if piece]
+
+    def _steps(self, final: bool) -> Iterator[SpokenPiece | None]:
         while self._held:
             if self._fence:
                 if not self._skip_code(final):
@@ -162,10 +184,9 @@ class SpeakableStream:
             if piece is None:
                 break
             if piece:
-                pieces.append(SpokenPiece(piece, start, self.taken))
                 self._is_first = False
                 self._least_joint = None
-        return pieces
+            yield SpokenPiece(piece, start, self.taken) if piece else None
 
     def _take_piece(self, final: bool) -> str | None:
         """Cut one piece off what is held; None if more text is needed first, "" if there is nothing to say."""
@@ -213,6 +234,12 @@ class SpeakableStream:
                 return None
             if judged > max_chars and (best := best or self._last_that_parts(between_words)) is not None:
                 return self._cut_at(best)
+            if judged - token_start > _ENDLESS_MAX_CHARS:
+                end = end_of_endless(near, token_start + _ENDLESS_MAX_CHARS, token_start, ends)
+                if end is None:
+                    return None
+                if end < judged:
+                    return self._cut_at(Boundary(end, end, Strength.WORD))
             if isinstance(boundary, int):
                 break
             if "\n" in self._held[boundary.end : boundary.start]:

@@ -20,12 +20,21 @@ _DOTTED_NAME = re.compile(
     r"(?<![\w.])[^\W\d_][\w-]{0,60}[^\W_](?:\.[^\W\d_][\w-]{1,30}){1,6}(?!\w)|(?<![\w.])[^\W\d_]\w{1,60}\.[chrm]\b(?!\.)"
 )
 _PATH = re.compile(
-    r"(?<![\w./:~@)-])(?:(?:~|\.{1,2})(?=/[\w.]))?(?:/(?:\.{1,2}|\.?[\w+-]{1,60}(?:\.[\w+-]{1,60}){0,4})){1,12}/?(?![\w/])"
+    r"(?<![\w./:~@)$€£¥₹%°²³-])(?:(?:~|\.{1,2})(?=/[\w.]))?(?:/(?:\.{1,2}|\.?[\w+-]{1,60}(?:\.[\w+-]{1,60}){0,4})){1,12}/?(?![\w/])"
 )
 _LEADING_DOT = re.compile(r"(?<!\S)\.(?=[A-Za-z]{2})")
 _LETTER_BEHIND_DOT = re.compile(r"\.[^\W\d_]|://")
 _MISSING_SPACE = re.compile(r"(?<=[^\W\d_][^\W\d_]\.)(?=[$€£]?[0-9])")
 _TRAILING_MARKS = ".,;:!?*_~…/"
+_SCHEME_MAX_CHARS = 5
+
+
+def address_end(text: str, mark: int, floor: int) -> int:
+    """Where the web address ends whose `://` or `www.` stands at `mark` and that begins at `floor` at the earliest."""
+    for start in range(max(floor, mark - _SCHEME_MAX_CHARS), mark + 1):
+        if match := _URL.match(text, start):
+            return match.end()
+    return mark
 
 
 def speak_addresses(line: str, pack: Pack) -> str:

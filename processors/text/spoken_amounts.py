@@ -20,11 +20,12 @@ _UNIT = re.compile(
     rf"(?P<gap>[ -]?)(?P<unit>[°º] ?[CF]|[{_LETTERS}]{{1,6}}|°)(?P<power>[²³]|\^[23](?!\d))?"
     rf"(?:/(?P<per>[{_LETTERS}]{{1,8}}(?:[²³])?))?{END}"
 )
-_WORD = re.compile(r"(?P<gap>[ -]?)(?P<word>[^\W\d_]+\.?)")
+_WORD = re.compile(r"(?P<gap>[ -]?)(?P<word>[^\W\d_](?:[^\W\d_]|[\u0900-\u0903\u093a-\u094f])*\.?)")
 _DOT_GOES_ON = re.compile(r"\. [a-z]")
 _FRACTION = re.compile(r"[0-9]{1,15}(?![0-9]|[.,][0-9])")
 _PER_NUMBER = re.compile(r"/(?=[0-9])")
 _PERCENT = re.compile(r" ?([%‰])")
+_PRICE_UNIT = re.compile(rf"[{_LETTERS}]{{1,4}}[²³]?{END}")
 _SECOND_PER = re.compile(rf"/(day|d|h|hr|hour|min|minute|s|sec|week|month){END}")
 _UNKNOWN_RATE = re.compile(rf"/(?=[{_LETTERS}])")
 # What is counted in thousands or millions, or a range to another such number; a `5K run` has five kilometers.
@@ -35,7 +36,7 @@ _COUNTED_AHEAD = re.compile(
 _RANGE_BEFORE = re.compile(r"(?<![\w.,-])[0-9.]{1,6}[kKMB]?[-–][0-9.]{1,8}\Z")
 _SLASH_WORD = re.compile(rf" ?/ ?(?=[{_LETTERS}0-9])")
 # A unit of one letter that is a word or a grade as well is read as one only right behind its number.
-_GLUED_ONLY = frozenset("AJVW")
+_GLUED_ONLY = frozenset("A")
 _AMBIGUOUS_SUFFIXES = frozenset("k K m M b B T MM mi bi Mi Bi mille mil".split())
 _PER_UNITS = {
     "s": "duration-second", "sec": "duration-second", "second": "duration-second", "min": "duration-minute",
@@ -61,6 +62,7 @@ class Amount(NamedTuple):
         unit: The words around the number, with `{0}` in its place.
         hyphen: The number and its unit are an adjective, as in `5-km run`.
         per: A price for each of what follows.
+        per_unit: The unit that the price is for, in words.
     """
 
     start: int
@@ -72,6 +74,7 @@ class Amount(NamedTuple):
     unit: str = ""
     hyphen: bool = False
     per: bool = False
+    per_unit: str = ""
 
     @property
     def is_plain(self) -> bool:
@@ -181,7 +184,17 @@ def _with_money(line: str, amount: Amount, after: re.Pattern[str], pack: Pack) -
     if end == amount.end and not amount.currency:
         return amount
     per = _SLASH_WORD.match(line, end) if amount.currency else None
-    return amount._replace(magnitude=magnitude, end=per.end() if per else end, per=bool(per), hyphen=hyphen)
+    amount = amount._replace(magnitude=magnitude, end=per.end() if per else end, per=bool(per), hyphen=hyphen)
+    return _with_price_unit(line, amount, pack) if per and "per" in pack.words else amount
+
+
+def _with_price_unit(line: str, amount: Amount, pack: Pack) -> Amount:
+    """Add the unit behind `€/kg`."""
+    match = _PRICE_UNIT.match(line, amount.end)
+    pattern = _named(match[0], "one", pack) if match else ""
+    if not match or not pattern.startswith("{0} "):
+        return amount
+    return amount._replace(end=match.end(), per_unit=pattern.removeprefix("{0} "))
 
 
 def with_currency_of(line: str, amount: Amount, other: Amount, pack: Pack) -> Amount:
@@ -217,7 +230,7 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
     if unit + "." in pack.units and line[match.end("unit") : match.end("unit") + 1] == ".":
         unit += "."
     hyphen = match["gap"] == "-"
-    if (unit in _GLUED_ONLY and match["gap"]) or (hyphen and len(unit) == 1):
+    if (unit in _GLUED_ONLY and match["gap"] and pack.is_english) or (hyphen and len(unit) == 1):
         return amount
     qualifies = pack.is_english and qualifies_noun(line, amount.start, match.end())
     category = "one" if (hyphen or qualifies) and pack.is_english else pack.plural(_plural_value(amount.number))
@@ -232,6 +245,12 @@ def _with_unit(line: str, amount: Amount, pack: Pack) -> Amount:
         pattern, end = f"{pattern} {pack.words['per']} ", end + 1
     per_number = "per" in pack.words and _PER_NUMBER.match(line, end)
     return amount._replace(unit=pattern, end=end + 1 if per_number else end, hyphen=hyphen, per=bool(per_number))
+
+
+def unit_behind(line: str, end: int, digits: str, pack: Pack) -> tuple[str, int]:
+    """The unit that stands behind a number of so much: the words around `{0}`, "" for none, and where it ends."""
+    amount = _with_unit(line, Amount(end, end, Number(end, digits)), pack)
+    return amount.unit, amount.end
 
 
 def _plural_value(number: Number) -> float:
@@ -325,6 +344,9 @@ def _form(forms: Forms, number: Number, pack: Pack) -> str:
 
 def _say_money(amount: Amount, words: str, pack: Pack) -> str:
     per = f" {pack.words['per']} " if amount.per and "per" in pack.words else " " if amount.per else ""
+    if amount.per_unit:
+        vowel = amount.per_unit[0] in "aeiou" and "per_vowel" in pack.words
+        per = f" {pack.words['per_vowel']}{amount.per_unit}" if vowel else per + amount.per_unit
     forms = _currency_forms(amount.currency, pack)
     if amount.magnitude:
         magnitude = _form(pack.magnitudes[amount.magnitude], amount.number, pack)

@@ -29,15 +29,34 @@ _WORD_BEFORE = re.compile(r"([^\W\d_]+) \Z")
 
 def find_date(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     """Find the date that begins at a digit, or whose month stands right before it."""
-    if not pack.is_known or not (pack.dates or pack.is_english):
+    if not pack.is_known:
         return None
-    with_month = _with_month(line, floor, digit, pack)
+    with_month = _with_month(line, floor, digit, pack) if pack.dates or pack.is_english else None
     if with_month:
         return with_month
     before = line[digit - 1 : digit]
     if before and _NOT_BEFORE.match(before) and ord(before) < 0x2E80:
         return None
-    return _iso(line, digit, pack) or _numeric(line, digit, pack) or _pair(line, digit, pack)
+    return (
+        _marked_year(line, digit, pack)
+        or _iso(line, digit, pack)
+        or _numeric(line, digit, pack)
+        or _pair(line, digit, pack)
+    )
+
+
+_YEAR = re.compile(r"[12][0-9]{3}")
+
+
+def _marked_year(line: str, digit: int, pack: Pack) -> Found | None:
+    """A year with the language's mark, in the case that the word before asks for: `в 2024 г.`, `w 2024 r.`"""
+    mark, year_digits = pack.dates.get("year_mark", ""), _YEAR.match(line, digit)
+    if not mark or not year_digits or not line.startswith(f" {mark}", digit + 4):
+        return None
+    words = pack.dates["year_words"]
+    before = _WORD_BEFORE.search(line[max(0, digit - 16) : digit])
+    word = words.get(before[1].lower() if before else "", words["alone"])
+    return Found(digit, digit + 5 + len(mark), f"{year_digits[0]} {word}")
 
 
 def _iso(line: str, digit: int, pack: Pack) -> Found | None:
@@ -119,20 +138,44 @@ _ENGLISH_DAY = re.compile(
 )
 
 
+_ENGLISH_DAYS = re.compile(
+    r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)? ?[-–] ?(?P<last>[0-9]{1,2})(?:st|nd|rd|th)?(?![\w:/%°$-]|[.][0-9])"
+)
+_DAYS_OF_MONTH = re.compile(r"(?P<day>[0-3]?[0-9]) ?[-–] ?(?P<last>[0-3]?[0-9]) (?P<month>[A-Z][a-z]{2,8})(?!\w)")
+
+
 def _with_month(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     names = cldr.month_names(pack.locale)
     if pack.is_english and line[digit - 1 : digit] == " ":
         written = line[max(floor, digit - 11) : digit - 1].rpartition(" ")[2]
         month = names.get(written.rstrip(".").lower()[: 3 if written.startswith("Sept") else None], 0)
         day = _ENGLISH_DAY.match(line, digit) if month and written[0].isupper() else None
-        if day and 1 <= int(day["day"]) <= 31:
+        if day and 1 <= int(day["day"]) <= 31 and not _ENGLISH_DAYS.match(line, digit):
             words = f"{cldr.month_name(pack.locale, month)} {ordinal(int(day['day']), pack)}"
             return Found(digit - 1 - len(written), day.end(), words)
+        days = _ENGLISH_DAYS.match(line, digit) if month and written[0].isupper() else None
+        if days and 1 <= int(days["day"]) < int(days["last"]) <= 31:
+            first, last = (ordinal(int(days[name]), pack) for name in ("day", "last"))
+            words = f"{cldr.month_name(pack.locale, month)} {first} to {last}"
+            return Found(digit - 1 - len(written), days.end(), words)
+    if (
+        pack.is_english
+        and (span := _DAYS_OF_MONTH.match(line, digit))
+        and not _NOT_BEFORE.match(line[digit - 1 : digit] or " ")
+    ):
+        month = names.get(span["month"].lower(), 0)
+        if month and span["month"][0].isupper() and 1 <= int(span["day"]) < int(span["last"]) <= 31:
+            first, last = (ordinal(int(span[name]), pack) for name in ("day", "last"))
+            words = f"the {first} to the {last} of {cldr.month_name(pack.locale, month)}"
+            return Found(digit, span.end(), words)
     near = _DAY_AND_WORD.match(line, digit)
     if near is None or (near[1].lower() not in names and not (pack.is_english and near[1].lower() == "sept")):
         return None
     match = _month_pattern(pack).match(line, digit)
-    if match is None or not 1 <= int(match["day"]) <= 31 or _NOT_BEFORE.match(line[digit - 1 : digit] or " "):
+    if match is None or not 1 <= int(match["day"]) <= 31:
+        return None
+    joins = digit == floor and line[digit - 2 : digit] == ".-"
+    if not joins and _NOT_BEFORE.match(line[digit - 1 : digit] or " "):
         return None
     name = cldr.month_name(
         pack.locale, names[match["month"].lower().replace("sept", "sep") if pack.is_english else match["month"].lower()]
@@ -147,7 +190,9 @@ def _with_month(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
 
 def _local_with_month(line: str, digit: int, match: re.Match[str], name: str, pack: Pack) -> Found:
     day = int(match["day"])
-    end = match.end("year") if match["year"] else match.end("dot") if match["dot"] else match.end("month")
+    # A month in full has no dot of its own.
+    dotted = match["dot"] and match["month"].lower() != name.lower()
+    end = match.end("year") if match["year"] else match.end("dot") if dotted else match.end("month")
     template = pack.dates.get("day_month") or "{first} {month}"
     words = template.format(
         first=_first(day, match["mark"] or "", pack),
@@ -159,6 +204,9 @@ def _local_with_month(line: str, digit: int, match: re.Match[str], name: str, pa
     if match["year"]:
         joint = match["joint"] if "of" in pack.dates and pack.dates["of"] in (match["joint"] or "") else " "
         words += f"{joint}{match['year']}"
+        mark = pack.dates.get("year_mark", "")
+        if mark and line.startswith(f" {mark}", end):
+            words, end = f"{words} {pack.dates['year_words']['date']}", end + 1 + len(mark)
     return Found(digit, end, words)
 
 

@@ -5,8 +5,10 @@ In:  a line and the index of a digit.   Out: the stretch that is one of these, i
 
 import re
 
+from processors.text import cldr
 from processors.text.found import Found
 from processors.text.language_pack import Pack
+from processors.text.spoken_amounts import unit_behind
 from processors.text.spoken_numbers import cardinal, ordinal, say_digits
 
 _FRACTION = re.compile(r"(?:([0-9]{1,3})[ -])?([0-9]{1,3})[/⁄]([0-9]{1,3})(?![\w/]|\.[0-9]|/)")
@@ -14,6 +16,7 @@ _RATING = re.compile(r"([0-9]{1,3})[.,]([0-9]{1,3})/([0-9]{1,3})(?![\w/]|\.[0-9]
 _RATIO = re.compile(r"([0-9]{1,6})(?:(?: ?: ?)([0-9]{1,6}))(?:(?: ?: ?)([0-9]{1,6}))?(?![\w:]|[.,][0-9])")
 _SPACED_COLON = re.compile(r"[0-9]+(?: :|: )")
 _IDIOM = re.compile(r"[0-9]{1,2}[a-z]?[/-][0-9A-Za-z]{1,7}(?![\w/]|\.[0-9])")
+_INCH = re.compile(r"\"(?!\w)")
 _NOT_BEFORE = re.compile(r"[\w./:]")
 
 
@@ -28,8 +31,19 @@ def find_fraction(line: str, floor: int, digit: int, pack: Pack) -> Found | None
     match = _FRACTION.match(line, digit)
     words = _fraction_words(match, pack) if match else ""
     if match and words:
-        return Found(digit, match.end(), words)
+        return _with_what_is_measured(line, digit, match, words, pack)
     return _rating(line, digit, pack) or _ratio(line, digit, pack)
+
+
+def _with_what_is_measured(line: str, digit: int, match: re.Match[str], words: str, pack: Pack) -> Found:
+    """Say a fraction with its unit: `5/8"`, `1/2 tsp`, `1 1/2 kg`."""
+    value = "2.5" if match[1] or int(match[2]) > int(match[3]) else "1" if pack.is_english else "0.5"
+    end = match.end()
+    if _INCH.match(line, end) and pack.is_known and line.count('"', max(0, digit - 80), digit) % 2 == 0:
+        pattern, end = cldr.unit_pattern(pack.locale, "length-inch", pack.plural(float(value))) or "", end + 1
+    else:
+        pattern, end = unit_behind(line, end, value, pack)
+    return Found(digit, end, pattern.format(words) if pattern else words)
 
 
 def _fraction_words(match: re.Match[str], pack: Pack) -> str:

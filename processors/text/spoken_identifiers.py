@@ -38,6 +38,14 @@ _BETWEEN = frozenset(
 )
 _JOINED = re.compile(r"[0-9]+(?:[-./ '()]{1,2}[0-9]|\))")
 _VERSION_MARK = re.compile(r"(?<!\w)[vV]\.? ?\Z")
+_SPELLED = re.compile(
+    r"\b(?:PIN|ISBN|ZIP|CEP|PLZ|SSN|OTP|CVV|CVC|IMEI|passcode|[Cc]ode|[Cc]ódigo|[Cc]odice):? (?:is |#)?\Z"
+)
+_SPELLED_DIGITS = re.compile(r"[0-9]{3,15}(?![\w/%°$€£:-]|[.,][0-9]| [0-9])")
+_ONE_GROUP_DIGITS = 6
+_MOBILE = re.compile(r"3[0-9]{2} [0-9]{6,7}(?![\w-]|[.,][0-9]| [0-9])")
+_NINE = re.compile(r"[6-9][0-9]{2} [0-9]{3} [0-9]{3}(?![\w-]|[.,][0-9]| [0-9]| ?[^\W\d]| ?[%$€£°])")
+_CHINESE_MOBILE = re.compile(r"1[3-9][0-9]{9}(?![0-9]|[.,][0-9])")
 _NAMED_BEFORE = re.compile(r"(?:[Pp]orsche|[Ff]light|[Rr]oom|[Rr]oute|[Aa]rea) \Z")
 
 
@@ -64,11 +72,24 @@ def find_identifier(line: str, floor: int, digit: int, pack: Pack) -> Found | No
         return Found(digit, vanity.end(), words)
     if _JOINED.match(line, digit) and (found := _grouped(line, digit, pack) or _version(line, floor, digit, pack)):
         return found
-    return _called(line, digit, pack)
+    return _spelled(line, digit, pack) or _called(line, digit, pack)
+
+
+def _spelled(line: str, digit: int, pack: Pack) -> Found | None:
+    """Digits behind `PIN` or `ISBN`, and ungrouped numbers of mobile telephones."""
+    if (match := _SPELLED_DIGITS.match(line, digit)) and _SPELLED.search(line, max(0, digit - 14), digit):
+        if len(match[0]) <= _ONE_GROUP_DIGITS:
+            return Found(digit, match.end(), say_digits(match[0], pack))
+        return _phone(line, digit, match.end(), match[0], pack)
+    if pack.language == "zh" and (match := _CHINESE_MOBILE.match(line, digit)):
+        groups = (match[0][:3], match[0][3:7], match[0][7:])
+        return Found(digit, match.end(), ", ".join(say_digits(group, pack) for group in groups))
+    return None
 
 
 def _grouped(line: str, digit: int, pack: Pack) -> Found | None:
-    for pattern in (_RUSSIAN, _FIVE_FOUR, _NORTH_AMERICAN, _CARD, _LEADING_ZERO, _SPACED, _SEVEN, _CHAIN):
+    local = {"it": (_MOBILE,), "es": (_NINE,), "pt": (_NINE,)}.get(pack.language, ())
+    for pattern in (*local, _RUSSIAN, _FIVE_FOUR, _NORTH_AMERICAN, _CARD, _LEADING_ZERO, _SPACED, _SEVEN, _CHAIN):
         match = pattern.match(line, digit)
         if match is None:
             continue

@@ -53,7 +53,7 @@ def say_formula(text: str, pack: Pack) -> str:
         text = _ABSOLUTE.sub(lambda match: f" {pack.words['abs']} {match[1]} ", text)
         text = _FACTORIAL.sub(f" {pack.words['factorial']} ", text)
     text = latex_to_text(text, pack)
-    return " " + _COEFFICIENT.sub(" ", _MINUS.sub(" − ", text).replace("-", "−")) + " "
+    return " " + _COEFFICIENT.sub(" ", _MINUS.sub(" − ", text).replace("-", "−")).rstrip() + " "
 
 
 def latex_to_text(text: str, pack: Pack) -> str:

@@ -28,7 +28,8 @@ _WORDS_BEFORE = re.compile(r"(?:([^\W\d_]+) )?([^\W\d_]+),? \Z")
 def find_ordinal(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     """Find the ordinal that begins at a digit."""
     before = line[digit - 1 : digit]
-    if before and (before in "._,:/-" or before.isalnum()) and ord(before) < 0x2E80 and not pack.is_english:
+    joins = digit == floor and line[digit - 2 : digit] == ".-"
+    if before and (before in "._,:/-" or before.isalnum()) and ord(before) < 0x2E80 and not (pack.is_english or joins):
         return None
     if pack.is_english:
         return _english(line, floor, digit, pack)

@@ -13,7 +13,7 @@ from processors.text.spoken_numbers import Number, cardinal, find_number, say_nu
 from processors.text.spoken_times import find_time
 
 _JOINT = re.compile(
-    r"(?P<left> ?)(?P<dash>[-–−~～〜])(?P<right> ?)(?=(?:[A-Z]{0,3}[$€£¥₹₩₽₺]|[A-Z]{3} )?[-−]?\.?(?P<digit>[0-9]))"
+    r"(?P<left> ?)(?P<dash>[-–−~～〜])(?P<right> ?)(?=(?:[A-Z]{0,3}[$€£¥₹₩₽₺] ?|[A-Z]{3} )?[-−]?\.?(?P<digit>[0-9]))"
 )
 _OPERATOR_AFTER = re.compile(r" ?(?:[=×÷*]|\+ ?[0-9(])")
 _OPERATOR_BEFORE = "=+×÷*("
@@ -107,7 +107,7 @@ def _joined(line: str, first: Amount, pack: Pack) -> Found | None:
         return None
     if _LETTERS_FOLLOW.match(line, second.end) and not (second.unit or second.currency or second.magnitude):
         return None
-    if first.currency and not second.currency and not second.magnitude:
+    if first.currency and not second.currency:
         # In `£5-10m` the letter is no meter.
         paid = with_currency_of(line, second._replace(unit="", end=second.number.end), first, pack)
         second = paid if second.is_plain or paid.magnitude else second
@@ -115,7 +115,10 @@ def _joined(line: str, first: Amount, pack: Pack) -> Found | None:
         minus = pack.symbols.get("−", pack.words["minus"])
         words = f"{say_amount(first, pack)}{pack.gap}{minus}{pack.gap}{say_amount(second, pack)}"
         return Found(first.start, second.end, words)
-    return Found(first.start, second.end, _range_words(first, second, pack))
+    words = _range_words(first, second, pack)
+    since = f"{pack.words['since']} " if "since" in pack.words and (first.sign or second.sign) else ""
+    words = words if line.endswith(since, 0, first.start) else since + words
+    return Found(first.start, second.end, words)
 
 
 def _is_difference(line: str, first: Amount, joint: re.Match[str], second: Amount) -> bool:
@@ -128,11 +131,18 @@ def _is_difference(line: str, first: Amount, joint: re.Match[str], second: Amoun
         return False
     descends = first.number.value >= second.number.value
     asks = _ASKS_RESULT.search(before) and line[second.end : second.end + 2].strip(" ")[:1] in ("?", "", ".")
-    return bool((descends and not second.unit and not second.magnitude) or asks)
+    percent = line[second.end - 1 : second.end] == "%"
+    return bool((descends and (percent or not second.unit) and not second.magnitude) or asks)
 
 
 def _range_words(first: Amount, second: Amount, pack: Pack) -> str:
     gap, to = pack.gap, pack.words["to"]
+    if "range" in pack.words and (first.sign or second.sign):
+        return f"{say_amount(first, pack)} {to} {say_amount(second, pack)}"
+    if "range" in pack.words:
+        gap, to = "", pack.words["range"]
+        if (first.currency, first.unit, first.magnitude) == (second.currency, second.unit, second.magnitude):
+            return f"{say_amount(first, pack, bare=True)}{to}{say_amount(second, pack)}"
     descends = first.number.value > second.number.value and first.is_plain and second.is_plain
     if descends and "ratio" in pack.words and not _is_year(first.number):
         to = pack.words["ratio"]

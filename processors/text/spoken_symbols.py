@@ -16,6 +16,8 @@ _OPERATORS = (
     ("!==", "≠"), ("===", "="), ("!=", "≠"), ("<=", "≤"), (">=", "≥"), ("=<", "≤"), ("=>", "→"), ("&&", "&"),
     ("/=", "≠"), ("<>", "≠"),
 )  # fmt: skip
+_MAY_OPERATE = re.compile("[<=>＜＞]")
+_ASSIGNMENT = re.compile(r"(?<=\w )([+−*/-])=(?=\s)")
 _COMPARISON = re.compile(
     r"(?<=\s)[<>](?=\s)|(?<=[\w)%°])[<>](?=[\w($€£])|(?<=\s)[<>](?=[0-9$€£−-])|\A[<>](?= ?[0-9$€£−-])"
 )
@@ -35,13 +37,15 @@ _LETTER_MINUS = re.compile(
     rf"(?<![^\W_])([0-9]{{0,3}}{_VARIABLE}[²³]?) ?[-−–] ?(?=(?:[0-9]{{1,4}}|{_VARIABLE})(?![^\W_]|[-–]))"
 )
 _GREEK = re.compile("(?<![\u0370-\u03ff])[α-ωΑ-Ω](?![\u0370-\u03ff])")
-# A comparison without a left side: `Take < 5 mg`, `≥ 18`.
-_LIMITS = {"<": "less than", ">": "more than", "≤": "at most", "≥": "at least", "≈": "about"}
-_LIMIT = re.compile(
-    r"(\A\s{0,3}|[(,;:.!?]\s{0,3}|\b(?:[Tt]akes?|[Kk]eep|[Uu]se|with|for|of|and|or|at|to|in|by|only|ages?|aged|from|was|is"
-    r"|are|be|costs?|about|needs?|under|over)\s{1,3})([<>≤≥≈])\s{0,3}(?=\w)"
-)
 _CURRENCY = re.compile(r"(?:(?<![^\W_])(?:HK|NZ|US|AU|CA|NT|MX|A|C|S|R))?[$€£¥₹₩₽₺]")
+
+
+@lru_cache(maxsize=32)
+def _limit(pack: Pack) -> re.Pattern[str]:
+    """A comparison that limits what follows: it has no left side, `Take < 5 mg`, or a noun, `patients ≥ 18`."""
+    signs = "".join(sign for sign in "<>≤≥≈" if sign in pack.limits)
+    words = "|".join(pack.limits["behind"].split())
+    return re.compile(rf"(\A\s{{0,3}}|[(,;:.!?]\s{{0,3}}|\b(?:{words})\s{{1,3}})([{signs}])\s{{0,3}}(?=\w)")
 
 
 def unify_operators(line: str, pack: Pack) -> str:
@@ -49,7 +53,8 @@ def unify_operators(line: str, pack: Pack) -> str:
 
     To be done before numbers become words, for the operands decide. Operators without operands vanish.
     """
-    if "<" in line or "=" in line or ">" in line:
+    if _MAY_OPERATE.search(line):
+        line = _ASSIGNMENT.sub(r"\1 = ", line)
         for ascii_form, symbol in _OPERATORS[:2]:
             line = line.replace(ascii_form, symbol)
         line = _BACK_ARROW.sub(" ", line)
@@ -79,8 +84,8 @@ def speak_symbols(line: str, pack: Pack) -> str:
         return line
     if pack.is_english and not line.isascii():
         line = _GREEK.sub(lambda match: f" {_greek_name(match[0])} ", line)
-    if pack.is_english:
-        line = _LIMIT.sub(lambda match: match[1] + _LIMITS[match[2]] + " ", line)
+    if pack.limits:
+        line = _limit(pack).sub(lambda match: f"{match[1]}{pack.limits[match[2]]} ", line)
     line = _CURRENCY.sub(lambda match: _currency_name(match[0], pack), line)
     return line.translate(_translation(pack))
 

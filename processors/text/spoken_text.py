@@ -3,6 +3,8 @@
 In:  any part of an answer that begins and ends where text may be cut.   Out: one line of spoken text.
 """
 
+import re
+
 from processors.text.language_pack import pack_of
 from processors.text.markdown_stripper import closes_fence, fence_mark, strip_inline_marks, strip_line_marks
 from processors.text.recognise import say_numbers
@@ -20,6 +22,7 @@ from processors.text.spoken_words import expand_abbreviations, say_romans
 from processors.text.written_forms import unify_written_forms
 
 _LINE_ENDERS = ".!?…:;,。！？：；，、؟।"
+_LOOSE_COLON = re.compile(" +:")
 _FULL_STOP_SCRIPTS = range(0x3040, 0xA000)
 
 
@@ -83,8 +86,9 @@ def _speak_line(line: str, language: str, at_line_start: bool) -> str:
     line = " ".join(line.split(" "))
     if at_line_start:
         line = strip_line_marks(line, pack)
+    was_tight = " :" not in line
     line = unify_written_forms(unify_characters(strip_inline_marks(line, pack)), pack)
-    line = unify_powers(line, pack)
+    line = _LOOSE_COLON.sub(":", unify_powers(line, pack)) if was_tight else unify_powers(line, pack)
     line = speak_addresses(expand_abbreviations(line, pack), pack)
     line = unify_operators(say_romans(line, pack), pack)
     line = speak_dashes(speak_symbols(say_numbers(line, pack), pack))

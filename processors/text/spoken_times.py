@@ -19,7 +19,7 @@ _CLOCK = re.compile(
 _ENGLISH_HOUR = re.compile(rf"(?P<hour>1[0-2]|[1-9])(?:\.(?P<minute>[0-5][0-9]))?{_HALF}")
 _GLUED_H = re.compile(rf"(?P<hour>[01]?[0-9]|2[0-4])[hH](?P<minute>[0-5][0-9])(?:min|m)?{END}")
 _NOT_A_TIME = re.compile(r"[\w:.,$€£/-]")
-_JOINT = re.compile(r"\s?[-–]\s?(?=[0-9])")
+_JOINT = re.compile(r"\s?[-–~～〜]\s?(?=[0-9])")
 
 
 @lru_cache(maxsize=32)
@@ -46,7 +46,9 @@ def find_time(line: str, floor: int, digit: int, pack: Pack) -> Found | None:
     second = _time(line, joint.end(), pack) if joint and "to" in pack.words else None
     if second is None:
         return first
-    return Found(digit, second.end, f"{first.words}{pack.gap}{pack.words['to']}{pack.gap}{second.words}")
+    since = pack.times.get("from", "")
+    since = f"{since} " if since and line[digit - 2 : digit] != f"{since} " else ""
+    return Found(digit, second.end, f"{since}{first.words}{pack.gap}{pack.words['to']}{pack.gap}{second.words}")
 
 
 def _time(line: str, digit: int, pack: Pack) -> Found | None:

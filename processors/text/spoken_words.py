@@ -26,6 +26,9 @@ _DOCTOR = re.compile(r"\bDr\.(?= ?[A-Z])")
 _SAINT = re.compile(r"\bSt\.(?= ?[A-Z])")
 _STREETS = {"Dr": "Drive", "St": "Street", "Ct": "Court", "Pl": "Place"}
 _ROMAN_TOKEN = re.compile(r"(?<![\w.'-])(?P<roman>[IVXLCDM]{1,9})(?P<mark>er|e|ème|\.(?= [a-zäöü])|[°ºª])?(?![\w-])")
+_ROMAN_PART = re.compile(
+    r"(?P<noun>[^\W\d_]{2,20}) (?P<first>[IVX]{1,5})(?: ?[-–] ?(?P<last>[IVX]{1,5})|(?P<letter>[A-C]))(?![\w-])"
+)
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\Z")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _WORD_BEFORE = re.compile(r"(?:([^\W\d_]+) )?([^\W\d_]+) \Z")
@@ -71,16 +74,22 @@ def expand_abbreviations(line: str, pack: Pack) -> str:
 def _words_of(match: re.Match[str], pack: Pack) -> str:
     _, known = _table(pack)
     name = match[0].rstrip()
+    if name in pack.money and match.string[match.start() - 2 : match.start() - 1].isdecimal():
+        return match[0]
     words = known[name]
     if name in pack.before_numbers and name not in pack.abbreviations and name not in pack.titles:
         return words + " "
     # An abbreviation that ends a sentence takes its full stop with it.
-    ends = (
-        name.endswith(".")
-        and name not in pack.titles
-        and re.compile(r"[\"')\]]*(?:\s*\Z|\s+[A-ZÄÖÜ¿¡])").match(match.string, match.end())
-    )
+    ends = name.endswith(".") and name not in pack.titles and ends_behind_abbreviation(match.string, match.end())
     return words + ("." if ends and not _goes_on(name, match, pack) else "")
+
+
+_END_BEHIND = re.compile(r"[\"')\]]*(?:\s*\Z|\s+[A-ZÄÖÜ¿¡])")
+
+
+def ends_behind_abbreviation(line: str, end: int) -> bool:
+    """Whether a sentence may end behind an abbreviation: the text ends there, or a capital follows."""
+    return _END_BEHIND.match(line, end) is not None
 
 
 # With one of these behind it, the name goes on: `Martin Luther King Jr. Day`.
@@ -122,7 +131,20 @@ def say_romans(line: str, pack: Pack) -> str:
     """Read Roman numerals behind the words that they follow, as numbers or as ordinals."""
     if not pack.romans:
         return line
+    if _ROMAN_PART.search(line):
+        line = _ROMAN_PART.sub(lambda match: _roman_range(match, pack), line)
     return _ROMAN_TOKEN.sub(lambda match: _roman_words(match, pack), line)
+
+
+def _roman_range(match: re.Match[str], pack: Pack) -> str:
+    """Say `Types I–III` and `Stage IIIB`."""
+    first, last = roman_value(match["first"]), roman_value(match["last"] or "I")
+    if match["noun"] not in pack.romans.get("nouns", ()) or not first or not last:
+        return match[0]
+    words = f"{match['noun']} {cardinal(first, pack)}"
+    if match["letter"]:
+        return f"{words} {match['letter']}"
+    return f"{words} {pack.words['to']} {cardinal(last, pack)}"
 
 
 def roman_value(numeral: str) -> int:
@@ -156,14 +178,18 @@ def _roman_words(match: re.Match[str], pack: Pack) -> str:
     if alone and mark == "" and _VERB_AFTER.match(line, match.end()):
         return match[0]
     name = last in table.get("names", ())
-    if (name and not alone) or (name and earlier in table.get("titles", ())) or (alone and mark == "er"):
+    if (
+        (name and not (alone and pack.is_english))
+        or (name and earlier in table.get("titles", ()))
+        or (alone and mark == "er")
+    ):
         return _regnal(value, last, mark, pack)
     strong = (earlier == "World" and last == "War") or last in table.get("nouns", ())
     if strong and (not alone or last != "Grade"):
         return cardinal(value, pack) + ("." if mark == "." else "")
     capital = last[0].isupper() and pack.is_english and not line[: match.start()].rstrip().endswith(".")
     if capital and 2 <= len(match["roman"]) <= 5 and value < 40 and match["roman"] not in ("XX", "XXX"):
-        return cardinal(value, pack)
+        return cardinal(value, pack) + ("." if mark == "." else "")
     return match[0]
 
 

@@ -12,6 +12,7 @@ _DIGITS_OF_ALL_SCRIPTS = {ord(zero) + value: str(value) for zero in _ZEROS for v
 _ARABIC_MARK = re.compile("(?<=[0-9])[٫٬](?=[0-9])")
 # The Greek letter, where the sign of a millionth is meant.
 _MU = re.compile(r"(?<=[0-9 ])μ(?=[A-Za-zΩ])")
+_WAVE = re.compile("(?<=[^\\W\\d_])[〜～](?=[0-9])")
 _DASH_MINUS = re.compile(r"(?<![0-9%°€$£)] )(?<![^\s(\[:=<>≤≥])–(?=[$€£¥₹₩₽₺]?\.?[0-9])")
 _DOUBLE_DASH = re.compile(r"(?<=[0-9%°€$£CF])--(?=[0-9])")
 _DASH_BEFORE_MINUS = re.compile(r"(?<=[0-9%°€$£CF])(?:–|-)(?=[-−][$€£]?[0-9])")
@@ -29,7 +30,9 @@ _UNGROUPED = re.compile("[,']")
 _COMMA_EUROS = re.compile(
     r"(?:(?<=€)|(?<=€ )|(?<![\w.,])(?=[0-9]{1,6},[0-9]{2} ?€))([0-9]{1,6}),([0-9]{2})(?![0-9]|[.,][0-9])"
 )
-_LETTERS_DIFFERENCE = re.compile(r"(?<![\w'’.-])([b-hj-z]) [-–] (?=(?:[b-hj-z]|[0-9]{1,4})(?![^\W]|['’.]))")
+_LETTERS_DIFFERENCE = re.compile(
+    r"(?<![\w'’.-])(?<![0-9] )([b-hj-z]) [-–] (?=(?:[b-hj-z]|[0-9]{1,4})(?![^\W]|['’]|\.\w))"
+)
 _INCHES = re.compile(
     r"(?<=[0-9])(?P<gap> ?)in(?:\.(?=,| [a-z])|(?= (?:by|wide|long|tall|high|deep|thick)\b| ?[x×] ?[0-9]))"
 )
@@ -48,6 +51,8 @@ def unify_written_forms(line: str, pack: Pack) -> str:
             line = _ARABIC_MARK.sub(lambda match: "'" if match[0] == "٬" else pack.decimal_mark, line)
     if not any(char.isdecimal() for char in line):
         return _LETTERS_DIFFERENCE.sub(r"\1 − ", line) if pack.symbols else line
+    if pack.tight and "to" in pack.words:
+        line = _WAVE.sub(pack.words["to"], line)
     line = _DASH_MINUS.sub("-", line)
     line = _DASH_BEFORE_MINUS.sub(" – ", _DOUBLE_DASH.sub("–", line))
     line = _NO_CENTS.sub("", line)

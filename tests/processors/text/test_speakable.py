@@ -155,7 +155,7 @@ def test_speakable_text_stays_as_it_is(language: str, text: str, spoken: str) ->
 def stream(tokens: list[str], language: str = "en") -> list[str]:
     collected = SpeakableStream(language=language)
     pieces = [piece for token in tokens for piece in collected.push(token)]
-    return pieces + collected.flush()
+    return [*pieces, *collected.flush()]
 
 
 def without_spaces(text: str) -> str:

@@ -32,13 +32,13 @@ from tests.support.virtual_time import in_virtual_time
 def stream(tokens: list[str]) -> list[str]:
     collected = SpeakableStream()
     pieces = [piece for token in tokens for piece in collected.push(token)]
-    return pieces + collected.flush()
+    return [*pieces, *collected.flush()]
 
 
 def spoken_after_each(tokens: list[str]) -> list[tuple[str, list[str]]]:
     collected = SpeakableStream()
-    heard = [(token, pieces) for token in tokens if (pieces := collected.push(token))]
-    return [*heard, ("", collected.flush())]
+    heard: list[tuple[str, list[str]]] = [(token, [*pieces]) for token in tokens if (pieces := collected.push(token))]
+    return [*heard, ("", [*collected.flush()])]
 
 
 def test_the_first_clause_is_out_before_the_sentence_ends() -> None:

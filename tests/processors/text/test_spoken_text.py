@@ -16,13 +16,18 @@ CASES = [
     for line in (Path(__file__).parent / "spoken_cases.tsv").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
 ]
+NEIGHBOURS = [
+    tuple(line.split("\t"))
+    for line in (Path(__file__).parent / "spoken_neighbours.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
 LANGUAGES = sorted({language for language, _, _ in CASES})
 
 
 def streamed(tokens: list[str], language: str) -> list[str]:
     stream = SpeakableStream(language=language)
     pieces = [piece for token in tokens for piece in stream.push(token)]
-    return pieces + stream.flush()
+    return [*pieces, *stream.flush()]
 
 
 def bare(text: str) -> str:
@@ -32,6 +37,26 @@ def bare(text: str) -> str:
 @pytest.mark.parametrize(("language", "text", "spoken"), CASES)
 def test_a_token_is_said_as_what_it_is_in_its_language(language: str, text: str, spoken: str) -> None:
     assert speakable(text, language) == spoken
+
+
+@pytest.mark.parametrize("language", sorted({language for language, _, _ in NEIGHBOURS}))
+def test_the_neighbours_of_those_tokens_are_spoken_right_too(language: str) -> None:
+    wanted = {text: spoken for name, text, spoken in NEIGHBOURS if name == language}
+    assert {text: speakable(text, language) for text in wanted} == wanted
+
+
+@pytest.mark.parametrize("language", sorted({language for language, _, _ in NEIGHBOURS} - {"ja", "zh"}))
+def test_neighbours_in_any_order_are_spoken_the_same_whole_and_in_random_tokens(language: str) -> None:
+    rng = random.Random(11)
+    texts = [text for name, text, _ in (*CASES, *NEIGHBOURS) if name == language]
+    for _ in range(60):
+        joint = rng.choice((", ", " ", "; ", ". ", "\n", "\n\n", " - ", " ("))
+        text = joint.join(rng.choices(texts, k=rng.randint(1, 5)))
+        cuts = sorted(rng.choices(range(len(text) + 1), k=rng.randint(0, 8)))
+        tokens = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        pieces = streamed(tokens, language)
+        assert pieces == streamed(list(text), language)
+        assert bare(" ".join(pieces)) == bare(speakable(text, language))
 
 
 @pytest.mark.parametrize(("language", "text", "spoken"), CASES)
