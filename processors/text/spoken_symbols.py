@@ -16,6 +16,7 @@ _OPERATORS = (
     ("!==", "≠"), ("===", "="), ("!=", "≠"), ("<=", "≤"), (">=", "≥"), ("=<", "≤"), ("=>", "→"), ("&&", "&"),
     ("/=", "≠"), ("<>", "≠"),
 )  # fmt: skip
+_LIMIT_SIGN = re.compile("[<>≤≥≈]")
 _MAY_OPERATE = re.compile("[<=>＜＞]")
 _ASSIGNMENT = re.compile(r"(?<=\w )([+−*/-])=(?=\s)")
 _COMPARISON = re.compile(
@@ -84,7 +85,7 @@ def speak_symbols(line: str, pack: Pack) -> str:
         return line
     if pack.is_english and not line.isascii():
         line = _GREEK.sub(lambda match: f" {_greek_name(match[0])} ", line)
-    if pack.limits:
+    if pack.limits and _LIMIT_SIGN.search(line):
         line = _limit(pack).sub(lambda match: f"{match[1]}{pack.limits[match[2]]} ", line)
     line = _CURRENCY.sub(lambda match: _currency_name(match[0], pack), line)
     return line.translate(_translation(pack))
