@@ -16,6 +16,7 @@ _OPERATORS = (
     ("!==", "≠"), ("===", "="), ("!=", "≠"), ("<=", "≤"), (">=", "≥"), ("=<", "≤"), ("=>", "→"), ("&&", "&"),
     ("/=", "≠"), ("<>", "≠"),
 )  # fmt: skip
+_LIMIT_SIGN = re.compile("[<>≤≥≈]")
 _MAY_OPERATE = re.compile("[<=>＜＞]")
 _ASSIGNMENT = re.compile(r"(?<=\w )([+−*/-])=(?=\s)")
 _COMPARISON = re.compile(
@@ -37,6 +38,7 @@ _LETTER_MINUS = re.compile(
     rf"(?<![^\W_])([0-9]{{0,3}}{_VARIABLE}[²³]?) ?[-−–] ?(?=(?:[0-9]{{1,4}}|{_VARIABLE})(?![^\W_]|[-–]))"
 )
 _GREEK = re.compile("(?<![\u0370-\u03ff])[α-ωΑ-Ω](?![\u0370-\u03ff])")
+_CURRENCY_SIGN = re.compile("[$€£¥₹₩₽₺]")
 _CURRENCY = re.compile(r"(?:(?<![^\W_])(?:HK|NZ|US|AU|CA|NT|MX|A|C|S|R))?[$€£¥₹₩₽₺]")
 
 
@@ -84,9 +86,10 @@ def speak_symbols(line: str, pack: Pack) -> str:
         return line
     if pack.is_english and not line.isascii():
         line = _GREEK.sub(lambda match: f" {_greek_name(match[0])} ", line)
-    if pack.limits:
+    if pack.limits and _LIMIT_SIGN.search(line):
         line = _limit(pack).sub(lambda match: f"{match[1]}{pack.limits[match[2]]} ", line)
-    line = _CURRENCY.sub(lambda match: _currency_name(match[0], pack), line)
+    if _CURRENCY_SIGN.search(line):
+        line = _CURRENCY.sub(lambda match: _currency_name(match[0], pack), line)
     return line.translate(_translation(pack))
 
 

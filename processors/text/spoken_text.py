@@ -88,7 +88,9 @@ def _speak_line(line: str, language: str, at_line_start: bool) -> str:
         line = strip_line_marks(line, pack)
     was_tight = " :" not in line
     line = unify_written_forms(unify_characters(strip_inline_marks(line, pack)), pack)
-    line = _LOOSE_COLON.sub(":", unify_powers(line, pack)) if was_tight else unify_powers(line, pack)
+    line = unify_powers(line, pack)
+    if was_tight and " :" in line:
+        line = _LOOSE_COLON.sub(":", line)
     line = speak_addresses(expand_abbreviations(line, pack), pack)
     line = unify_operators(say_romans(line, pack), pack)
     line = speak_dashes(speak_symbols(say_numbers(line, pack), pack))

@@ -26,6 +26,7 @@ _DOCTOR = re.compile(r"\bDr\.(?= ?[A-Z])")
 _SAINT = re.compile(r"\bSt\.(?= ?[A-Z])")
 _STREETS = {"Dr": "Drive", "St": "Street", "Ct": "Court", "Pl": "Place"}
 _ROMAN_TOKEN = re.compile(r"(?<![\w.'-])(?P<roman>[IVXLCDM]{1,9})(?P<mark>er|e|ème|\.(?= [a-zäöü])|[°ºª])?(?![\w-])")
+_MAY_BE_PART = re.compile(r"[IVX](?: ?[-–] ?[IVX]|[A-C])")
 _ROMAN_PART = re.compile(
     r"(?P<noun>[^\W\d_]{2,20}) (?P<first>[IVX]{1,5})(?: ?[-–] ?(?P<last>[IVX]{1,5})|(?P<letter>[A-C]))(?![\w-])"
 )
@@ -131,7 +132,7 @@ def say_romans(line: str, pack: Pack) -> str:
     """Read Roman numerals behind the words that they follow, as numbers or as ordinals."""
     if not pack.romans:
         return line
-    if _ROMAN_PART.search(line):
+    if _MAY_BE_PART.search(line):
         line = _ROMAN_PART.sub(lambda match: _roman_range(match, pack), line)
     return _ROMAN_TOKEN.sub(lambda match: _roman_words(match, pack), line)
 
