@@ -55,7 +55,7 @@ async def test_events_tell_the_turn_in_order() -> None:
         "transcript",
         "turn_ended",
         "llm_first_token",
-            "bot_written",
+        "bot_written",
         "bot_planned",
         "llm_done",
         "bot_started_speaking",

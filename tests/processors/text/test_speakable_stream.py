@@ -22,7 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.utils.text.base_text_aggregator import TextType
 
-from processors.frames import WrittenTextFrame
+from processors.frames import ReplySourceFrame, WrittenTextFrame
 from processors.text.clauses import split_clauses
 from processors.text.speakable import SpeakableText, speakable
 from processors.text.speakable_stream import SpeakableStream
@@ -186,7 +186,9 @@ def response(*tokens: str) -> list[Frame]:
 
 
 def summary(frames: list[Frame]) -> list[str]:
-    return [frame.text if isinstance(frame, AggregatedTextFrame) else type(frame).__name__ for frame in frames]
+    """Frames by name, and what is spoken; what was written is left out."""
+    spoken = [frame for frame in frames if not isinstance(frame, ReplySourceFrame)]
+    return [frame.text if isinstance(frame, AggregatedTextFrame) else type(frame).__name__ for frame in spoken]
 
 
 async def test_each_clause_is_one_frame_that_the_voice_speaks_as_it_is() -> None:
