@@ -41,7 +41,11 @@ class Answering:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A conversation; lists that are too short begin anew."""
+    """A conversation; lists that are too short begin anew.
+
+    Attributes:
+        busy_ms: How long the step behind the language model is busy with each system frame, so that others wait there.
+    """
 
     acts: tuple[Act, ...]
     answers: tuple[Answering, ...]
@@ -51,6 +55,7 @@ class Scenario:
     partials: bool
     early: bool
     dumb_at: int | None
+    busy_ms: int = 0
 
 
 @dataclass

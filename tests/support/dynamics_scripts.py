@@ -14,11 +14,15 @@ import itertools
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+from pipecat.frames.frames import Frame, StartFrame, SystemFrame
+from pipecat.processors.frame_processor import FrameDirection
 
 from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
@@ -27,6 +31,7 @@ from agent.settings.load import Settings
 from processors.errors import EngineError
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Transcript
 from processors.text.bare_words import bare
+from processors.text.speakable import SpeakableText
 from processors.tts.espeak import EspeakSynthesizer
 from processors.tts.synthesizer import SpeechChunk, SpokenWord
 from tests.support import scripted_engines as scripted
@@ -309,7 +314,26 @@ class _Stage:
             await self.transport.card.next_tick()
 
 
+@contextmanager
+def _busy(busy_ms: int) -> Iterator[None]:
+    """On a busy machine frames wait in a step's queue; in virtual time, in which work takes none, they hardly would."""
+    handle = SpeakableText.process_frame
+
+    async def process_frame(step: SpeakableText, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, SystemFrame) and not isinstance(frame, StartFrame):
+            await asyncio.sleep(busy_ms / 1000)
+        await handle(step, frame, direction)
+
+    with patch.object(SpeakableText, "process_frame", process_frame) if busy_ms else nullcontext():
+        yield
+
+
 async def _hold(scenario: Scenario) -> Outcome:
+    with _busy(scenario.busy_ms):
+        return await _held(scenario)
+
+
+async def _held(scenario: Scenario) -> Outcome:
     outcome = Outcome(has_hands=any(act.kind in ("typed", "key") for act in scenario.acts))
     before = asyncio.all_tasks()
     ears, mouth, mind = Ears(scenario), Mouth(scenario), Mind(scenario, outcome)

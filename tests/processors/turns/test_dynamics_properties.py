@@ -71,6 +71,7 @@ SCENARIOS = st.builds(
     partials=st.booleans(),
     early=st.booleans(),
     dumb_at=st.one_of(st.none(), st.none(), st.integers(0, 4)),
+    busy_ms=st.sampled_from([0, 0, 0, 60, 120]),
 )
 
 
@@ -90,6 +91,18 @@ PINNED = {
         answers=(Answering(14, token_ms=(90, 210, 30, 160)),),
         speak_ms=(40, 130),
         chunk_ms=100,
+    ),
+    "a voice while it is being written, on a busy machine": replace(
+        PLAIN,
+        acts=(QUESTION, Act("command", "reply", 470)),
+        answers=(Answering(14, token_ms=(0, 0, 0, 400)),),
+        busy_ms=120,
+    ),
+    "a key while it is being written, on a busy machine": replace(
+        PLAIN,
+        acts=(QUESTION, Act("key", "reply", 300)),
+        answers=(Answering(14, token_ms=(0, 0, 0, 400)),),
+        busy_ms=120,
     ),
     "typed over the agent, and while one speaks": replace(
         PLAIN,
