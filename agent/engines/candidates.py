@@ -102,6 +102,10 @@ class Speeds(Protocol):
         """The speed of an engine that is loaded and warmed up."""
         ...
 
+    def are_doubtful(self) -> bool:
+        """Whether engines look slower than they are, since the machine is busy with other work."""
+        ...
+
 
 def choose(
     stage: str, wanted: str, candidates: Sequence[Candidate[Loaded]], speeds: Speeds | None = None
@@ -123,7 +127,7 @@ def choose(
     passed_over: list[PassedOver] = []
     slow = _Slow[Loaded](stage)
     for candidate in considered:
-        if candidate.last_resort and slow.fastest and bearable(slow.fastest[0]):
+        if candidate.last_resort and speeds and slow.is_better_than_the_last_resort(speeds):
             break
         try:
             speed = speeds.known(stage, candidate) if speeds and candidate.usable else None
@@ -165,6 +169,13 @@ class _Slow(Generic[Loaded]):
             return
         self.close()
         self.fastest = entry
+
+    def is_better_than_the_last_resort(self, speeds: Speeds) -> bool:
+        """Whether one is not that slow, or only looked so just now."""
+        if self.fastest is None:
+            return False
+        speed, _, measured_now, _ = self.fastest
+        return bearable(speed) or (measured_now is not None and speeds.are_doubtful())
 
     def take(self, passed_over: list[PassedOver], speeds: Speeds | None) -> Choice[Loaded]:
         """The fastest, which is slow, since there is no better one."""

@@ -80,10 +80,14 @@ class KnownSpeeds:
             with _ALONE:
                 speed = measure(engine)
             # What a busy machine says against an engine is not held against it for ever.
-            if speed is not None and not (too_slow(stage, speed) and _is_busy()):
+            if speed is not None and not (too_slow(stage, speed) and self.are_doubtful()):
                 self._speeds[self._key(stage, candidate)] = speed
                 self._write()
         return speed
+
+    def are_doubtful(self) -> bool:
+        """Whether other programs have been keeping the machine's cores; where that cannot be asked, no."""
+        return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
 
     def _key(self, stage: str, candidate: Candidate[Any]) -> str:
         about = (stage, candidate.engine, candidate.model or "", candidate.weights, self._how, _machine())
@@ -112,11 +116,6 @@ def _read(path: Path) -> dict[str, Speed]:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         logger.debug(f"speeds are measured anew: {path}: {error}")
         return {}
-
-
-def _is_busy() -> bool:
-    """Whether other programs have been keeping the machine's cores; where that cannot be asked, no."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 @cache

@@ -6,6 +6,7 @@ The engines are scripted, at the edge of the house, but for the bundled voice, w
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,24 @@ def test_ears_that_mishear_are_taken_only_where_the_others_are_unbearably_slow(
         whisper, pocketsphinx = offers([], "whisper", "pocketsphinx")
         last = Candidate("pocketsphinx", pocketsphinx.model, pocketsphinx.load, last_resort=True)
         assert choose("stt", "auto", [whisper, last], KnownSpeeds(path)).engine == taken
+
+
+@pytest.mark.parametrize(("remembered", "taken"), [(False, "whisper"), (True, "pocketsphinx")])
+def test_a_busy_machine_makes_nobody_mishear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: None, remembered: bool, taken: str
+) -> None:
+    measured(monkeypatch, whisper=Speed(6.0, 2.5), pocketsphinx=FAST)
+    whisper, pocketsphinx = offers([], "whisper", "pocketsphinx")
+    ears = [whisper, replace(pocketsphinx, last_resort=True)]
+    path = tmp_path / "speeds.json"
+    if remembered:
+        choose("stt", "auto", ears, KnownSpeeds(path))
+    monkeypatch.setattr(os, "getloadavg", lambda: (100.0, 100.0, 100.0))
+    choice = choose("stt", "auto", ears, KnownSpeeds(path))
+    assert choice.engine == taken
+    assert choice.note == (
+        None if remembered else "too slow for a conversation: whisper-model: its words come 6.0 s after a pause here"
+    )
 
 
 def test_for_no_conversation_the_best_is_taken_at_any_speed_and_nothing_is_measured() -> None:

@@ -92,12 +92,12 @@ async def test_newer_clients_hints_are_used_and_the_rest_is_passed_over(
         (
             "srt",
             "text/plain; charset=utf-8",
-            "1\n00:00:00,000 --> 00:00:01,000\nGood day.\n\n2\n00:00:01,000 --> 00:00:01,500\nCafé?\n",
+            "1\n00:00:00,000 --> 00:00:01,000\nGood day.\n\n2\n00:00:01,000 --> 00:00:01,833\nCafé?\n",
         ),
         (
             "vtt",
             "text/plain; charset=utf-8",
-            "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nGood day.\n\n00:00:01.000 --> 00:00:01.500\nCafé?\n",
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nGood day.\n\n00:00:01.000 --> 00:00:01.833\nCafé?\n",
         ),
     ],
 )
