@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from processors.text import cldr
+from processors.text.currencies import currency_forms
 from processors.text.language_pack import Forms, Pack
 from processors.text.qualifying import qualifies_noun
-from processors.text.spoken_numbers import END, Number, cardinal, find_amount, find_number, say_number, spell, year
+from processors.text.spoken_numbers import END, Number, cardinal, find_amount, find_number, say_number, year
 
 _PREFIX_MAX_CHARS = 14
 # The two characters before a number that a sign or a currency ends with.
@@ -347,7 +348,7 @@ def _say_money(amount: Amount, words: str, pack: Pack) -> str:
     if amount.per_unit:
         vowel = amount.per_unit[0] in "aeiou" and "per_vowel" in pack.words
         per = f" {pack.words['per_vowel']}{amount.per_unit}" if vowel else per + amount.per_unit
-    forms = _currency_forms(amount.currency, pack)
+    forms = currency_forms(amount.currency, pack)
     if amount.magnitude:
         magnitude = _form(pack.magnitudes[amount.magnitude], amount.number, pack)
         name = forms.get("whole") or forms.get("other", "")
@@ -358,43 +359,21 @@ def _say_money(amount: Amount, words: str, pack: Pack) -> str:
             vowel = name[:1].lower() in "aeiouyéh" and "many_of_vowel" in pack.words
             of = pack.words["many_of_vowel"] if vowel else pack.words["many_of"] + " "
         return f"{words}{pack.gap}{magnitude}{pack.gap}{of}{name}{per}"
-    if not pack.is_english or not forms.get("cent"):
+    if not forms.get("cent"):
         return f"{words}{pack.gap}{_form(forms, amount.number, pack)}{per}"
-    return _english_money(amount.number, forms, pack, amount.hyphen) + per
+    return _with_cents(amount, forms, pack) + per
 
 
-def _currency_forms(sign: str, pack: Pack) -> Forms:
-    """Words of a currency by plural category, from the pack, else from the CLDR."""
-    if sign in pack.money:
-        return pack.money[sign]
-    code = pack.currency_codes.get(sign, "INR" if sign.startswith("Rs") else sign)
-    if code in pack.money:
-        return pack.money[code]
-    if not pack.is_known:
-        return {"other": sign}
-    forms: Forms = {}
-    for category in sorted({pack.plural(n) for n in (0, 1, 2, 3, 5, 1.5, 1_000_000)}):
-        name = cldr.currency_words(pack.locale, code, cldr.sample_of(pack.locale, category))
-        forms[category] = (name or sign).lower() if pack.language == "pt" else name or sign
-    forms.setdefault("other", next(iter(forms.values())))
-    if forms["other"].endswith("dollars"):
-        forms |= {"cent": "cent", "cents": "cents"}
-    return forms
-
-
-def currency_name(sign: str, pack: Pack) -> str:
-    """Name a currency that stands without an amount, in the plural."""
-    forms = _currency_forms(sign, pack)
-    return forms.get("whole") or forms.get("many") or forms.get("other", sign)
-
-
-def _english_money(number: Number, forms: Forms, pack: Pack, qualifies: bool = False) -> str:
-    whole, _, fraction = number.digits.partition(".")
-    if fraction and len(fraction) != 2:
-        return f"{spell(number.digits, pack)} {forms['other']}"
-    cents = int(fraction or 0)
-    big = f"{spell(whole, pack)} {forms['one'] if int(whole) == 1 or qualifies else forms['other']}"
-    small = f"{cardinal(cents, pack)} {forms['cent'] if cents == 1 else forms['cents']}"
-    if not cents:
-        return big
-    return f"{big} and {small}" if int(whole) else small
+def _with_cents(amount: Amount, forms: Forms, pack: Pack) -> str:
+    digits, _, fraction = amount.number.digits.partition(".")
+    if len(fraction) not in (0, 2) or "cents" not in pack.words:
+        return f"{say_number(amount.number, pack)} {forms['other']}"
+    whole, cents = amount.number._replace(digits=digits), int(fraction or 0)
+    # "A five-dollar note".
+    name = forms["one"] if amount.hyphen and pack.is_english else _form(forms, whole, pack)
+    big = f"{say_number(whole, pack)} {name}"
+    number = cardinal(cents, pack) if pack.is_english else str(cents)
+    cent = forms["cent"] if cents == 1 else forms["cents"]
+    if cents and int(digits):
+        return pack.words.get("few_cents" if cents < 10 else "cents", pack.words["cents"]).format(big, number, cent)
+    return f"{number} {cent}" if cents else big

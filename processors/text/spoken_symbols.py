@@ -7,8 +7,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from processors.text.currencies import currency_name
 from processors.text.language_pack import Pack
-from processors.text.spoken_amounts import currency_name
 
 _ARROW = re.compile(r"-{1,3}>|={1,3}>|(?<=\s)=>")
 _BACK_ARROW = re.compile(r"<(?:-{1,3}|={2,3})(?=\s|\Z)")

@@ -17,7 +17,7 @@ _DASH_MINUS = re.compile(r"(?<![0-9%°€$£)] )(?<![^\s(\[:=<>≤≥])–(?=[$�
 _DOUBLE_DASH = re.compile(r"(?<=[0-9%°€$£CF])--(?=[0-9])")
 _DASH_BEFORE_MINUS = re.compile(r"(?<=[0-9%°€$£CF])(?:–|-)(?=[-−][$€£]?[0-9])")
 _NO_CENTS = re.compile(r"(?<=[0-9]),(?:--?|–|—)(?=[\s.!?)€]|\Z)")
-_CURRENCY_WITHIN = re.compile(r"(?<![0-9.,])([0-9]{1,6}) ?([€£])([0-9]{2})(?![0-9.,])")
+_CURRENCY_WITHIN = re.compile(r"(?<![0-9.,])([0-9]{1,6}) ?([€£])([0-9]{2})(?![0-9]|[.,][0-9])")
 _SIGN_BEHIND_CURRENCY = re.compile(r"(?<=[$€£¥₹₩₽₺]) (?=[-−][0-9])")
 _DOTTED_PHONE = re.compile(r"(?<![\w.])0[0-9](?:\.[0-9]{2}){4}(?![\w.]*[0-9])")
 _BRAZILIAN_PHONE = re.compile(r"(?<![\w(-])([1-9][0-9]) (9?[0-9]{4}-[0-9]{4})(?![\w-])")

@@ -121,7 +121,7 @@ WORDS = [
 ]
 OTHER_LANGUAGES = [
     ("de", "Das kostet **3,50 €** bei 5 % – also 1.234 Stück 😀.",
-     "Das kostet drei Komma fünf null Euro bei 5 Prozent, also eintausendzweihundertvierunddreißig Stück."),
+     "Das kostet 3 Euro 50 bei 5 Prozent, also eintausendzweihundertvierunddreißig Stück."),
     ("de-AT", "```\nx\n```\nFertig, siehe https://example.de/x, 3-5 Tage",
      "Code ausgelassen. Fertig, siehe example Punkt de, 3 bis 5 Tage"),
     ("fr", "Il fait -5 °C & « froid »", "Il fait moins 5 degrés Celsius et \"froid\""),

@@ -39,6 +39,31 @@ def test_a_token_is_said_as_what_it_is_in_its_language(language: str, text: str,
     assert speakable(text, language) == spoken
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "spoken"),
+    [
+        ("de", "5,00 €", "5 Euro"),
+        ("de", "0,99 €", "99 Cent"),
+        ("de", "-3,50 €", "minus 3 Euro 50"),
+        ("de", "1,01 €", "1 Euro und 1 Cent"),
+        ("de", "3,5 €", "drei Komma fünf Euro"),
+        ("de", "12.50 CHF", "12 Schweizer Franken 50"),
+        ("fr", "3,50 €", "3 euros 50"),
+        ("fr", "À 12€50.", "À 12 euros 50."),
+        ("fr", "À 12€50, oui", "À 12 euros 50, oui"),
+        ("fr", "0,99 €", "99 centimes"),
+        ("fr", "1,05 €", "1 euro et 5 centimes"),
+        ("es", "3,50 €", "3 euros con 50 céntimos"),
+        ("es", "0,01 €", "1 céntimo"),
+        ("it", "3,50 €", "3 euro e 50 centesimi"),
+        ("pt", "R$ 3,50", "3 reais e 50 centavos"),
+        ("pt", "2,99 €", "2 euros e 99 cêntimos"),
+    ],
+)
+def test_hundredths_of_a_currency_have_their_name(language: str, text: str, spoken: str) -> None:
+    assert speakable(text, language) == spoken
+
+
 @pytest.mark.parametrize("language", sorted({language for language, _, _ in NEIGHBOURS}))
 def test_the_neighbours_of_those_tokens_are_spoken_right_too(language: str) -> None:
     wanted = {text: spoken for name, text, spoken in NEIGHBOURS if name == language}
