@@ -24,6 +24,9 @@ from tests.support.served import Served, serving
 from tests.support.webrtc_peer import Peer
 from transports.recording import load_recording
 
+# Peers speak and listen at the pace of real time.
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

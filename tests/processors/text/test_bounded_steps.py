@@ -37,6 +37,7 @@ SHAPES = {
     "brackets": "[",
     "round brackets": "(1",
     "links": "[a](b ",
+    "empty links": "[](",
     "backticks": "`",
     "open code": "`a ",
     "fences": "```\n",
