@@ -8,13 +8,15 @@ from processors.text.written_places import WordPlace
 
 # An engine may leave a word out.
 REACH_WORDS = 4
+# Half an hour of speech; of an engine whose words are never those that were planned, none would be forgotten.
+MOST_AHEAD_WORDS = 5_000
 
 
 class PlannedWords:
-    """What is to be heard, in order; what has been passed over is forgotten."""
+    """What is to be heard, in order; what has been passed over, or lies too far back, is forgotten."""
 
     def __init__(self) -> None:
-        self._ahead: deque[WordPlace] = deque()
+        self._ahead: deque[WordPlace] = deque(maxlen=MOST_AHEAD_WORDS)
 
     def plan(self, words: Sequence[WordPlace]) -> None:
         """A piece is going to be spoken."""

@@ -20,6 +20,7 @@ _UNSEEN = " \t\ufeff\u200b\u200c\u200d\u2060"
 
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n`]*)")
 _SPECIAL = re.compile(r"[<\[◁`\n]")
+_TICKS = re.compile("`*")
 _CODE_STOP = re.compile(r"[\n<]")
 _CALL_FENCES = frozenset(("tool_code", "tool_call", "tool_calls", "tool_use", "function_call", "function_calls"))
 _DATA_FENCES = frozenset(("", "json", "xml", "tool", "python", "javascript"))
@@ -99,9 +100,10 @@ class AnswerReader:
 
     def _read_ticks(self) -> bool:
         cursor = self._cursor
-        n_ticks = len(cursor.rest()) - len(cursor.rest().lstrip("`"))
-        if n_ticks == len(cursor.rest()) and not cursor.final:
+        end = _TICKS.match(cursor.text, cursor.at).end()  # pyright: ignore[reportOptionalMemberAccess]
+        if end == len(cursor.text) and not cursor.final:
             return False
+        n_ticks = end - cursor.at
         self._n_ticks = n_ticks if not self._n_ticks else 0 if self._n_ticks == n_ticks else self._n_ticks
         self._pass_on(self._cursor.take(n_ticks))
         return True
@@ -176,7 +178,7 @@ class AnswerReader:
         cursor = self._cursor
         found = _FENCE.match(cursor.text, cursor.at + indent)
         if found is None:
-            run = cursor.rest()[indent:]
+            run = cursor.rest(indent + 3)[indent:]
             return False if run in ("`", "``", "~", "~~") and not cursor.final else None
         end = found.end()
         if len(found[2]) > _MAX_INFO_CHARS or cursor.text[end : end + 1] == "`":

@@ -20,7 +20,15 @@ def currency_forms(sign: str, pack: Pack) -> Forms:
     forms.setdefault("other", next(iter(forms.values())))
     if forms["other"].endswith("dollars"):
         forms |= {"cent": "cent", "cents": "cents"}
-    return forms
+    return forms | _hundredths(code, pack)
+
+
+def _hundredths(code: str, pack: Pack) -> Forms:
+    """What the currency's sign has of them: EUR has those of €."""
+    for sign, known in pack.currency_codes.items():
+        if known == code and sign in pack.money:
+            return {name: words for name, words in pack.money[sign].items() if name in ("cent", "cents")}
+    return {}
 
 
 def currency_name(sign: str, pack: Pack) -> str:

@@ -1,13 +1,10 @@
 """The page in Chromium, against a stub server: what it shows, says, asks for and leaves alone."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
-from tests.support.stub_server import StubServer, call, items, say_a_turn, serve_stub
+from tests.support.chromium import visit
+from tests.support.stub_server import StubServer, call, items, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -28,18 +25,6 @@ NONSENSE = (
     '{"type":"event","event":{"event":"bot_word","text":7}}',
     '{"type":"event","event":{"event":"session_started","engines":7}}',
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def test_the_state_line_follows_the_call(browser: Browser, stub: StubServer) -> None:

@@ -1,16 +1,14 @@
 """Every state of the page in Chromium, light and dark, on a phone and a desktop: no barrier, and a picture of each."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.support.axe import find_barriers
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
-from tests.support.stub_server import StubServer, call, say_a_turn, serve_stub
+from tests.support.chromium import visit
+from tests.support.stub_server import StubServer, call, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -41,18 +39,6 @@ HOLD_STILL = """() => {
   sheet.replaceSync("*, *::before, *::after { transition: none !important; animation: none !important; }");
   document.adoptedStyleSheets = [sheet];
 }"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 class Look:

@@ -1,29 +1,15 @@
 """A call through the page in Chromium: how it is set up, what serves it, its microphone and its sound."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
+from tests.support.chromium import visit, wait_until
 from tests.support.stub_catalogue import NOTE
-from tests.support.stub_server import StubServer, call, serve_stub
+from tests.support.stub_server import StubServer, call
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def test_the_engines_are_shown_with_the_reason_and_the_command_that_brings_better_ones(

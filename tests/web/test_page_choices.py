@@ -1,14 +1,12 @@
 """What can be chosen on the page: settings, devices, recording, and what becomes of the conversation."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
-from tests.support.stub_server import StubServer, call, say_a_turn, serve_stub
+from tests.support.chromium import visit, wait_until
+from tests.support.stub_server import StubServer, call, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -23,18 +21,6 @@ navigator.mediaDevices.enumerateDevices = async () => window.devices;
 window.sinks = [];
 HTMLMediaElement.prototype.setSinkId = async function (id) { window.sinks.push(id); };
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def open_settings(page: Page) -> None:

@@ -1,27 +1,12 @@
 """The page in Chromium as it is handled: width, motion, keyboard, roles."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
-from tests.support.stub_server import WEB, StubServer, call, say_a_turn, serve_stub
+from tests.support.chromium import visit, wait_until
+from tests.support.stub_server import WEB, StubServer, call, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def hold_a_conversation(page: Page, stub: StubServer) -> None:

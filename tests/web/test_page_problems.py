@@ -1,13 +1,10 @@
 """The page in Chromium when something is wrong: each fault is told in words, and the page is usable afterwards."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
-from tests.support.stub_server import StubServer, call, serve_stub
+from tests.support.chromium import launch, visit, wait_until
+from tests.support.stub_server import StubServer, call
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -25,18 +22,6 @@ HTMLMediaElement.prototype.play = function () {
 HOLD_MICROPHONE = """
 navigator.mediaDevices.getUserMedia = () => new Promise((resolve) => { window.giveMicrophone = resolve; });
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def test_a_denied_microphone_is_told_and_nothing_is_sent(stub: StubServer) -> None:

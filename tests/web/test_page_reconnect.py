@@ -1,15 +1,13 @@
 """The page in Chromium when a call is lost: it comes back by itself, to the same conversation."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
+from tests.support.chromium import visit, wait_until
 from tests.support.stub_peer import StubPeer
-from tests.support.stub_server import StubServer, call, items, say_a_turn, serve_stub
+from tests.support.stub_server import StubServer, call, items, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -40,18 +38,6 @@ FALTER = """() => {
 }"""
 TRACKS = "microphones.map(({ track }) => track.readyState)"
 SLOW_MS = 30_000
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def talk_again(page: Page, stub: StubServer) -> StubPeer:

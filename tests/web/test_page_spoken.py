@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.conftest import REPOSITORY
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
+from tests.support.chromium import visit, wait_until
 from tests.support.spoken_page import ANSWER_SECS, MICROPHONE, say, serve, told, wait_until_told
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -25,12 +25,6 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
         port = listener.getsockname()[1]
     async with serve(port, tmp_path_factory.mktemp("serve") / "server.log") as address:
         yield address
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
 
 
 async def join(page: Page) -> None:

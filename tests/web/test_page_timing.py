@@ -1,13 +1,10 @@
 """The times of a conversation, as the page in Chromium shows them."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
-from tests.support.stub_server import StubServer, call, say_a_turn, serve_stub
+from tests.support.chromium import visit
+from tests.support.stub_server import StubServer, call, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -16,18 +13,6 @@ NOTE_NETWORK = """() => {
   const network = document.getElementById("network");
   new MutationObserver(() => networks.push(network.textContent)).observe(network, { childList: true });
 }"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def test_a_turn_shows_where_its_time_went_in_a_picture_and_in_words(browser: Browser, stub: StubServer) -> None:

@@ -1,28 +1,14 @@
 """Typed questions in Chromium: in a call and without one, answered in writing or aloud."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
-from tests.support.stub_server import StubServer, call, items, serve_stub
+from tests.support.chromium import visit
+from tests.support.stub_server import StubServer, call, items
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 async def write(page: Page, text: str) -> None:

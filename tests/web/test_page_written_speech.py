@@ -1,17 +1,15 @@
 """A spoken answer on the page: shown as it was written, with the words marked in it as they are heard."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from processors.text.speakable_stream import SpeakableStream
 from processors.text.written_places import WrittenReply
-from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
+from tests.support.chromium import visit
 from tests.support.stub_peer import StubPeer
-from tests.support.stub_server import StubServer, call, serve_stub
+from tests.support.stub_server import StubServer, call
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,18 +22,6 @@ SEEN = (
     "It takes two steps 👨\u200d👩\u200d👧 and 2,500 ms on my box:"
     "Write hi.py.print('It costs')It costs $5.PlanSizeSmall20 GBls"
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
-        yield launched
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stub() -> AsyncIterator[StubServer]:
-    async with serve_stub() as served:
-        yield served
 
 
 Told = tuple[str, dict[str, Any]]

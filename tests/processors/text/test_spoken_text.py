@@ -58,6 +58,10 @@ def test_a_token_is_said_as_what_it_is_in_its_language(language: str, text: str,
         ("it", "3,50 €", "3 euro e 50 centesimi"),
         ("pt", "R$ 3,50", "3 reais e 50 centavos"),
         ("pt", "2,99 €", "2 euros e 99 cêntimos"),
+        ("de", "19,99 EUR", "19 Euro 99"),
+        ("de", "19,99 USD", "19 US-Dollar 99"),
+        ("es", "19,99 EUR", "19 euros con 99 céntimos"),
+        ("pt", "2,99 BRL", "2 reais e 99 centavos"),
     ],
 )
 def test_hundredths_of_a_currency_have_their_name(language: str, text: str, spoken: str) -> None:

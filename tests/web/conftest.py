@@ -1,0 +1,24 @@
+"""What the page's tests share: a browser a file, and a server of the page whose calls a test scripts.
+
+Faked: the server behind the page, see `tests/support/stub_server.py`.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.support.chromium import ALLOW_MICROPHONE, launch
+from tests.support.stub_server import StubServer, serve_stub
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with launch(ALLOW_MICROPHONE) as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stub() -> AsyncIterator[StubServer]:
+    async with serve_stub() as served:
+        yield served
