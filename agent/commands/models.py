@@ -80,8 +80,11 @@ def pull_models(
             _pull_with_foundry(models_dir)
         elif name in (None, RECOMMENDED):
             from agent.commands.pull_recommended import pull_recommended
+            from agent.settings.load import load_settings
 
-            pull_recommended(directory, _tools(), mirror, ask=name is None and not yes)
+            settings = load_settings()
+            languages = {"heard": settings.stt.language, "spoken": settings.tts.language}
+            pull_recommended(directory, _tools(), mirror, **languages, ask=name is None and not yes)
         else:
             _pull_one(find(name), directory, mirror)
 

@@ -1,6 +1,6 @@
 """`sotto models pull recommended`: the models that suit this machine, from wherever they can be had.
 
-In:  the machine, the models directory.   Out: what would be fetched and how much that is; then the models.
+In:  the machine, its user's languages, the models directory.   Out: what would be fetched, how much; then the models.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,23 @@ from agent.commands.pull_bar import PullBar, pull_bar
 from agent.models.catalogue import Model, find, is_installed
 from agent.models.machine import this_machine
 from agent.models.pull import DownloadError, pull
-from agent.models.recommended import Wish, wishes
+from agent.models.recommended import ENGLISH, Wish, wishes
 from agent.models.sources.other_tools import OtherTools
 from agent.models.sources.source import Source
 from agent.models.supply import comes_with_sotto, origins, sources
 
 
-def pull_recommended(directory: Path, tools: OtherTools, mirror: str | None, *, ask: bool) -> None:
+def pull_recommended(
+    directory: Path, tools: OtherTools, mirror: str | None, *, heard: str, spoken: str, ask: bool
+) -> None:
     """Say what suits this machine, fetch it, and say where it came from.
 
     Args:
         directory: The models directory.
         tools: Other tools' folders, the hub's mirror and token.
         mirror: Another server, in place of all others.
+        heard: ISO 639-1 code of what the user speaks, or `auto`.
+        spoken: BCP 47 tag of the agent's voice.
         ask: Fetch only on a yes.
 
     Raises:
@@ -34,9 +38,11 @@ def pull_recommended(directory: Path, tools: OtherTools, mirror: str | None, *, 
     """
     machine = this_machine()
     cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
-    typer.echo(f"Recommended for {cores} and {machine.memory_bytes / 1e9:.1f} GB of memory, in {directory}:")
+    languages = "" if heard == ENGLISH == spoken[:2] else f", to hear {heard} and to speak {spoken}"
+    memory = f"{machine.memory_bytes / 1e9:.1f} GB of memory"
+    typer.echo(f"Recommended for {cores} and {memory}{languages}, in {directory}:")
     wanted: list[tuple[Wish, Model]] = []
-    for wish in wishes(machine):
+    for wish in wishes(machine, heard, spoken):
         models = [find(name) for name in wish.names]
         here = [model for model in models if is_installed(directory, model) or comes_with_sotto(model)]
         if here:

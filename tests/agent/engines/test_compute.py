@@ -128,7 +128,7 @@ def test_nemotron_goes_back_to_the_cpu_where_its_library_has_no_cuda() -> None:
 
 @pytest.mark.parametrize(("gpu_layers", "told"), [(None, -1), (0, 0), (ALL_LAYERS, ALL_LAYERS)])
 def test_the_language_model_is_told_how_many_layers_go_to_a_gpu(gpu_layers: int | None, told: int) -> None:
-    params = _server_params("model.gguf", "model", "key", 1, 256, 1, gpu_layers, 0)
+    params = _server_params("model.gguf", "model", "key", 1, 256, 1, gpu_layers, 64, 0)
     assert params.n_gpu_layers == told
 
 

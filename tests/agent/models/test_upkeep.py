@@ -222,6 +222,25 @@ def test_what_is_recommended_grows_with_the_machine(cores: int, memory_gb: int, 
 
 
 @pytest.mark.parametrize(
+    ("cores", "heard", "spoken", "names"),
+    [
+        (2, "de", "de-de", ["base", "tiny", "piper-thorsten"]),
+        (2, "auto", "es-mx", ["base", "tiny", "piper-davefx"]),
+        (2, "en", "en-gb", ["tiny.en", "piper-cori"]),
+        (2, "pl", "pl", ["base", "tiny"]),
+        (4, "fr", "fr-fr", ["base", "kokoro-int8-timed", "qwen3-0.6b"]),
+        (8, "de", "de", ["nemotron-3.5-560ms", "piper-thorsten", "qwen3-1.7b"]),
+        (8, "ja", "ja", ["nemotron-3.5-560ms", "kokoro", "qwen3-1.7b"]),
+    ],
+)
+def test_what_is_recommended_knows_the_language(cores: int, heard: str, spoken: str, names: list[str]) -> None:
+    found = wishes(Machine(cores, 16 * GB), heard, spoken)
+    assert [wish.names[0] for wish in found] == names
+    ears = [find(name) for wish in found for name in wish.names if find(name).stage == "stt"]
+    assert all(heard == "en" or model.language == "multilingual" for model in ears)
+
+
+@pytest.mark.parametrize(
     ("cpu", "memory", "cores", "memory_bytes"),
     [("100000 100000", "4000000000", 1, 4_000_000_000), ("50000 100000", "1", 1, 1)],
 )
