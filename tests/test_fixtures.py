@@ -15,11 +15,16 @@ from faster_whisper import WhisperModel
 from kokoro_onnx import Kokoro
 from pocketsphinx import Decoder
 
+from agent.engines.bundled_ears import bundled_whisper
+from processors.stt.whisper_model import LoadedWhisper
+from processors.text.bare_words import bare
+
 FIXTURES = Path(__file__).parent / "fixtures"
 SPEECH = FIXTURES / "speech"
 WORDS: dict[str, dict] = json.loads((SPEECH / "words.json").read_text())
 READABLE = {file: entry for file, entry in WORDS.items() if "unreadable" not in entry}
 SPOKEN = {file: entry for file, entry in READABLE.items() if entry["heard_by"]}
+HEARD_BY_ALL = [file for file in SPOKEN if SPOKEN[file]["heard_by"] == "pocketsphinx"]
 PLAIN = [file for file in SPOKEN if not file.startswith("stereo")]
 WHISPER_RATE_HZ = 16_000
 BLOCK_BYTES = WHISPER_RATE_HZ // 10 * 2  # 100 ms
@@ -118,9 +123,18 @@ def test_the_silence_holds_nothing_but_zeros():
     assert not load_mono_16k("silence.wav").any()
 
 
-@pytest.mark.parametrize("file", [file for file in SPOKEN if SPOKEN[file]["heard_by"] == "pocketsphinx"])
+@pytest.mark.parametrize("file", HEARD_BY_ALL)
 def test_pocketsphinx_hears_the_words(file: str):
     assert hear_with_pocketsphinx(load_mono_16k(file)) == WORDS[file]["words"]
+
+
+@pytest.mark.group("ears")
+def test_the_bundled_ears_hear_the_words():
+    folder, problem = bundled_whisper()
+    assert folder, problem
+    ears = LoadedWhisper(folder, name="tiny.en")
+    heard = {file: bare(ears.decode((load_mono_16k(file) * 32767).astype(np.int16)).text) for file in HEARD_BY_ALL}
+    assert heard == {file: WORDS[file]["words"] for file in HEARD_BY_ALL}
 
 
 @pytest.mark.parametrize("file", [file for file in SPOKEN if SPOKEN[file]["heard_by"] == "whisper"])

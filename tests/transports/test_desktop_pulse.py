@@ -158,11 +158,12 @@ import asyncio, sys
 from rich.console import Console
 from agent.commands.desktop import DesktopOptions, desktop
 from agent.settings.load import load_settings
-engines = {"stt.engine": "pocketsphinx", "tts.engine": "espeak", "llm.engine": "embedded"}
+engines = {"stt.engine": "whisper", "tts.engine": "espeak", "llm.engine": "embedded"}
 sys.exit(asyncio.run(desktop(DesktopOptions(), load_settings(engines), Console())))
 """
 
 
+@pytest.mark.group("ears")
 async def test_the_bundled_engines_answer_a_question_and_a_signal_ends_them(pulse: PulseServer) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -185,7 +186,7 @@ async def test_the_bundled_engines_answer_a_question_and_a_signal_ends_them(puls
                 lines.append(line)
 
     try:
-        await read_until("pocketsphinx")
+        await read_until("whisper")
         await asyncio.to_thread(pulse.say, SPEECH / "capital_of_germany.wav")
         # The line of the answer is complete when it has been said.
         await read_until("  agent  ")

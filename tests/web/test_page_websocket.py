@@ -14,7 +14,7 @@ from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
 from tests.support.house import SPEECH
 from tests.support.served import serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.group("ears")]
 
 WORDS = "what is the capital of germany"
 # The browser's noise suppression costs a word now and then. A machine that is too slow for its microphone garbles all
@@ -34,7 +34,7 @@ window.answer = () => {{
 ANSWER_MS = 60_000
 # The file plays from the moment the microphone is opened: the call has this long to be set up.
 LEAD_SECS = 3.0
-BUNDLED = ("--stt", "pocketsphinx", "--tts", "espeak")
+BUNDLED = ("--stt", "whisper", "--tts", "espeak")
 
 # Some browsers refuse a microphone in a context of another rate than its own.
 ONLY_ITS_OWN_RATE = """

@@ -24,7 +24,7 @@ async def until_status(client: httpx.AsyncClient, path: str, status: int) -> htt
 
 
 async def test_a_recorded_call_can_be_downloaded_replayed_and_deleted(tmp_path: Path) -> None:
-    with serving(tmp_path, "--stt", "pocketsphinx", "--tts", "espeak") as served:
+    with serving(tmp_path, "--stt", "whisper", "--tts", "espeak") as served:
         async with httpx.AsyncClient(base_url=served.url) as client:
             peer = Peer(served.url)
             await peer.join(record=True)
