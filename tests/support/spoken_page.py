@@ -18,7 +18,7 @@ READY_SECS = 120
 # Bundled engines on a loaded machine.
 ANSWER_SECS = 120
 BUNDLED_ENGINES = {
-    "SOTTO_STT__ENGINE": "whisper",
+    "SOTTO_STT__ENGINE": "pocketsphinx",
     "SOTTO_LLM__ENGINE": "embedded",
     "SOTTO_TTS__ENGINE": "espeak",
 }
