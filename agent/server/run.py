@@ -6,8 +6,6 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from loguru import logger
@@ -21,6 +19,7 @@ from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
 from agent.server.guard.certificates import CertificateFiles, certificate_files
+from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.settings.load import Settings, data_folder
@@ -34,18 +33,6 @@ REQUESTS_SECS = 1
 # And for engines that are at work on a recording.
 RECORDINGS_SECS = 0.5
 RENEWAL_SECS = 24 * 3600
-
-
-class SignallessServer(uvicorn.Server):
-    """uvicorn without signal handlers of its own: a signal also ends models and conversations."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def run_server(settings: Settings, *, api_only: bool = False) -> int:
@@ -65,11 +52,6 @@ def run_server(settings: Settings, *, api_only: bool = False) -> int:
     return asyncio.run(_serve(settings, api_only))
 
 
-def _is_no_refusal(record: logging.LogRecord) -> bool:
-    """uvicorn takes every WebSocket that is refused by an HTTP answer for an error of ours."""
-    return record.getMessage() != "ASGI callable returned without completing handshake."
-
-
 async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
     state = ServerState(settings, api_only=api_only)
@@ -84,7 +66,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         ssl_context_factory=(lambda *_: https) if https else None,
         **UVICORN_OPTIONS,
     )
-    server = SignallessServer(config)
+    server = HttpServer(config, state.settings.server.max_sessions)
     serving = asyncio.create_task(server.serve([bound]))
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     try:

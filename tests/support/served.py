@@ -28,7 +28,7 @@ from agent.server.app import build_app
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
-from agent.server.run import SignallessServer
+from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import SpeechHost, TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.settings.load import Settings, load_settings
@@ -176,7 +176,7 @@ async def listening(state: ServerState, app: FastAPI | None = None) -> AsyncIter
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     served = app or build_app(state)
     config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1, **UVICORN_OPTIONS)
-    server = SignallessServer(config)
+    server = HttpServer(config)
     task = asyncio.create_task(server.serve([bound]))
     try:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

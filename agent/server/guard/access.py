@@ -22,6 +22,7 @@ from agent.server.wire.errors import ApiError
 from agent.server.wire.events import Body, refuse_unread
 from agent.server.wire.json_body import error_response
 from agent.server.wire.paths import SHOWN, is_api_path
+from agent.server.wire.sockets import deny
 from agent.settings.sections import ServerSettings
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -106,14 +107,6 @@ class Guard:
             return None
         cookie = token.cookie(secure=scope["scheme"] == "https")
         return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie, "Cache-Control": "no-store"})
-
-
-async def deny(socket: WebSocket, answer: Response) -> None:
-    """Refuse a WebSocket before it is one, with an HTTP answer where the server can send one."""
-    if "websocket.http.response" in socket.scope.get("extensions", {}):
-        await socket.send_denial_response(answer)
-    else:
-        await socket.close(1008)
 
 
 def _refusal(path: str, status: HTTPStatus, problem: str) -> Response:
