@@ -22,11 +22,12 @@ from agent.server.guard.certificates import CertificateFiles, certificate_files
 from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
+from agent.server.wire.upload_budget import MEGABYTE
 from agent.settings.load import Settings, data_folder
 from agent.settings.sections import ServerSettings
 from agent.stopping import Stopping, load_unless_stopped, stop_on_signals
 from processors.child_process import kill_children
-from transports.webrtc import allow_loopback_only_machines
+from transports.ice_addresses import Reach, open_only, reach_of
 
 # Of the three seconds in which a signal ends everything, for requests under way.
 REQUESTS_SECS = 1
@@ -57,7 +58,8 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     state = ServerState(settings, api_only=api_only)
     https = _https(state.settings.server)
     bound = _bind(settings)
-    allow_loopback_only_machines()
+    reach = reach_of(bound.getsockname()[0])
+    open_only(reach)
     config = uvicorn.Config(
         build_app(state),
         log_level="warning",
@@ -70,7 +72,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     serving = asyncio.create_task(server.serve([bound]))
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     try:
-        state.loaded = await _load(state, stopping)
+        state.loaded = await _load(state, stopping, reach)
         if stopping.is_set():
             return stopping.exit_status
         _tell_where(state, bound)
@@ -141,7 +143,7 @@ def _tell_where(state: ServerState, bound: socket.socket) -> None:
     logger.info(f"ready: {here}")
 
 
-async def _load(state: ServerState, stopping: Stopping) -> Loaded:
+async def _load(state: ServerState, stopping: Stopping, reach: Reach) -> Loaded:
     settings = state.settings
     sessions = peers = None
     if state.api_only:
@@ -149,9 +151,14 @@ async def _load(state: ServerState, stopping: Stopping) -> Loaded:
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
         sessions = LiveSessions(host, settings, state.histories)
-        peers = WebSessions(sessions, own_ice_servers(settings))
+        peers = WebSessions(sessions, own_ice_servers(settings), reach)
     server = settings.server
-    jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
+    jobs = TranscriptionJobs(
+        host,
+        max_jobs=server.max_transcriptions,
+        max_audio_secs=server.max_audio_secs,
+        upload_memory_bytes=int(max(server.upload_memory_mb, server.max_upload_mb) * MEGABYTE),
+    )
     return Loaded(host, jobs, sessions, peers)
 
 

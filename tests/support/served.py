@@ -31,6 +31,7 @@ from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import SpeechHost, TranscriptionJobs
 from agent.server.state import Loaded, ServerState
+from agent.server.wire.upload_budget import MEGABYTE
 from agent.settings.load import Settings, load_settings
 from processors.llm.service import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
@@ -192,4 +193,9 @@ def _limited(limits: Mapping[str, Any]) -> Settings:
 
 def _jobs(host: SpeechHost, settings: Settings) -> TranscriptionJobs:
     server = settings.server
-    return TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
+    return TranscriptionJobs(
+        host,
+        max_jobs=server.max_transcriptions,
+        max_audio_secs=server.max_audio_secs,
+        upload_memory_bytes=int(max(server.upload_memory_mb, server.max_upload_mb) * MEGABYTE),
+    )

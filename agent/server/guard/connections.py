@@ -7,6 +7,7 @@ each further `PROGRESS_BYTES` of it put the connection behind the others that wa
 """
 
 import asyncio
+import re
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from uvicorn.server import ServerState
 from agent.server.guard.places import REQUEST_SECS, Place, Places
 
 PROGRESS_BYTES = 64 * 1024
+# Sixteen bytes in base 64 (RFC 6455, section 4.1).
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 class HttpConnection(H11Protocol):
@@ -93,6 +96,14 @@ class HttpConnection(H11Protocol):
         """It has taken in most of it."""
         self._place.stalled_secs = None
         super().resume_writing()
+
+    def _should_upgrade(self) -> bool:
+        """Whether it is a whole upgrade to a WebSocket; any other wish to upgrade is passed over (RFC 9110, 7.8)."""
+        if self._get_upgrade() != b"websocket" or self.scope["method"] != "GET":
+            return False
+        headers = dict(self.headers)
+        is_known = headers.get(b"sec-websocket-version", b"").strip() == b"13"
+        return is_known and _KEY.fullmatch(headers.get(b"sec-websocket-key", b"").strip()) is not None
 
     def _owes_head(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

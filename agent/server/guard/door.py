@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from agent.server.guard.places import REQUEST_SECS, Place, Places, network_of
+from agent.server.guard.places import REQUEST_SECS, Place, Places
 from agent.server.guard.plain_http import answer_plain_http
+from agent.server.wire.networks import network_of
 
 # What the system keeps for us to accept; beyond it clients try again after a second.
 BACKLOG = 128

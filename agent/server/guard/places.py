@@ -7,7 +7,6 @@ and keeps its place, as a call does. Where a new one finds all places taken, tha
 first of its own network, if that has its share, else of the network that has most. No clock is read here.
 """
 
-import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,19 +16,6 @@ REQUEST_SECS = 10.0
 # One that takes in nothing of what it is sent is let go of after this, as one that does not end what is being closed.
 STALL_SECS = 30.0
 CLOSE_SECS = 10.0
-LOOPBACK = "this machine"
-
-
-def network_of(address: str) -> str:
-    """Whom a connection counts for: an IPv4 address, a /64 of IPv6 (what one subscriber has), or this machine."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    if ip.is_loopback:
-        return LOOPBACK
-    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))
 
 
 @dataclass(eq=False)

@@ -184,8 +184,14 @@ class AudioRoute:
                 raise LoadingError
             with jobs.slot(), suppress(ClientGoneError):
                 max_file_bytes = int(self._settings.server.max_upload_mb * MEGABYTE)
-                upload = await read_upload(Request(scope, body), max_file_bytes=max_file_bytes, wanted=self._fields)
-                request = audio_request_of(upload.fields)
+                upload = await read_upload(
+                    Request(scope, body), jobs.uploads, max_file_bytes=max_file_bytes, wanted=self._fields
+                )
+                try:
+                    request = audio_request_of(upload.fields)
+                except ApiError:
+                    upload.file.close()
+                    raise
                 job = jobs.job(upload.file, request.for_engine(self._task))
                 # The job owns the file from here on, and lets go of it as soon as it is decoded.
                 del upload
