@@ -1,4 +1,4 @@
-"""Which addresses a call may use: those of ours that the server listens on, and of a peer's those that packets may go to.
+"""Which addresses a call may use: ours that the server listens on, and those of a peer's that packets may go to.
 
 In:  the address that the server listens on; ICE candidates of a peer.   Out: addresses to open sockets on; candidates
 that are one machine's, with a port, and within reach.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import aioice.ice
 import ifaddr
 from aioice.candidate import Candidate
+from aioice.mdns import is_mdns_hostname
 
 from transports.errors import OfferError
 
@@ -118,7 +119,7 @@ def read_candidate(line: str, reach: Reach) -> Candidate | None:
     shown = candidate.host[:MAX_SHOWN_CHARS]
     if not 0 < candidate.port <= MAX_PORT:
         raise OfferError(f"ICE candidate {shown}: there is no port {str(candidate.port)[:20]}")
-    is_name = aioice.mdns.is_mdns_hostname(candidate.host)
+    is_name = is_mdns_hostname(candidate.host)
     if not is_name:
         address = _address(candidate.host)
         if address is None:

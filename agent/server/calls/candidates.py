@@ -40,7 +40,7 @@ class PeerCandidates:
         if self._n_taken > MAX_CANDIDATES:
             raise OfferError(f"more than {MAX_CANDIDATES} ICE candidates")
         named = [one for one in candidates if one.is_named]
-        # The end of candidates would keep out those that are still being resolved; a peer without any is given up in time.
+        # The end of candidates would keep out those that are still being resolved.
         is_open = bool(named or self._resolving)
         await self._hand_on([one for one in candidates if not one.is_named and (one.candidate or not is_open)])
         for one in named:

@@ -32,7 +32,7 @@ class Place:
     """
 
     network: str
-    close: Callable[[], None]
+    close: Callable[[], object]
     is_closing: Callable[[], bool] = lambda: False
     due_secs: float | None = None
     stalled_secs: float | None = None
@@ -71,7 +71,7 @@ class Places:
     def __iter__(self) -> Iterator[Place]:
         return iter(self._places)
 
-    def enter(self, network: str, now_secs: float, close: Callable[[], None]) -> Place | None:
+    def enter(self, network: str, now_secs: float, close: Callable[[], object]) -> Place | None:
         """A place, which waits for its first request; None if all are taken by connections that work.
 
         Args:
