@@ -1,4 +1,4 @@
-"""What we hold on to inside libraries, beyond what they promise: a new version of them that moves it fails here first."""
+"""What we hold on to inside libraries, beyond what they promise: a version that moves it fails here first."""
 
 import asyncio
 import inspect

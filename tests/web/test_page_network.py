@@ -17,7 +17,7 @@ WAIT_MS = 60_000
 ORDINARY = tuple(flag for flag in chromium.FLAGS if flag != "--allow-loopback-in-peer-connection")
 PAIR = """async () => {
   const stats = [...(await window.peers.at(-1).getStats()).values()];
-  const pair = stats.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+  const pair = stats.find(({ type, nominated }) => type === "candidate-pair" && nominated);
   return pair ? stats.find(({ id }) => id === pair.remoteCandidateId).address : "";
 }"""
 # As where a browser tells its addresses to nobody: names that another program cannot resolve.

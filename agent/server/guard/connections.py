@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from agent.server.guard.places import REQUEST_SECS, Place, Places
 
-PROGRESS_BYTES = 64 * 1024
+PROGRESS_BYTES = 16 * 1024
 # Sixteen bytes in base 64 (RFC 6455, section 4.1).
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 

@@ -1,4 +1,4 @@
-"""The door, with real sockets on loopback and time that the test owns: who is let in, who is closed, and what is told."""
+"""The door, real sockets on loopback and time that the test owns: who is let in, who is closed, and what is told."""
 
 import asyncio
 import json
@@ -170,11 +170,12 @@ async def test_an_upload_that_takes_long_is_not_cut_and_keeps_its_place_while_it
         head = HEAD.replace(b"GET / ", b"POST /body ") + b"Content-Length: %d\r\n\r\n" % size
         upload = await served.connect(head)
         for _ in range(40):
-            await served.connect()
+            (await served.connect()).writer.close()
             upload.writer.write(b"x" * 64 * 1024)
             await upload.writer.drain()
             await asyncio.sleep(1)
         assert str(size).encode() in await upload.answer()
+        upload.writer.close()
 
 
 @in_virtual_time
@@ -184,9 +185,10 @@ async def test_who_is_turned_away_is_told_once_a_minute() -> None:
     try:
         async with house(most=4, share=2) as served:
             for _ in range(5):
-                for _ in range(40):
-                    await served.connect(HEAD)
+                flood = [await served.connect(HEAD) for _ in range(40)]
                 await asyncio.sleep(5)
+                for line in flood:
+                    line.writer.close()
     finally:
         logger.remove(sink)
     assert len(lines) == 1
@@ -215,6 +217,7 @@ async def test_plain_http_on_the_port_of_https_is_told_the_address(tls: ssl.SSLC
     async with house(tls=tls) as served:
         line = await served.connect(HEAD.replace(b"/ ", b"/a?b=c ").replace(b"127.0.0.1", b"box.local:7860") + b"\r\n")
         answer = await line.answer()
+        line.writer.close()
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.endswith(b"\r\n\r\nthis port speaks https: https://box.local:7860/a?b=c\n")
         context = ssl.create_default_context()
