@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import socket
@@ -75,6 +76,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         state.loaded = await _load(state, stopping, reach)
         if stopping.is_set():
             return stopping.exit_status
+        set_aside_what_stays()
         _tell_where(state, bound)
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
@@ -94,6 +96,12 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         bound.close()
         if state.loaded:
             await _close(state.loaded)
+
+
+def set_aside_what_stays() -> None:
+    """Spare the garbage collector what is loaded: a whole round over it would stop every call for 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def _https(server: ServerSettings) -> ssl.SSLContext | None:

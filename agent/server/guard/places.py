@@ -119,6 +119,8 @@ class Places:
         if place not in self._places:
             return
         del self._places[place]
+        # Nothing of the connection is held here any more; in circles it would wait for the garbage collector.
+        place.close, place.is_closing = _nothing, _nothing
         here = self._networks[place.network]
         here.waiting.pop(place, None)
         here.n_places -= 1
@@ -149,9 +151,14 @@ class Places:
 
     def _turn_away(self, place: Place) -> None:
         self.turned_away[place.network] += 1
+        close = place.close
         # At once, whenever the connection hears of it: the next one must not be turned away for it.
         self.leave(place)
-        place.close()
+        close()
+
+
+def _nothing() -> bool:
+    return False
 
 
 def _is_overdue(place: Place, now_secs: float) -> bool:
