@@ -150,6 +150,7 @@ def test_who_opens_many_loses_his_own_and_nobody_elses() -> None:
     clock = Clock()
     histories = Histories(max_histories=3, clock=clock)
     other = histories.open(owner=("192.0.2.7", "page"))
+    last = other
     for _ in range(70):
         clock.secs += 1
         last = histories.open(owner=("192.0.2.8", ""))
