@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # Rooms to come: what the agent does and remembers, below every door.
     "agent.tools": (*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
     "agent.memory": (*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
-    "agent.server.wire": (*GROUND, "agent.settings"),
+    "agent.server.wire": (*GROUND, "agent.settings", "agent.conversation"),
     "agent.server.guard": (*GROUND, "agent.settings", "agent.server.wire"),
     "agent.server.calls": (*GROUND, "agent.settings", "agent.engines", "agent.conversation", "agent.server.wire"),
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),

@@ -5,16 +5,18 @@ In:  an SDP offer.   Out: a PeerTransport at our rates, and the peer's connectio
 
 import re
 import time
+from dataclasses import dataclass
 from typing import Any
 
-import aioice.ice
+from aioice.candidate import Candidate
+from aioice.mdns import is_mdns_hostname
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
-from aiortc.sdp import candidate_from_sdp
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import IceCandidate
 
 from transports.errors import OfferError
+from transports.ice_addresses import MAX_CANDIDATES, Reach, read_candidate
 from transports.webrtc_microphone import IN_RATE_HZ
 from transports.webrtc_peer import PeerTransport
 
@@ -23,7 +25,7 @@ MAX_SDP_CHARS = 64 * 1024
 CONNECT_TIMEOUT_SECS = 9.0
 # The page says "ping" every second.
 SILENCE_TIMEOUT_SECS = 6.0
-LOOPBACK = "127.0.0.1"
+MAX_MID_CHARS = 80
 # Sound, the data channel, and room for what browsers add.
 MAX_SECTIONS = 4
 _FINGERPRINT = re.compile(r"a=fingerprint:sha-(256|384|512) ([0-9A-Fa-f]{2}:){31,63}[0-9A-Fa-f]{2}", re.IGNORECASE)
@@ -41,6 +43,31 @@ UNANSWERABLE = (
     InvalidStateError,
     OperationError,
 )
+
+
+@dataclass(frozen=True)
+class PeerCandidate:
+    """One ICE candidate of a peer.
+
+    Attributes:
+        candidate: Where it can be reached; None: there are no more.
+        mid: Of its section.
+        index: Of its section.
+    """
+
+    candidate: Candidate | None
+    mid: str
+    index: int
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its host is a name."""
+        return self.candidate is not None and is_mdns_hostname(self.candidate.host)
+
+    def on_the_wire(self) -> IceCandidate:
+        """As Pipecat takes it."""
+        line = f"candidate:{self.candidate.to_sdp()}" if self.candidate else ""
+        return IceCandidate(line, self.mid, self.index)
 
 
 def validate_offer(sdp: object, kind: object) -> str:
@@ -73,25 +100,68 @@ def validate_offer(sdp: object, kind: object) -> str:
     return sdp
 
 
-def parse_candidates(candidates: list[dict[str, Any]]) -> list[IceCandidate]:
-    """Check ICE candidates as the page sends them.
+def parse_candidates(candidates: list[dict[str, Any]], reach: Reach) -> list[PeerCandidate]:
+    """Check ICE candidates as the page sends them; those that are of no use are left out.
 
     Args:
         candidates: Each with candidate (empty at the end of candidates), sdp_mid and sdp_mline_index.
+        reach: Where packets may go.
 
     Raises:
-        OfferError: One is malformed.
+        OfferError: One is malformed or impossible, or there are too many.
     """
-    try:
-        parsed = [
-            IceCandidate(str(one["candidate"]), str(one["sdp_mid"]), int(one["sdp_mline_index"])) for one in candidates
-        ]
-        for one in parsed:
-            if one.candidate:
-                candidate_from_sdp(one.candidate)
-    except (KeyError, ValueError, TypeError, AssertionError, IndexError) as error:
-        raise OfferError(f"malformed ICE candidate: {' '.join(str(error).split())[:120]}") from error
-    return parsed
+    if len(candidates) > MAX_CANDIDATES:
+        raise OfferError(f"more than {MAX_CANDIDATES} ICE candidates")
+    found: list[PeerCandidate] = []
+    for one in candidates:
+        try:
+            line, mid, index = one["candidate"], str(one["sdp_mid"])[:MAX_MID_CHARS], int(one["sdp_mline_index"])
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise OfferError(f"malformed ICE candidate: {' '.join(str(error).split())[:120]}") from error
+        if not isinstance(line, str):
+            raise OfferError("malformed ICE candidate: it is no text")
+        candidate = read_candidate(line, reach) if line.strip() else None
+        if candidate is not None or not line.strip():
+            found.append(PeerCandidate(candidate, mid, index))
+    return found
+
+
+def split_candidates(sdp: str, reach: Reach) -> tuple[str, list[PeerCandidate]]:
+    """Take out of an offer what packets may not be sent to.
+
+    Args:
+        sdp: Checked by `validate_offer`.
+        reach: Where packets may go.
+
+    Returns:
+        The offer with candidates that can be used at once, and those whose names have to be resolved first.
+
+    Raises:
+        OfferError: A candidate is malformed or impossible, or there are too many.
+    """
+    kept: list[str] = []
+    named: list[PeerCandidate] = []
+    n_candidates, index, mid = 0, -1, ""
+    for line in sdp.splitlines():
+        if line.startswith("m="):
+            index, mid = index + 1, ""
+        elif line.startswith("a=mid:"):
+            mid = line[len("a=mid:") :][:MAX_MID_CHARS]
+        if not line.startswith("a=candidate:"):
+            kept.append(line)
+            continue
+        n_candidates += 1
+        if n_candidates > MAX_CANDIDATES:
+            raise OfferError(f"more than {MAX_CANDIDATES} ICE candidates")
+        candidate = read_candidate(line[len("a=") :], reach)
+        if candidate and is_mdns_hostname(candidate.host):
+            named.append(PeerCandidate(candidate, mid, max(index, 0)))
+        elif candidate:
+            kept.append(f"a=candidate:{candidate.to_sdp()}")
+    if named:
+        # More of them will come.
+        kept = [line for line in kept if line.strip() != "a=end-of-candidates"]
+    return "\r\n".join([*kept, ""]), named
 
 
 def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> PeerTransport:
@@ -132,16 +202,3 @@ class PeerWatch:
         if self._last_seen_secs is None:
             return "never connected" if now_secs - self._started_secs > CONNECT_TIMEOUT_SECS else None
         return "vanished" if now_secs - self._last_seen_secs > SILENCE_TIMEOUT_SECS else None
-
-
-def allow_loopback_only_machines() -> None:
-    """Let peers meet on 127.0.0.1 where the machine has no other address; aioice leaves it out otherwise."""
-    original = aioice.ice.get_host_addresses
-    if getattr(original, "includes_loopback", False):
-        return
-
-    def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        return original(use_ipv4, use_ipv6) or ([LOOPBACK] if use_ipv4 else [])
-
-    get_host_addresses.includes_loopback = True  # pyright: ignore[reportFunctionMemberAccess]
-    aioice.ice.get_host_addresses = get_host_addresses

@@ -31,9 +31,10 @@ SOUND_BURST_SECS = SILENCE_TIMEOUT_SECS + 2.0
 SOUND_RATE = 1.01
 MESSAGES_PER_SEC = 20.0
 MESSAGE_BURST = 100.0
-# Five seconds of the agent's sound in messages of 20 ms, and what is told meanwhile.
-MAX_WAITING = 500
+# What a client has not taken in after so long it does not read; how much came at once says nothing about it.
 SEND_TIMEOUT_SECS = 5.0
+# What may wait for that time in memory; an hour of speech in words is less than a tenth of it.
+MAX_WAITING_BYTES = 8 * 2**20
 CLOSE_TIMEOUT_SECS = 1.0
 # A close frame has room for 123 bytes.
 MAX_REASON_BYTES = 123
@@ -66,6 +67,14 @@ class Ending:
     by_client: bool = False
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A message that is to be sent, and how long the client had made us wait before it was put there."""
+
+    message: bytes | str
+    held_secs: float
+
+
 class WebSocketLine:
     """Runs once: what is sent before waits until then.
 
@@ -79,7 +88,10 @@ class WebSocketLine:
         self._socket = socket
         self._on_sound = on_sound
         self._on_message = on_message
-        self._waiting: deque[bytes | str] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._n_waiting_bytes = 0
+        # How long the client has made us wait so far.
+        self._held_secs = 0.0
         self._changed = asyncio.Event()
         self._finishing = False
         self._told: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -99,7 +111,8 @@ class WebSocketLine:
 
     def clear(self) -> None:
         """Drop the sound that waits, and have the client drop what it has not played."""
-        self._waiting = deque(waiting for waiting in self._waiting if isinstance(waiting, str))
+        self._waiting = deque(waiting for waiting in self._waiting if isinstance(waiting.message, str))
+        self._n_waiting_bytes = sum(len(waiting.message) for waiting in self._waiting)
         self.send({"type": "clear"})
 
     def end(self, reason: str, code: int = NORMAL) -> None:
@@ -114,7 +127,9 @@ class WebSocketLine:
             greeting: Sent first, before all that waits.
         """
         self._last_heard_secs = time.monotonic()
-        self._waiting.appendleft(json.dumps(greeting))
+        greeted = _Waiting(json.dumps(greeting), self._held_secs)
+        self._waiting.appendleft(greeted)
+        self._n_waiting_bytes += len(greeted.message)
         writing = asyncio.create_task(self._write())
         others = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
         try:
@@ -132,9 +147,10 @@ class WebSocketLine:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _put(self, message: bytes | str) -> None:
-        self._waiting.append(message)
+        self._waiting.append(_Waiting(message, self._held_secs))
+        self._n_waiting_bytes += len(message)
         self._changed.set()
-        if len(self._waiting) > MAX_WAITING:
+        if self._n_waiting_bytes > MAX_WAITING_BYTES:
             self.end("the client does not read what it is sent", POLICY_VIOLATION)
 
     async def _finish(self, writing: asyncio.Task[Ending]) -> None:
@@ -157,15 +173,29 @@ class WebSocketLine:
                     self._changed.clear()
                     await self._changed.wait()
                     continue
-                message = self._waiting.popleft()
-                sending = self._socket.send_bytes if isinstance(message, bytes) else self._socket.send_text
-                await asyncio.wait_for(sending(message), SEND_TIMEOUT_SECS)  # pyright: ignore[reportArgumentType]
+                await self._send(self._waiting.popleft())
         except TimeoutError:
             self._waiting.clear()
             return Ending(POLICY_VIOLATION, "the client does not read what it is sent")
         except WebSocketDisconnect:
             return Ending(GOING_AWAY, "the client is gone", by_client=True)
         return Ending(NORMAL, "all is sent")
+
+    async def _send(self, waiting: "_Waiting") -> None:
+        """Send one message.
+
+        Raises:
+            TimeoutError: The client has not taken it in, or those before it, for too long.
+        """
+        message = waiting.message
+        self._n_waiting_bytes -= len(message)
+        left_secs = waiting.held_secs + SEND_TIMEOUT_SECS - self._held_secs
+        if left_secs <= 0:
+            raise TimeoutError
+        sending = self._socket.send_bytes if isinstance(message, bytes) else self._socket.send_text
+        started_secs = time.monotonic()
+        await asyncio.wait_for(sending(message), left_secs)  # pyright: ignore[reportArgumentType]
+        self._held_secs += time.monotonic() - started_secs
 
     async def _watch(self) -> Ending:
         while True:

@@ -2,6 +2,19 @@
 
 const CONVERSATION = "sotto.conversation";
 const CHOICES = "sotto.choices";
+const PAGE = "sotto.page";
+
+let ownId = "";
+
+/** @returns {string} what this tab calls itself, so that nobody else's conversations take up its room on the server */
+export function pageId() {
+  ownId ||= read("sessionStorage", PAGE) ?? "";
+  if (!ownId) {
+    ownId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    write("sessionStorage", PAGE, ownId);
+  }
+  return ownId;
+}
 
 /** @returns {string} id of the conversation that this tab is in, or "" */
 export function keptConversation() {

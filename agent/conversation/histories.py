@@ -2,11 +2,15 @@
 
 In:  an id that a client was given, or none.   Out: the history of that conversation, or a new one.
 
+Each owner has room for some, and a new one of his makes him lose his own oldest. Where all owners together have too
+many, one of those goes who have most.
+
 HistoryInUseError    a call or a typed question holds the conversation already
 """
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +22,17 @@ from agent.errors import SottoError
 from processors.llm.history import drop_oldest_turns
 
 ID_BYTES = 24
+# Of one owner, and of all; so many characters of text are held of all that are idle.
 MAX_HISTORIES = 64
+MAX_HISTORIES_IN_ALL = 1024
+MAX_CHARS_IN_ALL = 64_000_000
 MAX_AGE_SECS = 30 * 60.0
 # Of one history, between uses; about ten hours of talk. Nothing else bounds what a model sees only the end of.
 MAX_CHARS = 400_000
 
+# Whose a conversation is: first the group that an owner belongs to, such as his address, then what tells him apart.
+Owner = tuple[str, ...]
+NOBODY: Owner = ("",)
 Use = Literal["call", "question"]
 IN_USE = {"call": "this conversation is in a call", "question": "a typed question of this conversation is unanswered"}
 
@@ -40,12 +50,16 @@ class History:
         context: The messages, as the language model gets them.
         used_by: What holds it now, if anything.
         used_secs: When it was last opened, held or let go of, on the clock of its `Histories`.
+        owner: Whose room it takes up.
+        n_chars: Of its text, when it was last let go of.
     """
 
     id: str
     context: LLMContext = field(default_factory=LLMContext)
     used_by: Use | None = None
     used_secs: float = 0.0
+    owner: Owner = NOBODY
+    n_chars: int = 0
 
     @property
     def in_call(self) -> bool:
@@ -67,8 +81,9 @@ class Histories:
     """The histories of all conversations, few and not for long.
 
     Args:
-        max_histories: For one more, the one that was used longest ago is forgotten; never one that is in use, so that
-            there may be more of them for as long as all are.
+        max_histories: Of one owner. For one more, his that was used longest ago is forgotten; never one that is in use,
+            so that there may be more of them for as long as all are.
+        max_in_all: Of all owners. For one more, of those who have most one is forgotten.
         max_age_secs: One that was not used for so long is forgotten.
         clock: Gives seconds.
     """
@@ -77,10 +92,12 @@ class Histories:
         self,
         *,
         max_histories: int = MAX_HISTORIES,
+        max_in_all: int = MAX_HISTORIES_IN_ALL,
         max_age_secs: float = MAX_AGE_SECS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_histories = max_histories
+        self._max_in_all = max_in_all
         self._max_age_secs = max_age_secs
         self._clock = clock
         self._histories: dict[str, History] = {}
@@ -94,16 +111,17 @@ class Histories:
         self.expire()
         return self._histories.get(conversation) if isinstance(conversation, str) else None
 
-    def open(self, conversation: object = None) -> History:
+    def open(self, conversation: object = None, owner: Owner = NOBODY) -> History:
         """The history of that id, or a new one where there is none; it counts as used now.
 
         Args:
             conversation: What a client sent: an id, or anything at all.
+            owner: Whose a new one is; an old one stays whose it was.
         """
         history = self.find(conversation)
         if history is None:
-            self._make_room()
-            history = History(secrets.token_urlsafe(ID_BYTES))
+            self._make_room(owner)
+            history = History(secrets.token_urlsafe(ID_BYTES), owner=owner)
             self._histories[history.id] = history
         history.used_secs = self._clock()
         return history
@@ -128,6 +146,7 @@ class Histories:
                 break
             messages = shorter
             history.context.set_messages(messages)
+        history.n_chars = _n_chars(history.context)
 
     @contextmanager
     def held(self, history: History, use: Use) -> Iterator[History]:
@@ -166,10 +185,21 @@ class Histories:
             if history.used_secs < oldest_secs:
                 del self._histories[history.id]
 
-    def _make_room(self) -> None:
-        too_many = len(self._histories) + 1 - self._max_histories
-        for history in sorted(self._idle(), key=lambda history: history.used_secs)[: max(0, too_many)]:
+    def _make_room(self, owner: Owner) -> None:
+        own = [history for history in self._histories.values() if history.owner == owner]
+        too_many = len(own) + 1 - self._max_histories
+        idle = sorted((history for history in own if not history.used_by), key=lambda history: history.used_secs)
+        for history in idle[: max(0, too_many)]:
             del self._histories[history.id]
+        while self._are_too_many() and (idle := self._idle()):
+            groups, owners = Counter(one.owner[0] for one in idle), Counter(one.owner for one in idle)
+            # Of the group that has most, the owner who has most, his oldest.
+            last = min(idle, key=lambda one: (-groups[one.owner[0]], -owners[one.owner], one.used_secs))
+            del self._histories[last.id]
+
+    def _are_too_many(self) -> bool:
+        n_chars = sum(history.n_chars for history in self._histories.values())
+        return len(self._histories) >= self._max_in_all or n_chars > MAX_CHARS_IN_ALL
 
     def _idle(self) -> list[History]:
         return [history for history in self._histories.values() if not history.used_by]

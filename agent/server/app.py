@@ -20,7 +20,7 @@ from agent.conversation.histories import HistoryInUseError
 from agent.server.calls.sessions import BusyError
 from agent.server.calls.webrtc import UnknownPeerError
 from agent.server.calls.websocket import websocket_router
-from agent.server.guard.access import HEALTH, Guard, deny
+from agent.server.guard.access import HEALTH, Guard
 from agent.server.routes.chat import chat_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
@@ -31,6 +31,7 @@ from agent.server.state import Loaded, ServerState
 from agent.server.wire.errors import ApiError
 from agent.server.wire.json_body import RequestError, error_response
 from agent.server.wire.paths import PREFIX, SHOWN, is_api_path
+from agent.server.wire.sockets import deny
 from agent.settings.session import OptionError
 from processors.errors import EngineUnavailableError
 from transports.errors import OfferError

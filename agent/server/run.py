@@ -2,12 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from loguru import logger
@@ -21,31 +20,21 @@ from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
 from agent.server.guard.certificates import CertificateFiles, certificate_files
+from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
+from agent.server.wire.upload_budget import MEGABYTE
 from agent.settings.load import Settings, data_folder
 from agent.settings.sections import ServerSettings
 from agent.stopping import Stopping, load_unless_stopped, stop_on_signals
 from processors.child_process import kill_children
-from transports.webrtc import allow_loopback_only_machines
+from transports.ice_addresses import Reach, open_only, reach_of
 
 # Of the three seconds in which a signal ends everything, for requests under way.
 REQUESTS_SECS = 1
 # And for engines that are at work on a recording.
 RECORDINGS_SECS = 0.5
 RENEWAL_SECS = 24 * 3600
-
-
-class SignallessServer(uvicorn.Server):
-    """uvicorn without signal handlers of its own: a signal also ends models and conversations."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def run_server(settings: Settings, *, api_only: bool = False) -> int:
@@ -65,17 +54,13 @@ def run_server(settings: Settings, *, api_only: bool = False) -> int:
     return asyncio.run(_serve(settings, api_only))
 
 
-def _is_no_refusal(record: logging.LogRecord) -> bool:
-    """uvicorn takes every WebSocket that is refused by an HTTP answer for an error of ours."""
-    return record.getMessage() != "ASGI callable returned without completing handshake."
-
-
 async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
     state = ServerState(settings, api_only=api_only)
     https = _https(state.settings.server)
     bound = _bind(settings)
-    allow_loopback_only_machines()
+    reach = reach_of(bound.getsockname()[0])
+    open_only(reach)
     config = uvicorn.Config(
         build_app(state),
         log_level="warning",
@@ -84,13 +69,14 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         ssl_context_factory=(lambda *_: https) if https else None,
         **UVICORN_OPTIONS,
     )
-    server = SignallessServer(config)
+    server = HttpServer(config, state.settings.server.max_sessions)
     serving = asyncio.create_task(server.serve([bound]))
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     try:
-        state.loaded = await _load(state, stopping)
+        state.loaded = await _load(state, stopping, reach)
         if stopping.is_set():
             return stopping.exit_status
+        set_aside_what_stays()
         _tell_where(state, bound)
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +96,12 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         bound.close()
         if state.loaded:
             await _close(state.loaded)
+
+
+def set_aside_what_stays() -> None:
+    """Spare the garbage collector what is loaded: a whole round over it would stop every call for 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def _https(server: ServerSettings) -> ssl.SSLContext | None:
@@ -159,7 +151,7 @@ def _tell_where(state: ServerState, bound: socket.socket) -> None:
     logger.info(f"ready: {here}")
 
 
-async def _load(state: ServerState, stopping: Stopping) -> Loaded:
+async def _load(state: ServerState, stopping: Stopping, reach: Reach) -> Loaded:
     settings = state.settings
     sessions = peers = None
     if state.api_only:
@@ -167,9 +159,14 @@ async def _load(state: ServerState, stopping: Stopping) -> Loaded:
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
         sessions = LiveSessions(host, settings, state.histories)
-        peers = WebSessions(sessions, own_ice_servers(settings))
+        peers = WebSessions(sessions, own_ice_servers(settings), reach)
     server = settings.server
-    jobs = TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
+    jobs = TranscriptionJobs(
+        host,
+        max_jobs=server.max_transcriptions,
+        max_audio_secs=server.max_audio_secs,
+        upload_memory_bytes=int(max(server.upload_memory_mb, server.max_upload_mb) * MEGABYTE),
+    )
     return Loaded(host, jobs, sessions, peers)
 
 

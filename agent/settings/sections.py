@@ -255,6 +255,12 @@ class ServerSettings(Section):
     )
     max_chats: int = Field(4, ge=1, le=64, description="one more typed question at a time is told to come back")
     max_upload_mb: float = Field(100.0, gt=0, le=4096, description="a larger sound file is refused")
+    upload_memory_mb: float = Field(
+        256.0,
+        gt=0,
+        le=65536,
+        description="for sound files being uploaded or waiting, one of any allowed size at least; others come back",
+    )
     max_audio_secs: float = Field(7200.0, gt=0, le=86400, description="a longer sound file is refused")
     max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
 

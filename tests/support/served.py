@@ -28,9 +28,10 @@ from agent.server.app import build_app
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
-from agent.server.run import SignallessServer
+from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import SpeechHost, TranscriptionJobs
 from agent.server.state import Loaded, ServerState
+from agent.server.wire.upload_budget import MEGABYTE
 from agent.settings.load import Settings, load_settings
 from processors.llm.service import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
@@ -176,7 +177,7 @@ async def listening(state: ServerState, app: FastAPI | None = None) -> AsyncIter
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     served = app or build_app(state)
     config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1, **UVICORN_OPTIONS)
-    server = SignallessServer(config)
+    server = HttpServer(config)
     task = asyncio.create_task(server.serve([bound]))
     try:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -192,4 +193,9 @@ def _limited(limits: Mapping[str, Any]) -> Settings:
 
 def _jobs(host: SpeechHost, settings: Settings) -> TranscriptionJobs:
     server = settings.server
-    return TranscriptionJobs(host, max_jobs=server.max_transcriptions, max_audio_secs=server.max_audio_secs)
+    return TranscriptionJobs(
+        host,
+        max_jobs=server.max_transcriptions,
+        max_audio_secs=server.max_audio_secs,
+        upload_memory_bytes=int(max(server.upload_memory_mb, server.max_upload_mb) * MEGABYTE),
+    )

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.websocket import PATH, UVICORN_OPTIONS, websocket_router
-from agent.server.run import SignallessServer
+from agent.server.http_server import HttpServer
 from transports.recording import Pcm16
 
 IN_RATE_HZ = 16_000
@@ -38,7 +38,7 @@ async def serving_sessions(sessions: LiveSessions) -> AsyncIterator[str]:
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan="off", **UVICORN_OPTIONS)
-    server = SignallessServer(config)
+    server = HttpServer(config)
     task = asyncio.create_task(server.serve([bound]))
     try:
         yield f"ws://127.0.0.1:{bound.getsockname()[1]}{PATH}"

@@ -1,6 +1,7 @@
 // One call over a WebSocket, for networks that WebRTC does not get through: PCM both ways, and the same messages.
 
 import { openMicrophone } from "/call/microphone.js";
+import { pageId } from "/kept.js";
 import { Problem } from "/problem.js";
 import { MicrophoneSound, VoiceSound } from "/call/websocket_sound.js";
 
@@ -167,6 +168,7 @@ function join({ conversation, options, isRecorded }) {
   return {
     type: "join",
     sample_rate_hz: MICROPHONE_RATE_HZ,
+    page: pageId(),
     ...(conversation ? { conversation } : {}),
     ...(options ? { options } : {}),
     ...(isRecorded ? { record: true } : {}),

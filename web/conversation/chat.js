@@ -1,5 +1,6 @@
 // A typed question without a call: asked over HTTP, answered in pieces.
 
+import { pageId } from "/kept.js";
 import { Problem } from "/problem.js";
 import { onceItIsFree, refusalOf, unreachable } from "/server.js";
 import { readEvents } from "/conversation/sse.js";
@@ -28,7 +29,7 @@ export async function* ask(text, conversation, signal) {
 }
 
 async function post(text, conversation, signal) {
-  const body = conversation ? { text, conversation } : { text };
+  const body = { text, page: pageId(), ...(conversation ? { conversation } : {}) };
   let response;
   try {
     response = await fetch("/api/chat", {

@@ -15,7 +15,7 @@ from pipecat.transports.base_transport import BaseTransport
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
-from agent.conversation.histories import Histories, History
+from agent.conversation.histories import NOBODY, Histories, History, Owner
 from agent.conversation.observer import Sink
 from agent.conversation.recordings import LiveRecording, Recordings
 from agent.engines.host import ModelHost
@@ -60,11 +60,13 @@ class SessionRequest:
         conversation: The id of an earlier conversation to go on with.
         options: Dotted settings of this session.
         record: Whether sound and events are to be kept.
+        owner: Whose a new conversation is; of the server's own making.
     """
 
     conversation: object = None
     options: object = None
     record: object = False
+    owner: Owner = NOBODY
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class LiveSessions:
         self._joining += 1
         held = None
         try:
-            history = self.histories.open(request.conversation)
+            history = self.histories.open(request.conversation, request.owner)
             self.histories.hold(history, "call")
             held = history
             yield SessionPlan(settings, host, history, request.record is True)

@@ -6,16 +6,21 @@ from typing import Any
 from aiortc import RTCIceServer
 from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
-from pipecat.transports.smallwebrtc.request_handler import (
-    SmallWebRTCPatchRequest,
-    SmallWebRTCRequest,
-    SmallWebRTCRequestHandler,
-)
+from pipecat.transports.smallwebrtc.request_handler import SmallWebRTCRequest, SmallWebRTCRequestHandler
 
 from agent.errors import SottoError
+from agent.server.calls.candidates import PeerCandidates
 from agent.server.calls.sessions import LiveSessions, SessionPlan, SessionRequest
 from transports.errors import OfferError
-from transports.webrtc import UNANSWERABLE, PeerWatch, parse_candidates, validate_offer, webrtc_transport
+from transports.ice_addresses import LOOPBACK, Reach, reach_of
+from transports.webrtc import (
+    UNANSWERABLE,
+    PeerWatch,
+    parse_candidates,
+    split_candidates,
+    validate_offer,
+    webrtc_transport,
+)
 
 
 class UnknownPeerError(SottoError):
@@ -39,12 +44,16 @@ class WebSessions:
     Args:
         sessions: Holds the conversations.
         ice_servers: STUN and TURN servers; none by default.
+        reach: Where packets may go; by default to this machine alone.
     """
 
-    def __init__(self, sessions: LiveSessions, ice_servers: Sequence[RTCIceServer] = ()) -> None:
+    def __init__(
+        self, sessions: LiveSessions, ice_servers: Sequence[RTCIceServer] = (), reach: Reach | None = None
+    ) -> None:
         self._sessions = sessions
         self._handler = SmallWebRTCRequestHandler(ice_servers=list(ice_servers))
-        self._peers: set[str] = set()
+        self._reach = reach or reach_of(LOOPBACK)
+        self._peers: dict[str, PeerCandidates] = {}
 
     async def join(self, sdp: object, kind: object, request: SessionRequest) -> dict[str, str]:
         """Answer an offer and start a conversation.
@@ -64,7 +73,7 @@ class WebSessions:
             EngineUnavailableError: An engine that the options name cannot be used.
             HistoryInUseError: The conversation is being answered in writing.
         """
-        checked_sdp = validate_offer(sdp, kind)
+        checked_sdp, named = split_candidates(validate_offer(sdp, kind), self._reach)
         async with self._sessions.planned(request) as plan:
 
             async def start(connection: SmallWebRTCConnection) -> None:
@@ -77,6 +86,7 @@ class WebSessions:
                 raise OfferError("the offer cannot be answered: its session description is malformed") from error
             if answer is None or answer["pc_id"] not in self._peers:
                 raise OfferError("the conversation could not be started")
+            await self._peers[answer["pc_id"]].take(named)
         return {**answer, "conversation": plan.history.id}
 
     async def add_candidates(self, pc_id: str, candidates: list[dict[str, Any]]) -> None:
@@ -88,8 +98,7 @@ class WebSessions:
         """
         if pc_id not in self._peers:
             raise UnknownPeerError(f"no such peer: {pc_id[:60]}")
-        parsed = parse_candidates(candidates)
-        await self._handler.handle_patch_request(SmallWebRTCPatchRequest(pc_id, parsed))
+        await self._peers[pc_id].take(parse_candidates(candidates, self._reach))
 
     async def close(self) -> None:
         """Close every connection; the conversations have ended."""
@@ -109,5 +118,5 @@ class WebSessions:
             session.handle(message)
 
         pc_id = connection.pc_id
-        self._peers.add(pc_id)
-        session.on_end(lambda: self._peers.discard(pc_id))
+        self._peers[pc_id] = PeerCandidates(pc_id, self._handler, self._reach)
+        session.on_end(lambda: self._peers.pop(pc_id).close())

@@ -1,6 +1,7 @@
 """The WebSocket of the page, `/api/ws`: for browsers and programs that cannot connect by WebRTC.
 
-In:  first `{"type": "join", "conversation"?, "options"?, "record"?, "sample_rate_hz": 16000}`, then sound and messages.
+In:  first `{"type": "join", "conversation"?, "options"?, "record"?, "page"?, "sample_rate_hz": 16000}`, then sound and
+     messages.
 Out: `{"type": "joined", "conversation", "sample_rate_hz"}`, then sound, events and messages; or
      `{"type": "refused", "error", "passing": whether to try again later}`, and the line is closed.
 """
@@ -17,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
 from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions, SessionPlan, SessionRequest
+from agent.server.wire.owner import MAX_PAGE_CHARS, owner_of
 from processors.errors import EngineUnavailableError
 from transports.websocket import WebSocketTransport
 from transports.websocket_line import (
@@ -55,6 +57,7 @@ class Join(BaseModel):
         options: Dotted setting keys for this session.
         record: Whether it is to be recorded.
         sample_rate_hz: Of the client's sound.
+        page: What the client calls itself, so that others' conversations take up none of its room.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -64,6 +67,7 @@ class Join(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     record: bool = False
     sample_rate_hz: int = IN_RATE_HZ
+    page: str | None = Field(None, max_length=MAX_PAGE_CHARS)
 
 
 class JoinError(SottoError):
@@ -106,7 +110,7 @@ async def _talk(socket: WebSocket, sessions: Callable[[], LiveSessions]) -> None
     try:
         join = await _read_join(socket)
         live = sessions()
-        async with live.planned(SessionRequest(join.conversation, join.options, join.record)) as plan:
+        async with live.planned(_request(join, socket)) as plan:
             transport, session = _start(socket, live, plan)
     except (SottoError, EngineUnavailableError) as error:
         await _refuse(socket, error)
@@ -118,6 +122,10 @@ async def _talk(socket: WebSocket, sessions: Callable[[], LiveSessions]) -> None
         reason = (await transport.run(greeting)).reason
     finally:
         await session.end(reason)
+
+
+def _request(join: Join, socket: WebSocket) -> SessionRequest:
+    return SessionRequest(join.conversation, join.options, join.record, owner_of(socket.scope, join.page))
 
 
 def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[WebSocketTransport, LiveSession]:

@@ -6,9 +6,14 @@ In:  HTTP requests and WebSocket upgrades.   Out: the same, the page's security 
   a site whose own name suddenly resolves to this machine (DNS rebinding) gets nothing.
 - The Origin, if a browser sends one, must be that host.
 - Where `server.token` is set, callers show it; /health says without it only whether the server is ready.
+- Wrong tokens and keys are answered late, later with every one of an address; the right one at once. Beyond this
+  machine a bearer is not even looked at while very many wrong ones of its address wait; the page's cookie always is.
 """
 
+import asyncio
+import hmac
 import ipaddress
+import time
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,11 +22,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from agent.server.guard.guesses import MOST_DELAY_SECS, Guesses
 from agent.server.guard.token import AccessToken
 from agent.server.wire.errors import ApiError
 from agent.server.wire.events import Body, refuse_unread
 from agent.server.wire.json_body import error_response
+from agent.server.wire.networks import LOOPBACK, network_of_scope
 from agent.server.wire.paths import SHOWN, is_api_path
+from agent.server.wire.sockets import deny
 from agent.settings.sections import ServerSettings
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -42,6 +50,8 @@ SECURITY_HEADERS = {
 }
 ASK_TO_OPEN = "this server asks for its access token: open the address that `sotto serve` printed, ?token=... and all"
 ASK_FOR_BEARER = "the access token is missing or wrong: Authorization: Bearer TOKEN (setting server.token)"
+TOO_MANY = "too many wrong tokens are waiting for their answers; try again later"
+RETRY_LATER = {"Retry-After": f"{MOST_DELAY_SECS:.0f}"}
 BEARER = {"WWW-Authenticate": 'Bearer realm="sotto"'}
 
 
@@ -58,6 +68,8 @@ class Guard:
         self._server = server
         token = server.token
         self._token = AccessToken(token) if token and token.get_secret_value() else None
+        self._api_key = server.api_key.get_secret_value().encode() if server.api_key else b""
+        self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -71,13 +83,57 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._answer(scope)
+        answer = await self._answer_in_time(scope)
         if answer is None:
             await self._app(scope, receive, send_with_headers)
         elif scope["type"] == "websocket":
             await deny(WebSocket(scope, receive, send_with_headers), answer)
         else:
             await refuse_unread(answer, Body(receive), send_with_headers)
+
+    async def _answer_in_time(self, scope: Scope) -> Response | None:
+        """As `_answer`; late where a wrong token or key was shown."""
+        network = network_of_scope(scope)
+        is_unread = network != LOOPBACK and self._guesses.is_crowded(network) and not self._has_cookie(scope)
+        if is_unread and self._claims(scope):
+            return _refusal(scope["path"], HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
+        answer = self._answer(scope)
+        if not self._is_wrong(scope, answer):
+            return answer
+        if self._guesses.is_crowded(network):
+            return _refusal(scope["path"], HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY)
+        # It waits whether or not the caller does: hanging up makes room for no further guess.
+        delay_secs = self._guesses.begin(network, time.monotonic())
+        try:
+            await asyncio.sleep(delay_secs)
+        finally:
+            self._guesses.end(network)
+        return answer
+
+    def _has_cookie(self, scope: Scope) -> bool:
+        cookies = [(name, value) for name, value in scope["headers"] if name == b"cookie"]
+        return self._token is not None and self._token.is_shown(cookies)
+
+    def _claims(self, scope: Scope) -> bool:
+        """Whether something is shown that is to open what the request asks for."""
+        if self._token is None:
+            is_claimed = any(name == b"authorization" for name, _ in scope["headers"])
+            return bool(self._api_key) and is_api_path(scope["path"]) and is_claimed
+        return self._token.is_claimed(scope["headers"]) or (
+            scope["path"] == "/" and b"token=" in scope.get("query_string", b"")
+        )
+
+    def _is_wrong(self, scope: Scope, answer: Response | None) -> bool:
+        """Whether what is shown opens nothing."""
+        if answer is not None and answer.status_code != HTTPStatus.UNAUTHORIZED:
+            return False
+        if scope.get("state", {}).get(SHOWN) or not self._claims(scope):
+            return False
+        return not (is_api_path(scope["path"]) and self._is_key(scope))
+
+    def _is_key(self, scope: Scope) -> bool:
+        shown = dict(scope["headers"]).get(b"authorization", b"")[7:].strip()
+        return bool(self._api_key) and hmac.compare_digest(shown, self._api_key)
 
     def _answer(self, scope: Scope) -> Response | None:
         """What is answered at once; None where the application is to answer."""
@@ -108,18 +164,12 @@ class Guard:
         return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie, "Cache-Control": "no-store"})
 
 
-async def deny(socket: WebSocket, answer: Response) -> None:
-    """Refuse a WebSocket before it is one, with an HTTP answer where the server can send one."""
-    if "websocket.http.response" in socket.scope.get("extensions", {}):
-        await socket.send_denial_response(answer)
-    else:
-        await socket.close(1008)
-
-
 def _refusal(path: str, status: HTTPStatus, problem: str) -> Response:
+    headers = {HTTPStatus.UNAUTHORIZED: BEARER, HTTPStatus.TOO_MANY_REQUESTS: RETRY_LATER}.get(status)
     if is_api_path(path):
-        return ApiError(status, problem, code="forbidden").response()
-    return error_response(status, problem, BEARER if status == HTTPStatus.UNAUTHORIZED else None)
+        code = "rate_limit_exceeded" if status == HTTPStatus.TOO_MANY_REQUESTS else "forbidden"
+        return ApiError(status, problem, code=code, headers=headers).response()
+    return error_response(status, problem, headers)
 
 
 def foreign(headers: Headers, scope: Scope, server: ServerSettings) -> str | None:

@@ -17,6 +17,7 @@ AUTO_BYTES = 18
 COOKIE_AGE_SECS = 30 * 24 * 3600
 # Beyond what browsers store for one site; parsing takes time.
 MAX_COOKIE_BYTES = 16 * 1024
+MAX_COOKIES = 200
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -56,6 +57,15 @@ class AccessToken:
             if name == b"cookie" and self._is_cookie(value):
                 return True
         return False
+
+    def is_claimed(self, headers: Headers) -> bool:
+        """Whether a request's headers carry something in its place: any bearer, or our cookie with any value."""
+        name = self.cookie_name.encode() + b"="
+        return any(
+            (key == b"authorization" and value[:7].lower() == b"bearer ")
+            or (key == b"cookie" and any(part.strip().startswith(name) for part in value.split(b";", MAX_COOKIES)))
+            for key, value in headers
+        )
 
     def cookie(self, *, secure: bool) -> str:
         """The Set-Cookie header that lets a browser in.

@@ -1,6 +1,6 @@
 """POST /api/chat: typed questions, answered in writing within the same conversation as speech.
 
-In:  `{"text", "conversation"?}`.   Out: server-sent events: `conversation`, `delta`..., then `done` or `error`.
+In:  `{"text", "conversation"?, "page"?}`.   Out: server-sent events: `conversation`, `delta`..., `done` or `error`.
 
 What stays in the history: the question with its answer; where the answer broke off (the model failed, the caller hung
 up), the question with the part that was sent, marked as cut off. A question of whose answer not a word was sent leaves
@@ -24,6 +24,7 @@ from agent.plain_text import plain_text
 from agent.server.state import ServerState
 from agent.server.wire.events import begin_stream, end_stream, event, unless_hung_up
 from agent.server.wire.json_body import RequestError, json_object
+from agent.server.wire.owner import owner_of
 from agent.server.wire.uploads import ClientGoneError
 from processors.llm.history import mark_interrupted
 from processors.llm.service import LLMOptions
@@ -56,7 +57,7 @@ class _Chat:
         options = self._state.host().llm_options
         histories = self._state.histories
         with self._place(), suppress(ClientGoneError):
-            history = histories.open(body.get("conversation"))
+            history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
             with histories.held(history, "question"):
                 last = await unless_hung_up(receive, _answer(text, history, options, send))
             # Whoever reads that the answer is done may ask on at once.

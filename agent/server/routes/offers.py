@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from agent.server.calls.sessions import SessionRequest
 from agent.server.state import ServerState
 from agent.server.wire.json_body import json_object
+from agent.server.wire.owner import owner_of
 from transports.errors import OfferError
 
 
@@ -23,7 +24,9 @@ def offer_routes(state: ServerState) -> APIRouter:
     @router.post("/api/offer")
     async def offer(request: Request) -> Response:
         body = await json_object(request)
-        wish = SessionRequest(body.get("conversation"), body.get("options"), body.get("record"))
+        wish = SessionRequest(
+            body.get("conversation"), body.get("options"), body.get("record"), owner_of(request.scope, body.get("page"))
+        )
         return JSONResponse(await state.peers().join(body.get("sdp"), body.get("type"), wish))
 
     @router.patch("/api/offer")

@@ -17,14 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from agent.server.speech.jobs import TranscriptionJob, TranscriptionJobs
 from agent.server.speech.request import FIELDS, AudioRequest, audio_request_of
 from agent.server.wire.errors import ApiError, LoadingError, api_error_of
 from agent.server.wire.events import Body, begin_stream, chunk, end_stream, event, refuse_unread, unless_hung_up
 from agent.server.wire.paths import SHOWN
+from agent.server.wire.sockets import deny
 from agent.server.wire.uploads import ClientGoneError, read_upload
 from agent.settings.load import Settings
 from agent.transcripts import Format, Transcription, delta, usage, written
@@ -55,6 +57,7 @@ def build_speech_api(settings: Settings, get_jobs: GetJobs) -> Starlette:
             Route("/audio/translations", AudioRoute("translate", settings, get_jobs), methods=["POST"]),
             Route("/models", models.listing),
             Route("/models/{name:path}", models.one),
+            WebSocketRoute("/{path:path}", _no_socket),
         ],
         middleware=[Middleware(_KeyCheck, keys=keys)] if keys else [],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _bug},
@@ -69,6 +72,11 @@ async def _api_error(_: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette passes what it is registered for
     return http_error_answer(request, error)
+
+
+async def _no_socket(socket: WebSocket) -> None:
+    path = socket.scope["path"][:80]
+    await deny(socket, ApiError(404, f"there is no WebSocket at {path}", code="unknown_url").response())
 
 
 async def _bug(_: Request, __: Exception) -> Response:
@@ -91,7 +99,10 @@ class _KeyCheck:
         self._keys = [key.get_secret_value().encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
         scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")
         right = [hmac.compare_digest(shown.strip(), key) for key in self._keys]
         if (scheme.lower() == b"bearer" and any(right)) or scope.get("state", {}).get(SHOWN):
@@ -101,7 +112,10 @@ class _KeyCheck:
         refusal = ApiError(
             401, f"the API key {what}", code="invalid_api_key", headers={"WWW-Authenticate": 'Bearer realm="sotto"'}
         )
-        await refuse_unread(refusal.response(), Body(receive), send)
+        if scope["type"] == "websocket":
+            await deny(WebSocket(scope, receive, send), refusal.response())
+        else:
+            await refuse_unread(refusal.response(), Body(receive), send)
 
 
 class _Models:
@@ -170,8 +184,14 @@ class AudioRoute:
                 raise LoadingError
             with jobs.slot(), suppress(ClientGoneError):
                 max_file_bytes = int(self._settings.server.max_upload_mb * MEGABYTE)
-                upload = await read_upload(Request(scope, body), max_file_bytes=max_file_bytes, wanted=self._fields)
-                request = audio_request_of(upload.fields)
+                upload = await read_upload(
+                    Request(scope, body), jobs.uploads, max_file_bytes=max_file_bytes, wanted=self._fields
+                )
+                try:
+                    request = audio_request_of(upload.fields)
+                except ApiError:
+                    upload.file.close()
+                    raise
                 job = jobs.job(upload.file, request.for_engine(self._task))
                 # The job owns the file from here on, and lets go of it as soon as it is decoded.
                 del upload

@@ -13,11 +13,13 @@ from typing import BinaryIO, Protocol
 
 from agent.engines.candidates import Choice
 from agent.server.wire.errors import TooBusyError
+from agent.server.wire.upload_budget import MEGABYTE, UploadBudget
 from processors.errors import EngineError
 from processors.stt.recognizer import SAMPLE_RATE_HZ, RecognizerEngine, Segment, TranscriptionRequest
 from transports.sound_file import decode_sound
 
 FILE_NAME = "the file"
+UPLOAD_MEMORY_BYTES = 256 * MEGABYTE
 
 
 class SpeechHost(Protocol):
@@ -52,6 +54,8 @@ class TranscriptionJob:
         loop = asyncio.get_running_loop()
         found: asyncio.Queue[Segment | None] = asyncio.Queue()
         work = self._jobs.submit(self, lambda segment: loop.call_soon_threadsafe(found.put_nowait, segment))
+        # Whether it was done, failed or never begun.
+        work.add_done_callback(lambda _: self._source.close())
         ended = asyncio.wrap_future(work)
         ended.add_done_callback(lambda _: found.put_nowait(None))
         try:
@@ -105,10 +109,23 @@ class TranscriptionJobs:
         host: The engine and its threads.
         max_jobs: One more at a time is refused.
         max_audio_secs: A longer recording is refused.
+        upload_memory_bytes: What may be held of uploads at a time.
+
+    Attributes:
+        max_jobs: As given.
+        uploads: Counts what is held of uploads.
     """
 
-    def __init__(self, host: SpeechHost, *, max_jobs: int, max_audio_secs: float) -> None:
+    def __init__(
+        self,
+        host: SpeechHost,
+        *,
+        max_jobs: int,
+        max_audio_secs: float,
+        upload_memory_bytes: int = UPLOAD_MEMORY_BYTES,
+    ) -> None:
         self.max_jobs = max_jobs
+        self.uploads = UploadBudget(upload_memory_bytes)
         self._host = host
         self._max_audio_secs = max_audio_secs
         self._n_active = 0

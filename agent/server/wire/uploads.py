@@ -9,13 +9,13 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from io import BytesIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from agent.server.wire.errors import ApiError
+from agent.server.wire.upload_budget import HeldFile, UploadBudget
 
 # What a client needs at worst: so long to begin with, and this speed from then on.
 GRACE_SECS = 15.0
@@ -38,31 +38,43 @@ class Upload:
     """What a form held.
 
     Attributes:
-        file: The sound file's bytes, at their start.
+        file: The sound file's bytes, at their start; whoever takes it closes it.
         fields: Text of the wanted fields by name, in order; brackets at the end of a name are taken off.
     """
 
-    file: BytesIO
+    file: HeldFile
     fields: dict[str, list[str]]
 
 
-async def read_upload(request: Request, *, max_file_bytes: int, wanted: Collection[str]) -> Upload:
+async def read_upload(
+    request: Request, budget: UploadBudget, *, max_file_bytes: int, wanted: Collection[str]
+) -> Upload:
     """Read a form with one sound file.
 
     Args:
         request: Its body has not been read.
+        budget: Of all uploads; one that announces its length is refused unread where there is no room for it.
         max_file_bytes: A larger file is refused, unread if the request says its length.
         wanted: Names of the fields to keep; others are passed over.
 
     Raises:
-        ApiError: The form is malformed, too large, too slow or holds no file.
+        ApiError: The form is malformed, too large, too slow or holds no file; or there is no memory for it.
         ClientGoneError: The client hung up.
     """
     boundary = _boundary_of(request.headers.get("content-type", ""))
     max_body_bytes = max_file_bytes + OVERHEAD_BYTES
-    if int(request.headers.get("content-length", "0")) > max_body_bytes:
+    n_announced = int(request.headers.get("content-length", "0"))
+    if n_announced > max_body_bytes:
         raise _too_large(max_file_bytes)
-    form = _Form(boundary, max_file_bytes, wanted)
+    file = HeldFile(budget, min(n_announced, max_file_bytes))
+    try:
+        return await _read_form(request, _Form(boundary, file, max_file_bytes, wanted), max_body_bytes)
+    except BaseException:
+        file.close()
+        raise
+
+
+async def _read_form(request: Request, form: "_Form", max_body_bytes: int) -> Upload:
     started_secs = time.monotonic()
     n_bytes = 0
     while True:
@@ -77,7 +89,7 @@ async def read_upload(request: Request, *, max_file_bytes: int, wanted: Collecti
         chunk = message.get("body", b"")
         n_bytes += len(chunk)
         if n_bytes > max_body_bytes:
-            raise _too_large(max_file_bytes)
+            raise _too_large(form.max_file_bytes)
         form.feed(chunk)
         if not message.get("more_body", False):
             return form.finish()
@@ -122,14 +134,16 @@ class _Form:
 
     Args:
         boundary: From the content type.
+        file: Gets the sound.
         max_file_bytes: A larger file is refused.
         wanted: Names of the fields to keep.
     """
 
-    def __init__(self, boundary: bytes, max_file_bytes: int, wanted: Collection[str]) -> None:
-        self._max_file_bytes = max_file_bytes
+    def __init__(self, boundary: bytes, file: HeldFile, max_file_bytes: int, wanted: Collection[str]) -> None:
+        self.max_file_bytes = max_file_bytes
         self._wanted = wanted
-        self._file: BytesIO | None = None
+        self._file = file
+        self._has_file = False
         self._fields: dict[str, list[str]] = {}
         self._part = _Part()
         self._n_parts = 0
@@ -170,8 +184,9 @@ class _Form:
         """
         if not self._ended:
             raise _malformed("it ends before its last boundary")
-        if self._file is None:
+        if not self._has_file:
             raise ApiError(400, "a sound file is missing: the form has no field file", param=FILE_FIELD, code="missing")
+        self._file.settle()
         self._file.seek(0)
         return Upload(self._file, self._fields)
 
@@ -200,15 +215,17 @@ class _Form:
             raise _malformed("a part has no name")
         self._part.name = name.decode("utf-8", "backslashreplace").split("[", 1)[0]
         if self._part.name == FILE_FIELD:
-            if self._file is not None:
+            if self._has_file:
                 raise ApiError(400, "the form has more than one file", param=FILE_FIELD, code="too_many_files")
-            self._file = BytesIO()
+            self._has_file = True
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._part.name == FILE_FIELD and self._file is not None:
+        if self._part.name == FILE_FIELD:
+            n_bytes = self._file.tell() + end - start
+            if n_bytes > self.max_file_bytes:
+                raise _too_large(self.max_file_bytes)
+            self._file.keep(n_bytes)
             self._file.write(memoryview(data)[start:end])
-            if self._file.tell() > self._max_file_bytes:
-                raise _too_large(self._max_file_bytes)
         elif self._part.name in self._wanted and len(self._part.text) <= MAX_FIELD_BYTES:
             self._part.text += data[start:end]
 

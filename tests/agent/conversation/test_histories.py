@@ -144,3 +144,38 @@ def test_a_very_long_history_loses_its_oldest_turns() -> None:
             say(history, f"q{turn}", long)
     # Eight turns are a little more than may be: half of the seven older ones go, rounded up.
     assert [turn["text"] for turn in history.turns() if turn["role"] == "user"] == ["q4", "q5", "q6", "q7"]
+
+
+def test_who_opens_many_loses_his_own_and_nobody_elses() -> None:
+    clock = Clock()
+    histories = Histories(max_histories=3, clock=clock)
+    other = histories.open(owner=("192.0.2.7", "page"))
+    last = other
+    for _ in range(70):
+        clock.secs += 1
+        last = histories.open(owner=("192.0.2.8", ""))
+    assert histories.find(other.id) is other
+    assert histories.find(last.id) is last
+    assert len(histories) == 1 + 3
+
+
+def test_where_all_together_have_too_many_it_is_those_who_have_most() -> None:
+    clock = Clock()
+    histories = Histories(max_in_all=10, clock=clock)
+    quiet = histories.open(owner=("192.0.2.7", "page"))
+    for n in range(50):
+        clock.secs += 1
+        # Another name each time, from one address.
+        histories.open(owner=("192.0.2.8", f"page {n}"))
+    assert histories.find(quiet.id) is quiet
+    assert len(histories) == 10
+
+
+def test_text_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.conversation.histories.MAX_CHARS_IN_ALL", 1000)
+    histories = Histories()
+    for _ in range(5):
+        with histories.held(histories.open(), "question") as history:
+            history.context.add_message({"role": "user", "content": "x" * 300})
+    histories.open()
+    assert len(histories) == 4
