@@ -1,4 +1,4 @@
-"""The voices that can be fetched: Kokoro's 54 in one model, and Piper's, one a model.
+"""The voices that can be fetched: Kokoro's 54 in one model, Kitten's eight, and Piper's, one a model.
 
 Each licence is the one that the voice's model card states for its recordings.
 """
@@ -105,5 +105,22 @@ PIPER_MODELS: tuple[Listing, ...] = (
         "Piper: Davefx, Spanish",
         (63_201_294, "6658b03b1a6c316ee4c265a9896abc1393353c2d9e1bca7d66c2c442e222a917"),
         (4_817, "0e0dda87c732f6f38771ff274a6380d9252f327dca77aa2963d5fbdf9ec54842"),
+    ),
+)
+
+KITTEN_MODELS: tuple[Listing, ...] = (
+    Listing(
+        "kitten",
+        "tts",
+        "kitten",
+        "Kitten nano 0.1, eight English voices, 15 million parameters",
+        "en",
+        "Apache-2.0",
+        hub("csukuangfj/kitten-nano-en-v0_1-fp16@main"),
+        (
+            ("model.fp16.onnx", 23_848_586, "6b42d25df767db408d95738b464f02168a9cfb76367c1b2b9e90095485981407"),
+            ("voices.bin", 8_192, "138cf3a7afd0ebf1f9d6fb72f49e960ef8405252eaff5d130cf3fba1b038a741"),
+            ("tokens.txt", 1_064, "934a4188addc7665dd3410256bb622169242357fbb99d840d9351209b486dabb"),
+        ),
     ),
 )
