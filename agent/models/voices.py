@@ -108,19 +108,23 @@ PIPER_MODELS: tuple[Listing, ...] = (
     ),
 )
 
+_SHERPA_RELEASE = "https://github.com/k2-fsa/sherpa-onnx/releases/download/tts-models"
 KITTEN_MODELS: tuple[Listing, ...] = (
     Listing(
         "kitten",
         "tts",
         "kitten",
-        "Kitten nano 0.1, eight English voices, 15 million parameters",
+        "Kitten nano 0.1: eight English voices of 15 million parameters",
         "en",
         "Apache-2.0",
-        hub("csukuangfj/kitten-nano-en-v0_1-fp16@main"),
+        _SHERPA_RELEASE,
         (
-            ("model.fp16.onnx", 23_848_586, "6b42d25df767db408d95738b464f02168a9cfb76367c1b2b9e90095485981407"),
-            ("voices.bin", 8_192, "138cf3a7afd0ebf1f9d6fb72f49e960ef8405252eaff5d130cf3fba1b038a741"),
-            ("tokens.txt", 1_064, "934a4188addc7665dd3410256bb622169242357fbb99d840d9351209b486dabb"),
+            (
+                "kitten-nano-en-v0_1-fp16.tar.bz2",
+                26_855_312,
+                "f35dac93754fe2ac97c66e1f468311d0d2130f7f0f5a89bfa1197e09a0cbdec5",
+            ),
         ),
+        (("model.fp16.onnx", 23_848_586), ("voices.bin", 8_192), ("tokens.txt", 1_064)),
     ),
 )

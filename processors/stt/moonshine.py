@@ -191,7 +191,7 @@ class _Patient:
 def _loaded(export: MoonshineExport, threads: int, provider: str) -> Any:
     from sherpa_onnx import OfflineRecognizer
 
-    load = OfflineRecognizer.from_moonshine_v2 if export.is_merged else OfflineRecognizer.from_moonshine
+    load: Any = OfflineRecognizer.from_moonshine_v2 if export.is_merged else OfflineRecognizer.from_moonshine
     paths = {name: str(path) for name, path in export.parts.items()}
     return load(tokens=str(export.tokens), num_threads=threads, provider=provider, **paths)
 

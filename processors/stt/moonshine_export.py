@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processors.errors import EngineUnavailableError
-from processors.stt.onnx_outline import read_outline
+from processors.onnx_outline import read_outline
 
 # By what stands in each file's name, and how many inputs and outputs the graph has at least.
 _FOUR_PARTS = {"preprocess": (1, 1), "encode": (2, 1), "uncached_decode": (3, 2), "cached_decode": (4, 2)}

@@ -20,7 +20,7 @@ import numpy as np
 import soxr
 
 from processors.errors import EngineUnavailableError, one_line
-from processors.stt.onnx_outline import read_outline
+from processors.onnx_outline import read_outline
 from processors.tts.espeak_library import EspeakLibrary
 from processors.tts.finishing import SAMPLE_RATE_HZ
 from processors.tts.sherpa_voice import Generate, Pieces, SherpaSpeech, Take

@@ -160,11 +160,18 @@ class SherpaSpeech(Iterator[SpeechChunk]):
         peaks = np.abs(sound[: len(sound) // block * block]).reshape(-1, block).max(axis=1)
         loud = np.flatnonzero(peaks > _SILENT_SHARE * peaks.max(initial=0.0))
         start = int(loud[0]) * block if len(loud) else 0
-        is_all = not 0.0 < share < 1.0
-        end = int(loud[-1] + 1) * block if len(loud) and is_all else len(sound) / (1.0 if is_all else share)
         phonemes = EspeakLibrary.shared().words_phonemes(words, self._espeak_voice)
         weights = [float(max(1, len(one))) for one in phonemes]
-        return spread_words(words, weights, start / self._rate_hz, end / self._rate_hz)
+        if not 0.0 < share < 1.0:
+            end = int(loud[-1] + 1) * block if len(loud) else len(sound)
+            return spread_words(words, weights, start / self._rate_hz, end / self._rate_hz)
+        # Stretches are equally long but for the last, of which half is expected and none is certain.
+        n_certain = (round(1.0 / share) - 1) * len(sound)
+        certain_secs, end_secs = n_certain / self._rate_hz, (n_certain + 0.5 * len(sound)) / self._rate_hz
+        return tuple(
+            SpokenWord(word.text, word.start_secs, max(word.start_secs, min(word.end_secs, certain_secs)))
+            for word in spread_words(words, weights, start / self._rate_hz, end_secs)
+        )
 
 
 def _cut(text: str, pieces: Pieces) -> Iterator[str]:
