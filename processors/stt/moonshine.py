@@ -3,9 +3,10 @@
 In:  16 kHz mono s16 PCM.   Out: Transcripts of utterances, Segments of recordings.
 Source: Jeffries et al. 2024 (arXiv 2410.15608). Licence of the English weights: MIT.
 
-It is shown bounded stretches, since it was trained on utterances. A stretch begins and ends close to the speech: on
-real weights (base, 8 bits) a start or an end in silence makes it write nothing at all, so that an empty answer about
-sound that is not quiet is asked for again with less of the silence around it.
+It is shown bounded stretches, since it was trained on utterances. A stretch begins and ends close to the speech: with
+real weights (base, 8 bits), silence around it made the model write nothing for some beginnings of one recording, and
+a number that nobody said before another; with 50 ms of it neither happened. An empty answer about sound that is not
+quiet is asked for again without any.
 """
 
 import math

@@ -5,7 +5,7 @@ Licence of the weights: Apache-2.0; of espeak-ng, which the phonemes come from: 
 Facts of the format: sherpa-onnx's `offline-tts-kitten-model.cc`.
 
 The library makes a piece in one go, without a callback (2.0.1), so pieces are short: a stop takes effect behind the one
-that is being made.
+that is being made. It knows no espeak-ng any more: phonemes come from ours.
 """
 
 import copy
