@@ -30,6 +30,7 @@ PACKAGES = (
     "av",
     "onnxruntime",
     "faster-whisper",
+    "sherpa-onnx",
     "pocketsphinx",
     "kokoro-onnx",
     "espeakng-loader",

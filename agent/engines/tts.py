@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agent.engines.candidates import Candidate
 from agent.engines.compute import half_of_the_cores, placement
+from agent.engines.small_voices import kitten, pocket
 from agent.models.catalogue import CATALOGUE, installed, is_installed, model_dir
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
@@ -18,7 +19,7 @@ _PULL_PIPER = "sotto models pull piper-joe"
 
 def tts_candidates(settings: Settings) -> list[Candidate[Synthesizer]]:
     """Synthesizers, the best first."""
-    return [*_kokoros(settings), _piper(settings), _espeak(settings)]
+    return [*_kokoros(settings), pocket(settings), _piper(settings), kitten(settings), _espeak(settings)]
 
 
 def known_voice_language(synthesizer: Synthesizer, wanted: str) -> str:

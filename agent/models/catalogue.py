@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import InputError
-from agent.models.ears import NEMOTRON_MODELS, WHISPER_MODELS
+from agent.models.ears import MOONSHINE_MODELS, NEMOTRON_MODELS, WHISPER_MODELS
 from agent.models.listing import Listing, Stage
 from agent.models.minds import LANGUAGE_MODELS
 from agent.models.sources.file import ModelFile, is_plain_name
-from agent.models.voices import KOKORO_MODELS, PIPER_MODELS
+from agent.models.voices import KITTEN_MODELS, KOKORO_MODELS, PIPER_MODELS
 
 __all__ = [
     "ARCHIVE_SUFFIX",
@@ -67,7 +67,7 @@ class Model:
     Attributes:
         name: What the user types; also its directory's name.
         stage: Which step of the conversation it serves.
-        engine: The engine that loads it: nemotron, whisper, embedded, kokoro or piper.
+        engine: The engine that loads it: such as nemotron, whisper or piper.
         description: One line for people.
         language: ISO 639-1 code, or `multilingual`.
         licence: SPDX identifier of the weights.
@@ -118,7 +118,9 @@ def _model(listing: Listing) -> Model:
     return Model(*about, files, members)
 
 
-_LISTINGS = NEMOTRON_MODELS + WHISPER_MODELS + LANGUAGE_MODELS + KOKORO_MODELS + PIPER_MODELS
+_LISTINGS = (
+    NEMOTRON_MODELS + WHISPER_MODELS + MOONSHINE_MODELS + LANGUAGE_MODELS + KOKORO_MODELS + PIPER_MODELS + KITTEN_MODELS
+)
 CATALOGUE: tuple[Model, ...] = tuple(map(_model, _LISTINGS))
 
 

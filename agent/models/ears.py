@@ -1,4 +1,4 @@
-"""The speech-to-text models that can be fetched: Nemotron and Whisper."""
+"""The speech-to-text models that can be fetched: Nemotron, Whisper and Moonshine."""
 
 from functools import partial
 
@@ -41,6 +41,13 @@ def _nemotron_multilingual(chunk_ms: int, size: int, sha256: str, encoder_bytes:
         ((archive, size, sha256),),
         (("encoder.int8.onnx", encoder_bytes), *_NEMOTRON_MULTILINGUAL_REST),
     )
+
+
+def _moonshine(size_name: str, description: str, size: int, sha256: str, *members: tuple[str, int]) -> Listing:
+    archive = f"sherpa-onnx-moonshine-{size_name}-en-quantized-2026-02-27.tar.bz2"
+    name = f"moonshine-{size_name}"
+    facts = ((archive, size, sha256),)
+    return Listing(name, "stt", "moonshine", description, "en", "MIT", _SHERPA_RELEASE, facts, members)
 
 
 # Each archive holds one directory, named like itself, with these files, a README and sample recordings.
@@ -218,5 +225,27 @@ NEMOTRON_MODELS: tuple[Listing, ...] = (
         475_274_007,
         "fb170128c496db33a1fb9f5f9f823257f42f911224ee218bb429f3c2eaf90a8d",
         657_601_516,
+    ),
+)
+
+# The English weights are MIT; those of other languages are not, and none of them is here.
+MOONSHINE_MODELS: tuple[Listing, ...] = (
+    _moonshine(
+        "base",
+        "Moonshine base, English, 8 bits: its work grows with the sound",
+        111_266_225,
+        "43232c1d13013d37317163baec3135bd771a186a4356f28c889bab453bb0e891",
+        ("encoder_model.ort", 31_326_816),
+        ("decoder_model_merged.ort", 109_424_400),
+        ("tokens.txt", 549_350),
+    ),
+    _moonshine(
+        "tiny",
+        "Moonshine tiny, English, 8 bits",
+        29_858_559,
+        "9ec31b342d8fa3240c3b81b8f82e1cf7e3ac467c93ca5a999b741d5887164f8d",
+        ("encoder_model.ort", 13_281_600),
+        ("decoder_model_merged.ort", 30_412_256),
+        ("tokens.txt", 549_350),
     ),
 )

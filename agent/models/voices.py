@@ -1,4 +1,4 @@
-"""The voices that can be fetched: Kokoro's 54 in one model, and Piper's, one a model.
+"""The voices that can be fetched: Kokoro's 54 in one model, Kitten's eight, and Piper's, one a model.
 
 Each licence is the one that the voice's model card states for its recordings.
 """
@@ -105,5 +105,26 @@ PIPER_MODELS: tuple[Listing, ...] = (
         "Piper: Davefx, Spanish",
         (63_201_294, "6658b03b1a6c316ee4c265a9896abc1393353c2d9e1bca7d66c2c442e222a917"),
         (4_817, "0e0dda87c732f6f38771ff274a6380d9252f327dca77aa2963d5fbdf9ec54842"),
+    ),
+)
+
+_SHERPA_RELEASE = "https://github.com/k2-fsa/sherpa-onnx/releases/download/tts-models"
+KITTEN_MODELS: tuple[Listing, ...] = (
+    Listing(
+        "kitten",
+        "tts",
+        "kitten",
+        "Kitten nano 0.1: eight English voices of 15 million parameters",
+        "en",
+        "Apache-2.0",
+        _SHERPA_RELEASE,
+        (
+            (
+                "kitten-nano-en-v0_1-fp16.tar.bz2",
+                26_855_312,
+                "f35dac93754fe2ac97c66e1f468311d0d2130f7f0f5a89bfa1197e09a0cbdec5",
+            ),
+        ),
+        (("model.fp16.onnx", 23_848_586), ("voices.bin", 8_192), ("tokens.txt", 1_064)),
     ),
 )

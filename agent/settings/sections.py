@@ -19,10 +19,10 @@ from pydantic_settings import NoDecode
 from processors.stt.languages import read_language
 from processors.stt.recognizer import Task
 
-SttEngine = Literal["auto", "openai", "nemotron", "whisper", "pocketsphinx", "foundry"]
+SttEngine = Literal["auto", "openai", "nemotron", "whisper", "moonshine", "pocketsphinx", "foundry"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
 ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
-TtsEngine = Literal["auto", "kokoro", "piper", "espeak"]
+TtsEngine = Literal["auto", "kokoro", "pocket", "piper", "kitten", "espeak"]
 # RFC 7064, RFC 7065.
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
 MIN_TOKEN_CHARS = 8
@@ -94,7 +94,7 @@ class SttSettings(Section):
     timeout_secs: float = Field(10.0, gt=0, le=600, description="that server is given up after this")
     threads: int = Field(0, ge=0, le=64, description="CPU threads of one decoding; 0: half of the cores")
     partial_interval_secs: float = Field(
-        0.5, ge=0.1, le=10, description="how often whisper decodes while the user speaks, at most"
+        0.5, ge=0.1, le=10, description="how often whisper and moonshine decode while the user speaks, at most"
     )
     no_speech_threshold: float = Field(0.6, ge=0, le=1, description="whisper: above this it may not have been speech")
     log_probability_threshold: float = Field(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processors.errors import EngineUnavailableError
-from processors.stt.onnx_outline import OnnxOutline, read_outline
+from processors.onnx_outline import OnnxOutline, read_outline
 
 FRAME_MS = 10
 BLANK = "<blk>"

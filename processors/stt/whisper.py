@@ -6,9 +6,9 @@ In:  16 kHz mono s16 PCM.   Out: Transcripts of utterances, Segments of recordin
 from collections.abc import Iterator
 
 from processors.stt.recognizer import Pcm16, Segment, TranscriptionRequest
+from processors.stt.utterance import UtteranceRecognizer
 from processors.stt.whisper_files import transcribe_recording
 from processors.stt.whisper_model import LoadedWhisper
-from processors.stt.whisper_recognizer import WhisperRecognizer
 
 
 class WhisperEngine(LoadedWhisper):
@@ -19,9 +19,9 @@ class WhisperEngine(LoadedWhisper):
     pauses_freely = True
     shows_partials = False
 
-    def recognizer(self) -> WhisperRecognizer:
+    def recognizer(self) -> UtteranceRecognizer:
         """A recognizer for one conversation."""
-        return WhisperRecognizer(self)
+        return UtteranceRecognizer(self)
 
     def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
         """See `RecognizerEngine.transcribe`."""

@@ -21,6 +21,7 @@ from processors.stt.finals_first import FinalsFirst
 from processors.stt.hallucination import Guards
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Task, Transcript
 from processors.stt.samples import as_f32, speech_level_dbfs
+from processors.stt.utterance import Window
 from processors.stt.whisper_compute import fastest_on_cpu, give_back_memory
 from processors.stt.whisper_decoder import MAX_SOUND_SECS, Decoding, WhisperDecoder, sound_secs
 from processors.stt.whisper_window import FULL_SECS, is_doubtful, max_tokens, window_secs
@@ -29,6 +30,8 @@ from processors.stt.whisper_window import FULL_SECS, is_doubtful, max_tokens, wi
 CPU_WORKERS = 3
 # A copy of the model for each worker would fill a graphics card, and there a decoding is short.
 GPU_WORKERS = 1
+# Less than Whisper's 30 s, so that the rest of a word still fits.
+WINDOW = Window(max_secs=26.0, long_secs=12.0, cut_range_secs=6.0)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,20 @@ class LoadedWhisper:
                 "choose auto, or a multilingual model such as base",
             )
         return language
+
+    @property
+    def window(self) -> Window:
+        """See `UtteranceModel.window`."""
+        return WINDOW
+
+    @property
+    def partial_interval_secs(self) -> float:
+        """See `UtteranceModel.partial_interval_secs`."""
+        return self.options.partial_interval_secs
+
+    def written_language(self, spoken: str | None) -> str | None:
+        """See `UtteranceModel.written_language`."""
+        return "en" if self.options.task == "translate" else spoken
 
     def warm_up(self) -> str | None:
         """Decode half a second of silence."""

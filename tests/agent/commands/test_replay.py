@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,26 @@ def test_whisper_and_kokoro_hold_a_conversation_on_micro_models(tmp_path: Path) 
     planned = " ".join(str(texts(events, "llm_done")[0]).split())
     assert said
     assert said.split()[0].strip(".,!") in planned
+
+
+@pytest.mark.parametrize("engine", ["kitten", "pocket"])
+def test_moonshine_and_a_small_voice_hold_a_conversation_on_fakes(tmp_path: Path, engine: str) -> None:
+    voice = Path(shutil.copytree(FIXTURES / f"micro_{engine}", tmp_path / engine))
+    shutil.copy(SPEECH / "five_minutes.wav", voice / "anna.wav")
+    result = replay(
+        tmp_path,
+        SPEECH / "five_minutes.wav",
+        *("--stt", "moonshine", "--set", f"stt.model={FIXTURES / 'micro_moonshine' / 'v2'}"),
+        *("--tts", engine, "--set", f"tts.model={voice}"),
+        *("--llm", "embedded", "--events", "e.jsonl"),
+    )
+    assert result.returncode == 0, result.stderr
+    events = events_of(tmp_path / "e.jsonl")
+    # The fake writes a word for each second of speech: 1.7 s are one.
+    assert texts(events, "turn_ended") == ["one"]
+    said = " ".join(map(str, texts(events, "bot_word")))
+    assert said
+    assert said.split()[0].strip(".,!") in str(texts(events, "llm_done")[0])
 
 
 def test_silence_is_not_answered_and_says_so(tmp_path: Path) -> None:

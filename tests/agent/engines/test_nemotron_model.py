@@ -9,9 +9,9 @@ from agent.engines.nemotron import nemotron_candidate
 from agent.models.catalogue import find, model_dir
 from agent.settings.load import load_settings
 from processors.errors import EngineUnavailableError
+from processors.onnx_outline import read_outline
 from processors.stt.nemotron import NemotronEngine
 from processors.stt.nemotron_export import read_export
-from processors.stt.onnx_outline import read_outline
 from processors.stt.recognizer import TranscriptionRequest
 from transports.recording import load_recording
 

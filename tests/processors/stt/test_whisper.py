@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from processors.errors import EngineUnavailableError, UnsupportedRequestError
-from processors.stt import whisper_recognizer
 from processors.stt.pauses import Span, joined
 from processors.stt.recognizer import Pcm16, Transcript, TranscriptionRequest
+from processors.stt.utterance import UtteranceRecognizer
 from processors.stt.whisper import WhisperEngine
 from processors.stt.whisper_decoder import Decoding
 from processors.stt.whisper_model import WhisperOptions
@@ -66,7 +66,7 @@ def counted(model: Path) -> Iterator[Counted]:
     engine.close()
 
 
-def feed(recognizer: whisper_recognizer.WhisperRecognizer, audio_s16: Pcm16, *, wait: bool = False) -> list[str]:
+def feed(recognizer: UtteranceRecognizer, audio_s16: Pcm16, *, wait: bool = False) -> list[str]:
     """Give sound in frames; with `wait`, each partial is decoded before more comes, as on a machine with time."""
     pcm16 = audio_s16.tobytes()
     texts = []

@@ -1,4 +1,4 @@
-"""One conversation's utterances, heard by Whisper: partials over a growing sound, a final at the first pause.
+"""One conversation's utterances, heard by a model of whole utterances: partials over a growing sound, finals at pauses.
 
 In:  16 kHz mono s16 PCM.   Out: committed words while the user speaks, a Transcript at each pause.
 
@@ -9,34 +9,78 @@ is older than a window is decoded once and kept as text.
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from loguru import logger
 
 from processors.stt.agreement import LocalAgreement
+from processors.stt.finals_first import FinalsFirst
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, Pcm16, Transcript
-from processors.stt.whisper_model import LoadedWhisper
 
 # New sound before the next partial, as a multiple of how long the last one took to decode.
 PARTIAL_LOAD = 2.0
 MIN_PARTIAL_SECS = 1.0
-# Less than Whisper's 30 s, so that the rest of a word still fits.
-MAX_WINDOW_SECS = 26.0
-# After a pause, so much sound is worth an end to the window.
-LONG_SECS = 12.0
-# The cut is made where it is quietest within the last seconds of the window.
-CUT_RANGE_SECS = 6.0
 CUT_BLOCK_SECS = 0.2
 # Sound so much below the utterance's own level looks like a pause.
 QUIET_RATIO = 0.2
 QUIET_SECS = 0.15
 
 
-class WhisperRecognizer:
+@dataclass(frozen=True)
+class Window:
+    """How much sound a model is shown at once.
+
+    Attributes:
+        max_secs: More is cut.
+        long_secs: After a pause, so much sound is worth an end to the window.
+        cut_range_secs: The cut is made where it is quietest within the last seconds of the window.
+    """
+
+    max_secs: float
+    long_secs: float
+    cut_range_secs: float
+
+
+class UtteranceModel(Protocol):
+    """A loaded model that hears a whole utterance at once."""
+
+    # Read by every recognizer of the model.
+    finals_first: FinalsFirst
+    partial_threads: Executor
+
+    @property
+    def window(self) -> Window:
+        """How much it is shown at once."""
+        ...
+
+    @property
+    def partial_interval_secs(self) -> float:
+        """New sound that is worth a partial, at least."""
+        ...
+
+    def decode(self, audio_s16: Pcm16) -> Transcript:
+        """Decode as well as the model can; raises EngineError."""
+        ...
+
+    def guess(self, audio_s16: Pcm16, wanted: Callable[[], bool], *, language: str | None = None) -> Transcript | None:
+        """Decode what has been said so far; None where that is doubtful, no longer wanted or not worth its time."""
+        ...
+
+    def written_language(self, spoken: str | None) -> str | None:
+        """The language of the text, where `spoken` is heard."""
+        ...
+
+
+class UtteranceRecognizer:
     """See `Recognizer`."""
 
-    def __init__(self, engine: LoadedWhisper) -> None:
+    def __init__(self, engine: UtteranceModel) -> None:
         self._engine = engine
+        self._window_of_model = engine.window
         # Held for bookkeeping only, never while anything is decoded.
         self._lock = threading.Lock()
         self._utterance = 0
@@ -44,12 +88,12 @@ class WhisperRecognizer:
 
     def accept(self, pcm16: bytes) -> str:
         """See `Recognizer.accept`."""
-        if self._paused is not None and self._n_window_samples >= LONG_SECS * SAMPLE_RATE_HZ:
+        if self._paused is not None and self._n_window_samples >= self._window_of_model.long_secs * SAMPLE_RATE_HZ:
             self._keep(self._paused, self._n_window_samples)
         self._paused = None
         self._pausing = False
         self._window += pcm16
-        if self._n_window_samples >= MAX_WINDOW_SECS * SAMPLE_RATE_HZ:
+        if self._n_window_samples >= self._window_of_model.max_secs * SAMPLE_RATE_HZ:
             self._cut()
         self._start_partial()
         with self._lock:
@@ -62,7 +106,7 @@ class WhisperRecognizer:
             self._paused = self._engine.decode(self._audio_s16()) if self._window else Transcript("")
         transcript = self._paused
         text = f"{self._kept_text} {transcript.text}".strip()
-        written = "en" if self._engine.options.task == "translate" else transcript.language
+        written = self._engine.written_language(transcript.language)
         return Transcript(text, language=written, confidence=transcript.confidence)
 
     def finish(self) -> Transcript:
@@ -102,7 +146,7 @@ class WhisperRecognizer:
         """Decode the window up to the quietest place near its end, and keep that as text."""
         audio_s16 = self._audio_s16()
         block = int(CUT_BLOCK_SECS * SAMPLE_RATE_HZ)
-        first = len(audio_s16) - int(CUT_RANGE_SECS * SAMPLE_RATE_HZ)
+        first = len(audio_s16) - int(self._window_of_model.cut_range_secs * SAMPLE_RATE_HZ)
         starts = range(first, len(audio_s16) - block, block // 2)
         energies = [float(np.square(audio_s16[at : at + block].astype(np.float64)).sum()) for at in starts]
         at = starts[int(np.argmin(energies))] + block // 2
@@ -120,7 +164,7 @@ class WhisperRecognizer:
 
     def _start_partial(self) -> None:
         n_samples = self._n_window_samples
-        interval_secs = max(self._engine.options.partial_interval_secs, PARTIAL_LOAD * self._decode_secs)
+        interval_secs = max(self._engine.partial_interval_secs, PARTIAL_LOAD * self._decode_secs)
         new_secs = (n_samples - self._partial_n_samples) / SAMPLE_RATE_HZ
         if self._partial_running or new_secs < interval_secs or n_samples < MIN_PARTIAL_SECS * SAMPLE_RATE_HZ:
             return
