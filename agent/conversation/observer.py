@@ -258,6 +258,7 @@ class ConversationObserver(BaseObserver):
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
         if isinstance(data.source, SpeakableText):
             self._replies.words_at(Stage.TEXT).plan(frame.metadata[WORD_PLACES])
+            self._plan("bot_planned", text=frame.text)
         if not data.first_push:
             return
         reply = self._replies.at(Stage.TEXT)
@@ -267,7 +268,6 @@ class ConversationObserver(BaseObserver):
         else:
             reply.text = f"{reply.text} {frame.text}".strip()
         reply.to_be_heard = f"{reply.to_be_heard.rstrip()} {frame.text} ".lstrip()
-        self.emit("bot_planned", text=frame.text)
 
     def _on_source(self, data: FramePushed, frame: ReplySourceFrame) -> None:
         if isinstance(data.source, SpeakableText):
