@@ -3,7 +3,8 @@
 In:  AggregatedTextFrame (one clause or sentence of speakable text), TTSSpeakFrame.
 Out: TTSAudioRawFrame at the engine's rate, and each word's TTSTextFrame in its place between the samples.
 
-The engine runs on its own threads; an interruption stops it at the next chunk.
+The engine runs on its own threads; an interruption stops it at the next chunk. It begins no text while some seconds of
+speech wait to be heard.
 """
 
 import asyncio
@@ -12,19 +13,22 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import aclosing
 
-from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSTextFrame
+from pipecat.frames.frames import Frame, InterruptionFrame, TTSAudioRawFrame, TTSTextFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
 from processors.frames import ReplySourceFrame
+from processors.speech_ahead import SpeechAhead
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, StoppableSpeech, Synthesizer
 
 BYTES_PER_SAMPLE = 2
 SILENCE_BYTES = 480
 # Pipecat closes an utterance after this silence of the engine; a slow engine must not be mistaken for a finished one.
 ENGINE_SILENCE_SECS = 30.0
+# Nor one that waits until it may go on.
+SIGN_OF_LIFE_SECS = ENGINE_SILENCE_SECS / 3
 
 
 class SynthesizerTTSService(TTSService):
@@ -33,9 +37,10 @@ class SynthesizerTTSService(TTSService):
     Args:
         engine: The shared engine.
         threads: The engine's own threads.
+        ahead: Told of all that is made, and asked whether more may be.
     """
 
-    def __init__(self, engine: Synthesizer, threads: Executor) -> None:
+    def __init__(self, engine: Synthesizer, threads: Executor, ahead: SpeechAhead | None = None) -> None:
         super().__init__(
             sample_rate=engine.sample_rate_hz,
             push_text_frames=False,
@@ -48,6 +53,7 @@ class SynthesizerTTSService(TTSService):
         )
         self._engine = engine
         self._threads = threads
+        self._ahead = ahead or SpeechAhead(float("inf"))
         # Seconds of speech so far in each open audio context: word times count from its start.
         self._context_secs: dict[str, float] = {}
         # Audio contexts in which some text was not spoken.
@@ -59,6 +65,8 @@ class SynthesizerTTSService(TTSService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Speak what is to be spoken; what was written for it ends here."""
+        if isinstance(frame, InterruptionFrame):
+            self._ahead.cut()
         if not isinstance(frame, ReplySourceFrame):
             await super().process_frame(frame, direction)
 
@@ -74,9 +82,12 @@ class SynthesizerTTSService(TTSService):
         """
         context_start_secs = self._context_secs.get(context_id, 0.0)
         spoken_secs = 0.0
+        while not await self._ahead.has_room(SIGN_OF_LIFE_SECS):
+            self._refresh_audio_context(context_id)
         try:
             async with aclosing(self._chunks(text)) as chunks:
                 async for chunk in chunks:
+                    self._ahead.make(len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate)
                     for pcm16, word in cut_at_words(chunk, spoken_secs, self.sample_rate):
                         if pcm16:
                             yield TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
