@@ -141,9 +141,9 @@ def lacks_version(url: str) -> bool:
     return not re.search(r"/v\d", urlsplit(url).path)
 
 
-def is_broken_off(error: BaseException) -> bool:
-    """Whether a server that had been reached closed the connection."""
-    return isinstance(error, openai.APIConnectionError | httpx.TransportError) and not _is_refused(error)
+def is_gone(error: BaseException) -> bool:
+    """Whether a server was not there, or went away before the end of its reply."""
+    return isinstance(error, openai.APIConnectionError | httpx.TransportError)
 
 
 def _is_refused(error: BaseException) -> bool:

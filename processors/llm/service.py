@@ -35,10 +35,20 @@ from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from pipecat.utils.http import connection_limits
 
+from processors.errors import MendedError
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.budget import ReplyBudget
-from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version, let_go
+from processors.llm.failure import (
+    ReplyError,
+    ReplyTimeoutError,
+    explain,
+    is_context_overflow,
+    is_gone,
+    lacks_version,
+    let_go,
+)
 from processors.llm.history import as_sent, last_user_words, with_hint
+from processors.llm.keeper import ServerKeeper, look_after
 from processors.llm.rounds import ToolRounds
 from processors.llm.settled_calls import SettledCalls
 from processors.llm.shortening import Shortening
@@ -82,6 +92,7 @@ class LLMOptions:
         apology: Said when no reply came.
         extra_body: Further fields of the request, such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
         template: What the model's chat template says about thoughts, where the server tells it.
+        keeper: Mends the server, where it is ours.
     """
 
     base_url: str
@@ -101,6 +112,7 @@ class LLMOptions:
     apology: str = "Sorry, I can't think right now. Please try again in a moment."
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     template: TemplateMarks = UNKNOWN_TEMPLATE
+    keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
 
 
 class LocalLLMService(OpenAILLMService):
@@ -244,8 +256,10 @@ class LocalLLMService(OpenAILLMService):
         options = self._options
         shortening = Shortening(context.messages)
         retries_left = options.empty_retries
+        has_revived = False
         while True:
             reply = self._begin_reply(context)
+            looking = self._look_after_server(reply)
             try:
                 async with aclosing(reply.chunks(self._request(shortening.messages, context))) as chunks:
                     async for chunk in chunks:
@@ -254,6 +268,11 @@ class LocalLLMService(OpenAILLMService):
                         self._spoke = reply.spoke
                         self._rounds.spoke |= reply.spoke
                         yield chunk
+            except ReplyTimeoutError as error:
+                if has_revived or not await self._has_revived(reply, error):
+                    raise
+                has_revived = True
+                continue
             except ReplyError:
                 raise
             # Whatever else a server can bring about ends here, told in one line.
@@ -261,17 +280,39 @@ class LocalLLMService(OpenAILLMService):
                 let_go(error)
                 if self._tries_version(error):
                     continue
+                if not has_revived and await self._has_revived(reply, error):
+                    has_revived = True
+                    continue
                 fits_not = is_context_overflow(error) and not reply.answered and not options.last_turn_only
                 if not fits_not or not shortening.step():
                     raise explain(error, options.base_url, options.model) from error
                 logger.info("context full: the oldest turns, or the middle of an enormous one, are left out")
                 continue
+            finally:
+                if looking:
+                    await self.cancel_task(looking)
             if reply.answered:
                 self._starts_inside_thought = reply.starts_inside_thought
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
                 raise self._empty(reply)
             retries_left -= 1
+
+    def _look_after_server(self, reply: ReplyStream) -> "asyncio.Task[None] | None":
+        keeper = self._options.keeper
+        return self.create_task(look_after(keeper, reply.silent_secs)) if keeper else None
+
+    async def _has_revived(self, reply: ReplyStream, error: Exception) -> bool:
+        """Whether our own server has ended or hung before it said anything, and runs anew: then it is asked again."""
+        keeper = self._options.keeper
+        if keeper is None:
+            return False
+        hung = isinstance(error, ReplyTimeoutError) and await asyncio.to_thread(keeper.kill_if_hung)
+        if reply.answered or not (hung or is_gone(error)) or not await asyncio.to_thread(keeper.wait_until_back):
+            return False
+        mended = MendedError("the language model's process had ended or hung; it was started anew and asked again")
+        await self.push_error(str(mended), exception=mended, category=ErrorCategory.CONNECTIVITY)
+        return True
 
     def _begin_reply(self, context: LLMContext) -> ReplyStream:
         return ReplyStream(

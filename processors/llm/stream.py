@@ -110,6 +110,10 @@ class ReplyStream:
         """Whether the reply holds anything for the listener or for a tool."""
         return self.spoke or self.called_tools
 
+    def silent_secs(self) -> float:
+        """For how long nothing has come of it."""
+        return self._clock() - (self._asked_at if self._alive_at is None else self._alive_at)
+
     async def chunks(
         self, request: Awaitable[AsyncStream[ChatCompletionChunk]]
     ) -> AsyncGenerator[ChatCompletionChunk, None]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from processors.stt.recognizer import Recognizer, Transcript
+from processors.stt.recognizer import MendsItself, Recognizer, Transcript
 
 _Result = TypeVar("_Result")
 
@@ -45,6 +45,10 @@ class RecognizerCalls:
     async def reset(self) -> None:
         """Forget the utterance; never raises."""
         await self._on_thread(self._reset)
+
+    def take_trouble(self) -> str | None:
+        """What has failed and been mended since it was last asked."""
+        return self._recognizer.take_trouble() if isinstance(self._recognizer, MendsItself) else None
 
     def end(self) -> None:
         """Forget the utterance once nothing is running any more; no call may follow."""

@@ -39,6 +39,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
+from processors.errors import MendedError
 from processors.frames import (
     FalseInterruptionFrame,
     NoWordsFrame,
@@ -277,6 +278,7 @@ class RecognizerSTTService(STTService):
             # Whatever an engine raises costs one stretch of speech; an ended task would cost the hearing.
             try:
                 await self._work_on(item)
+                await self._tell_trouble()
             except Exception as error:  # noqa: BLE001
                 await self._fail(item, error)
 
@@ -305,6 +307,11 @@ class RecognizerSTTService(STTService):
             self._utterance_failed = True
         else:
             await self._start_afresh(item)
+
+    async def _tell_trouble(self) -> None:
+        if trouble := self._recognizer.take_trouble():
+            mended = MendedError(f"speech-to-text: {trouble}")
+            await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
 
     async def _start_afresh(self, item: Work) -> None:
         """After a failure: what comes next is heard again, and nobody waits for words that are lost."""
