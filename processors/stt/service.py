@@ -39,6 +39,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
+from processors.engine_threads import Standby
 from processors.errors import MendedError
 from processors.frames import (
     FalseInterruptionFrame,
@@ -72,16 +73,24 @@ class RecognizerSTTService(STTService):
         engine: The shared engine; this conversation takes one recognizer of it.
         threads: The engine's own threads.
         max_utterance_secs: A longer turn is transcribed in several parts.
+        standby: Takes over where the engine does not come back.
     """
 
-    def __init__(self, engine: RecognizerEngine, threads: Executor, *, max_utterance_secs: float = 60.0) -> None:
+    def __init__(
+        self,
+        engine: RecognizerEngine,
+        threads: Executor,
+        *,
+        max_utterance_secs: float = 60.0,
+        standby: Standby[RecognizerEngine] | None = None,
+    ) -> None:
         self._latency = TranscriptLatency()
         super().__init__(
             sample_rate=SAMPLE_RATE_HZ,
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
-        self._recognizer = RecognizerCalls(engine.recognizer(), threads)
+        self._recognizer = RecognizerCalls(engine.recognizer(), threads, standby)
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
