@@ -8,6 +8,7 @@ speech wait to be heard.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
@@ -20,7 +21,7 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
 from processors.engine_threads import HUNG_SECS, EngineThreads, Job, Standby
-from processors.errors import EngineHungError, MendedError
+from processors.errors import EngineError, EngineHungError, MendedError
 from processors.frames import ReplySourceFrame
 from processors.speech_ahead import SpeechAhead
 from processors.tts.at_rate import speech_at_rate
@@ -32,6 +33,9 @@ SILENCE_BYTES = 480
 ENGINE_SILENCE_SECS = 30.0
 # Of speech that an engine makes at half the pace at which it is spoken.
 PATIENCE_SECS_A_CHAR = 0.15
+# The slowest voice needs less: a digit is a word, and a word takes less than two seconds.
+MOST_SECS, MOST_SECS_A_CHAR = 10.0, 2.0
+_SPEAKABLE = re.compile(r"[A-Za-z0-9]")
 # After so many texts in a row that an engine could not say, another says all.
 MAX_FAILURES = 3
 # Nor one that waits until it may go on.
@@ -101,6 +105,7 @@ class SynthesizerTTSService(TTSService):
         spoken_secs = 0.0
         while not await self._ahead.has_room(SIGN_OF_LIFE_SECS):
             self._refresh_audio_context(context_id)
+        has_words = False
         voice = self._engine, self._threads
         while voice:
             engine, threads = voice
@@ -114,14 +119,20 @@ class SynthesizerTTSService(TTSService):
                             if word:
                                 times = [(word.text, context_start_secs + word.start_secs)]
                                 await self.add_word_timestamps(times, context_id)
+                                has_words = True
                         spoken_secs += len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate
+                        if spoken_secs > MOST_SECS + MOST_SECS_A_CHAR * len(text):
+                            raise EngineError(f"{engine.name} does not end its speech")
+                if not spoken_secs and _SPEAKABLE.search(text):
+                    raise EngineError(f"{engine.name} makes no sound")
                 if engine is self._engine:
                     self._n_failures = 0
                 break
             # Whatever an engine raises costs one text; its words must not count as heard.
             except Exception as error:  # noqa: BLE001
                 voice = await self._other_voice(engine, error)
-                if voice and not spoken_secs:
+                if voice and not has_words:
+                    context_start_secs, spoken_secs = context_start_secs + spoken_secs, 0.0
                     mended = MendedError(f"text-to-speech: {error}; {voice[0].name} says it")
                     await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
                     continue
