@@ -43,6 +43,7 @@ class Job:
 
     Attributes:
         future: Its result.
+        took_secs: How long it has worked, once it is done.
     """
 
     def __init__(self, work: Callable[[], Any], within_secs: float) -> None:
@@ -50,6 +51,7 @@ class Job:
         self._work = work
         self._within_secs = within_secs
         self._alive_secs: float | None = None
+        self.took_secs = 0.0
 
     def live(self) -> None:
         """A sign of life: the time begins anew."""
@@ -66,10 +68,12 @@ class Job:
         if not self.future.set_running_or_notify_cancel():
             return
         self.live()
+        began_secs = time.monotonic()
         # Nobody waits any more for what was given up meanwhile.
         with suppress(InvalidStateError):
             try:
                 result = self._work()
+                self.took_secs = time.monotonic() - began_secs
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who waits for the result
                 self.future.set_exception(error)
             else:
@@ -144,7 +148,7 @@ class EngineThreads(Executor):
                 self.give_up_overdue()
                 with self._lock:
                     dues = [running.due_secs() for running in self._running]
-                await asyncio.wait([done], timeout=min([max(0.01, due) for due in dues], default=LOOK_SECS))
+                await asyncio.wait([done], timeout=max(0.01, min([LOOK_SECS, *dues])))
             return done.result()
         finally:
             if not done.done():

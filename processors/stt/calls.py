@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from processors.engine_threads import HUNG_SECS, EngineThreads, Job, Standby
+from processors.engine_threads import EngineThreads, Job, Standby
 from processors.errors import EngineHungError
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
@@ -23,8 +23,9 @@ from processors.stt.recognizer import (
     Transcript,
 )
 
-# An engine that is this much slower than speech is still waited for.
-PATIENCE = 2.0
+# A call may take so long, and so much of what has been said; or several times what one has taken on this machine. By
+# then the turn has ended without its words, but what is said next is heard.
+PATIENCE_SECS, PATIENCE_PER_SEC, PATIENCE_FACTOR = 6.0, 0.5, 3.0
 
 _Result = TypeVar("_Result")
 
@@ -47,6 +48,7 @@ class RecognizerCalls:
         self._trouble: str | None = None
         # The utterance, for an engine that takes over.
         self._heard = bytearray()
+        self._longest_secs = 0.0
         self._last_call: Future[Any] | None = None
 
     async def accept(self, pcm16: bytes) -> str:
@@ -109,9 +111,12 @@ class RecognizerCalls:
             self._last_call = running
             return await asyncio.wrap_future(running)
         heard_secs = (len(self._heard) + n_more_bytes) / BYTES_PER_SAMPLE / SAMPLE_RATE_HZ
-        job = self._threads.put(Job(lambda: call(recognizer), HUNG_SECS + PATIENCE * heard_secs))
+        patience_secs = max(PATIENCE_SECS + PATIENCE_PER_SEC * heard_secs, PATIENCE_FACTOR * self._longest_secs)
+        job = self._threads.put(Job(lambda: call(recognizer), patience_secs))
         self._last_call = job.future
-        return await self._threads.back(job)
+        result = await self._threads.back(job)
+        self._longest_secs = max(self._longest_secs, job.took_secs)
+        return result
 
     @staticmethod
     def _reset(recognizer: Recognizer) -> None:
