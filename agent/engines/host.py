@@ -140,8 +140,8 @@ async def start_model_host(settings: Settings) -> ModelHost:
         turn_session,  # pyright: ignore[reportArgumentType]
         EngineThreads(stt.loaded.max_threads, "stt"),  # pyright: ignore
         EngineThreads(tts.loaded.max_threads, "tts"),  # pyright: ignore
-        ThreadPoolExecutor(VAD_THREADS, "vad"),
-        ThreadPoolExecutor(TURN_THREADS, "turn"),
+        EngineThreads(VAD_THREADS, "vad"),
+        EngineThreads(TURN_THREADS, "turn"),
         ThreadPoolExecutor(FILE_THREADS, "files"),
         StageStandby("stt", lambda: after(stt, stt_candidates(settings))),  # pyright: ignore[reportArgumentType]
         StageStandby("tts", lambda: after(tts, tts_candidates(settings))),  # pyright: ignore[reportArgumentType]

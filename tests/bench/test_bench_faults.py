@@ -3,16 +3,24 @@
 import asyncio
 import threading
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from processors.ear.silero import SharedSilero
 from processors.stt.service import APOLOGY as NOT_CAUGHT
 from tests.conftest import REPOSITORY
 from tests.support import fault_table
 from tests.support.fault_table import FAULTS, Cannot, HeldBy, live_cells, rows
-from tests.support.faulty_engines import Fault, FaultyRecognizerEngine, FaultySynthesizer, ReadyStandby
-from tests.support.house import Held, hold, hosting, say
+from tests.support.faulty_engines import (
+    Fault,
+    FaultyRecognizerEngine,
+    FaultySession,
+    FaultySynthesizer,
+    ReadyStandby,
+    abandoned,
+)
+from tests.support.house import Held, hold, hosting, say, silero_session, smart_turn_session
 from tests.support.llm_session import APOLOGY, options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_llm import Answer, Drop, Failure, Hang, Reply, ScriptedLLM
@@ -63,15 +71,20 @@ async def _hold(stage: str, name: str, second: Any) -> tuple[Held, Any, Any]:
     elif stage == "tts":
         tts = FaultySynthesizer(fault)
         standbys["tts_standby"] = ReadyStandby(ScriptedSynthesizer())
-    else:
+    elif stage == "llm":
         replies = LLM_FAULTS[name]
     async with (
         ScriptedLLM(*replies, answers=answers) as server,
         hosting(stt, options(server, max_tokens=16), tts) as host,
     ):
         host = replace(host, **standbys)
+        if stage == "vad":
+            host.silero = SharedSilero(cast(Any, FaultySession(silero_session(), fault, after_runs=20)))
+        elif stage == "turn":
+            host.turn_session = cast(Any, FaultySession(smart_turn_session(), fault, after_runs=0))
         held = await hold(host, [say("days_in_a_week.wav"), second])
-        n_hung = host.stt_threads.n_abandoned + host.tts_threads.n_abandoned  # type: ignore[attr-defined]
+        threads = (host.stt_threads, host.tts_threads, host.vad_threads, host.turn_threads)
+        n_hung = sum(abandoned(pool) for pool in threads)
         # What hangs comes back, so that the test's own threads end.
         fault.released.set()
         await asyncio.sleep(3.0)

@@ -62,6 +62,7 @@ KINDS: dict[str, dict[str, Cell]] = {
         "crash": HeldBy("tests/processors/stt/test_stt_openai_failures.py::"),
     },
     "synthesizer in a thread": {**dict.fromkeys(FAULTS, LIVE), "crash": _NO_PROCESS},
+    "model of a pause": _MODEL,
     "language model at a server": dict.fromkeys(FAULTS, LIVE),
     "language model in a process": {
         **dict.fromkeys(FAULTS, LIVE),
@@ -84,6 +85,8 @@ ENGINE_KINDS = {
     ("tts", "espeak"): "synthesizer in a thread",
     ("llm", "endpoint"): "language model at a server",
     ("llm", "embedded"): "language model in a process",
+    ("vad", "silero"): "model of a pause",
+    ("turn", "smart-turn"): "model of a pause",
     **{("llm", name): "language model at a server" for name in START_COMMANDS},
 }
 
@@ -96,6 +99,7 @@ def engines() -> list[tuple[str, str]]:
         found += [("stt", one.engine) for one in stt_candidates(named)]
     found += [("tts", one.engine) for one in tts_candidates(Settings())]
     found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded")]
+    found += [("vad", "silero"), ("turn", "smart-turn")]
     return list(dict.fromkeys(found))
 
 

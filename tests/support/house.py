@@ -66,8 +66,8 @@ def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) 
         smart_turn_session(),
         EngineThreads(stt.max_threads, "stt"),
         EngineThreads(tts.max_threads, "tts"),
-        ThreadPoolExecutor(1, "vad"),
-        ThreadPoolExecutor(1, "turn"),
+        EngineThreads(1, "vad"),
+        EngineThreads(1, "turn"),
         ThreadPoolExecutor(2, "files"),
     )
 
