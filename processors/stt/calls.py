@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from loguru import logger
 
 from processors.engine_threads import EngineThreads, Job, Standby
-from processors.errors import EngineHungError
+from processors.errors import EngineHungError, MendedError
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE_HZ,
@@ -34,15 +34,16 @@ class RecognizerCalls:
     """See `Recognizer` for what each call does and raises.
 
     Args:
-        recognizer: This conversation's.
+        engine: Gives this conversation's recognizer.
         threads: The engine's own.
         standby: Takes over where it does not come back, and is told what it has heard of the utterance.
     """
 
     def __init__(
-        self, recognizer: Recognizer, threads: Executor, standby: Standby[RecognizerEngine] | None = None
+        self, engine: RecognizerEngine, threads: Executor, standby: Standby[RecognizerEngine] | None = None
     ) -> None:
-        self._recognizer = recognizer
+        self._engine = engine
+        self._recognizer = engine.recognizer()
         self._threads = threads
         self._standby = standby
         self._trouble: str | None = None
@@ -74,12 +75,12 @@ class RecognizerCalls:
         with suppress(EngineHungError):
             await self._on_thread(self._reset)
 
-    def take_trouble(self) -> str | None:
+    def take_trouble(self) -> MendedError | None:
         """What has failed and been mended since it was last asked."""
         trouble, self._trouble = self._trouble, None
         if trouble is None and isinstance(self._recognizer, MendsItself):
-            return self._recognizer.take_trouble()
-        return trouble
+            trouble = self._recognizer.take_trouble()
+        return MendedError(f"speech-to-text: {trouble}") if trouble else None
 
     def end(self) -> None:
         """Forget the utterance once nothing is running any more; no call may follow."""
@@ -93,15 +94,18 @@ class RecognizerCalls:
             return await self._run(call, n_more_bytes)
         except EngineHungError as hung:
             taken_over = await self._standby.next() if self._standby else None
+            if taken_over:
+                self._engine, self._threads = taken_over
+                self._standby = None
+            # The abandoned thread still works on the old one.
+            self._recognizer = self._engine.recognizer()
             if taken_over is None:
                 raise
-            engine, self._threads = taken_over
-            self._recognizer, self._standby = engine.recognizer(), None
             if self._heard:
                 heard = bytes(self._heard)
                 await self._run(lambda recognizer: recognizer.accept(heard), 0)
             result = await self._run(call, n_more_bytes)
-            self._trouble = f"{hung}; {engine.name} goes on"
+            self._trouble = f"{hung}; {self._engine.name} goes on"
             return result
 
     async def _run(self, call: Callable[[Recognizer], _Result], n_more_bytes: int) -> _Result:

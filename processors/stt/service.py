@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
-from typing import TypeVar
 
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -40,7 +39,6 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
 from processors.engine_threads import Standby
-from processors.errors import MendedError
 from processors.frames import (
     FalseInterruptionFrame,
     NoWordsFrame,
@@ -62,8 +60,6 @@ LONGEST_PRE_ROLL_SECS = 1.4
 # How much longer than allowed a turn may become until it is cut, whatever is said just then.
 LATEST_CUT = 0.1
 APOLOGY = "Sorry, I didn't catch that."
-
-_Result = TypeVar("_Result")
 
 
 class RecognizerSTTService(STTService):
@@ -90,7 +86,7 @@ class RecognizerSTTService(STTService):
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
-        self._recognizer = RecognizerCalls(engine.recognizer(), threads, standby)
+        self._recognizer = RecognizerCalls(engine, threads, standby)
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
@@ -318,8 +314,7 @@ class RecognizerSTTService(STTService):
             await self._start_afresh(item)
 
     async def _tell_trouble(self) -> None:
-        if trouble := self._recognizer.take_trouble():
-            mended = MendedError(f"speech-to-text: {trouble}")
+        if mended := self._recognizer.take_trouble():
             await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
 
     async def _start_afresh(self, item: Work) -> None:

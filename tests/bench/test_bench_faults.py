@@ -72,7 +72,8 @@ async def _hold(stage: str, name: str, second: Any) -> tuple[Held, Any, Any]:
         tts = FaultySynthesizer(fault)
         standbys["tts_standby"] = ReadyStandby(ScriptedSynthesizer())
     elif stage == "llm":
-        replies = LLM_FAULTS[name]
+        # Where the first turn got no answer, the second one's words join it.
+        replies = [*LLM_FAULTS[name], Reply("Second.")]
     async with (
         ScriptedLLM(*replies, answers=answers) as server,
         hosting(stt, options(server, max_tokens=16), tts) as host,

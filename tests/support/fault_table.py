@@ -44,10 +44,17 @@ class Cannot:
 Cell = Live | HeldBy | Cannot
 LIVE = Live()
 CHILDREN = "tests/processors/test_fault_children.py::"
+DESKTOP = "tests/transports/test_desktop_stream.py::"
 RECORDER = "tests/transports/test_session_recorder.py::"
 _NO_PROCESS = Cannot("no process of its own: it is the program that crashes")
 _NO_DISK = Cannot("writes nothing")
-_MODEL = dict.fromkeys(("error", "hang", "garbage", "slow", "out of memory"), LIVE)
+_MODEL: dict[str, Cell] = {
+    **dict.fromkeys(FAULTS, LIVE),
+    "crash": _NO_PROCESS,
+    "endless": Cannot("one number for one window"),
+    "none": Cannot("one number for one window"),
+    "disk full": _NO_DISK,
+}
 
 # How the engines of a kind run decides what can go wrong.
 KINDS: dict[str, dict[str, Cell]] = {
@@ -74,6 +81,19 @@ KINDS: dict[str, dict[str, Cell]] = {
         ),
     },
 }
+# What is no engine: proved where it stands.
+KINDS["recorder"] = {
+    **dict.fromkeys(FAULTS, Cannot("a file that is written: the disk is what fails")),
+    "disk full": HeldBy(f"{RECORDER}test_a_full_disk_ends_the_recording_with_one_line"),
+    "error": HeldBy(f"{RECORDER}test_a_full_disk_ends_the_recording_with_one_line"),
+}
+KINDS["desktop"] = {
+    **dict.fromkeys(FAULTS, Cannot("a device gives and takes blocks of one size, or none")),
+    "error": HeldBy(f"{DESKTOP}test_a_lost_device_is_opened_again_and_the_same_sound_goes_on"),
+    "hang": HeldBy(f"{DESKTOP}test_a_device_that_falls_silent_without_a_word_is_opened_again"),
+    "none": HeldBy(f"{DESKTOP}test_without_a_device_the_microphone_is_silent_and_time_passes"),
+    "slow": HeldBy(f"{DESKTOP}test_a_device_that_runs_dry_again_and_again_is_given_more_time"),
+}
 ENGINE_KINDS = {
     ("stt", "nemotron"): "recognizer in a thread",
     ("stt", "whisper"): "recognizer in a thread",
@@ -85,6 +105,8 @@ ENGINE_KINDS = {
     ("tts", "espeak"): "synthesizer in a thread",
     ("llm", "endpoint"): "language model at a server",
     ("llm", "embedded"): "language model in a process",
+    ("recorder", "file"): "recorder",
+    ("transport", "desktop"): "desktop",
     ("vad", "silero"): "model of a pause",
     ("turn", "smart-turn"): "model of a pause",
     **{("llm", name): "language model at a server" for name in START_COMMANDS},
@@ -99,7 +121,7 @@ def engines() -> list[tuple[str, str]]:
         found += [("stt", one.engine) for one in stt_candidates(named)]
     found += [("tts", one.engine) for one in tts_candidates(Settings())]
     found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded")]
-    found += [("vad", "silero"), ("turn", "smart-turn")]
+    found += [("vad", "silero"), ("turn", "smart-turn"), ("transport", "desktop"), ("recorder", "file")]
     return list(dict.fromkeys(found))
 
 
