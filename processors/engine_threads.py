@@ -38,6 +38,15 @@ class Standby(Protocol[E_co]):
         ...
 
 
+# What was given up and has not come back since.
+_hanging: "set[Job]" = set()
+
+
+def any_hangs() -> bool:
+    """Whether a thread hangs, which the interpreter would wait for at its end."""
+    return bool(_hanging)
+
+
 class Job:
     """One piece of work.
 
@@ -78,6 +87,7 @@ class Job:
                 self.future.set_exception(error)
             else:
                 self.future.set_result(result)
+        _hanging.discard(self)
 
 
 class EngineThreads(Executor):
@@ -161,6 +171,7 @@ class EngineThreads(Executor):
             for job in overdue:
                 self._running.discard(job)
                 self.n_abandoned += 1
+                _hanging.add(job)
             if overdue:
                 old, self._pool = self._pool, ThreadPoolExecutor(self._max_workers, self._name)
                 old.shutdown(wait=False)

@@ -1,6 +1,8 @@
 """Threads that do not come back: counted, few, and in nobody's way."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,6 +10,7 @@ import pytest
 
 from processors.engine_threads import EngineThreads, Job
 from processors.errors import EngineHungError
+from tests.conftest import REPOSITORY
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -85,3 +88,25 @@ async def test_an_error_and_work_that_is_withdrawn_are_as_with_any_executor() ->
     threads.shutdown()
     with pytest.raises(RuntimeError):
         threads.submit(lambda: None)
+
+
+PROGRAM = """
+import sys, threading, asyncio
+import agent.cli as cli
+from processors.engine_threads import EngineThreads
+from processors.errors import EngineHungError
+def command():
+    threads = EngineThreads(1, "t")
+    try:
+        asyncio.run(threads.run(threading.Event().wait, within_secs=0.1))
+    except EngineHungError:
+        print("given up", flush=True)
+    sys.exit(7)
+cli.app = command
+cli.main()
+"""
+
+
+def test_fault_a_thread_that_hangs_does_not_keep_the_program_from_its_end() -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, cwd=REPOSITORY)
+    assert (ended.stdout.strip().splitlines()[-1:], ended.returncode) == (["given up"], 7)

@@ -66,7 +66,9 @@ KINDS: dict[str, dict[str, Cell]] = {
     },
     "recognizer at a server": {
         **dict.fromkeys(FAULTS, LIVE),
-        "crash": HeldBy("tests/processors/stt/test_stt_openai_failures.py::"),
+        "crash": HeldBy(
+            "tests/processors/stt/test_stt_openai_failures.py::test_a_server_that_went_away_is_named_with_what_helps"
+        ),
     },
     "synthesizer in a thread": {**dict.fromkeys(FAULTS, LIVE), "crash": _NO_PROCESS},
     "model of a pause": _MODEL,
