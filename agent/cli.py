@@ -1,6 +1,7 @@
 """The `sotto` command."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -225,10 +226,24 @@ def _settings(
 def main() -> None:
     """Run the command line; expected failures are one line on standard error."""
     from processors.child_process import kill_children
+    from processors.engine_threads import any_hangs
+
+    end_on_signals(kill_children)
+    try:
+        _run()
+    except SystemExit as end:
+        if any_hangs():
+            # The interpreter would wait for a thread that does not come back.
+            sys.stdout.flush()
+            kill_children()
+            os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
+
+
+def _run() -> None:
     from processors.errors import EngineError
     from transports.errors import TransportError
 
-    end_on_signals(kill_children)
     try:
         app()
     except SottoError as error:

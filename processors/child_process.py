@@ -10,6 +10,8 @@ import threading
 import weakref
 from collections.abc import Sequence
 
+import psutil
+
 from processors.errors import EngineUnavailableError
 
 # A process that the system itself does not let go of is not waited for.
@@ -35,6 +37,30 @@ def start_child(command: Sequence[str]) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         _started.add(process)
         return process
+
+
+class WorkWatch:
+    """Whether a process that owes an answer works at it; one that is stopped or waits for itself uses no time of a CPU.
+
+    Args:
+        process: The process.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._cpu_secs = self._used_secs()
+
+    def has_worked(self) -> bool:
+        """Whether it has used a CPU since the last look; a process that is gone has not."""
+        before, self._cpu_secs = self._cpu_secs, self._used_secs()
+        return self._cpu_secs > before
+
+    def _used_secs(self) -> float:
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return times.user + times.system
 
 
 def kill_children() -> None:

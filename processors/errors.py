@@ -1,6 +1,8 @@
 """Errors of the engines and steps.
 
 EngineError                 a stage's engine could not do its work
+  EngineHungError           it did not come back from its work
+  MendedError               it failed, and what it was to do was done all the same
   EngineUnavailableError    it cannot be used at all: a model, library or server is missing
   UnsupportedRequestError   this request asks for what the engine cannot do
 """
@@ -8,6 +10,14 @@ EngineError                 a stage's engine could not do its work
 
 class EngineError(Exception):
     """An engine failed at its work; the message is one line and names what failed."""
+
+
+class EngineHungError(EngineError):
+    """An engine did not come back from its work."""
+
+
+class MendedError(EngineError):
+    """An engine failed, and what it was to do was done all the same: told, but not apologised for."""
 
 
 class EngineUnavailableError(EngineError):

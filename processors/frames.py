@@ -11,6 +11,9 @@ from typing import Literal
 
 from pipecat.frames.frames import DataFrame, LLMTextFrame, SystemFrame
 
+# In the metadata of an ErrorFrame that no step of that stage has pushed: the stage.
+STAGE = "stage"
+
 Cause = Literal["echo", "noise", "backchannel"]
 
 

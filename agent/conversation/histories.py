@@ -19,7 +19,7 @@ from typing import Literal
 from pipecat.processors.aggregators.llm_context import LLMContext, standard_message_text
 
 from agent.errors import SottoError
-from processors.llm.history import drop_oldest_turns
+from processors.llm.history import within
 
 ID_BYTES = 24
 # Of one owner, and of all; so many characters of text are held of all that are idle.
@@ -137,15 +137,9 @@ class Histories:
         history.used_by, history.used_secs = use, self._clock()
 
     def release(self, history: History) -> None:
-        """End what `hold` began; the oldest turns of a very long history go."""
+        """End what `hold` began; the oldest turns of a very long history go, and the middle of an enormous turn."""
         history.used_by, history.used_secs = None, self._clock()
-        messages = history.context.messages
-        while _n_chars(history.context) > MAX_CHARS:
-            shorter = drop_oldest_turns(messages)
-            if len(shorter) == len(messages):
-                break
-            messages = shorter
-            history.context.set_messages(messages)
+        history.context.set_messages(within(history.context.messages, MAX_CHARS))
         history.n_chars = _n_chars(history.context)
 
     @contextmanager
@@ -203,7 +197,3 @@ class Histories:
 
     def _idle(self) -> list[History]:
         return [history for history in self._histories.values() if not history.used_by]
-
-
-def _n_chars(context: LLMContext) -> int:
-    return sum(len(standard_message_text(message)) for message in context.messages)

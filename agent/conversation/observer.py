@@ -38,16 +38,15 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.aggregators.llm_context import standard_message_text
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
-from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
-from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 
 from agent.conversation.event_log import Event
 from agent.conversation.frame_events import TOLD_DOWNSTREAM
 from agent.conversation.reply import Replies, Reply, Stage
+from agent.conversation.stages import stage_of
 from agent.conversation.turn_clock import TurnClock
 from processors.frames import ReplySourceFrame, StartOverFrame, TurnDecidedFrame, TypedTurnFrame, WrittenTextFrame
 from processors.llm.cancelled_calls import CancelledCalls
@@ -258,6 +257,7 @@ class ConversationObserver(BaseObserver):
     def _on_speak(self, data: FramePushed, frame: TTSSpeakFrame) -> None:
         if isinstance(data.source, SpeakableText):
             self._replies.words_at(Stage.TEXT).plan(frame.metadata[WORD_PLACES])
+            self._plan("bot_planned", text=frame.text)
         if not data.first_push:
             return
         reply = self._replies.at(Stage.TEXT)
@@ -267,7 +267,6 @@ class ConversationObserver(BaseObserver):
         else:
             reply.text = f"{reply.text} {frame.text}".strip()
         reply.to_be_heard = f"{reply.to_be_heard.rstrip()} {frame.text} ".lstrip()
-        self.emit("bot_planned", text=frame.text)
 
     def _on_source(self, data: FramePushed, frame: ReplySourceFrame) -> None:
         if isinstance(data.source, SpeakableText):
@@ -375,7 +374,7 @@ class ConversationObserver(BaseObserver):
 
     def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
         if data.first_push:
-            stage = _stage(frame.processor or data.source)
+            stage = stage_of(frame, data.source)
             if stage == "tts":
                 # What cannot be spoken cannot be interrupted.
                 self._replies.begin(Stage.OUT, Reply())
@@ -387,14 +386,3 @@ class ConversationObserver(BaseObserver):
 def _is_bookkeeping(data: FramePushed) -> bool:
     """Whether it settles a call for the history; no tool has answered."""
     return isinstance(data.source, CancelledCalls)
-
-
-def _stage(processor: FrameProcessor) -> str:
-    stages = (
-        ("stt", STTService),
-        ("llm", LLMService),
-        ("tts", TTSService),
-        ("transport", BaseInputTransport),
-        ("transport", BaseOutputTransport),
-    )
-    return next((name for name, kind in stages if isinstance(processor, kind)), "pipeline")

@@ -36,6 +36,7 @@ from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import DeadAir, DeadAirOptions
 from processors.llm.history import join_user_runs, mark_interrupted
 from processors.llm.service import LocalLLMService
+from processors.speech_ahead import SpeechAhead
 from processors.stt.service import RecognizerSTTService
 from processors.text.speakable import SpeakableText
 from processors.tts.service import SynthesizerTTSService
@@ -73,7 +74,7 @@ def build_worker(
         observer: Watches the conversation.
         context: The conversation's history; what stands in it goes on.
     """
-    heard = HeardSpeech()
+    heard, ahead = HeardSpeech(), SpeechAhead()
     barge_in = BargeInStrategy(
         heard,
         language=settings.stt.language,
@@ -104,8 +105,8 @@ def build_worker(
         LocalLLMService(host.llm_options),
         _dead_air(settings),
         SpeakableText(language=settings.tts.language),
-        SynthesizerTTSService(host.tts.loaded, host.tts_threads),
-        PlayoutGate(heard),
+        SynthesizerTTSService(host.tts.loaded, host.tts_threads, ahead, standby=host.tts_standby),
+        PlayoutGate(heard, ahead=ahead),
         transport.output(),
         WrittenHistory(),
         CancelledCalls(),
@@ -120,7 +121,12 @@ def build_worker(
             *([EchoCanceller(mode=settings.echo.mode)] if gives_reference(transport) else []),
             *input_gain,
             _voice_activity(host, settings, echoes=gives_reference(transport)),
-            RecognizerSTTService(host.stt.loaded, host.stt_threads, max_utterance_secs=settings.stt.max_utterance_secs),
+            RecognizerSTTService(
+                host.stt.loaded,
+                host.stt_threads,
+                max_utterance_secs=settings.stt.max_utterance_secs,
+                standby=host.stt_standby,
+            ),
             _typed_queue(history.user()),
             history.user(),
             SoundEnd(),

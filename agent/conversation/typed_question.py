@@ -15,6 +15,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
+from processors.errors import MendedError
 from processors.frames import WrittenReplyFrame
 from processors.llm.service import LLMOptions, LocalLLMService
 
@@ -42,7 +43,8 @@ async def write_answer(options: LLMOptions, context: LLMContext) -> AsyncGenerat
 
     @service.event_handler("on_error")
     async def fail(_: LocalLLMService, error: ErrorFrame) -> None:
-        failures.append(error.error)
+        if not isinstance(error.exception, MendedError):
+            failures.append(error.error)
 
     worker = PipelineWorker(
         Pipeline([service, _Pieces(pieces)]), enable_rtvi=False, enable_turn_tracking=False, idle_timeout_secs=None

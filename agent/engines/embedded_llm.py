@@ -15,6 +15,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,7 +25,7 @@ import httpx
 from loguru import logger
 
 from agent.engines import embedded_llm_worker as worker
-from processors.child_process import is_ending, start_child
+from processors.child_process import WorkWatch, is_ending, start_child
 from processors.errors import EngineUnavailableError
 from processors.llm.service import LLMOptions
 
@@ -39,6 +40,10 @@ MEASURED_TOKENS = 12
 ANSWER_TIMEOUT_SECS = 60.0
 # A model that dies again and again is not helped by another start.
 MAX_RESTARTS = 3
+# One that has served for so long died of something else than its start.
+LONG_LIFE_SECS = 60.0
+PROBE_SECS = 3.0
+LOOK_SECS = 0.05
 _QUANTIZATION = re.compile(r"\.(i?q\d\w*|b?f\d+)$", re.IGNORECASE)
 MEND = "sotto models pull qwen3-0.6b"
 
@@ -123,6 +128,7 @@ class EmbeddedLLM:
         self._request = {**request, "port": urlsplit(url).port}
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = process
+        self._given_up = False
         threading.Thread(target=self._watch, name="embedded-llm-watch", daemon=True).start()
 
     @property
@@ -227,13 +233,48 @@ class EmbeddedLLM:
         if process is not None:
             _kill(process)
 
+    def kill_if_hung(self) -> bool:
+        """See `ServerKeeper`."""
+        process = self._process
+        if process is None:
+            return False
+        watch = WorkWatch(process)
+        # What is only slow to answer works meanwhile.
+        if self._is_well() or watch.has_worked() or process.poll() is not None:
+            return False
+        logger.warning("llm: the embedded model's process hangs and is killed")
+        process.kill()
+        return True
+
+    def _is_well(self) -> bool:
+        address = f"{self.base_url.removesuffix('/v1')}/health"
+        try:
+            return httpx.get(address, timeout=PROBE_SECS, trust_env=False, verify=False).is_success  # noqa: S501
+        except httpx.HTTPError:
+            return False
+
+    def wait_until_back(self) -> bool:
+        """See `ServerKeeper`."""
+        until_secs = time.monotonic() + START_TIMEOUT_SECS
+        while time.monotonic() < until_secs and not self._given_up:
+            with self._lock:
+                if self._process is None:
+                    return False
+            # A process that is being killed has no end yet, but serves nobody.
+            if self._is_well():
+                return True
+            time.sleep(LOOK_SECS)
+        return False
+
     def _watch(self) -> None:
-        """Start a process that died anew, at the same address: its turn is lost, the conversation is not."""
-        for _ in range(MAX_RESTARTS):
-            process = self._process
+        """Start a process that died anew, at the same address; the conversations are not lost."""
+        n_restarts = 0
+        while n_restarts < MAX_RESTARTS:
+            process, began_secs = self._process, time.monotonic()
             if process is None:
                 return
             process.wait()
+            n_restarts = 1 if time.monotonic() - began_secs > LONG_LIFE_SECS else n_restarts + 1
             with self._lock:
                 if self._process is not process or is_ending():
                     return
@@ -243,7 +284,12 @@ class EmbeddedLLM:
                     self._process, _ = _serve(self._request)
                 except EngineUnavailableError as error:
                     logger.error(f"llm: {error}")
+                    self._given_up = True
                     return
+        # The last one may serve for long.
+        if (process := self._process) is not None:
+            process.wait()
+        self._given_up = True
 
 
 def _asked(options: LLMOptions, text: str) -> list[dict[str, str]]:

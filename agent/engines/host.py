@@ -18,10 +18,12 @@ from agent.engines.compute import check_device
 from agent.engines.known_speeds import known_speeds
 from agent.engines.llm import LlmBackend, llm_candidates
 from agent.engines.speed import answer_secs
+from agent.engines.standby import StageStandby, after
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings
 from processors.ear.silero import SharedSilero, load_silero
+from processors.engine_threads import EngineThreads, Standby
 from processors.llm.service import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
@@ -70,6 +72,8 @@ class ModelHost:
     vad_threads: Executor
     turn_threads: Executor
     file_threads: Executor
+    stt_standby: Standby[RecognizerEngine] | None = None
+    tts_standby: Standby[Synthesizer] | None = None
 
     @property
     def llm_options(self) -> LLMOptions:
@@ -98,6 +102,9 @@ class ModelHost:
     def _close(self) -> None:
         for threads in (self.stt_threads, self.tts_threads, self.vad_threads, self.turn_threads, self.file_threads):
             threads.shutdown(wait=False, cancel_futures=True)
+        for standby in (self.stt_standby, self.tts_standby):
+            if isinstance(standby, StageStandby):
+                standby.close()
         self.stt.loaded.close()
         self.tts.loaded.close()
         self.llm.loaded.close()
@@ -131,11 +138,13 @@ async def start_model_host(settings: Settings) -> ModelHost:
         tts,  # pyright: ignore[reportArgumentType]
         silero,  # pyright: ignore[reportArgumentType]
         turn_session,  # pyright: ignore[reportArgumentType]
-        ThreadPoolExecutor(stt.loaded.max_threads, "stt"),  # pyright: ignore
-        ThreadPoolExecutor(tts.loaded.max_threads, "tts"),  # pyright: ignore
-        ThreadPoolExecutor(VAD_THREADS, "vad"),
-        ThreadPoolExecutor(TURN_THREADS, "turn"),
+        EngineThreads(stt.loaded.max_threads, "stt"),  # pyright: ignore
+        EngineThreads(tts.loaded.max_threads, "tts"),  # pyright: ignore
+        EngineThreads(VAD_THREADS, "vad"),
+        EngineThreads(TURN_THREADS, "turn"),
         ThreadPoolExecutor(FILE_THREADS, "files"),
+        StageStandby("stt", lambda: after(stt, stt_candidates(settings))),  # pyright: ignore[reportArgumentType]
+        StageStandby("tts", lambda: after(tts, tts_candidates(settings))),  # pyright: ignore[reportArgumentType]
     )
     _log_choices((host.stt, host.llm, host.tts), time.monotonic() - started_secs)
     return host

@@ -121,7 +121,7 @@ def _start(settings: Settings, path: Path) -> LlmBackend:
         small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)
         kept = ("first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
         options = dataclasses.replace(small, **{name: getattr(options, name) for name in kept})
-    return LlmBackend(options, embedded)
+    return LlmBackend(dataclasses.replace(options, keeper=embedded), embedded)
 
 
 def _gguf(settings: Settings) -> tuple[Path | None, str | None]:

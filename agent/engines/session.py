@@ -7,7 +7,7 @@ they are first asked for, on threads of their own, and stay: at most a few of ea
 import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 from loguru import logger
@@ -21,6 +21,7 @@ from agent.engines.tts import known_voice_language, tts_candidates
 from agent.settings.load import Settings
 from agent.settings.sections import TtsSettings
 from agent.settings.session import OptionError
+from processors.engine_threads import EngineThreads
 from processors.tts.synthesizer import Synthesizer
 
 MAX_MORE_OF_A_STAGE = 3
@@ -130,7 +131,7 @@ class SessionEngines:
                 raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
             offered: Sequence[Candidate[Any]] = await candidates()
             choice = await asyncio.to_thread(choose, stage, engine, offered, known_speeds(self._settings))
-            threads = None if stage == "llm" else ThreadPoolExecutor(choice.loaded.max_threads, f"{stage}-{engine}")
+            threads = None if stage == "llm" else EngineThreads(choice.loaded.max_threads, f"{stage}-{engine}")
             loaded = _Loaded(choice, threads)
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")

@@ -20,6 +20,9 @@ import numpy as np
 import onnxruntime
 from pipecat.audio.vad.silero import SileroOnnxModel
 
+from processors.engine_threads import EngineThreads, Job
+from processors.errors import EngineError, EngineHungError
+
 SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 512
 WINDOW_BYTES = WINDOW_SAMPLES * 2
@@ -28,6 +31,8 @@ CONTEXT_SAMPLES = 64
 # A run begins no sooner after the one before it, the more it answered the later: with many conversations there is more
 # to do at once. One alone catches up at seven times real time.
 BETWEEN_RUNS_SECS, MOST_BETWEEN_RUNS_SECS = 0.004, 0.012
+# A run that takes longer does not come back.
+MOST_RUN_SECS = 5.0
 MODEL_FILE = "silero_vad.onnx"
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
@@ -115,6 +120,9 @@ def run_together(
     feeds = {"input": inputs_f32, "state": recurrent_f32, "sr": np.array(SAMPLE_RATE_HZ, np.int64)}
     answers: Any = session.run(None, feeds)
     probabilities, recurrent_f32 = answers
+    if not (np.isfinite(probabilities).all() and np.isfinite(recurrent_f32).all()):
+        # Taken into the states, they would make these conversations deaf for good.
+        raise EngineError("silero answers what is no number")
     for index, state in enumerate(states):
         state.known = probabilities[index : index + 1]
         state._state = recurrent_f32[:, index : index + 1]
@@ -179,16 +187,30 @@ class SharedSilero:
         loop = asyncio.get_running_loop()
         questions, self._waiting = self._waiting, []
         self._at_work, self._began_secs = True, loop.time()
+        watch = None
         try:
-            work = loop.run_in_executor(threads, _answer, self.session, questions)
-        except RuntimeError as error:
+            if isinstance(threads, EngineThreads):
+                job = threads.put(Job(lambda: _answer(self.session, questions), MOST_RUN_SECS))
+                work = asyncio.wrap_future(job.future)
+                watch = loop.call_later(MOST_RUN_SECS + MOST_BETWEEN_RUNS_SECS, threads.give_up_overdue)
+            else:
+                work = loop.run_in_executor(threads, _answer, self.session, questions)
+        except (RuntimeError, EngineHungError) as error:
             # The threads have ended.
             self._at_work = False
             _tell(questions, error)
             return
-        work.add_done_callback(lambda done: self._end(threads, questions, done))
+        work.add_done_callback(lambda done: self._end(threads, questions, done, watch))
 
-    def _end(self, threads: Executor, questions: Sequence[Question], work: "asyncio.Future[None]") -> None:
+    def _end(
+        self,
+        threads: Executor,
+        questions: Sequence[Question],
+        work: "asyncio.Future[None]",
+        watch: asyncio.TimerHandle | None,
+    ) -> None:
+        if watch:
+            watch.cancel()
         _tell(questions, asyncio.CancelledError() if work.cancelled() else work.exception())
         between_secs = min(MOST_BETWEEN_RUNS_SECS, len(questions) * BETWEEN_RUNS_SECS)
         asyncio.get_running_loop().call_at(self._began_secs + between_secs, self._go_on, threads)

@@ -46,6 +46,7 @@ class VoiceActivity(VADProcessor):
         self._push_to_talk = push_to_talk
         self._dismiss_secs = dismiss_secs
         self._pressed = False
+        self._failing = False
         self._pausing = False
         self._speaking = False
         self._suspected = False
@@ -61,10 +62,23 @@ class VoiceActivity(VADProcessor):
             await super(VADProcessor, self).process_frame(frame, direction)
             await self.push_frame(frame, direction)
         else:
-            await super().process_frame(frame, direction)
+            await self._listen(frame, direction)
             if isinstance(frame, InputAudioRawFrame):
                 await self._suspect(frame.num_frames / frame.sample_rate)
                 await self._look_for_pause()
+
+    async def _listen(self, frame: Frame, direction: FrameDirection) -> None:
+        """What the model cannot judge costs a moment of sound; told once, until it works again."""
+        try:
+            await super().process_frame(frame, direction)
+        except Exception as error:
+            if not isinstance(frame, InputAudioRawFrame):
+                raise
+            if not self._failing:
+                self._failing = True
+                await self.push_error(f"voice activity: {error or type(error).__name__}", exception=error)
+        else:
+            self._failing = self._failing and not isinstance(frame, InputAudioRawFrame)
 
     async def _suspect(self, duration_secs: float) -> None:
         spoke, self._speaking = self._speaking, self._analyzer.state in (VADState.SPEAKING, VADState.STOPPING)

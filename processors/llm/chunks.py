@@ -5,6 +5,7 @@ Out: what of it can be read; what cannot is left out. Nothing here raises for wh
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ _MAX_DEPTH = 4
 _PROMPT_TOKENS = ("prompt_tokens", "input_tokens", "prompt_eval_count", "prompt_n")
 _COMPLETION_TOKENS = ("completion_tokens", "output_tokens", "eval_count", "predicted_n")
 _MAX_TOKENS = 1 << 40
+_MAX_NUMBER = 10**15
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _read_content(content: object, texts: list[str], depth: int = 0) -> bool:
     if isinstance(content, str):
         texts.append(content)
     elif isinstance(content, (int, float)) and not isinstance(content, bool):
-        texts.append(f"{content:g}" if isinstance(content, float) else str(content))
+        texts.append(_number(content))
     elif isinstance(content, list) and depth < _MAX_DEPTH:
         thoughts = [_read_content(part, texts, depth + 1) for part in content]
         return any(thoughts)
@@ -110,6 +112,15 @@ def _read_content(content: object, texts: list[str], depth: int = 0) -> bool:
         )
         return _read_content(inner, texts, depth + 1)
     return False
+
+
+def _number(value: int | float) -> str:
+    """As people write it; empty for what JSON does not know, and for more digits than any number has that is meant."""
+    if isinstance(value, int):
+        return str(value) if abs(value) < _MAX_NUMBER else ""
+    if not math.isfinite(value) or abs(value) >= _MAX_NUMBER:
+        return ""
+    return f"{value:.12f}".rstrip("0").rstrip(".")
 
 
 def _read_calls(delta: object) -> tuple[CallPiece, ...]:

@@ -4,6 +4,7 @@ ReplyError            no reply, or only a part of one; what, at which URL, and w
   ReplyTimeoutError   the model was silent for too long
 """
 
+import json
 import re
 import traceback
 from urllib.parse import urlsplit
@@ -73,6 +74,12 @@ def explain(error: BaseException, base_url: str, model: str) -> ReplyError:
     if isinstance(error, openai.APIStatusError):
         return _explain_status(error, url, model)
     if isinstance(error, openai.APIConnectionError | httpx.TransportError):
+        if not _is_refused(error):
+            return ReplyError(
+                f"the language model at {url} closed the connection before the end of its reply ({_cause(error)})",
+                "look at the server's log",
+                ErrorCategory.CONNECTIVITY,
+            )
         return ReplyError(
             f"no language model answers at {url} ({_cause(error)})",
             "start its server, for example with `ollama serve`, or run `sotto doctor`",
@@ -134,9 +141,26 @@ def lacks_version(url: str) -> bool:
     return not re.search(r"/v\d", urlsplit(url).path)
 
 
+def is_gone(error: BaseException) -> bool:
+    """Whether a server was not there, or went away before the end of its reply."""
+    return isinstance(error, openai.APIConnectionError | httpx.TransportError)
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether no connection came about; what the libraries do not tell by their types is told by their names."""
+    known = type(error.__cause__ or error).__name__
+    return "Connect" in known and known != "APIConnectionError"
+
+
 def _words(error: BaseException) -> str:
     if isinstance(error, openai.APIError):
         return error.body if isinstance(error.body, str) and error.body else error.message
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error.doc[:MAX_QUOTED_CHARS]}"
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deep"
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        return "a number with more digits than anybody reads"
     said = str(error)
     return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}".removesuffix(": ")
 

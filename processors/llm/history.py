@@ -15,6 +15,10 @@ PINNED_ROLES = ("system", "developer")
 # What a sentence looks like that was cut off; no words of its own that a model might take up and speak.
 CUT_MARK = " —"
 
+# A text may be left out of from this length on.
+ENORMOUS_CHARS = 4000
+LEFT_OUT = " […] "
+
 # What stands for the user who joins, before a greeting.
 OPENING = "Hello."
 
@@ -118,6 +122,49 @@ def drop_oldest_turns(messages: Sequence[LLMContextMessage], *, keep: int | None
     kept = len(older) // 2 if keep is None else min(keep, len(older))
     cut = starts[len(older) - kept]
     return [message for index, message in enumerate(messages) if index >= cut or _role(message) in PINNED_ROLES]
+
+
+def cut_longest(messages: Sequence[LLMContextMessage]) -> list[LLMContextMessage]:
+    """The conversation with a quarter of its longest text, where that is as long as all the others together.
+
+    System messages are left alone. What goes is the middle: a question is asked at one end of it, mostly.
+
+    Returns:
+        The messages; the very list that was given where no text is that long.
+    """
+    lengths = [len(_text(message)) for message in messages]
+    longest = max(
+        (index for index, message in enumerate(messages) if _role(message) not in PINNED_ROLES),
+        key=lengths.__getitem__,
+        default=None,
+    )
+    if longest is None or lengths[longest] < max(ENORMOUS_CHARS, sum(lengths) - lengths[longest]):
+        return cast(list[LLMContextMessage], messages)
+    message = cast(dict[str, Any], messages[longest])
+    kept = lengths[longest] // 8
+    shorter: dict[str, Any] = type(message)(message)
+    shorter["content"] = f"{message['content'][:kept]}{LEFT_OUT}{message['content'][-kept:]}"
+    cut = list(messages)
+    cut[longest] = cast(LLMContextMessage, shorter)
+    return cut
+
+
+def within(messages: Sequence[LLMContextMessage], max_chars: int) -> list[LLMContextMessage]:
+    """The conversation, shortened to a number of characters as far as it can be."""
+    kept = list(messages)
+    while sum(len(standard_message_text(message)) for message in kept) > max_chars:
+        shorter = cut_longest(kept)
+        if shorter is kept:
+            shorter = drop_oldest_turns(kept)
+            if len(shorter) == len(kept):
+                break
+        kept = shorter
+    return kept
+
+
+def _text(message: LLMContextMessage) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else ""
 
 
 def _role(message: LLMContextMessage) -> str | None:

@@ -35,17 +35,30 @@ from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from pipecat.utils.http import connection_limits
 
+from processors.errors import MendedError
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
-from processors.llm.failure import ReplyError, explain, is_context_overflow, lacks_version, let_go
-from processors.llm.history import as_sent, drop_oldest_turns, last_user_words, with_hint
+from processors.llm.budget import ReplyBudget
+from processors.llm.failure import (
+    ReplyError,
+    ReplyTimeoutError,
+    explain,
+    is_context_overflow,
+    is_gone,
+    lacks_version,
+    let_go,
+)
+from processors.llm.history import as_sent, last_user_words, with_hint
+from processors.llm.keeper import ServerKeeper, look_after
+from processors.llm.rounds import ToolRounds
 from processors.llm.settled_calls import SettledCalls
-from processors.llm.stream import MISCALL, MISCALL_MEND, Patience, ReplyStream
+from processors.llm.shortening import Shortening
+from processors.llm.sse import PatientOpenAI
+from processors.llm.stream import MISCALL_MEND, Patience, ReplyStream
 from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
 from processors.llm.thinking import ThinkFilter
 from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
 
-MAX_SHORTENINGS = 4
 # Beside a question whose answer is read; the persona asks for plain speech.
 WRITTEN_HINT = "(I typed this and will read the answer: Markdown, lists and code are welcome.)"
 LOST_THREAD = "Sorry, I lost my train of thought."
@@ -79,6 +92,7 @@ class LLMOptions:
         apology: Said when no reply came.
         extra_body: Further fields of the request, such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
         template: What the model's chat template says about thoughts, where the server tells it.
+        keeper: Mends the server, where it is ours.
     """
 
     base_url: str
@@ -98,6 +112,7 @@ class LLMOptions:
     apology: str = "Sorry, I can't think right now. Please try again in a moment."
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     template: TemplateMarks = UNKNOWN_TEMPLATE
+    keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
 
 
 class LocalLLMService(OpenAILLMService):
@@ -118,6 +133,7 @@ class LocalLLMService(OpenAILLMService):
         self._written = False
         self._spoke = False
         self._settled_calls = SettledCalls()
+        self._rounds = ToolRounds()
         inside = options.template.starts_inside
         self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model)) if inside is None else inside
         extra = {"extra_body": dict(options.extra_body)} if options.extra_body else {}
@@ -154,7 +170,8 @@ class LocalLLMService(OpenAILLMService):
             trust_env=False,
             verify=not plain,  # Reading the certificates takes 20 ms of the event loop.
         )
-        return AsyncOpenAI(
+        return PatientOpenAI(
+            max_event_bytes=ReplyBudget(options.max_tokens).max_event_bytes,
             api_key=options.api_key or "none",
             organization="",
             project="",
@@ -173,6 +190,7 @@ class LocalLLMService(OpenAILLMService):
         if isinstance(frame, LLMContextFrame):
             if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
                 return
+            self._rounds.begin(asked_by_tool=direction is FrameDirection.UPSTREAM)
             await self.push_frame(ReplyBegunFrame(frame.speculation))
         elif isinstance(frame, (WrittenReplyFrame, UserStartedSpeakingFrame)):
             self._skip_tts = self._written = isinstance(frame, WrittenReplyFrame)
@@ -208,6 +226,7 @@ class LocalLLMService(OpenAILLMService):
         self._apology_due = None
         self._spoke = False
         try:
+            self._rounds.check(self._options.model, shown_url(self._options.base_url))
             await super()._process_context(context)
         except Exception as error:  # noqa: BLE001 - the edge of the stage: whatever failed is told, and said aloud
             options = self._options
@@ -235,24 +254,25 @@ class LocalLLMService(OpenAILLMService):
 
     async def _reply(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         options = self._options
-        url = shown_url(options.base_url)
-        messages: list[LLMContextMessage] = list(context.messages)
-        retries_left, shortenings = options.empty_retries, 0
+        shortening = Shortening(context.messages)
+        retries_left = options.empty_retries
+        has_revived = False
         while True:
-            reply = ReplyStream(
-                self._patience(),
-                url,
-                starts_inside_thought=self._starts_inside_thought,
-                again=options.template.again,
-                tools=_tool_names(context),
-            )
+            reply = self._begin_reply(context)
+            looking = self._look_after_server(reply)
             try:
-                async with aclosing(reply.chunks(self._request(messages, context))) as chunks:
+                async with aclosing(reply.chunks(self._request(shortening.messages, context))) as chunks:
                     async for chunk in chunks:
-                        if shortenings and not self._spoke:
-                            _forget_all_but(messages, context)
+                        if shortening.n_steps and not self._spoke:
+                            shortening.apply_to(context)
                         self._spoke = reply.spoke
+                        self._rounds.spoke |= reply.spoke
                         yield chunk
+            except ReplyTimeoutError as error:
+                if has_revived or not await self._has_revived(reply, error):
+                    raise
+                has_revived = True
+                continue
             except ReplyError:
                 raise
             # Whatever else a server can bring about ends here, told in one line.
@@ -260,18 +280,51 @@ class LocalLLMService(OpenAILLMService):
                 let_go(error)
                 if self._tries_version(error):
                     continue
-                shorter = self._shortened(messages, last=shortenings + 1 >= MAX_SHORTENINGS)
-                if reply.answered or not is_context_overflow(error) or len(shorter) == len(messages):
+                if not has_revived and await self._has_revived(reply, error):
+                    has_revived = True
+                    continue
+                fits_not = is_context_overflow(error) and not reply.answered and not options.last_turn_only
+                if not fits_not or not shortening.step():
                     raise explain(error, options.base_url, options.model) from error
-                logger.info(f"context full: the oldest {len(messages) - len(shorter)} messages are left out")
-                messages, shortenings = shorter, shortenings + 1
+                logger.info("context full: the oldest turns, or the middle of an enormous one, are left out")
                 continue
+            finally:
+                if looking:
+                    await self.cancel_task(looking)
             if reply.answered:
                 self._starts_inside_thought = reply.starts_inside_thought
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
                 raise self._empty(reply)
             retries_left -= 1
+
+    def _look_after_server(self, reply: ReplyStream) -> "asyncio.Task[None] | None":
+        keeper = self._options.keeper
+        return self.create_task(look_after(keeper, reply.silent_secs)) if keeper else None
+
+    async def _has_revived(self, reply: ReplyStream, error: Exception) -> bool:
+        """Whether our own server has ended or hung before it said anything, and runs anew: then it is asked again."""
+        keeper = self._options.keeper
+        if keeper is None:
+            return False
+        hung = isinstance(error, ReplyTimeoutError) and await asyncio.to_thread(keeper.kill_if_hung)
+        if reply.answered or not (hung or is_gone(error)) or not await asyncio.to_thread(keeper.wait_until_back):
+            return False
+        mended = MendedError("the language model's process had ended or hung; it was started anew and asked again")
+        await self.push_error(str(mended), exception=mended, category=ErrorCategory.CONNECTIVITY)
+        return True
+
+    def _begin_reply(self, context: LLMContext) -> ReplyStream:
+        return ReplyStream(
+            self._patience(),
+            shown_url(self._options.base_url),
+            starts_inside_thought=self._starts_inside_thought,
+            again=self._options.template.again,
+            tools=_tool_names(context),
+            budget=ReplyBudget(self._options.max_tokens),
+            # Where there are tools, Pipecat tells the model that this is none of them, and the model may do better.
+            is_callable=lambda name: bool(self._functions) or self.has_function(name),
+        )
 
     async def _request(
         self, messages: Sequence[LLMContextMessage], context: LLMContext
@@ -287,11 +340,6 @@ class LocalLLMService(OpenAILLMService):
             )
         return await super().get_chat_completions(view)
 
-    def _shortened(self, messages: Sequence[LLMContextMessage], *, last: bool) -> list[LLMContextMessage]:
-        if self._options.last_turn_only:
-            return list(messages)
-        return drop_oldest_turns(messages, keep=0 if last else None)
-
     def _patience(self) -> Patience:
         options = self._options
         return Patience(
@@ -304,10 +352,13 @@ class LocalLLMService(OpenAILLMService):
         url = shown_url(self._options.base_url)
         if reply.wrote_call:
             what, mend = "a tool call written as text", "have its server read tool calls, or try another model"
-        elif reply.miscalled:
-            what, mend = MISCALL, MISCALL_MEND
+        elif reply.misfit:
+            what, mend = reply.misfit, MISCALL_MEND
         elif reply.thought:
             what, mend = "only thoughts", "raise the limit of tokens, or switch the model's reasoning off"
+        elif reply.content_type not in ("", "text/event-stream"):
+            what = f"no stream of words, but {reply.content_type}"
+            mend = "give the address of an OpenAI-compatible server, usually ending in /v1"
         else:
             what, mend = "nothing", "try another model, or a larger context"
         return ReplyError(f"{self._options.model} at {url} replied with {what}", mend, ErrorCategory.APPLICATION)
@@ -326,14 +377,3 @@ def _example_messages(examples: Sequence[tuple[str, str]], words: str) -> list[L
         messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
     messages.append({"role": "user", "content": words})
     return cast(list[LLMContextMessage], messages)
-
-
-def _forget_all_but(kept: Sequence[LLMContextMessage], context: LLMContext) -> None:
-    """Take the turns that were left out of a request out of the conversation, too; later messages stay."""
-    newest = kept[-1] if kept else None
-    still_kept = {id(message) for message in kept}
-    messages = context.messages
-    last = next((index for index in range(len(messages) - 1, -1, -1) if messages[index] is newest), -1)
-    context.set_messages(
-        [message for index, message in enumerate(messages) if index > last or id(message) in still_kept]
-    )

@@ -4,8 +4,8 @@ In:  a chat completion stream.   Out: chunks that hold text to speak, a piece of
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Set
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Set
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from openai import AsyncStream
@@ -13,6 +13,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from pipecat.utils.errors import ErrorCategory
 
+from processors.llm.budget import ReplyBudget
 from processors.llm.chunks import CallCollector, Piece, read_chunk
 from processors.llm.failure import ReplyError, ReplyTimeoutError, quote
 from processors.llm.thinking import ThinkFilter
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 MISCALL = "a tool call without a name or without arguments in JSON"
 MISCALL_MEND = "try another model, or have its server read tool calls"
+ENDLESS_MEND = "try another server, which keeps to the limit of tokens, or raise llm.max_tokens"
 SILENCE_MEND = "wait until the server is idle, choose a smaller model, or raise the timeout"
 
 
@@ -47,6 +49,7 @@ class ReplyStream:
         called_tools: A tool call has come out.
         thought: The model has reasoned.
         finish_reason: The server's own word for why the reply ended; None while or unless it says so.
+        content_type: What the server says its answer is; empty while or unless it says so.
     """
 
     def __init__(
@@ -57,7 +60,10 @@ class ReplyStream:
         starts_inside_thought: bool = False,
         again: bool = False,
         tools: Set[str] = frozenset(),
+        budget: ReplyBudget,
+        is_callable: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self.content_type = ""
         self.spoke = False
         self.called_tools = False
         self.thought = False
@@ -73,6 +79,9 @@ class ReplyStream:
         self._alive_at: float | None = None
         self._thinking_since: float | None = None
         self._calls = CallCollector()
+        self._budget = budget
+        self._is_callable = is_callable
+        self._uncallable: str | None = None
 
     @property
     def starts_inside_thought(self) -> bool:
@@ -90,9 +99,20 @@ class ReplyStream:
         return self._calls.n_unreadable > 0 and not self.called_tools
 
     @property
+    def misfit(self) -> str | None:
+        """What is wrong with all the calls of the reply, if it holds any and nobody can make one."""
+        if self._uncallable and not self.called_tools:
+            return f"a call of a tool that nobody has ({quote(self._uncallable)})"
+        return MISCALL if self.miscalled else None
+
+    @property
     def answered(self) -> bool:
         """Whether the reply holds anything for the listener or for a tool."""
         return self.spoke or self.called_tools
+
+    def silent_secs(self) -> float:
+        """For how long nothing has come of it."""
+        return self._clock() - (self._asked_at if self._alive_at is None else self._alive_at)
 
     async def chunks(
         self, request: Awaitable[AsyncStream[ChatCompletionChunk]]
@@ -104,6 +124,7 @@ class ReplyStream:
             ReplyError: It said that it failed, or spoke and then called a tool in a way that nobody can read.
         """
         stream = await self._in_time(request)
+        self.content_type = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             while True:
                 try:
@@ -112,17 +133,26 @@ class ReplyStream:
                     break
                 for piece in self._sort(chunk):
                     yield piece
+                self._check_budget()
             if self.finish_reason != "length" or not self._think.thinking:
                 for piece in self._text_chunk(self._think.flush()):
                     yield piece
             for piece in self._tool_calls():
                 yield piece
-            if self.miscalled and self.spoke:
+            if self.misfit and self.spoke:
                 raise ReplyError(
-                    f"the language model at {self._url} sent {MISCALL}", MISCALL_MEND, ErrorCategory.SERVER
+                    f"the language model at {self._url} sent {self.misfit}", MISCALL_MEND, ErrorCategory.SERVER
                 )
         finally:
             await stream.close()
+
+    def _check_budget(self) -> None:
+        if self._budget.spent:
+            raise ReplyError(
+                f"the language model at {self._url} did not end its reply within {self._budget.max_chars} characters",
+                ENDLESS_MEND,
+                ErrorCategory.SERVER,
+            )
 
     async def _in_time(self, waiting: Awaitable[T]) -> T:
         deadline, silence = self._deadline()
@@ -155,6 +185,9 @@ class ReplyStream:
                 ErrorCategory.SERVER,
             )
         self.finish_reason = piece.finish_reason or self.finish_reason
+        if piece.text or piece.thought or piece.calls:
+            called = sum(len(call.name) + len(call.arguments) for call in piece.calls)
+            piece = replace(piece, text=self._budget.take(piece.text, called))
         pieces = self._text(piece)
         for call in piece.calls:
             self.called_tools = True
@@ -193,8 +226,14 @@ class ReplyStream:
         return [_chunk_of(ChoiceDelta(content=text))]
 
     def _tool_calls(self) -> list[ChatCompletionChunk]:
-        """One chunk a call: Pipecat reads only the first of a chunk."""
-        calls = self._calls.calls()
+        """One chunk a call that somebody can make: Pipecat reads only the first of a chunk."""
+        calls = []
+        for call in self._calls.calls():
+            name = call.function.name if call.function else None
+            if name and self._is_callable(name):
+                calls.append(call.model_copy(update={"index": len(calls)}))
+            else:
+                self._uncallable = name
         self.called_tools = bool(calls)
         return [_chunk_of(ChoiceDelta(tool_calls=[call])) for call in calls]
 

@@ -12,7 +12,20 @@ from typing import Any, TypeVar
 
 from loguru import logger
 
-from processors.stt.recognizer import Recognizer, Transcript
+from processors.engine_threads import EngineThreads, Job, Standby
+from processors.errors import EngineHungError, MendedError
+from processors.stt.recognizer import (
+    BYTES_PER_SAMPLE,
+    SAMPLE_RATE_HZ,
+    MendsItself,
+    Recognizer,
+    RecognizerEngine,
+    Transcript,
+)
+
+# A call may take so long, and so much of what has been said; or several times what one has taken on this machine. By
+# then the turn has ended without its words, but what is said next is heard.
+PATIENCE_SECS, PATIENCE_PER_SEC, PATIENCE_FACTOR = 6.0, 0.5, 3.0
 
 _Result = TypeVar("_Result")
 
@@ -21,30 +34,53 @@ class RecognizerCalls:
     """See `Recognizer` for what each call does and raises.
 
     Args:
-        recognizer: This conversation's.
+        engine: Gives this conversation's recognizer.
         threads: The engine's own.
+        standby: Takes over where it does not come back, and is told what it has heard of the utterance.
     """
 
-    def __init__(self, recognizer: Recognizer, threads: Executor) -> None:
-        self._recognizer = recognizer
+    def __init__(
+        self, engine: RecognizerEngine, threads: Executor, standby: Standby[RecognizerEngine] | None = None
+    ) -> None:
+        self._engine = engine
+        self._recognizer = engine.recognizer()
         self._threads = threads
+        self._standby = standby
+        self._trouble: str | None = None
+        # The utterance, for an engine that takes over.
+        self._heard = bytearray()
+        self._longest_secs = 0.0
         self._last_call: Future[Any] | None = None
 
     async def accept(self, pcm16: bytes) -> str:
         """Take more audio; the text so far."""
-        return await self._on_thread(lambda: self._recognizer.accept(pcm16))
+        text = await self._on_thread(lambda recognizer: recognizer.accept(pcm16), len(pcm16))
+        self._heard += pcm16
+        return text
 
     async def pause(self) -> Transcript:
         """The transcript so far."""
-        return await self._on_thread(self._recognizer.pause)
+        return await self._on_thread(lambda recognizer: recognizer.pause())
 
     async def finish(self) -> Transcript:
         """The transcript; the next utterance begins."""
-        return await self._on_thread(self._recognizer.finish)
+        transcript = await self._on_thread(lambda recognizer: recognizer.finish())
+        self._heard.clear()
+        return transcript
 
     async def reset(self) -> None:
         """Forget the utterance; never raises."""
-        await self._on_thread(self._reset)
+        self._heard.clear()
+        # Whatever hangs now, the next call tells.
+        with suppress(EngineHungError):
+            await self._on_thread(self._reset)
+
+    def take_trouble(self) -> MendedError | None:
+        """What has failed and been mended since it was last asked."""
+        trouble, self._trouble = self._trouble, None
+        if trouble is None and isinstance(self._recognizer, MendsItself):
+            trouble = self._recognizer.take_trouble()
+        return MendedError(f"speech-to-text: {trouble}") if trouble else None
 
     def end(self) -> None:
         """Forget the utterance once nothing is running any more; no call may follow."""
@@ -53,19 +89,48 @@ class RecognizerCalls:
         else:
             self._last_call.add_done_callback(lambda _: self._submit_reset())
 
-    async def _on_thread(self, call: Callable[[], _Result]) -> _Result:
-        running = self._threads.submit(call)
-        self._last_call = running
-        return await asyncio.wrap_future(running)
-
-    def _reset(self) -> None:
+    async def _on_thread(self, call: Callable[[Recognizer], _Result], n_more_bytes: int = 0) -> _Result:
         try:
-            self._recognizer.reset()
+            return await self._run(call, n_more_bytes)
+        except EngineHungError as hung:
+            taken_over = await self._standby.next() if self._standby else None
+            if taken_over:
+                self._engine, self._threads = taken_over
+                self._standby = None
+            # The abandoned thread still works on the old one.
+            self._recognizer = self._engine.recognizer()
+            if taken_over is None:
+                raise
+            if self._heard:
+                heard = bytes(self._heard)
+                await self._run(lambda recognizer: recognizer.accept(heard), 0)
+            result = await self._run(call, n_more_bytes)
+            self._trouble = f"{hung}; {self._engine.name} goes on"
+            return result
+
+    async def _run(self, call: Callable[[Recognizer], _Result], n_more_bytes: int) -> _Result:
+        recognizer = self._recognizer
+        if not isinstance(self._threads, EngineThreads):
+            running = self._threads.submit(call, recognizer)
+            self._last_call = running
+            return await asyncio.wrap_future(running)
+        heard_secs = (len(self._heard) + n_more_bytes) / BYTES_PER_SAMPLE / SAMPLE_RATE_HZ
+        patience_secs = max(PATIENCE_SECS + PATIENCE_PER_SEC * heard_secs, PATIENCE_FACTOR * self._longest_secs)
+        job = self._threads.put(Job(lambda: call(recognizer), patience_secs))
+        self._last_call = job.future
+        result = await self._threads.back(job)
+        self._longest_secs = max(self._longest_secs, job.took_secs)
+        return result
+
+    @staticmethod
+    def _reset(recognizer: Recognizer) -> None:
+        try:
+            recognizer.reset()
         # What was heard is forgotten either way, and the next call tells what is wrong.
         except Exception as error:  # noqa: BLE001
             logger.warning(f"speech-to-text: reset: {error}")
 
     def _submit_reset(self) -> None:
         # The engine may have been closed meanwhile, and its threads ended.
-        with suppress(RuntimeError):
-            self._threads.submit(self._reset)
+        with suppress(RuntimeError, EngineHungError):
+            self._threads.submit(self._reset, self._recognizer)

@@ -103,6 +103,12 @@ class PocketSphinxRecognizer:
         self._stretch_start_secs = 0.0
         # The stretch's sound, for a process that takes over from one that died.
         self._stretch = bytearray()
+        self._trouble: str | None = None
+
+    def take_trouble(self) -> str | None:
+        """See `MendsItself`."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
 
     def accept(self, pcm16: bytes) -> str:
         """See `Recognizer.accept`."""
@@ -153,7 +159,8 @@ class PocketSphinxRecognizer:
             reply, generation = self._process.request(op, self._stream, payload)
             if self._generation not in (None, generation):
                 raise EngineError("pocketsphinx: the decoding process was restarted")
-        except EngineError:
+        except EngineError as error:
+            self._trouble = str(error)
             # It has been started anew; a sound that ends that one too is given up.
             try:
                 if self._stretch:
@@ -161,6 +168,7 @@ class PocketSphinxRecognizer:
                     self._process.request(worker.ACCEPT, self._stream, bytes(self._stretch))
                 reply, generation = self._process.request(op, self._stream, payload)
             except EngineError:
+                self._trouble = None
                 self._forget()
                 raise
         self._generation = generation

@@ -12,13 +12,16 @@ import threading
 from pathlib import Path
 from typing import IO, Any, cast
 
-from processors.child_process import start_child
-from processors.errors import EngineError, EngineUnavailableError
+from processors.child_process import WorkWatch, start_child
+from processors.errors import EngineError, EngineHungError, EngineUnavailableError
 from processors.stt import pocketsphinx_worker as worker
 
 START_TIMEOUT_SECS = 20.0
 REPLY_TIMEOUT_SECS = 30.0
 STOP_TIMEOUT_SECS = 1.0
+# One that owes a reply and has used no CPU for so long hangs.
+LOOK_SECS = 1.0
+MAX_IDLE_LOOKS = 3
 
 
 class PocketSphinxProcess:
@@ -32,6 +35,7 @@ class PocketSphinxProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._generation = 0
         self._closed = False
         with self._lock:
@@ -63,28 +67,22 @@ class PocketSphinxProcess:
             if self._process is None:
                 self._start()
             try:
-                stdin = cast(IO[bytes], cast("subprocess.Popen[bytes]", self._process).stdin)
-                stdin.write(worker.REQUEST.pack(op, stream, len(payload)) + payload)
-                stdin.flush()
+                self._requests.put(worker.REQUEST.pack(op, stream, len(payload)) + payload)
                 return self._reply(REPLY_TIMEOUT_SECS), self._generation
-            except (OSError, EngineError) as error:
-                self._stop()
+            except EngineError as error:
+                self._stop(hangs=isinstance(error, EngineHungError))
                 self._start()
                 raise EngineError(f"pocketsphinx: the decoding process failed and was restarted: {error}") from error
 
     def _start(self) -> None:
-        self._replies = queue.SimpleQueue()
+        self._replies, self._requests = queue.SimpleQueue(), queue.SimpleQueue()
         self._generation += 1
         # -P: the worker's folder holds modules named like the libraries it imports.
         command = [sys.executable, "-P", str(Path(worker.__file__).resolve())]
         self._process = start_child(command)
-        reader = threading.Thread(
-            target=_read_replies,
-            args=(self._process, self._replies),
-            name="pocketsphinx-replies",
-            daemon=True,
-        )
-        reader.start()
+        # A process that hangs does not read either: whoever writes to it may wait for ever.
+        for target, transfers in ((_read_replies, self._replies), (_write_requests, self._requests)):
+            threading.Thread(target=target, args=(self._process, transfers), name="pocketsphinx", daemon=True).start()
         try:
             self._reply(START_TIMEOUT_SECS)
         except EngineError as error:
@@ -92,26 +90,40 @@ class PocketSphinxProcess:
             raise EngineUnavailableError(f"pocketsphinx does not start: {error}", "uv sync") from error
 
     def _reply(self, timeout_secs: float) -> dict[str, Any]:
-        try:
-            reply = self._replies.get(timeout=timeout_secs)
-        except queue.Empty:
-            raise EngineError(f"no reply within {timeout_secs:.0f} s") from None
-        if reply is None:
-            raise EngineError("the process ended")
-        return reply
+        watch = WorkWatch(cast("subprocess.Popen[bytes]", self._process))
+        n_idle = 0
+        for _ in range(round(timeout_secs / LOOK_SECS)):
+            try:
+                reply = self._replies.get(timeout=LOOK_SECS)
+            except queue.Empty:
+                n_idle = 0 if watch.has_worked() else n_idle + 1
+                if n_idle == MAX_IDLE_LOOKS:
+                    raise EngineHungError("it hung") from None
+                continue
+            if reply is None:
+                raise EngineError("the process ended")
+            return reply
+        raise EngineHungError(f"no reply within {timeout_secs:.0f} s")
 
-    def _stop(self) -> None:
+    def _stop(self, *, hangs: bool = False) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        # A process that is gone already leaves a broken pipe, and nothing to flush.
-        with contextlib.suppress(OSError):
-            cast(IO[bytes], process.stdin).close()
+        self._requests.put(None)
         try:
-            process.wait(STOP_TIMEOUT_SECS)
+            process.wait(0 if hangs else STOP_TIMEOUT_SECS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _write_requests(process: "subprocess.Popen[bytes]", requests: "queue.SimpleQueue[bytes | None]") -> None:
+    """Move requests from the queue to the pipe until there is None, which ends the process."""
+    # A process that is gone already leaves a broken pipe, and nothing to flush.
+    with contextlib.suppress(OSError), cast(IO[bytes], process.stdin) as stdin:
+        while (request := requests.get()) is not None:
+            stdin.write(request)
+            stdin.flush()
 
 
 def _read_replies(process: "subprocess.Popen[bytes]", replies: "queue.SimpleQueue[dict[str, Any] | None]") -> None:

@@ -9,7 +9,7 @@ recognizer never overlap.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -134,6 +134,15 @@ class Recognizer(Protocol):
 
     def reset(self) -> None:
         """Throw the utterance away and make ready for the next one."""
+        ...
+
+
+@runtime_checkable
+class MendsItself(Protocol):
+    """A recognizer that goes on after a failure as if there had been none."""
+
+    def take_trouble(self) -> str | None:
+        """What has failed and been mended since it was last asked; None if nothing has."""
         ...
 
 

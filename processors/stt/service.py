@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
-from typing import TypeVar
 
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -39,6 +38,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
+from processors.engine_threads import Standby
 from processors.frames import (
     FalseInterruptionFrame,
     NoWordsFrame,
@@ -61,8 +61,6 @@ LONGEST_PRE_ROLL_SECS = 1.4
 LATEST_CUT = 0.1
 APOLOGY = "Sorry, I didn't catch that."
 
-_Result = TypeVar("_Result")
-
 
 class RecognizerSTTService(STTService):
     """Transcribes what the voice activity detector calls speech.
@@ -71,16 +69,24 @@ class RecognizerSTTService(STTService):
         engine: The shared engine; this conversation takes one recognizer of it.
         threads: The engine's own threads.
         max_utterance_secs: A longer turn is transcribed in several parts.
+        standby: Takes over where the engine does not come back.
     """
 
-    def __init__(self, engine: RecognizerEngine, threads: Executor, *, max_utterance_secs: float = 60.0) -> None:
+    def __init__(
+        self,
+        engine: RecognizerEngine,
+        threads: Executor,
+        *,
+        max_utterance_secs: float = 60.0,
+        standby: Standby[RecognizerEngine] | None = None,
+    ) -> None:
         self._latency = TranscriptLatency()
         super().__init__(
             sample_rate=SAMPLE_RATE_HZ,
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
-        self._recognizer = RecognizerCalls(engine.recognizer(), threads)
+        self._recognizer = RecognizerCalls(engine, threads, standby)
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
@@ -277,6 +283,7 @@ class RecognizerSTTService(STTService):
             # Whatever an engine raises costs one stretch of speech; an ended task would cost the hearing.
             try:
                 await self._work_on(item)
+                await self._tell_trouble()
             except Exception as error:  # noqa: BLE001
                 await self._fail(item, error)
 
@@ -305,6 +312,10 @@ class RecognizerSTTService(STTService):
             self._utterance_failed = True
         else:
             await self._start_afresh(item)
+
+    async def _tell_trouble(self) -> None:
+        if mended := self._recognizer.take_trouble():
+            await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
 
     async def _start_afresh(self, item: Work) -> None:
         """After a failure: what comes next is heard again, and nobody waits for words that are lost."""

@@ -3,28 +3,43 @@
 In:  AggregatedTextFrame (one clause or sentence of speakable text), TTSSpeakFrame.
 Out: TTSAudioRawFrame at the engine's rate, and each word's TTSTextFrame in its place between the samples.
 
-The engine runs on its own threads; an interruption stops it at the next chunk.
+The engine runs on its own threads; an interruption stops it at the next chunk. It begins no text while some seconds of
+speech wait to be heard.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import aclosing
 
-from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSTextFrame
+from pipecat.frames.frames import Frame, InterruptionFrame, TTSAudioRawFrame, TTSTextFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
+from processors.engine_threads import HUNG_SECS, EngineThreads, Job, Standby
+from processors.errors import EngineError, EngineHungError, MendedError
 from processors.frames import ReplySourceFrame
+from processors.speech_ahead import SpeechAhead
+from processors.tts.at_rate import speech_at_rate
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, StoppableSpeech, Synthesizer
 
 BYTES_PER_SAMPLE = 2
 SILENCE_BYTES = 480
 # Pipecat closes an utterance after this silence of the engine; a slow engine must not be mistaken for a finished one.
 ENGINE_SILENCE_SECS = 30.0
+# Of speech that an engine makes at half the pace at which it is spoken.
+PATIENCE_SECS_A_CHAR = 0.15
+# The slowest voice needs less: a digit is a word, and a word takes less than two seconds.
+MOST_SECS, MOST_SECS_A_CHAR = 10.0, 2.0
+_SPEAKABLE = re.compile(r"[A-Za-z0-9]")
+# After so many texts in a row that an engine could not say, another says all.
+MAX_FAILURES = 3
+# Nor one that waits until it may go on.
+SIGN_OF_LIFE_SECS = ENGINE_SILENCE_SECS / 3
 
 
 class SynthesizerTTSService(TTSService):
@@ -33,9 +48,18 @@ class SynthesizerTTSService(TTSService):
     Args:
         engine: The shared engine.
         threads: The engine's own threads.
+        ahead: Told of all that is made, and asked whether more may be.
+        standby: Says what the engine cannot, and takes over where it does not come back or fails again and again.
     """
 
-    def __init__(self, engine: Synthesizer, threads: Executor) -> None:
+    def __init__(
+        self,
+        engine: Synthesizer,
+        threads: Executor,
+        ahead: SpeechAhead | None = None,
+        *,
+        standby: Standby[Synthesizer] | None = None,
+    ) -> None:
         super().__init__(
             sample_rate=engine.sample_rate_hz,
             push_text_frames=False,
@@ -48,6 +72,9 @@ class SynthesizerTTSService(TTSService):
         )
         self._engine = engine
         self._threads = threads
+        self._standby = standby
+        self._n_failures = 0
+        self._ahead = ahead or SpeechAhead(float("inf"))
         # Seconds of speech so far in each open audio context: word times count from its start.
         self._context_secs: dict[str, float] = {}
         # Audio contexts in which some text was not spoken.
@@ -59,6 +86,8 @@ class SynthesizerTTSService(TTSService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Speak what is to be spoken; what was written for it ends here."""
+        if isinstance(frame, InterruptionFrame):
+            self._ahead.cut()
         if not isinstance(frame, ReplySourceFrame):
             await super().process_frame(frame, direction)
 
@@ -74,24 +103,46 @@ class SynthesizerTTSService(TTSService):
         """
         context_start_secs = self._context_secs.get(context_id, 0.0)
         spoken_secs = 0.0
-        try:
-            async with aclosing(self._chunks(text)) as chunks:
-                async for chunk in chunks:
-                    for pcm16, word in cut_at_words(chunk, spoken_secs, self.sample_rate):
-                        if pcm16:
-                            yield TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
-                        if word:
-                            times = [(word.text, context_start_secs + word.start_secs)]
-                            await self.add_word_timestamps(times, context_id)
-                    spoken_secs += len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate
-        # Whatever an engine raises costs one text; its words must not count as heard.
-        except Exception as error:  # noqa: BLE001
-            await self.push_error(f"text-to-speech: {error}", exception=error, category=ErrorCategory.SERVER)
-            self._failed_contexts.add(context_id)
-            if not spoken_secs:
-                self._strike_out(context_id)
-            # Pipecat closes a context with the reply only if its latest text gave some sound.
-            yield TTSAudioRawFrame(bytes(SILENCE_BYTES), self.sample_rate, 1, context_id=context_id)
+        while not await self._ahead.has_room(SIGN_OF_LIFE_SECS):
+            self._refresh_audio_context(context_id)
+        has_words = False
+        voice = self._engine, self._threads
+        while voice:
+            engine, threads = voice
+            try:
+                async with aclosing(self._chunks(text, engine, threads)) as chunks:
+                    async for chunk in chunks:
+                        self._ahead.make(len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate)
+                        for pcm16, word in cut_at_words(chunk, spoken_secs, self.sample_rate):
+                            if pcm16:
+                                yield TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
+                            if word:
+                                times = [(word.text, context_start_secs + word.start_secs)]
+                                await self.add_word_timestamps(times, context_id)
+                                has_words = True
+                        spoken_secs += len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate
+                        if spoken_secs > MOST_SECS + MOST_SECS_A_CHAR * len(text):
+                            raise EngineError(f"{engine.name} does not end its speech")
+                if not spoken_secs and _SPEAKABLE.search(text):
+                    raise EngineError(f"{engine.name} makes no sound")
+                if engine is self._engine:
+                    self._n_failures = 0
+                break
+            # Whatever an engine raises costs one text; its words must not count as heard.
+            except Exception as error:  # noqa: BLE001
+                voice = await self._other_voice(engine, error)
+                if voice and not has_words:
+                    context_start_secs, spoken_secs = context_start_secs + spoken_secs, 0.0
+                    mended = MendedError(f"text-to-speech: {error}; {voice[0].name} says it")
+                    await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
+                    continue
+                await self.push_error(f"text-to-speech: {error}", exception=error, category=ErrorCategory.SERVER)
+                self._failed_contexts.add(context_id)
+                if not spoken_secs:
+                    self._strike_out(context_id)
+                # Pipecat closes a context with the reply only if its latest text gave some sound.
+                yield TTSAudioRawFrame(bytes(SILENCE_BYTES), self.sample_rate, 1, context_id=context_id)
+                break
         self._context_secs[context_id] = context_start_secs + spoken_secs
 
     async def on_audio_context_completed(self, context_id: str) -> None:
@@ -120,7 +171,17 @@ class SynthesizerTTSService(TTSService):
         frames = self._aggregated_frame_sequencer.force_complete(context_id, self._word_timestamp_tracker.last_pts)
         await self._push_word_frames([frame for frame in frames if not isinstance(frame, TTSTextFrame)])
 
-    async def _chunks(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
+    async def _other_voice(self, failed: Synthesizer, error: Exception) -> tuple[Synthesizer, Executor] | None:
+        """Who says what an engine could not, if anybody; and whatever follows, where the engine is past hope."""
+        self._n_failures += 1
+        other = await self._standby.next() if self._standby else None
+        if other is None or other[0] is failed:
+            return None
+        if isinstance(error, EngineHungError) or self._n_failures >= MAX_FAILURES:
+            self._engine, self._threads = other
+        return other
+
+    async def _chunks(self, text: str, engine: Synthesizer, threads: Executor) -> AsyncGenerator[SpeechChunk, None]:
         """Run the engine on its threads and take its chunks as they come."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
@@ -130,15 +191,20 @@ class SynthesizerTTSService(TTSService):
         def synthesize() -> None:
             if cancelled.is_set():
                 return
-            chunks = self._engine.synthesize(text)
+            chunks = speech_at_rate(engine, text, self.sample_rate)
             if isinstance(chunks, StoppableSpeech):
                 under_way.append(chunks)
             for chunk in chunks:
+                job.live()
                 if cancelled.is_set():
                     break
                 loop.call_soon_threadsafe(arrived.put_nowait, chunk)
 
-        work = loop.run_in_executor(self._threads, synthesize)
+        job = Job(synthesize, HUNG_SECS + PATIENCE_SECS_A_CHAR * len(text))
+        if isinstance(threads, EngineThreads):
+            work: asyncio.Future[None] = asyncio.ensure_future(threads.back(threads.put(job)))
+        else:
+            work = loop.run_in_executor(threads, synthesize)
         work.add_done_callback(lambda _: arrived.put_nowait(None))
         try:
             while (chunk := await arrived.get()) is not None:

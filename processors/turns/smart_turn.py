@@ -4,6 +4,7 @@ Pipecat's analyzer loads a session (about 60 MB) and starts a thread per convers
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,12 @@ from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn, SmartTu
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.metrics.metrics import MetricsData, TurnMetricsData
 
+from processors.engine_threads import EngineThreads
+from processors.errors import EngineError
+
 MODEL_FILE = "smart-turn-v3.2-cpu.onnx"
+# A run that takes longer does not come back.
+MOST_RUN_SECS = 5.0
 # The model was trained on turns that end with this much silence; a pause that is shorter so far is filled up to it.
 TRAINED_SILENCE_SECS = 0.2
 
@@ -65,6 +71,9 @@ class SharedSmartTurnAnalyzer(LocalSmartTurnAnalyzerV3):
 
         Returns:
             0 to 1, None where there is no sound or nobody waits; and the metrics of the model's run.
+
+        Raises:
+            EngineError: The model does not come back, or answers nonsense.
         """
         heard = list(self._audio_buffer)
         missing = round((TRAINED_SILENCE_SECS - silence_secs) * self.sample_rate)
@@ -74,7 +83,12 @@ class SharedSmartTurnAnalyzer(LocalSmartTurnAnalyzerV3):
         def judge() -> MetricsData | None:
             return self._process_speech_segment(heard)[1] if wanted() else None
 
-        metrics = await asyncio.get_running_loop().run_in_executor(self._threads, judge)
+        if isinstance(self._threads, EngineThreads):
+            metrics = await self._threads.run(judge, within_secs=MOST_RUN_SECS)
+        else:
+            metrics = await asyncio.get_running_loop().run_in_executor(self._threads, judge)
+        if isinstance(metrics, TurnMetricsData) and not math.isfinite(metrics.probability):
+            raise EngineError("smart-turn answers what is no number")
         return (metrics.probability if isinstance(metrics, TurnMetricsData) else None), metrics
 
     @property

@@ -10,6 +10,7 @@ import asyncio
 from loguru import logger
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
+    ErrorFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
@@ -27,6 +28,7 @@ from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 
 from processors.frames import (
+    STAGE,
     FalseInterruptionFrame,
     HistorySettledFrame,
     NoWordsFrame,
@@ -90,6 +92,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         self._resumed_secs = 0.0
         self._decided = False
         self._timeout_secs = MIN_TIMEOUT_SECS
+        self._judge_fails = False
         self._waiting: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
@@ -223,6 +226,15 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             pause.probability, metrics = await self._analyzer.probability(
                 pause.silence_secs, wanted=lambda: self._pause is pause
             )
+            self._judge_fails = False
+        # Without its judgement the turn ends by its words, or by the length of the pause.
+        except Exception as error:  # noqa: BLE001
+            metrics = None
+            if not self._judge_fails:
+                self._judge_fails = True
+                failure = ErrorFrame(f"turn: {error or type(error).__name__}")
+                failure.metadata[STAGE] = "turn"
+                await self.push_frame(failure, FrameDirection.UPSTREAM)
         finally:
             self._judging = None
         pause.judged = True

@@ -34,6 +34,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.turns.speculation_gate import SpeculationGate
 
 from processors.frames import FalseInterruptionFrame, FloorFrame, PlayoutFrame, ReplyBegunFrame
+from processors.speech_ahead import SpeechAhead
 from processors.turns.heard_speech import HeardSpeech
 from processors.voice.loudness import gain_of, scaled
 
@@ -53,12 +54,16 @@ class PlayoutGate(FrameProcessor):
     Args:
         heard: Told of each word as it leaves.
         lead_secs: How far ahead of real time frames are released.
+        ahead: Told of what has been played.
     """
 
-    def __init__(self, heard: HeardSpeech | None = None, *, lead_secs: float = LEAD_SECS) -> None:
+    def __init__(
+        self, heard: HeardSpeech | None = None, *, lead_secs: float = LEAD_SECS, ahead: SpeechAhead | None = None
+    ) -> None:
         super().__init__()
         self._heard = heard or HeardSpeech()
         self._lead_secs = lead_secs
+        self._ahead = ahead or SpeechAhead()
         self._waiting: deque[Frame] = deque()
         self._speculation = SpeculationGate(name="PlayoutGate")
         self._changed = asyncio.Event()
@@ -179,7 +184,9 @@ class PlayoutGate(FrameProcessor):
     async def _pass_on(self, frame: Frame) -> None:
         if isinstance(frame, TTSAudioRawFrame):
             self._last_audio = frame
-            self._heard.spoken_secs += self._advance(frame)
+            played_secs = self._advance(frame)
+            self._heard.spoken_secs += played_secs
+            self._ahead.play(played_secs)
             frame.audio, self._gain = scaled(frame.audio, self._gain, self._target_gain), self._target_gain
         else:
             # Text-to-speech stamped it with the wall clock; here its place in the stream is its time.

@@ -19,6 +19,7 @@ from agent.engines.host import ModelHost
 from agent.engines.llm import LlmBackend
 from agent.settings.load import Settings
 from processors.ear.silero import SharedSilero, load_silero
+from processors.engine_threads import EngineThreads
 from processors.llm.service import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
@@ -63,10 +64,10 @@ def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) 
         Choice("tts", tts.name, tts.model, tts),
         SharedSilero(silero_session()),
         smart_turn_session(),
-        ThreadPoolExecutor(stt.max_threads, "stt"),
-        ThreadPoolExecutor(tts.max_threads, "tts"),
-        ThreadPoolExecutor(1, "vad"),
-        ThreadPoolExecutor(1, "turn"),
+        EngineThreads(stt.max_threads, "stt"),
+        EngineThreads(tts.max_threads, "tts"),
+        EngineThreads(1, "vad"),
+        EngineThreads(1, "turn"),
         ThreadPoolExecutor(2, "files"),
     )
 

@@ -1,0 +1,147 @@
+"""Every stage and engine x every fault, and where each cell is proved.
+
+The rows come from the lists of engines: a new engine has no kind here, and fails the test until it has one.
+"""
+
+from dataclasses import dataclass
+
+from agent.engines.llm_servers import START_COMMANDS
+from agent.engines.stt import stt_candidates
+from agent.engines.tts import tts_candidates
+from agent.settings.load import Settings
+
+FAULTS = ("error", "hang", "crash", "garbage", "slow", "endless", "none", "disk full", "out of memory")
+
+
+@dataclass(frozen=True)
+class Live:
+    """Held in a conversation by tests/bench/test_bench_faults.py."""
+
+    def __str__(self) -> str:
+        return "live"
+
+
+@dataclass(frozen=True)
+class HeldBy:
+    """Proved by another test: its file and name."""
+
+    test: str
+
+    def __str__(self) -> str:
+        return self.test.rpartition("/")[2].partition("::")[0].removesuffix(".py")
+
+
+@dataclass(frozen=True)
+class Cannot:
+    """It cannot happen there, and why."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"- {self.why}"
+
+
+Cell = Live | HeldBy | Cannot
+LIVE = Live()
+CHILDREN = "tests/processors/test_fault_children.py::"
+DESKTOP = "tests/transports/test_desktop_stream.py::"
+RECORDER = "tests/transports/test_session_recorder.py::"
+_NO_PROCESS = Cannot("no process of its own: it is the program that crashes")
+_NO_DISK = Cannot("writes nothing")
+_MODEL: dict[str, Cell] = {
+    **dict.fromkeys(FAULTS, LIVE),
+    "crash": _NO_PROCESS,
+    "endless": Cannot("one number for one window"),
+    "none": Cannot("one number for one window"),
+    "disk full": _NO_DISK,
+}
+
+# How the engines of a kind run decides what can go wrong.
+KINDS: dict[str, dict[str, Cell]] = {
+    "recognizer in a thread": {**dict.fromkeys(FAULTS, LIVE), "crash": _NO_PROCESS},
+    "recognizer in a process": {
+        **dict.fromkeys(FAULTS, LIVE),
+        "hang": HeldBy(f"{CHILDREN}test_fault_pocketsphinxs_process_hangs_or_dies_and_nothing_is_lost"),
+        "crash": HeldBy(f"{CHILDREN}test_fault_pocketsphinxs_process_hangs_or_dies_and_nothing_is_lost"),
+    },
+    "recognizer at a server": {
+        **dict.fromkeys(FAULTS, LIVE),
+        "crash": HeldBy(
+            "tests/processors/stt/test_stt_openai_failures.py::test_a_server_that_went_away_is_named_with_what_helps"
+        ),
+    },
+    "synthesizer in a thread": {**dict.fromkeys(FAULTS, LIVE), "crash": _NO_PROCESS},
+    "model of a pause": _MODEL,
+    "language model at a server": dict.fromkeys(FAULTS, LIVE),
+    "language model in a process": {
+        **dict.fromkeys(FAULTS, LIVE),
+        "hang": HeldBy(
+            f"{CHILDREN}test_fault_the_embedded_models_process_hangs_or_dies_and_the_turn_is_answered_by_another"
+        ),
+        "crash": HeldBy(
+            f"{CHILDREN}test_fault_the_embedded_models_process_hangs_or_dies_and_the_turn_is_answered_by_another"
+        ),
+    },
+}
+# What is no engine: proved where it stands.
+KINDS["recorder"] = {
+    **dict.fromkeys(FAULTS, Cannot("a file that is written: the disk is what fails")),
+    "disk full": HeldBy(f"{RECORDER}test_a_full_disk_ends_the_recording_with_one_line"),
+    "error": HeldBy(f"{RECORDER}test_a_full_disk_ends_the_recording_with_one_line"),
+}
+KINDS["desktop"] = {
+    **dict.fromkeys(FAULTS, Cannot("a device gives and takes blocks of one size, or none")),
+    "error": HeldBy(f"{DESKTOP}test_a_lost_device_is_opened_again_and_the_same_sound_goes_on"),
+    "hang": HeldBy(f"{DESKTOP}test_a_device_that_falls_silent_without_a_word_is_opened_again"),
+    "none": HeldBy(f"{DESKTOP}test_without_a_device_the_microphone_is_silent_and_time_passes"),
+    "slow": HeldBy(f"{DESKTOP}test_a_device_that_runs_dry_again_and_again_is_given_more_time"),
+}
+ENGINE_KINDS = {
+    ("stt", "nemotron"): "recognizer in a thread",
+    ("stt", "whisper"): "recognizer in a thread",
+    ("stt", "pocketsphinx"): "recognizer in a process",
+    ("stt", "openai"): "recognizer at a server",
+    ("stt", "foundry"): "recognizer in a thread",
+    ("tts", "kokoro"): "synthesizer in a thread",
+    ("tts", "piper"): "synthesizer in a thread",
+    ("tts", "espeak"): "synthesizer in a thread",
+    ("llm", "endpoint"): "language model at a server",
+    ("llm", "embedded"): "language model in a process",
+    ("recorder", "file"): "recorder",
+    ("transport", "desktop"): "desktop",
+    ("vad", "silero"): "model of a pause",
+    ("turn", "smart-turn"): "model of a pause",
+    **{("llm", name): "language model at a server" for name in START_COMMANDS},
+}
+
+
+def engines() -> list[tuple[str, str]]:
+    """Every engine that settings can name: (stage, name)."""
+    found = [("stt", one.engine) for one in stt_candidates(Settings())]
+    for name in ("openai", "foundry"):
+        named = Settings.model_validate({"stt": {"engine": name}})
+        found += [("stt", one.engine) for one in stt_candidates(named)]
+    found += [("tts", one.engine) for one in tts_candidates(Settings())]
+    found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded")]
+    found += [("vad", "silero"), ("turn", "smart-turn"), ("transport", "desktop"), ("recorder", "file")]
+    return list(dict.fromkeys(found))
+
+
+def rows() -> dict[str, dict[str, Cell]]:
+    """The table: {row: {fault: cell}}.
+
+    Raises:
+        KeyError: An engine has no kind.
+    """
+    return {f"{stage} {name}": KINDS[ENGINE_KINDS[stage, name]] for stage, name in engines()}
+
+
+def live_cells() -> list[tuple[str, str]]:
+    """(stage, fault) of the conversations that are to be held: once for all engines of a stage."""
+    cells = [
+        (stage, fault)
+        for (stage, name) in engines()
+        for fault, cell in KINDS[ENGINE_KINDS[stage, name]].items()
+        if isinstance(cell, Live)
+    ]
+    return list(dict.fromkeys(cells))
