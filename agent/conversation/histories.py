@@ -197,3 +197,7 @@ class Histories:
 
     def _idle(self) -> list[History]:
         return [history for history in self._histories.values() if not history.used_by]
+
+
+def _n_chars(context: LLMContext) -> int:
+    return sum(len(standard_message_text(message)) for message in context.messages)
