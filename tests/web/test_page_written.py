@@ -1,6 +1,7 @@
 """Typed questions in Chromium: in a call and without one, answered in writing or aloud."""
 
 import asyncio
+import re
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -72,6 +73,8 @@ async def test_without_a_call_a_message_is_answered_in_pieces_and_the_conversati
         await expect(page.locator("#state")).to_have_text("Ready")
         await write(page, "again")
         await expect(page.locator(".agent em")).to_have_count(2)
+        (page_id,) = {question.pop("page") for question in stub.questions}
+        assert re.fullmatch("[0-9a-f]{32}", page_id), "what the tab calls itself"
         assert stub.questions == [{"text": "count"}, {"text": "again", "conversation": "conversation-1"}]
         peer = await call(page, stub)
         assert peer.offer["conversation"] == "conversation-1"

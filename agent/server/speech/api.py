@@ -24,7 +24,16 @@ from starlette.websockets import WebSocket
 from agent.server.speech.jobs import TranscriptionJob, TranscriptionJobs
 from agent.server.speech.request import FIELDS, AudioRequest, audio_request_of
 from agent.server.wire.errors import ApiError, LoadingError, api_error_of
-from agent.server.wire.events import Body, begin_stream, chunk, end_stream, event, refuse_unread, unless_hung_up
+from agent.server.wire.events import (
+    UPLOAD_LINGER_SECS,
+    Body,
+    begin_stream,
+    chunk,
+    end_stream,
+    event,
+    refuse_unread,
+    unless_hung_up,
+)
 from agent.server.wire.paths import SHOWN
 from agent.server.wire.sockets import deny
 from agent.server.wire.uploads import ClientGoneError, read_upload
@@ -200,7 +209,7 @@ class AudioRoute:
         except ApiError as error:
             if body.ended:
                 raise
-            await refuse_unread(self._refuse(error), body, send)
+            await refuse_unread(self._refuse(error), body, send, UPLOAD_LINGER_SECS)
 
     async def _answer(
         self, job: TranscriptionJob, request: AudioRequest, scope: Scope, receive: Receive, send: Send

@@ -22,6 +22,8 @@ STREAM_HEADERS = [
 ]
 # How long a body that was refused unread is still taken in: closing at once could cost the caller its answer.
 LINGER_SECS = 2.0
+# Most clients read no answer before they have sent a whole file; what comes is thrown away as it comes.
+UPLOAD_LINGER_SECS = 15.0
 
 Result = TypeVar("Result")
 
@@ -43,13 +45,20 @@ class Body:
         return message
 
 
-async def refuse_unread(response: Response, body: Body, send: Send) -> None:
-    """Answer before the body has arrived, and end the connection unless it arrives soon."""
+async def refuse_unread(response: Response, body: Body, send: Send, linger_secs: float = LINGER_SECS) -> None:
+    """Answer before the body has arrived, and end the connection unless it arrives soon.
+
+    Args:
+        response: The answer.
+        body: What has not been read of the request.
+        send: Takes the answer.
+        linger_secs: How long the rest is taken in.
+    """
     headers = [*response.raw_headers, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     await send(chunk(bytes(response.body)))
     with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECS):
+        async with asyncio.timeout(linger_secs):
             while not body.ended:
                 await body()
     await end_stream(send)

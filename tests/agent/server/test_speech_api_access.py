@@ -77,6 +77,12 @@ async def test_the_right_key_opens(locked: httpx.AsyncClient) -> None:
         assert (await locked.get("/v1/models")).status_code == 200
 
 
+@pytest.fixture(autouse=True)
+def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of wrong keys; `test_guesses.py` is about that."""
+    monkeypatch.setattr("agent.server.guard.guesses.MOST_DELAY_SECS", 0.0)
+
+
 async def test_any_other_key_does_not(locked: httpx.AsyncClient) -> None:
     for header in (b"", b"Bearer", b"Bearer sesam", b"Bearer sesame2", b"Basic sesame", b"sesame", b"Bearer \xe9"):
         headers = [(b"Authorization", header)]
