@@ -104,7 +104,7 @@ def test_fault_a_stopped_process_that_reads_nothing_keeps_no_writer_waiting() ->
         os.kill(engine.pid or 0, signal.SIGSTOP)
         # More than a pipe holds.
         recognizer = engine.recognizer()
-        recognizer.accept(bytes(1 << 20))
+        recognizer.accept(bytes(1 << 17))
         assert "it hung" in (recognizer.take_trouble() or "")
     finally:
         engine.close()
