@@ -41,8 +41,14 @@ def of_the_cut_reply(events: Sequence[Event]) -> list[Event]:
     """Those that a cut reply has among the events, in the order in which they were told, behind its interruption."""
     left_over: list[Event] = []
     in_new_turn = False
+    n_prepared = 0
     for event in events:
         in_new_turn |= event["event"] == "turn_ended"
+        n_prepared += event["event"] == "llm_first_token" and "speculative" in event
+        if event["event"] == "llm_done" and n_prepared and not in_new_turn:
+            # A prepared answer is complete in the very moment in which its turn is judged over.
+            n_prepared -= 1
+            continue
         says_it = any(str(event.get(key, "")).startswith("cut") for key in ("text", "planned", "heard"))
         is_of_any = event["event"] in OF_A_REPLY and not in_new_turn and "speculative" not in event
         if says_it or is_of_any:

@@ -99,10 +99,13 @@ KINDS["desktop"] = {
 ENGINE_KINDS = {
     ("stt", "nemotron"): "recognizer in a thread",
     ("stt", "whisper"): "recognizer in a thread",
+    ("stt", "moonshine"): "recognizer in a thread",
     ("stt", "pocketsphinx"): "recognizer in a process",
     ("stt", "openai"): "recognizer at a server",
     ("stt", "foundry"): "recognizer in a thread",
     ("tts", "kokoro"): "synthesizer in a thread",
+    ("tts", "pocket"): "synthesizer in a thread",
+    ("tts", "kitten"): "synthesizer in a thread",
     ("tts", "piper"): "synthesizer in a thread",
     ("tts", "espeak"): "synthesizer in a thread",
     ("llm", "endpoint"): "language model at a server",
