@@ -45,12 +45,12 @@ def of_the_cut_reply(events: Sequence[Event]) -> list[Event]:
     for event in events:
         in_new_turn |= event["event"] == "turn_ended"
         n_prepared += event["event"] == "llm_first_token" and "speculative" in event
-        if event["event"] == "llm_done" and n_prepared and not in_new_turn:
-            # A prepared answer is complete in the very moment in which its turn is judged over.
-            n_prepared -= 1
-            continue
         says_it = any(str(event.get(key, "")).startswith("cut") for key in ("text", "planned", "heard"))
         is_of_any = event["event"] in OF_A_REPLY and not in_new_turn and "speculative" not in event
+        if event["event"] == "llm_done" and n_prepared:
+            # A prepared answer may be complete in the very moment in which its turn is judged over.
+            n_prepared -= 1
+            is_of_any = False
         if says_it or is_of_any:
             left_over.append(event)
     return left_over
