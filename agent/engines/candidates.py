@@ -182,7 +182,8 @@ class _Slow(Generic[Loaded]):
         assert self.fastest  # noqa: S101 - the caller has looked
         _, candidate, choice, passed = self.fastest
         choice = choice or _taken(self._stage, candidate, speeds)
-        choice.passed_over = [one for one in passed_over if one is not passed]
+        # Those behind it are no better ones, whatever stands against them.
+        choice.passed_over = passed_over[: next(i for i, one in enumerate(passed_over) if one is passed)]
         slow = f"too slow for a conversation: {passed.reason}"
         choice.note = f"{choice.note}; {slow}" if choice.note else slow
         return choice

@@ -87,7 +87,7 @@ def test_where_none_keeps_up_the_fastest_speaks_and_says_so(tmp_path: Path, monk
         choice = choose("tts", "auto", offers(log, "kokoro", "piper", "other"), KnownSpeeds(path))
         assert choice.engine == "piper"
         assert choice.note == "too slow for a conversation: piper-model: it needs 1.2 s here for a second of speech"
-        assert [passed.engine for passed in choice.passed_over] == ["kokoro", "other"]
+        assert [passed.engine for passed in choice.passed_over] == ["kokoro"]
     loaded = [line for line in log if line.startswith("load")]
     closed = [line for line in log if line.startswith("close")]
     assert loaded == ["load kokoro", "load piper", "load other", "load piper"]
