@@ -54,7 +54,9 @@ class StageStandby(Generic[Engine]):
             engine.close()
 
     def _load(self) -> Choice[Engine]:
-        return choose(self._stage, "auto", self._candidates())
+        if not (candidates := self._candidates()):
+            raise EngineUnavailableError("none stands behind the one in use", "sotto doctor")
+        return choose(self._stage, "auto", candidates)
 
 
 def after(choice: Choice[Any], candidates: Sequence[Candidate[Any]]) -> list[Candidate[Any]]:

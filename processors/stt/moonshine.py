@@ -25,9 +25,9 @@ from processors.stt.moonshine_export import MoonshineExport, broken, read_export
 from processors.stt.pauses import transcribe_by_pauses
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Segment, Transcript, TranscriptionRequest
 from processors.stt.samples import as_f32, is_quiet, speech_level_dbfs
-from processors.stt.utterance import UtteranceRecognizer, Window
+from processors.stt.utterance import UtteranceRecognizer, WindowLimits
 
-WINDOW = Window(max_secs=14.0, long_secs=7.0, cut_range_secs=5.0)
+WINDOW = WindowLimits(max_secs=14.0, long_secs=7.0, cut_range_secs=5.0)
 # Sound that a partial is worth; decoding cannot be stopped, so a longer one would make the final late.
 MAX_PARTIAL_SECS = 8.0
 # Less has no syllable in it; below some hundreds of samples the network fails.

@@ -31,7 +31,7 @@ QUIET_SECS = 0.15
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowLimits:
     """How much sound a model is shown at once.
 
     Attributes:
@@ -53,7 +53,7 @@ class UtteranceModel(Protocol):
     partial_threads: Executor
 
     @property
-    def window(self) -> Window:
+    def window(self) -> WindowLimits:
         """How much it is shown at once."""
         ...
 
@@ -80,7 +80,7 @@ class UtteranceRecognizer:
 
     def __init__(self, engine: UtteranceModel) -> None:
         self._engine = engine
-        self._window_of_model = engine.window
+        self._limits = engine.window
         # Held for bookkeeping only, never while anything is decoded.
         self._lock = threading.Lock()
         self._utterance = 0
@@ -88,12 +88,12 @@ class UtteranceRecognizer:
 
     def accept(self, pcm16: bytes) -> str:
         """See `Recognizer.accept`."""
-        if self._paused is not None and self._n_window_samples >= self._window_of_model.long_secs * SAMPLE_RATE_HZ:
+        if self._paused is not None and self._n_window_samples >= self._limits.long_secs * SAMPLE_RATE_HZ:
             self._keep(self._paused, self._n_window_samples)
         self._paused = None
         self._pausing = False
         self._window += pcm16
-        if self._n_window_samples >= self._window_of_model.max_secs * SAMPLE_RATE_HZ:
+        if self._n_window_samples >= self._limits.max_secs * SAMPLE_RATE_HZ:
             self._cut()
         self._start_partial()
         with self._lock:
@@ -146,7 +146,7 @@ class UtteranceRecognizer:
         """Decode the window up to the quietest place near its end, and keep that as text."""
         audio_s16 = self._audio_s16()
         block = int(CUT_BLOCK_SECS * SAMPLE_RATE_HZ)
-        first = len(audio_s16) - int(self._window_of_model.cut_range_secs * SAMPLE_RATE_HZ)
+        first = len(audio_s16) - int(self._limits.cut_range_secs * SAMPLE_RATE_HZ)
         starts = range(first, len(audio_s16) - block, block // 2)
         energies = [float(np.square(audio_s16[at : at + block].astype(np.float64)).sum()) for at in starts]
         at = starts[int(np.argmin(energies))] + block // 2

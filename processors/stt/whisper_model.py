@@ -21,7 +21,7 @@ from processors.stt.finals_first import FinalsFirst
 from processors.stt.hallucination import Guards
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Task, Transcript
 from processors.stt.samples import as_f32, speech_level_dbfs
-from processors.stt.utterance import Window
+from processors.stt.utterance import WindowLimits
 from processors.stt.whisper_compute import fastest_on_cpu, give_back_memory
 from processors.stt.whisper_decoder import MAX_SOUND_SECS, Decoding, WhisperDecoder, sound_secs
 from processors.stt.whisper_window import FULL_SECS, is_doubtful, max_tokens, window_secs
@@ -31,7 +31,7 @@ CPU_WORKERS = 3
 # A copy of the model for each worker would fill a graphics card, and there a decoding is short.
 GPU_WORKERS = 1
 # Less than Whisper's 30 s, so that the rest of a word still fits.
-WINDOW = Window(max_secs=26.0, long_secs=12.0, cut_range_secs=6.0)
+WINDOW = WindowLimits(max_secs=26.0, long_secs=12.0, cut_range_secs=6.0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class LoadedWhisper:
         return language
 
     @property
-    def window(self) -> Window:
+    def window(self) -> WindowLimits:
         """See `UtteranceModel.window`."""
         return WINDOW
 

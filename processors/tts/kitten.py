@@ -8,8 +8,6 @@ The library makes a piece in one go, without a callback (2.0.1), so pieces are s
 that is being made. It knows no espeak-ng any more: phonemes come from ours.
 """
 
-import copy
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,7 @@ from typing import Any
 from processors.errors import EngineUnavailableError, one_line
 from processors.onnx_outline import read_outline
 from processors.tts.espeak_library import EspeakLibrary
-from processors.tts.finishing import SAMPLE_RATE_HZ
-from processors.tts.sherpa_voice import Generate, Pieces, SherpaSpeech, Take
-from processors.tts.speech_level import SpeechLevel
+from processors.tts.sherpa_voice import Generate, Pieces, SherpaSynthesizer, Take
 from processors.tts.synthesizer import Voice
 
 LANGUAGE = "en-us"
@@ -87,7 +83,7 @@ def read_export(directory: Path) -> KittenExport:
     return KittenExport(model, voices_file, tokens, named, rate_hz, frozenset(token for token, _, _ in pairs))
 
 
-class KittenSynthesizer:
+class KittenSynthesizer(SherpaSynthesizer):
     """A loaded Kitten model with one of its voices.
 
     Args:
@@ -102,43 +98,26 @@ class KittenSynthesizer:
     """
 
     name = "kitten"
-    sample_rate_hz = SAMPLE_RATE_HZ
-    max_threads = 1
+    pieces = PIECES
 
     def __init__(
         self, directory: Path, *, voice: str | None = None, speed: float = 1.0, threads: int = 1, provider: str = "cpu"
     ) -> None:
         self._export = read_export(directory)
         self._library = EspeakLibrary.shared()
-        self._espeak_voice = self._library.voice_name(LANGUAGE)
+        super().__init__(self._export.sample_rate_hz, self._library.voice_name(LANGUAGE))
         try:
             self._tts = _loaded(self._export, threads, provider)
         except (RuntimeError, ValueError) as error:
             raise _broken(directory, one_line(error)) from error
-        self._busy = threading.Lock()
-        self._levels: dict[str, SpeechLevel] = {}
         self._take_voice(voice or self._export.voices[0], speed)
 
     def _take_voice(self, voice: str, speed: float) -> None:
         if voice not in self._export.voices:
             known = ", ".join(self._export.voices)
             raise EngineUnavailableError(f"kitten does not know the voice tts.voice = {voice!r}", f"choose of {known}")
-        self.model = voice
+        super()._take_voice(voice, speed)
         self._speed = speed
-        self._level = self._levels.setdefault(voice, SpeechLevel(self._export.sample_rate_hz))
-
-    def synthesize(self, text: str) -> SherpaSpeech:
-        """See `Synthesizer.synthesize`; it can be stopped between two pieces."""
-        return SherpaSpeech(
-            text,
-            self._generator(),
-            PIECES,
-            self._level,
-            self._export.sample_rate_hz,
-            espeak_voice=self._espeak_voice,
-            busy=self._busy,
-            name=self.name,
-        )
 
     def _generator(self) -> Generate:
         number, speed = self._export.voices.index(self.model), self._speed
@@ -162,22 +141,6 @@ class KittenSynthesizer:
     def voices(self) -> list[Voice]:
         """See `Synthesizer.voices`."""
         return [Voice(name, LANGUAGE, name) for name in sorted(self._export.voices)]
-
-    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "KittenSynthesizer":
-        """See `Synthesizer.in_voice`."""
-        if language.partition("-")[0] != "en":
-            raise EngineUnavailableError(f"kitten speaks English only, not tts.language = {language!r}", "choose piper")
-        other = copy.copy(self)
-        other._take_voice(voice or self.model, speed)
-        return other
-
-    def warm_up(self) -> None:
-        """Speak a sentence, by which the voice's level is known, too."""
-        for _ in self.synthesize("The voice is ready, and speaks."):
-            pass
-
-    def close(self) -> None:
-        """Nothing to stop; memory goes with the object."""
 
 
 def _loaded(export: KittenExport, threads: int, provider: str) -> Any:

@@ -8,9 +8,7 @@ The library works out all of a piece before its first sound and then gives it in
 at the next one. It knows no pace: `tts.speed` means nothing to it.
 """
 
-import copy
 import json
-import threading
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,8 @@ from processors.errors import EngineUnavailableError, one_line
 from processors.onnx_outline import read_outline
 from processors.tts.espeak_library import EspeakLibrary
 from processors.tts.finishing import SAMPLE_RATE_HZ
-from processors.tts.sherpa_voice import Generate, Pieces, SherpaSpeech, Take
-from processors.tts.speech_level import Audio, SpeechLevel
+from processors.tts.sherpa_voice import Generate, Pieces, SherpaSynthesizer, Take
+from processors.tts.speech_level import Audio
 from processors.tts.synthesizer import Voice
 
 LANGUAGE = "en-us"
@@ -104,7 +102,7 @@ def _check_texts(directory: Path, export: PocketExport) -> None:
         raise _broken(directory, "vocab.json and token_scores.json do not fit each other")
 
 
-class PocketSynthesizer:
+class PocketSynthesizer(SherpaSynthesizer):
     """A loaded Pocket model with one of its voices.
 
     Args:
@@ -118,41 +116,24 @@ class PocketSynthesizer:
     """
 
     name = "pocket"
-    sample_rate_hz = SAMPLE_RATE_HZ
-    max_threads = 1
+    pieces = PIECES
 
     def __init__(self, directory: Path, *, voice: str | None = None, threads: int = 1, provider: str = "cpu") -> None:
         export = read_export(directory)
         self._recordings = export.recordings
-        self._espeak_voice = EspeakLibrary.shared().voice_name(LANGUAGE)
+        super().__init__(SAMPLE_RATE_HZ, EspeakLibrary.shared().voice_name(LANGUAGE))
         try:
             self._tts = _loaded(export, threads, provider)
         except (RuntimeError, ValueError) as error:
             raise _broken(directory, one_line(error)) from error
-        self._busy = threading.Lock()
-        self._levels: dict[str, SpeechLevel] = {}
-        self._take_voice(voice or next(iter(self._recordings)))
+        self._take_voice(voice or next(iter(self._recordings)), 1.0)
 
-    def _take_voice(self, voice: str) -> None:
+    def _take_voice(self, voice: str, speed: float) -> None:
         if voice not in self._recordings:
             known = ", ".join(self._recordings)
             raise EngineUnavailableError(f"pocket does not know the voice tts.voice = {voice!r}", f"choose of {known}")
         self._reference = read_reference(self._recordings[voice])
-        self.model = voice
-        self._level = self._levels.setdefault(voice, SpeechLevel(SAMPLE_RATE_HZ))
-
-    def synthesize(self, text: str) -> SherpaSpeech:
-        """See `Synthesizer.synthesize`; it can be stopped in the middle of a sentence."""
-        return SherpaSpeech(
-            text,
-            self._generator(),
-            PIECES,
-            self._level,
-            SAMPLE_RATE_HZ,
-            espeak_voice=self._espeak_voice,
-            busy=self._busy,
-            name=self.name,
-        )
+        super()._take_voice(voice, speed)
 
     def _generator(self) -> Generate:
         reference = self._reference
@@ -170,22 +151,6 @@ class PocketSynthesizer:
     def voices(self) -> list[Voice]:
         """See `Synthesizer.voices`."""
         return [Voice(name, LANGUAGE, name) for name in sorted(self._recordings)]
-
-    def in_voice(self, voice: str | None, *, language: str, speed: float) -> "PocketSynthesizer":
-        """See `Synthesizer.in_voice`; it speaks at its own pace."""
-        if language.partition("-")[0] != "en":
-            raise EngineUnavailableError(f"pocket speaks English only, not tts.language = {language!r}", "choose piper")
-        other = copy.copy(self)
-        other._take_voice(voice or self.model)
-        return other
-
-    def warm_up(self) -> None:
-        """Speak a sentence, by which the voice's level is known, too."""
-        for _ in self.synthesize("The voice is ready, and speaks."):
-            pass
-
-    def close(self) -> None:
-        """Nothing to stop; memory goes with the object."""
 
 
 def read_reference(path: Path) -> Audio:

@@ -11,19 +11,20 @@ is shared out in proportion to how many phonemes espeak-ng finds in each word. W
 is estimated by the share of the work that the library says is done.
 """
 
+import copy
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from processors.errors import EngineError, one_line
+from processors.errors import EngineError, EngineUnavailableError, one_line
 from processors.text.clauses import Boundary, Strength, find_boundaries, split_clauses
 from processors.tts.espeak_library import EspeakLibrary
-from processors.tts.finishing import finished
+from processors.tts.finishing import SAMPLE_RATE_HZ, finished
 from processors.tts.speech_level import Audio, SpeechLevel
 from processors.tts.synthesizer import SpeechChunk, SpokenWord
 from processors.tts.word_times import spread_words, word_spans
@@ -120,7 +121,7 @@ class SherpaSpeech(Iterator[SpeechChunk]):
                 if self._stopped.is_set():
                     return
                 yield chunk
-                at_secs += len(chunk.pcm16) / 2 / 24_000
+                at_secs += len(chunk.pcm16) / 2 / SAMPLE_RATE_HZ
 
     def _made(self, piece: str) -> Iterator[tuple[Audio, float]]:
         """Stretches of sound, and the share of the work that is done with each."""
@@ -172,6 +173,75 @@ class SherpaSpeech(Iterator[SpeechChunk]):
             SpokenWord(word.text, word.start_secs, max(word.start_secs, min(word.end_secs, certain_secs)))
             for word in spread_words(words, weights, start / self._rate_hz, end_secs)
         )
+
+
+class SherpaSynthesizer:
+    """What every engine on sherpa-onnx's text-to-speech does; a `Synthesizer` once it has a voice and `voices`.
+
+    Attributes:
+        name: The engine's.
+        model: The voice.
+        pieces: How text is cut for it.
+
+    Args:
+        rate_hz: Of the sound that the library makes.
+        espeak_voice: Whose phonemes weigh the words.
+    """
+
+    name: str
+    model: str
+    pieces: Pieces
+    sample_rate_hz = SAMPLE_RATE_HZ
+    max_threads = 1
+
+    def __init__(self, rate_hz: int, espeak_voice: bytes) -> None:
+        self._rate_hz = rate_hz
+        self._espeak_voice = espeak_voice
+        self._busy = threading.Lock()
+        self._levels: dict[str, SpeechLevel] = {}
+
+    def _take_voice(self, voice: str, speed: float) -> None:
+        """Speak in that voice from now on.
+
+        Raises:
+            EngineUnavailableError: There is none of that name.
+        """
+        self.model = voice
+        self._level = self._levels.setdefault(voice, SpeechLevel(self._rate_hz))
+
+    def _generator(self) -> Generate:
+        raise NotImplementedError
+
+    def synthesize(self, text: str) -> SherpaSpeech:
+        """See `Synthesizer.synthesize`; the module of each engine says when a stop takes effect."""
+        return SherpaSpeech(
+            text,
+            self._generator(),
+            self.pieces,
+            self._level,
+            self._rate_hz,
+            espeak_voice=self._espeak_voice,
+            busy=self._busy,
+            name=self.name,
+        )
+
+    def in_voice(self, voice: str | None, *, language: str, speed: float) -> Self:
+        """See `Synthesizer.in_voice`."""
+        if language.partition("-")[0] != "en":
+            raise EngineUnavailableError(
+                f"{self.name} speaks English only, not tts.language = {language!r}", "choose piper"
+            )
+        other = copy.copy(self)
+        other._take_voice(voice or self.model, speed)
+        return other
+
+    def warm_up(self) -> None:
+        """Speak a sentence, by which the voice's level is known, too."""
+        for _ in self.synthesize("The voice is ready, and speaks."):
+            pass
+
+    def close(self) -> None:
+        """Nothing to stop; memory goes with the object."""
 
 
 def _cut(text: str, pieces: Pieces) -> Iterator[str]:

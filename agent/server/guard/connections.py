@@ -23,7 +23,37 @@ PROGRESS_BYTES = 16 * 1024
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
-class HttpConnection(H11Protocol):
+class Placed:
+    """What both kinds of connection tell their place; stands before uvicorn's own class.
+
+    Args:
+        places: All there are.
+        place: This connection's.
+        **kwargs: uvicorn's: config, server_state and app_state.
+    """
+
+    def __init__(self, *, places: Places, place: Place, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._places = places
+        self._place = place
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The place is free."""
+        self._places.leave(self._place)
+        cast(Any, super()).connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client takes in less than it is sent."""
+        self._place.stalled_secs = asyncio.get_running_loop().time()
+        cast(Any, super()).pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has taken in most of it."""
+        self._place.stalled_secs = None
+        cast(Any, super()).resume_writing()
+
+
+class HttpConnection(Placed, H11Protocol):
     """HTTP/1.1 until the connection becomes a WebSocket.
 
     Args:
@@ -37,9 +67,7 @@ class HttpConnection(H11Protocol):
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, places: Places, place: Place
     ) -> None:
-        super().__init__(config, server_state, app_state)
-        self._places = places
-        self._place = place
+        super().__init__(config=config, server_state=server_state, app_state=app_state, places=places, place=place)
         self._is_upgraded = False
         self._n_unnoticed = 0
         # As uvicorn calls it: with config, server_state and app_state.
@@ -49,11 +77,6 @@ class HttpConnection(H11Protocol):
         """The connection can be closed by its transport from now on."""
         super().connection_made(cast(asyncio.Transport, transport))
         self._place.close, self._place.is_closing = self.transport.abort, self.transport.is_closing
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The place is free."""
-        self._places.leave(self._place)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Note how far the request has come."""
@@ -87,16 +110,6 @@ class HttpConnection(H11Protocol):
         self._places.wait(self._place, None)
         super().handle_websocket_upgrade(event)
 
-    def pause_writing(self) -> None:
-        """The client takes in less than it is sent."""
-        self._place.stalled_secs = self.loop.time()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """It has taken in most of it."""
-        self._place.stalled_secs = None
-        super().resume_writing()
-
     def _should_upgrade(self) -> bool:
         """Whether it is a whole upgrade to a WebSocket; any other wish to upgrade is passed over (RFC 9110, 7.8)."""
         if self._get_upgrade() != b"websocket" or self.scope["method"] != "GET":
@@ -113,28 +126,8 @@ class HttpConnection(H11Protocol):
         self._places.wait(self._place, self.loop.time() + REQUEST_SECS)
 
 
-class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A WebSocket, which works from its client's first message on and until it is closed.
-
-    Args:
-        config: Of the server.
-        server_state: Of the server.
-        app_state: Of the application.
-        places: All there are.
-        place: This connection's.
-    """
-
-    def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, places: Places, place: Place
-    ) -> None:
-        super().__init__(config, server_state, app_state)
-        self._places = places
-        self._place = place
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The place is free."""
-        self._places.leave(self._place)
-        super().connection_lost(exc)
+class WebSocketConnection(Placed, WebSocketsSansIOProtocol):
+    """A WebSocket, which works from its client's first message on and until it is closed."""
 
     def send_receive_event_to_app(self) -> None:
         """A message has come, whole."""
@@ -147,13 +140,3 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.close_sent:
             self._places.wait(self._place, self.loop.time() + REQUEST_SECS)
-
-    def pause_writing(self) -> None:
-        """The client takes in less than it is sent."""
-        self._place.stalled_secs = self.loop.time()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """It has taken in most of it."""
-        self._place.stalled_secs = None
-        super().resume_writing()
