@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import uvicorn
 
@@ -17,6 +18,7 @@ from agent.server.guard.connections import HttpConnection
 from agent.server.guard.descriptors import places_within, raise_limit
 from agent.server.guard.door import Behind, Door
 from agent.server.guard.places import Place, Places
+from agent.server.guard.turnstile import Turnstile
 
 LOG_SECS = 60.0
 MAX_REMEMBERED = 100
@@ -46,6 +48,7 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open a door at each socket; uvicorn itself accepts nothing."""
+        self.config.loaded_app = Turnstile(cast(Any, self.config.loaded_app))  # pyright: ignore[reportAttributeAccessIssue]
         await super().startup(sockets=[])
         behind = Behind(self._serve_place, self.config.ssl)
         self._doors = [Door(one, self.places, behind) for one in sockets or []]
