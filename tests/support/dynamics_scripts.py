@@ -32,14 +32,13 @@ from processors.errors import EngineError
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, Transcript
 from processors.text.bare_words import bare
 from processors.text.speakable import SpeakableText
-from processors.tts.espeak import EspeakSynthesizer
 from processors.tts.synthesizer import SpeechChunk, SpokenWord
 from tests.support import scripted_engines as scripted
 from tests.support.dynamics_scenario import Act, After, Answering, Kind, Outcome, Scenario
 from tests.support.house import hosting
 from tests.support.llm_session import options
 from tests.support.scripted_llm import Answer, Drop, Failure, Reply, ScriptedLLM
-from tests.support.sounds import cough, recording, voice
+from tests.support.sounds import cough, recording, said_afresh, voice
 from tests.support.virtual_time import run_in_virtual_time
 from transports.recorded import RecordedTransport
 from transports.recording import Recording
@@ -89,9 +88,9 @@ def signs_of(word: str) -> Pcm16:
 
 
 @cache
-def _said(text: str) -> tuple[Recording, tuple[float, ...]]:
+def said(text: str) -> tuple[Recording, tuple[float, ...]]:
     """A sentence, and where the middle of each of its words is."""
-    words = [word for chunk in EspeakSynthesizer().synthesize(text) for word in chunk.words]
+    words = [word for chunk in said_afresh(text) for word in chunk.words]
     return voice(text), tuple((word.start_secs + word.end_secs) / 2 for word in words)
 
 
@@ -121,11 +120,11 @@ class Ears(scripted.ScriptedRecognizerEngine):
             mark = sound.audio_s16[start : start + MARK_SAMPLES].astype("<i2").tobytes()
             self.marks.append(_Mark(word, mark, misheard))
 
-    def recognizer(self) -> "_Hearing":
-        return _Hearing(self)
+    def recognizer(self) -> "Hearing":
+        return Hearing(self)
 
 
-class _Hearing(scripted.ScriptedRecognizer):
+class Hearing(scripted.ScriptedRecognizer):
     def __init__(self, ears: Ears) -> None:
         super().__init__(ears)
         self._ears = ears
@@ -267,7 +266,7 @@ class _Stage:
 
     def say(self, text: str, *, needed: bool, misheard: bool = False) -> None:
         """Say something from the next tick on."""
-        plain, middles_secs = _said(text)
+        plain, middles_secs = said(text)
         noise = np.random.default_rng(self._n_said).integers(-2, 3, len(plain.audio_s16))
         sound = recording(text, np.clip(plain.audio_s16 + noise, -32768, 32767).astype(np.int16))
         self._ears.expect(sound, text, middles_secs, misheard)
@@ -345,7 +344,8 @@ async def _held(scenario: Scenario) -> Outcome:
             card = stage.transport.card
             conversation = Conversation(
                 host,
-                Settings.model_validate({"input": {"auto_gain": False}}),
+                # What is said is a command to the scripted model, and no reflex.
+                Settings.model_validate({"input": {"auto_gain": False}, "tools": {"reflexes": False}}),
                 stage.transport,
                 [stage.activity, stage.note],
                 speech_end_secs=lambda: card.speech_end_secs,
