@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.llm.thinking import ThinkFilter
+from tests.support.counted_work import grows_linearly
+from tests.support.cpu_time import MOST, growth
 
 
 def spoken(*pieces: str, **how: Any) -> str:
@@ -268,20 +269,16 @@ def test_the_filter_holds_no_more_than_one_half_tag_of_a_long_reply() -> None:
 @pytest.mark.parametrize(
     "unit", ["<", "<a", "`", "[{", '{"name":\n', "```json\n{", "<think>", "\n{\n", " ", "<|a", "</s> "]
 )
-def test_a_hostile_reply_takes_time_in_proportion_to_its_length(unit: str) -> None:
-    def secs(n_units: int) -> float:
-        best = 1e9
-        for _ in range(3):
-            think = ThinkFilter(tools=frozenset(("x",)))
-            begun = time.thread_time()
-            for _ in range(n_units):
-                think.feed(unit)
-            think.flush()
-            best = min(best, time.thread_time() - begun)
-        return best
+def test_a_hostile_reply_takes_work_in_proportion_to_its_length(unit: str) -> None:
+    def read(reply: str) -> None:
+        think = ThinkFilter(tools=frozenset(("x",)))
+        for at in range(0, len(reply), len(unit)):
+            think.feed(reply[at : at + len(unit)])
+        think.flush()
 
-    # Four times the length: four times the time where it is linear, sixteen times where it is quadratic.
-    assert secs(8000) < 9 * secs(2000) + 0.02
+    # How much of a reply is copied is counted in test_linear_reading.py, too.
+    assert grows_linearly(lambda n_units: lambda: read(unit * n_units), 500)
+    assert growth(read, unit, 8_000 * len(unit)) < MOST
 
 
 def test_a_call_that_was_taken_out_is_told() -> None:

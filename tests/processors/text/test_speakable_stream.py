@@ -1,9 +1,6 @@
 """How a growing answer reaches the voice: piece by piece, in time, in order, and at a bounded cost."""
 
 import asyncio
-import gc
-import time
-from collections.abc import Callable
 
 import pytest
 from pipecat.frames.frames import (
@@ -26,6 +23,7 @@ from processors.frames import ReplySourceFrame, WrittenTextFrame
 from processors.text.clauses import split_clauses
 from processors.text.speakable import SpeakableText, speakable
 from processors.text.speakable_stream import SpeakableStream
+from tests.support.cpu_time import MOST, growth
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -137,30 +135,11 @@ def test_a_sentence_that_surely_ends_is_spoken_when_the_model_stalls(held: str, 
     assert speech.settle() == []
 
 
-def cpu_secs(work: Callable[[str], object], unit: str, n_chars: int) -> float:
-    """CPU time of this thread alone, without collecting what earlier tests have left: the least disturbed of three."""
-    text = (unit * n_chars)[:n_chars]
-    took_secs = []
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(3):
-            start = time.thread_time()
-            work(text)
-            took_secs.append(time.thread_time() - start)
-            if took_secs[0] > 0.3:
-                break
-    finally:
-        gc.enable()
-    return min(took_secs) + 0.02  # below the clock's noise nothing is compared
-
-
 @pytest.mark.apart
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
 def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
-    # Four times the text: four times the work if linear, sixteen times if quadratic. What comes in tokens is cut in
-    # steps of bounded work, which test_bounded_steps.py counts.
-    assert cpu_secs(speakable, unit, 100_000) / cpu_secs(speakable, unit, 25_000) < 9
+    # What comes in tokens is cut in steps of bounded work, which test_bounded_steps.py counts.
+    assert growth(speakable, unit, 48_000) < MOST
 
 
 @pytest.mark.apart
@@ -169,7 +148,7 @@ def test_work_of_cutting_grows_with_the_length(unit: str) -> None:
     def cut(text: str) -> object:
         return split_clauses(text, 60, 200)
 
-    assert cpu_secs(cut, unit, 100_000) / cpu_secs(cut, unit, 25_000) < 9
+    assert growth(cut, unit, 48_000) < MOST
 
 
 async def frames_after(frames: list[Frame]) -> list[Frame]:

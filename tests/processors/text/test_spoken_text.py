@@ -1,7 +1,6 @@
 """What is written and what is said, language by language: the table is `spoken_cases.tsv`."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from processors.text.language_pack import pack_of
 from processors.text.speakable import speakable
 from processors.text.speakable_stream import SpeakableStream
 from processors.text.spoken_words import roman_value
+from tests.support.cpu_time import MOST, growth
 
 CASES = [
     tuple(line.split("\t"))
@@ -182,11 +182,4 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE)
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_the_work_of_spoken_text_grows_with_its_length(unit: str, language: str) -> None:
-    def cpu_secs(n_chars: int) -> float:
-        text = (unit * n_chars)[:n_chars]
-        start = time.thread_time()
-        speakable(text, language)
-        return time.thread_time() - start + 0.02  # below the clock's noise nothing is compared
-
-    # Four times the text: four times the work if linear, sixteen times if quadratic.
-    assert cpu_secs(8_000) / cpu_secs(2_000) < 9
+    assert growth(lambda text: speakable(text, language), unit, 16_000) < MOST
