@@ -6,12 +6,12 @@ keys are written `stt.engine` in flags, `[stt] engine = ...` in the file and `SO
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -21,26 +21,36 @@ from pydantic_settings import (
 )
 
 from agent.errors import SettingsError
+from agent.settings.home import HomeSettings
+from agent.settings.mcp import McpSettings
 from agent.settings.sections import (
     ComputeSettings,
     DialogueSettings,
     EchoSettings,
     InputSettings,
+    InterpreterSettings,
     LlmSettings,
+    MemorySettings,
+    PersonaSettings,
     Section,
     ServerSettings,
     SttSettings,
+    TimersSettings,
+    ToolsSettings,
     TtsSettings,
     TurnSettings,
     VadSettings,
+    without_nul,
 )
+from agent.small_files import is_file, small_text
 from processors.shown_url import shown_url
 
 ENV_PREFIX = "SOTTO_"
 ENV_DELIMITER = "__"
 CONFIG_NAME = "sotto.toml"
+MAX_SHOWN_CHARS = 120
 # Parts of keys whose values no message repeats.
-SECRETS = ("api_key", "base_url", "server.token", "ice_servers")
+SECRETS = ("api_key", "base_url", "server.token", "ice_servers", "mcp.servers", "home")
 # Of Hugging Face's tools and Ollama; `sotto models` heeds them, too.
 OTHER_TOOLS_VARIABLES = (
     "HF_ENDPOINT",
@@ -73,6 +83,13 @@ class Settings(BaseSettings):
     vad: VadSettings = VadSettings()  # pyright: ignore[reportCallIssue]
     turn: TurnSettings = TurnSettings()  # pyright: ignore[reportCallIssue]
     dialogue: DialogueSettings = DialogueSettings()  # pyright: ignore[reportCallIssue]
+    tools: ToolsSettings = ToolsSettings()  # pyright: ignore[reportCallIssue]
+    timers: TimersSettings = TimersSettings()  # pyright: ignore[reportCallIssue]
+    interpreter: InterpreterSettings = InterpreterSettings()  # pyright: ignore[reportCallIssue]
+    memory: MemorySettings = MemorySettings()  # pyright: ignore[reportCallIssue]
+    home: HomeSettings = HomeSettings()  # pyright: ignore[reportCallIssue]
+    mcp: McpSettings = McpSettings()  # pyright: ignore[reportCallIssue]
+    persona: PersonaSettings = PersonaSettings()  # pyright: ignore[reportCallIssue]
     echo: EchoSettings = EchoSettings()  # pyright: ignore[reportCallIssue]
     server: ServerSettings = ServerSettings()  # pyright: ignore[reportCallIssue]
     models_dir: Path = Field(
@@ -80,6 +97,31 @@ class Settings(BaseSettings):
         description="where `sotto models pull` puts models and the engines look for them",
     )
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    _is_text = field_validator("models_dir", mode="before")(without_nul)
+    _config_file: Path | None = PrivateAttr(None)
+    _plain: "Settings | None" = PrivateAttr(None)
+    _above: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration file that was read, if there was one; absolute."""
+        return self._config_file
+
+    @property
+    def plain(self) -> "Settings":
+        """The same without a persona."""
+        return self._plain or self
+
+    @property
+    def above(self) -> Mapping[str, Mapping[str, Any]]:
+        """By section and name: what flags and the environment say, which no persona changes."""
+        return self._above
+
+    def instead_of(self, plain: "Settings") -> "Settings":
+        """The same, as what a persona makes of plain settings."""
+        self._plain = plain
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -93,16 +135,23 @@ class Settings(BaseSettings):
         """Flags first, then the environment, then the file that `load_settings` read."""
         flags = cast(InitSettingsSource, init_settings).init_kwargs
         file_values = flags.pop("_file", {})
-        return (
-            InitSettingsSource(settings_cls, init_kwargs=flags),
-            EnvSettingsSource(settings_cls),
-            InitSettingsSource(settings_cls, init_kwargs=file_values),
-        )
+        alone = flags.pop("_alone", False)
+        named = InitSettingsSource(settings_cls, init_kwargs=flags)
+        file = InitSettingsSource(settings_cls, init_kwargs=file_values)
+        return (named, file) if alone else (named, EnvSettingsSource(settings_cls), file)
 
 
 def data_folder() -> Path:
     """Where sotto keeps what it makes for this user."""
     return platformdirs.user_data_path("sotto")
+
+
+def personas_folder(settings: "Settings") -> Path:
+    """Where this user's own personas are: beside the configuration file in use, unless a setting says where."""
+    if settings.persona.folder:
+        return settings.persona.folder
+    beside = settings.config_file.parent if settings.config_file else platformdirs.user_config_path("sotto")
+    return beside / "personas"
 
 
 def cache_folder() -> Path:
@@ -115,6 +164,11 @@ def other_tools_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in OTHER_TOOLS_VARIABLES if name in os.environ}
 
 
+def whole_environment() -> dict[str, str]:
+    """Every variable, for a program that is started in place of the user."""
+    return dict(os.environ)
+
+
 def config_path(explicit: Path | None = None) -> Path | None:
     """The configuration file in use: the one named, else ./sotto.toml, else the user's own, else none.
 
@@ -122,7 +176,7 @@ def config_path(explicit: Path | None = None) -> Path | None:
         SettingsError: The named file does not exist.
     """
     if explicit is not None:
-        if not explicit.is_file():
+        if not is_file(explicit):
             raise SettingsError(f"configuration file not found: {explicit}")
         return explicit
     for path in (Path(CONFIG_NAME), platformdirs.user_config_path("sotto") / CONFIG_NAME):
@@ -135,28 +189,53 @@ def load_settings(
     overrides: Mapping[str, Any] | None = None,
     *,
     config: Path | None = None,
+    alone: bool = False,
 ) -> Settings:
     """Read the settings from every source.
 
     Args:
         overrides: Flags as dotted keys, such as `{"stt.engine": "whisper"}`; None values are left out.
         config: A configuration file in place of the usual ones.
+        alone: Flags and the configuration file that is named count, and nothing of this user's: neither the environment
+            nor the usual files.
 
     Raises:
         SettingsError: A key is unknown or a value invalid; the message names the key and its source.
     """
-    path = config_path(config)
+    path = None if alone and config is None else config_path(config)
     file_values = _read_toml(path) if path else {}
     flags: dict[str, Any] = {}
     for key, value in (overrides or {}).items():
         if value is not None:
             _set_dotted(flags, key, value)
-    for key in _unknown_environment_keys():
+    for key in () if alone else _unknown_environment_keys():
         raise SettingsError(f"unknown setting in the environment: {key} (`sotto doctor` lists every setting)")
     try:
-        return Settings(_file=file_values, **flags)  # pyright: ignore[reportCallIssue]
+        settings = Settings(_file=file_values, _alone=alone, **flags)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         raise SettingsError(_first_problem(error, flags, file_values, path)) from error
+    settings._config_file = path and path.absolute()
+    settings._above = _values_at(settings, [*_dotted(flags), *(() if alone else _environment_keys())])
+    return settings
+
+
+def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        yield from _dotted(value, f"{before}{name}.") if isinstance(value, Mapping) else [f"{before}{name}"]
+
+
+def _values_at(settings: Settings, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    values: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        section, _, name = key.partition(".")
+        if name and hasattr(getattr(settings, section), name):
+            values.setdefault(section, {})[name] = getattr(getattr(settings, section), name)
+    return values
+
+
+def _environment_keys() -> list[str]:
+    named = {ENV_PREFIX + key.replace(".", ENV_DELIMITER).upper(): key for key in setting_keys()}
+    return [named[key.upper()] for key in os.environ if key.upper() in named and os.environ[key]]
 
 
 def setting_keys() -> dict[str, tuple[Any, str]]:
@@ -197,8 +276,11 @@ def parse_assignment(text: str) -> tuple[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(small_text(path))
+    except RecursionError:
+        raise SettingsError(f"{path} cannot be read: it is nested too deep") from None
+    # A ValueError is wrong TOML, wrong UTF-8, or a number of very many digits.
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
 
 
@@ -220,17 +302,29 @@ def _first_problem(
     problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
     source = "the environment"
+    place = problem["loc"][:-1] if problem["type"] == "missing" else problem["loc"]
     for name, values in (("a flag", flags), (str(path), file_values)):
-        inner: Any = values
-        for part in problem["loc"]:
-            inner = inner.get(part, ...) if isinstance(inner, Mapping) else ...
-        if inner is not ...:
+        if _holds(values, place):
             source = name
             break
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
-    value = "" if any(part in key for part in SECRETS) else f" = {problem['input']!r}"
+    # A section that does not fit together may hold secrets, too.
+    is_secret = any(part in key for part in SECRETS) or isinstance(problem["input"], Mapping | Section)
+    value = "" if is_secret else f" = {repr(problem['input'])[:MAX_SHOWN_CHARS]}"
     return f"invalid setting in {source}: {key}{value}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _holds(values: Any, place: Sequence[int | str]) -> bool:
+    """Whether something stands at a place; a text may have been split into what the rest of the place means."""
+    for part in place:
+        if not isinstance(values, list | Mapping):
+            return True
+        inner: Mapping[Any, Any] = dict(enumerate(values)) if isinstance(values, list) else values
+        if part not in inner:
+            return False
+        values = inner[part]
+    return True
 
 
 def public_values(settings: Settings) -> dict[str, Any]:

@@ -12,23 +12,29 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import NoDecode
 
+from agent.settings.folders import FolderOrNone
+from agent.settings.header_values import Token
+from processors.manner import FASTEST, LOUDEST_DB, QUIETEST_DB, SLOWEST
 from processors.stt.languages import read_language
 from processors.stt.recognizer import Task
 
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "moonshine", "pocketsphinx", "foundry"]
 LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
 ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
+# ask: the user is asked each time, and it is done on a yes.
+Permission = Literal["on", "ask", "off"]
 TtsEngine = Literal["auto", "kokoro", "pocket", "piper", "kitten", "espeak"]
 # RFC 7064, RFC 7065.
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
 MIN_TOKEN_CHARS = 8
 
 
-def _split_at_commas(value: Any) -> Any:
+def split_at_commas(value: Any) -> Any:
     """One text from a flag or the environment as a list; lists from a file stay."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -36,11 +42,11 @@ def _split_at_commas(value: Any) -> Any:
 def _ice_servers(value: Any) -> Any:
     """ICE servers from a flag or the environment: a JSON list, or addresses with commas between."""
     if not isinstance(value, str) or not value.strip().startswith("["):
-        addresses = _split_at_commas(value)
+        addresses = split_at_commas(value)
         return [{"urls": [one]} for one in addresses] if isinstance(value, str) else value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("expected a JSON list, or addresses with commas between") from None
 
 
@@ -56,6 +62,22 @@ class Section(BaseModel):
     """Immutable once read; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        return without_nul(value)
+
+
+def without_nul(value: Any) -> Any:
+    """The value; what is text in it can be a file's name, an argument and a header.
+
+    Raises:
+        ValueError: It holds the character NUL.
+    """
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("it holds the character NUL")
+    return value
 
 
 def _spoken_language(text: str) -> str:
@@ -81,7 +103,7 @@ class SttSettings(Section):
     )
     task: Task = Field("transcribe", description="translate: all is written in English (whisper, openai)")
     prompt: str | None = Field(None, description="text that sets names, spelling and style (whisper, openai)")
-    hotwords: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+    hotwords: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
         default_factory=list, description="words to listen for, with commas between (whisper, nemotron where it allows)"
     )
     chunk_ms: Literal[80, 160, 320, 560, 1120] | None = Field(
@@ -90,7 +112,7 @@ class SttSettings(Section):
     base_url: str | None = Field(
         None, description="OpenAI-compatible speech-to-text server, such as http://box:8000/v1"
     )
-    api_key: SecretStr | None = Field(None, description="bearer token of that server, if it wants one")
+    api_key: Token = Field(None, description="bearer token of that server, if it wants one")
     timeout_secs: float = Field(10.0, gt=0, le=600, description="that server is given up after this")
     threads: int = Field(0, ge=0, le=64, description="CPU threads of one decoding; 0: half of the cores")
     partial_interval_secs: float = Field(
@@ -114,7 +136,7 @@ class LlmSettings(Section):
 
     engine: LlmEngine = Field("auto", description="which server; auto takes the best that is usable")
     base_url: str | None = Field(None, description="OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1")
-    api_key: SecretStr | None = Field(None, description="bearer token of the endpoint, if it wants one")
+    api_key: Token = Field(None, description="bearer token of the endpoint, if it wants one")
     model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
     system_prompt: str = Field(
         "You are a friendly voice assistant. Your words are spoken aloud: answer in one to three short "
@@ -130,6 +152,9 @@ class LlmSettings(Section):
         False, description="let a reasoning model think before it answers; its thoughts are never spoken"
     )
     empty_retries: int = Field(1, ge=0, le=5, description="how often an empty reply is asked for again")
+    keep_answers: bool = Field(
+        False, description="the same first question of a call gets the same answer at once, sound and all"
+    )
     apology: str = Field(
         "Sorry, I can't think right now. Please try again in a moment.",
         description="said when the endpoint is down or slow",
@@ -146,7 +171,10 @@ class TtsSettings(Section):
     language: Annotated[str, AfterValidator(read_language)] = Field(
         "en-us", description="language of the voice, such as en-us, es-MX or German"
     )
-    speed: float = Field(1.0, ge=0.5, le=2.0, description="1 is the voice's natural pace")
+    speed: float = Field(1.0, ge=SLOWEST, le=FASTEST, description="1 is the voice's natural pace")
+    gain_db: float = Field(
+        0.0, ge=QUIETEST_DB, le=LOUDEST_DB, description="louder or quieter than the voice is; never clipped"
+    )
 
 
 class VadSettings(Section):
@@ -179,6 +207,13 @@ class TurnSettings(Section):
         1.6, ge=0.2, le=10, description="a pause this long ends the turn even if more is expected"
     )
 
+    min_speech_secs: float = Field(
+        0.0,
+        ge=0,
+        le=5,
+        description="a turn with less voice is skipped, a short `stop` too; the log says so; 0: none",
+    )
+
     @model_validator(mode="after")
     def _in_order(self) -> "TurnSettings":
         if self.min_pause_secs > self.max_pause_secs:
@@ -196,11 +231,81 @@ class DialogueSettings(Section):
     idle_after_secs: float = Field(20.0, ge=1, le=3600, description="how long that is, after the agent has spoken")
     filler: Literal["off", "words", "sound"] = Field("off", description="bridges the wait for a reply that is slow")
     filler_after_secs: float = Field(1.0, ge=0.1, le=30, description="how long a reply may take before that")
-    filler_words: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+    filler_words: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
         default_factory=lambda: ["Hmm.", "Let me think."], min_length=1, description="said in turn, with commas between"
     )
     tool_words: str | None = Field("One moment, please.", description="said when a tool takes long")
     tool_after_secs: float = Field(1.5, ge=0.1, le=60, description="how long a tool may take before that")
+
+
+class ToolsSettings(Section):
+    """What the agent can do beside talking."""
+
+    clock: Permission = Field("on", description="tell the time and the date; ask: only after a yes")
+    sums: Permission = Field("on", description="calculate and convert units exactly")
+    timers: Permission = Field("on", description="set timers and alarms; it speaks up when one is due")
+    files: Permission = Field("on", description="create, read and change files in tools.folder; none without one")
+    folder: FolderOrNone = Field(None, description="the one folder whose files the agent may use; made when needed")
+    memory: Permission = Field("on", description="remember, recall and forget in calls, where memory.keep is on")
+    knowledge: Permission = Field("on", description="search the documents of persona.knowledge, where it is set")
+    home: Permission = Field(
+        "on", description="see and switch what is at home ([home]); what opens or guards the house asks always"
+    )
+    servers: Permission = Field(
+        "on", description="use the servers of tools in [mcp.servers]; ask: every call after a yes"
+    )
+    reflexes: bool = Field(
+        True, description="answer the time, timers, sums and the like at once, without the language model"
+    )
+
+
+PERMISSIONS = tuple(name for name, field in ToolsSettings.model_fields.items() if field.annotation == Permission)
+
+
+class TimersSettings(Section):
+    """Timers and alarms."""
+
+    keep: bool = Field(
+        False, description="they outlive a restart: due time and label alone are then on disk, until they are due"
+    )
+
+
+class MemorySettings(Section):
+    """What is remembered from one conversation to the next."""
+
+    keep: bool = Field(
+        False, description="what you ask the agent in a call to remember is kept on disk, until you forget it"
+    )
+    conversations: bool = Field(False, description="what is said in conversations, too; needs memory.keep")
+
+    @model_validator(mode="after")
+    def _both(self) -> "MemorySettings":
+        if self.conversations and not self.keep:
+            raise ValueError("memory.conversations needs memory.keep=true")
+        return self
+
+
+class PersonaSettings(Section):
+    """Who the agent is."""
+
+    name: str = Field("assistant", description="who the agent is: a persona's name, or a Markdown file")
+    folder: FolderOrNone = Field(None, description="where your own personas are; default: personas beside sotto.toml")
+    knowledge: FolderOrNone = Field(None, description="a folder of documents that the agent may search")
+
+
+class InterpreterSettings(Section):
+    """Translating what is said instead of answering it."""
+
+    into: Annotated[str | None, AfterValidator(lambda text: text and _spoken_language(text))] = Field(
+        None, description="the language that everything said comes out in, sentence by sentence; none: it answers"
+    )
+
+    @field_validator("into")
+    @classmethod
+    def _is_one(cls, value: str | None) -> str | None:
+        if value == "auto":
+            raise ValueError("name the language that is to come out, such as en")
+        return value
 
 
 class InputSettings(Section):
@@ -223,7 +328,7 @@ class EchoSettings(Section):
 class IceServer(Section):
     """A STUN or TURN server."""
 
-    urls: Annotated[list[IceUrl], BeforeValidator(_split_at_commas)] = Field(min_length=1)
+    urls: Annotated[list[IceUrl], BeforeValidator(split_at_commas)] = Field(min_length=1)
     username: str | None = None
     credential: SecretStr | None = None
 
@@ -240,7 +345,7 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
     max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
-    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
         default_factory=list, description="further host names that the page may be opened under, with commas between"
     )
     api_key: SecretStr | None = Field(None, description="bearer token that the HTTP API (/v1/...) asks for, if any")

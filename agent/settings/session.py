@@ -2,7 +2,8 @@
 
 In:  dotted keys with JSON values, as the page sends them.   Out: the settings of that conversation.
 
-Where sound and words go (addresses, keys, files, limits) stays with whoever runs the server.
+Where sound and words go (addresses, keys, files, limits) stays with whoever runs the server, and so does what the agent
+may do: a page allows its conversation less, by an option or by a persona, never more.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from agent.errors import SottoError
 from agent.plain_text import plain_text
-from agent.settings.load import Settings
+from agent.settings.in_persona import with_persona
+from agent.settings.load import Settings, personas_folder
+from agent.settings.persona import PersonaError, persona_files
+from agent.settings.sections import PERMISSIONS
 
 SESSION_KEYS = (
+    "persona.name",
     "stt.engine",
     "stt.language",
     "llm.engine",
@@ -28,7 +33,15 @@ SESSION_KEYS = (
     "turn.pace",
     "turn.speculate",
     "dialogue.filler",
+    "tools.clock",
+    "tools.sums",
+    "tools.timers",
+    "tools.files",
+    "tools.memory",
+    "tools.knowledge",
 )
+# A conversation may be allowed less than the server allows, never more.
+STRICTER = ("on", "ask", "off")
 MAX_TEXT_CHARS = 8_000
 
 
@@ -46,10 +59,11 @@ def session_settings(settings: Settings, options: object) -> Settings:
     Raises:
         OptionError: It is no mapping, a key may not be chosen, or a value is invalid.
     """
-    if options is None:
-        return settings
-    if not isinstance(options, Mapping):
+    if not isinstance(options, Mapping | None):
         raise OptionError('options must be an object of settings, such as {"tts.speed": 1.2}')
+    options = dict(options or {})
+    allowed = _own(settings)
+    settings = _persona_of(settings, options.pop("persona.name", None), allowed)
     sections: dict[str, dict[str, Any]] = {}
     for key, value in options.items():
         if key not in SESSION_KEYS:
@@ -59,8 +73,47 @@ def session_settings(settings: Settings, options: object) -> Settings:
         if isinstance(value, str) and value != plain_text(value):
             raise OptionError(f"{key} holds characters that are no text")
         section, name = key.split(".")
+        if section == "tools":
+            _check_permission(key, value, getattr(allowed.tools, name))
         sections.setdefault(section, {})[name] = value
     return settings.model_copy(update={name: _changed(settings, name, values) for name, values in sections.items()})
+
+
+def _own(settings: Settings) -> Settings:
+    """The server's own settings, its persona as its file says now; as at the start where that cannot be read."""
+    try:
+        return with_persona(settings, settings.persona.name, any_file=True)
+    except PersonaError:
+        return settings
+
+
+def _persona_of(settings: Settings, name: object, own: Settings) -> Settings:
+    """The settings with the persona that a page chose, as its file says it now; by default with the server's own."""
+    try:
+        if name is None or name == settings.persona.name:
+            return with_persona(settings, settings.persona.name, any_file=True)
+        return _within(own, with_persona(settings, str(name)))
+    except PersonaError as error:
+        raise OptionError(str(error)) from error
+
+
+def _within(own: Settings, chosen: Settings) -> Settings:
+    """A persona that a page chose, allowed no more than the server's own.
+
+    Its own knowledge is what whoever runs the server gave it; what the server's persona has put aside does not come
+    back.
+    """
+    stricter = {
+        name: max(getattr(own.tools, name), getattr(chosen.tools, name), key=STRICTER.index) for name in PERMISSIONS
+    }
+    put_aside = chosen.persona.knowledge == own.plain.persona.knowledge != own.persona.knowledge
+    persona = chosen.persona.model_copy(update={"knowledge": None}) if put_aside else chosen.persona
+    return chosen.model_copy(update={"tools": chosen.tools.model_copy(update=stricter), "persona": persona})
+
+
+def _check_permission(key: str, value: object, allowed: str) -> None:
+    if value in STRICTER and STRICTER.index(str(value)) < STRICTER.index(allowed):
+        raise OptionError(f"{key} = {value!r}: this server allows {allowed} at most")
 
 
 def describe_options(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -72,7 +125,10 @@ def describe_options(settings: Settings) -> dict[str, dict[str, Any]]:
     Returns:
         By dotted key: value, default, description, choices (None where any text or number will do), min and max.
     """
-    return {key: _described(settings, *key.split(".")) for key in SESSION_KEYS}
+    settings = _own(settings)
+    # Without a folder there is nothing to choose.
+    missing = set() if settings.tools.folder else {"tools.files"}
+    return {key: _described(settings, *key.split(".")) for key in SESSION_KEYS if key not in missing}
 
 
 def _changed(settings: Settings, name: str, values: Mapping[str, Any]) -> BaseModel:
@@ -94,6 +150,10 @@ def _described(settings: Settings, section_name: str, name: str) -> dict[str, An
     choices = [True, False] if field.annotation is bool else list(get_args(field.annotation)) or None
     if choices and type(None) in choices:
         choices = None
+    if (section_name, name) == ("persona", "name"):
+        choices = sorted({*persona_files(personas_folder(settings)), value})
+    if section_name == "tools":
+        choices = list(STRICTER[STRICTER.index(value) :])
     bounds = {bound: getattr(one, sign) for one in field.metadata for bound, sign in BOUNDS if hasattr(one, sign)}
     return {
         "value": value,

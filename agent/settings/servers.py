@@ -1,0 +1,26 @@
+"""Which settings name a server: something beside the engines that run in sotto's own processes."""
+
+from agent.settings.load import Settings
+
+
+def servers_named(settings: Settings) -> list[str]:
+    """The settings by which a conversation may need a server, each as it is told to the user, without addresses.
+
+    Args:
+        settings: Of the conversation, its persona's in them. What `auto` finds listening by itself is not named here.
+    """
+    llm, stt, tools = settings.llm, settings.stt, settings.tools
+    named: list[str] = []
+    if llm.engine not in ("auto", "embedded"):
+        named.append(f"llm.engine = {llm.engine}")
+    if llm.base_url and llm.engine != "embedded":
+        named.append("llm.base_url")
+    if stt.engine in ("openai", "foundry"):
+        named.append(f"stt.engine = {stt.engine}")
+    if stt.base_url and stt.engine in ("auto", "openai"):
+        named.append("stt.base_url")
+    if tools.servers != "off":
+        named += [f"mcp.servers.{name}" for name in settings.mcp.servers]
+    if tools.home != "off" and settings.home.url:
+        named.append("home.url")
+    return named
