@@ -2,6 +2,9 @@
 
 A result cannot be interrupted, since the history must know it. It makes Pipecat's aggregator ask the language model for
 the rest of the reply, from behind everything that an interruption has yet to pass.
+
+Of the calls of one reply, the last result makes it ask. Pipecat asks with each result that comes before the next call
+has begun, as those of quick tools do: the user would hear two replies.
 """
 
 from dataclasses import replace
@@ -11,6 +14,7 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     FunctionCallResultFrame,
     FunctionCallResultProperties,
+    FunctionCallsStartedFrame,
 )
 
 
@@ -19,6 +23,8 @@ class SettledCalls:
 
     def __init__(self) -> None:
         self._settled: list[FunctionCallResultFrame | FunctionCallCancelFrame] = []
+        # Calls of the latest reply that have no result yet.
+        self._open: set[str] = set()
 
     @property
     def ask_for_more(self) -> bool:
@@ -27,12 +33,21 @@ class SettledCalls:
 
     def note(self, frame: Frame) -> None:
         """Look at a frame that leaves the language model."""
-        if isinstance(frame, (FunctionCallResultFrame, FunctionCallCancelFrame)):
+        if isinstance(frame, FunctionCallsStartedFrame):
+            self._open = {call.tool_call_id for call in frame.function_calls}
+        elif isinstance(frame, (FunctionCallResultFrame, FunctionCallCancelFrame)):
+            self._open.discard(frame.tool_call_id)
+            if self._open:
+                _only_remember(frame)
             self._settled.append(frame)
 
     def cut(self) -> None:
         """The reply is cut: what is on its way is only to be remembered."""
         for frame in self._settled:
-            if isinstance(frame, FunctionCallResultFrame):
-                frame.properties = replace(frame.properties or FunctionCallResultProperties(), run_llm=False)
+            _only_remember(frame)
         self._settled = []
+
+
+def _only_remember(frame: FunctionCallResultFrame | FunctionCallCancelFrame) -> None:
+    if isinstance(frame, FunctionCallResultFrame):
+        frame.properties = replace(frame.properties or FunctionCallResultProperties(), run_llm=False)

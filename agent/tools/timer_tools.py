@@ -1,0 +1,87 @@
+"""What the language model can do with timers and alarms."""
+
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from agent.tools.clock import Now, local_now
+from agent.tools.timers import MAX_LABEL_CHARS, MAX_SECS, Timer, TimerBook
+from agent.tools.tool import Arguments, NoArguments, Tool, ToolError
+
+
+class SetTimer(Arguments):
+    """A timer."""
+
+    seconds: float = Field(gt=0, le=MAX_SECS, description="the whole duration in seconds")
+    label: str = Field("", max_length=MAX_LABEL_CHARS, description="what it is for, if the user said so")
+
+
+class SetAlarm(Arguments):
+    """An alarm."""
+
+    time: str = Field(pattern=r"^([01]?\d|2[0-3]):[0-5]\d$", description="local time of day, HH:MM, 24 hours")
+    label: str = Field("", max_length=MAX_LABEL_CHARS, description="what it is for, if the user said so")
+
+
+class CancelTimer(Arguments):
+    """Which timer."""
+
+    label: str = Field("", max_length=MAX_LABEL_CHARS, description="its label; empty: all timers and alarms")
+
+
+def timer_tools(book: TimerBook, now: Now = local_now) -> list[Tool]:
+    """The tools.
+
+    Args:
+        book: Whose timers.
+        now: Gives the local time, with its zone.
+    """
+
+    async def set_timer(arguments: SetTimer) -> object:
+        return _told(book.set(arguments.seconds, arguments.label), book, now)
+
+    async def set_alarm(arguments: SetAlarm) -> object:
+        secs = (next_time(arguments.time, now()) - now()).total_seconds()
+        return _told(book.set(secs, arguments.label, alarm=True), book, now)
+
+    async def list_timers(_: NoArguments) -> object:
+        return [_told(timer, book, now) for timer in book.pending()] or "there are no timers and no alarms"
+
+    async def cancel_timer(arguments: CancelTimer) -> object:
+        cancelled = book.cancel(arguments.label or None)
+        if not cancelled:
+            named = f" named {arguments.label!r}" if arguments.label else ""
+            there = ", ".join(timer.label or "one without a label" for timer in book.pending()) or "none"
+            raise ToolError(f"there is no timer{named}; there are: {there}")
+        return {"cancelled": len(cancelled)}
+
+    return [
+        Tool("set_timer", "Set a timer that goes off after a while.", SetTimer, set_timer, acts=True),
+        Tool("set_alarm", "Set an alarm for a time of day, today or tomorrow.", SetAlarm, set_alarm, acts=True),
+        Tool("list_timers", "All timers and alarms that are set, with the time left.", NoArguments, list_timers),
+        Tool("cancel_timer", "Cancel a timer or an alarm.", CancelTimer, cancel_timer, acts=True),
+    ]
+
+
+def next_time(text: str, now: datetime) -> datetime:
+    """The next time that the clock shows this.
+
+    Args:
+        text: HH:MM.
+        now: The local time, with its zone.
+    """
+    hour, minute = map(int, text.split(":"))
+    day = now.date()
+    while True:
+        # By the local calendar, so that a night with a changed clock is right.
+        found = datetime(day.year, day.month, day.day, hour, minute).astimezone()
+        if found > now:
+            return found
+        day += timedelta(days=1)
+
+
+def _told(timer: Timer, book: TimerBook, now: Now) -> dict[str, object]:
+    left_secs = timer.left_secs(book.now_secs())
+    at = now() + timedelta(seconds=left_secs)
+    shown: dict[str, object] = {"goes_off_at": f"{at:%A %H:%M:%S}", "seconds_left": round(left_secs)}
+    return {"label": timer.label, **shown} if timer.label else shown

@@ -1,0 +1,48 @@
+"""What of a conversation's acts can be taken back: each once, by a mark that no other conversation knows of."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agent.tools.tool import Tool
+
+# The newest ones; what is older stays as it is.
+MAX_UNDOS = 64
+
+Act = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What takes a call back.
+
+    Attributes:
+        mark: Names it; chance makes it.
+        call_id: Of the call.
+        tool: That was called.
+        act: Takes it back.
+    """
+
+    mark: str
+    call_id: str
+    tool: Tool
+    act: Act
+
+
+class Undos:
+    """Of one conversation."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Undo] = {}
+
+    def add(self, call_id: str, tool: Tool, act: Act) -> str:
+        """Keep what takes a call back; returns its mark."""
+        undo = Undo(secrets.token_hex(8), call_id, tool, act)
+        self._open[undo.mark] = undo
+        while len(self._open) > MAX_UNDOS:
+            del self._open[next(iter(self._open))]
+        return undo.mark
+
+    def take(self, mark: str) -> Undo | None:
+        """The undo of that mark, which nobody gets again; None where there is none."""
+        return self._open.pop(mark, None)
