@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 
-from processors.llm.history import cut_longest, drop_oldest_turns
+from processors.llm.history import cut_longest, drop_oldest_turns, is_summary
 
 MAX_STEPS = 4
 # What one text that is enormous loses in a step, and more of them for one that nothing else is left to shorten.
@@ -70,6 +70,7 @@ class Shortening:
             [
                 self._standing.get(id(message), message)
                 for index, message in enumerate(messages)
-                if index > last or id(message) in self._standing
+                # A summary may have come meanwhile.
+                if index > last or id(message) in self._standing or is_summary(message)
             ]
         )
