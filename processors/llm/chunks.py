@@ -232,6 +232,9 @@ class CallCollector:
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        value = json.loads(text)
+        # Python reads numbers that JSON has not, such as NaN and 1e999; it writes none, then.
+        json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return False
+    return isinstance(value, dict)

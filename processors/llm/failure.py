@@ -19,6 +19,7 @@ from processors.shown_url import shown_url
 MAX_QUOTED_CHARS = 200
 
 # As llama.cpp, vLLM, LM Studio, Ollama, OpenAI and their relatives word it; status 400 mostly, 500 at times.
+_REFUSALS = (400, 404, 422, 500, 501)
 _OVERFLOW = re.compile(
     r"context[_ ]length[_ ]exceeded|exceed(s|ed|_|ing)?[\w' ]*context|context[_ ](size|length|window)[\w' ]*exceeded"
     r"|maximum context length|maximum model length|max_model_len|loaded with context length"
@@ -54,6 +55,17 @@ def is_context_overflow(error: BaseException) -> bool:
     if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
         return False
     return bool(_OVERFLOW.search(f"{error.message} {error.code} {error.type} {error.body}"))
+
+
+def refuses_tools(error: BaseException) -> bool:
+    """Whether a server refused a request because it, or its model, cannot call tools.
+
+    Ollama answers 400 for a model without them, vLLM 400 where it was started without a parser, llama.cpp 500 without
+    its templates; all of them name tools.
+    """
+    if not isinstance(error, openai.APIStatusError) or error.status_code not in _REFUSALS:
+        return False
+    return "tool" in f"{error.message} {error.body}".lower()
 
 
 def explain(error: BaseException, base_url: str, model: str) -> ReplyError:

@@ -9,23 +9,22 @@ ends the session: an error is never a permanent one in Pipecat's sense, and the 
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import openai
 import openai.resources.chat  # Loaded by the client on first use otherwise, which would stall the event loop.
 from loguru import logger
-from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     Frame,
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
+    LLMTextFrame,
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
@@ -33,11 +32,14 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
-from pipecat.utils.http import connection_limits
 
 from processors.errors import MendedError
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
+from processors.llm.answers import KeptAnswers
 from processors.llm.budget import ReplyBudget
+from processors.llm.call_ids import CallIds, tool_names
+from processors.llm.client import quiet_client
+from processors.llm.empty_reply import empty_reply
 from processors.llm.failure import (
     ReplyError,
     ReplyTimeoutError,
@@ -46,15 +48,16 @@ from processors.llm.failure import (
     is_gone,
     lacks_version,
     let_go,
+    refuses_tools,
 )
-from processors.llm.history import as_sent, last_user_words, with_hint
-from processors.llm.keeper import ServerKeeper, look_after
+from processors.llm.history import as_sent, last_user_words, with_examples, with_hint, without_calls
+from processors.llm.keeper import look_after
+from processors.llm.options import LLMOptions
+from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
 from processors.llm.rounds import ToolRounds
 from processors.llm.settled_calls import SettledCalls
 from processors.llm.shortening import Shortening
-from processors.llm.sse import PatientOpenAI
-from processors.llm.stream import MISCALL_MEND, Patience, ReplyStream
-from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
+from processors.llm.stream import Patience, ReplyStream
 from processors.llm.thinking import ThinkFilter
 from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
@@ -63,56 +66,8 @@ from processors.turns.speculation import OpenSpeculationGate
 WRITTEN_HINT = "(I typed this and will read the answer: Markdown, lists and code are welcome.)"
 LOST_THREAD = "Sorry, I lost my train of thought."
 
-# Everything else the OpenAI client adds (the caller's platform, headers from the environment) stays here.
-SENT_HEADERS = {"host", "accept", "accept-encoding", "connection", "content-type", "content-length"}
-
 # Models whose chat template ends the prompt with the opening tag of a thought.
 _STARTS_INSIDE_THOUGHT = re.compile(r"deepseek-?r1|qwq|thinking", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class LLMOptions:
-    """How to ask one model at one endpoint.
-
-    Attributes:
-        base_url: The OpenAI-compatible endpoint, ending in /v1.
-        model: A name that the endpoint lists.
-        api_key: Sent as bearer token.
-        system_prompt: What the agent is told about itself.
-        temperature: Sampling temperature.
-        top_p: Nucleus sampling.
-        max_tokens: Upper limit of one reply.
-        first_token_timeout_secs: From the request to the first text, thought or tool call.
-        token_stall_timeout_secs: Between two of them.
-        reasoning_timeout_secs: From the first thought to the first text or tool call.
-        connect_timeout_secs: To open the connection.
-        empty_retries: How often an empty reply is asked for again.
-        last_turn_only: Send the system prompt, `examples` and the user's last words; for the smallest models.
-        examples: Pairs of user words and reply that show the tone; sent with `last_turn_only`.
-        apology: Said when no reply came.
-        extra_body: Further fields of the request, such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
-        template: What the model's chat template says about thoughts, where the server tells it.
-        keeper: Mends the server, where it is ours.
-    """
-
-    base_url: str
-    model: str
-    api_key: str = field(default="none", repr=False)
-    system_prompt: str = "You are a friendly voice assistant. Answer in one to three short spoken sentences."
-    temperature: float = 0.7
-    top_p: float = 0.95
-    max_tokens: int = 512
-    first_token_timeout_secs: float = 15.0
-    token_stall_timeout_secs: float = 10.0
-    reasoning_timeout_secs: float = 60.0
-    connect_timeout_secs: float = 2.0
-    empty_retries: int = 1
-    last_turn_only: bool = False
-    examples: tuple[tuple[str, str], ...] = ()
-    apology: str = "Sorry, I can't think right now. Please try again in a moment."
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
-    template: TemplateMarks = UNKNOWN_TEMPLATE
-    keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
 
 
 class LocalLLMService(OpenAILLMService):
@@ -120,20 +75,41 @@ class LocalLLMService(OpenAILLMService):
 
     supports_developer_role = False
 
-    def __init__(self, options: LLMOptions, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        options: LLMOptions,
+        *,
+        find_reflex: FindReflex | None = None,
+        amend: Callable[[LLMContext], None] | None = None,
+        answers: KeptAnswers | None = None,
+        calls_tools: bool = True,
+        **kwargs: Any,
+    ) -> None:
         """Prepare to ask; nothing is sent yet.
 
         Args:
             options: Which model, where and how.
+            find_reflex: Finds what needs no model.
+            calls_tools: Whether the model is told of the history's tools.
+            amend: Sets the history right before it is sent, with what cut calls have done meanwhile.
+            answers: Those that are kept and given again.
             **kwargs: For Pipecat's LLMService, such as `function_call_timeout_secs`.
         """
         self._options = options
+        self._find_reflex = find_reflex
+        self._amend = amend
+        self._answers = answers
+        self._ended_by_itself = False
+        self._reflex: Reflex | None = None
+        # Also once the server has said that it, or its model, takes none.
+        self._without_tools = not calls_tools
         self._apology_due: str | None = None
         # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
         self._written = False
         self._spoke = False
         self._settled_calls = SettledCalls()
         self._rounds = ToolRounds()
+        self._call_ids = CallIds()
         inside = options.template.starts_inside
         self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model)) if inside is None else inside
         extra = {"extra_body": dict(options.extra_body)} if options.extra_body else {}
@@ -151,33 +127,14 @@ class LocalLLMService(OpenAILLMService):
         self._speculation_gate = OpenSpeculationGate()
 
     def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
-        """A client that reads no environment, follows no redirect, and tells the endpoint nothing but the request."""
+        """A client that tells the endpoint nothing but the request."""
         options = self._options
-        plain = options.base_url.startswith("http:")
-
-        async def strip_headers(request: Any) -> None:
-            for name in [name for name in request.headers if name.lower() not in SENT_HEADERS]:
-                del request.headers[name]
-            request.headers["Authorization"] = f"Bearer {options.api_key or 'none'}"
-
-        # A local server may close an idle connection in the moment it is used again; a new one costs nothing there.
-        longest_silence_secs = max(options.first_token_timeout_secs, options.reasoning_timeout_secs)
-        http_client = DefaultAsyncHttpxClient(
-            timeout=openai.Timeout(longest_silence_secs, connect=options.connect_timeout_secs),
-            limits=connection_limits(max_keepalive_connections=0 if plain else 4, keepalive_expiry=4.0),
-            event_hooks={"request": [strip_headers]},
-            follow_redirects=False,
-            trust_env=False,
-            verify=not plain,  # Reading the certificates takes 20 ms of the event loop.
-        )
-        return PatientOpenAI(
+        return quiet_client(
+            options.base_url,
+            options.api_key,
+            silence_secs=max(options.first_token_timeout_secs, options.reasoning_timeout_secs),
+            connect_secs=options.connect_timeout_secs,
             max_event_bytes=ReplyBudget(options.max_tokens).max_event_bytes,
-            api_key=options.api_key or "none",
-            organization="",
-            project="",
-            base_url=options.base_url,
-            max_retries=0,
-            http_client=http_client,
         )
 
     async def cleanup(self) -> None:
@@ -191,6 +148,15 @@ class LocalLLMService(OpenAILLMService):
             if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
                 return
             self._rounds.begin(asked_by_tool=direction is FrameDirection.UPSTREAM)
+            if self._amend:
+                self._amend(frame.context)
+            self._reflex = reflex_for(self._find_reflex, frame.context.messages)
+            if self._answers and not self._reflex:
+                self._reflex = self._answers.reflex(frame.context, written=self._written)
+            if self._reflex and self._reflex.acts and frame.speculation:
+                # As with a tool: it is asked again when the turn is certain.
+                await self.broadcast_frame(EagerEndOfTurnCancelFrame)
+                return
             await self.push_frame(ReplyBegunFrame(frame.speculation))
         elif isinstance(frame, (WrittenReplyFrame, UserStartedSpeakingFrame)):
             self._skip_tts = self._written = isinstance(frame, WrittenReplyFrame)
@@ -207,17 +173,56 @@ class LocalLLMService(OpenAILLMService):
         """Push a frame; what tools answer is kept in mind. A reply that is being cut has no other end."""
         if isinstance(frame, LLMFullResponseEndFrame) and (task := asyncio.current_task()) and task.cancelling():
             return
+        if self._reflex and isinstance(frame, LLMTextFrame):
+            frame.metadata[REFLEX] = self._reflex.name
         self._settled_calls.note(frame)
+        self._call_ids.note(frame)
         await super().push_frame(frame, direction)
 
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
         """The chunks of the reply; empty replies and context overflows are asked for again on the way."""
-        return cast(AsyncStream[ChatCompletionChunk], self._reply(context))
+        if self._reflex:
+            chunks = self._by_reflex(self._reflex, context)
+        elif self._answers:
+            chunks = self._answers.noting(
+                self._reply(context), context, written=self._written, ended_by_itself=lambda: self._ended_by_itself
+            )
+        else:
+            chunks = self._reply(context)
+        return cast(AsyncStream[ChatCompletionChunk], chunks)
 
-    async def run_inference(self, *args: Any, **kwargs: Any) -> str | None:
-        """Ask once outside of the conversation; thoughts are taken out."""
-        text = await super().run_inference(*args, **kwargs)
-        if text is None:
+    async def _by_reflex(self, reflex: Reflex, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """What the reflex says; what the model says, where it has no words."""
+        words = await reflex.answer()
+        if not words:
+            self._reflex = None
+            if self._amend:
+                self._amend(context)
+        async with aclosing(as_reply(words, reflex.name) if words else self._reply(context)) as chunks:
+            async for chunk in chunks:
+                self._spoke |= bool(words)
+                yield chunk
+
+    async def ask_once(self, request: LLMContext, instruction: str, max_tokens: int) -> str | None:
+        """Ask once outside of the conversation; thoughts are taken out.
+
+        Args:
+            request: What.
+            instruction: In place of the system prompt.
+            max_tokens: Of the answer.
+
+        Returns:
+            The whole answer; None where there is none, or it was cut at so many tokens.
+        """
+        asked = await self.get_llm_adapter().get_llm_invocation_params(
+            request, system_instruction=instruction, convert_developer_to_user=True
+        )
+        wanted = {**self.build_chat_completion_params(asked), "stream": False}
+        wanted.pop("stream_options", None)
+        wanted["max_completion_tokens" if "max_completion_tokens" in wanted else "max_tokens"] = max_tokens
+        answer = (await self._client.chat.completions.create(**wanted)).choices[0]
+        text = answer.message.content
+        if text is None or answer.finish_reason == "length":
             return None
         think = ThinkFilter(starts_inside=self._starts_inside_thought, again=self._options.template.again)
         return (think.feed(text) + think.flush()).strip()
@@ -242,6 +247,14 @@ class LocalLLMService(OpenAILLMService):
         tried = lacks_version(str(self._client.base_url))
         self._client.base_url = f"{plain}/v1" if tried else plain
         return tried
+
+    def _goes_without_tools(self, error: Exception, context: LLMContext) -> bool:
+        """Whether the request was refused for its tools, and is sent again without them."""
+        if self._without_tools or not tool_names(context) or not refuses_tools(error):
+            return False
+        self._without_tools = True
+        logger.warning(f"{self._options.model} is asked without tools: {error}")
+        return True
 
     async def _handle_eager_end_of_turn_cancel(self, frame: EagerEndOfTurnCancelFrame) -> None:
         """Nothing may stay of what was tried: not a request that is still queued, nor words that are being spoken."""
@@ -278,7 +291,7 @@ class LocalLLMService(OpenAILLMService):
             # Whatever else a server can bring about ends here, told in one line.
             except Exception as error:
                 let_go(error)
-                if self._tries_version(error):
+                if self._tries_version(error) or self._goes_without_tools(error, context):
                     continue
                 if not has_revived and await self._has_revived(reply, error):
                     has_revived = True
@@ -293,9 +306,10 @@ class LocalLLMService(OpenAILLMService):
                     await self.cancel_task(looking)
             if reply.answered:
                 self._starts_inside_thought = reply.starts_inside_thought
+                self._ended_by_itself = reply.finish_reason == "stop"
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
-                raise self._empty(reply)
+                raise empty_reply(reply, options.base_url, options.model)
             retries_left -= 1
 
     def _look_after_server(self, reply: ReplyStream) -> "asyncio.Task[None] | None":
@@ -315,28 +329,29 @@ class LocalLLMService(OpenAILLMService):
         return True
 
     def _begin_reply(self, context: LLMContext) -> ReplyStream:
+        self._call_ids.begin_reply()
         return ReplyStream(
             self._patience(),
             shown_url(self._options.base_url),
             starts_inside_thought=self._starts_inside_thought,
             again=self._options.template.again,
-            tools=_tool_names(context),
+            tools=tool_names(context),
             budget=ReplyBudget(self._options.max_tokens),
             # Where there are tools, Pipecat tells the model that this is none of them, and the model may do better.
             is_callable=lambda name: bool(self._functions) or self.has_function(name),
+            call_id=lambda given: self._call_ids.unused(given, context.messages),
         )
 
     async def _request(
         self, messages: Sequence[LLMContextMessage], context: LLMContext
     ) -> AsyncStream[ChatCompletionChunk]:
         if self._options.last_turn_only:
-            view = LLMContext(_example_messages(self._options.examples, last_user_words(messages)))
+            view = LLMContext(with_examples(self._options.examples, last_user_words(messages)))
         else:
-            sent = as_sent(messages)
+            sent = as_sent(without_calls(messages) if self._without_tools else messages)
             view = LLMContext(
                 with_hint(sent, WRITTEN_HINT) if self._written else sent,
-                tools=context.tools,
-                tool_choice=context.tool_choice,
+                **({} if self._without_tools else {"tools": context.tools, "tool_choice": context.tool_choice}),
             )
         return await super().get_chat_completions(view)
 
@@ -347,33 +362,3 @@ class LocalLLMService(OpenAILLMService):
             stall_secs=options.token_stall_timeout_secs,
             reasoning_secs=options.reasoning_timeout_secs,
         )
-
-    def _empty(self, reply: ReplyStream) -> ReplyError:
-        url = shown_url(self._options.base_url)
-        if reply.wrote_call:
-            what, mend = "a tool call written as text", "have its server read tool calls, or try another model"
-        elif reply.misfit:
-            what, mend = reply.misfit, MISCALL_MEND
-        elif reply.thought:
-            what, mend = "only thoughts", "raise the limit of tokens, or switch the model's reasoning off"
-        elif reply.content_type not in ("", "text/event-stream"):
-            what = f"no stream of words, but {reply.content_type}"
-            mend = "give the address of an OpenAI-compatible server, usually ending in /v1"
-        else:
-            what, mend = "nothing", "try another model, or a larger context"
-        return ReplyError(f"{self._options.model} at {url} replied with {what}", mend, ErrorCategory.APPLICATION)
-
-
-def _tool_names(context: LLMContext) -> frozenset[str]:
-    tools = context.tools
-    if not isinstance(tools, ToolsSchema):
-        return frozenset()
-    return frozenset(tool.name for tool in tools.standard_tools)
-
-
-def _example_messages(examples: Sequence[tuple[str, str]], words: str) -> list[LLMContextMessage]:
-    messages: list[dict[str, str]] = []
-    for said, replied in examples:
-        messages += [{"role": "user", "content": said}, {"role": "assistant", "content": replied}]
-    messages.append({"role": "user", "content": words})
-    return cast(list[LLMContextMessage], messages)

@@ -5,6 +5,7 @@ In:  the bytes of a response.   Out: its events. A byte that is no UTF-8 becomes
 EventTooLongError    an event, or a line of one, does not end
 """
 
+import asyncio
 import codecs
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +15,9 @@ from openai._streaming import (  # pyright: ignore[reportPrivateUsage] - the typ
     ServerSentEvent,
     SSEDecoder,
 )
+
+# Others have their turn after so much of what came at once: the shortest events in it take some milliseconds together.
+STEP_BYTES = 1024
 
 
 class EventTooLongError(ValueError):
@@ -54,7 +58,10 @@ class PatientDecoder(SSEDecoder):
             line_end = max(received.rfind(b"\n"), received.rfind(b"\r"))
             n_line_bytes = len(received) - line_end - 1 if line_end >= 0 else n_line_bytes + len(received)
             self._check(n_line_bytes)
-            yield decoder.decode(received).encode()
+            for start in range(0, len(received), STEP_BYTES):
+                if start:
+                    await asyncio.sleep(0)
+                yield decoder.decode(received[start : start + STEP_BYTES]).encode()
         yield decoder.decode(b"", final=True).encode()
 
     def _check(self, n: int) -> None:

@@ -62,6 +62,7 @@ class ReplyStream:
         tools: Set[str] = frozenset(),
         budget: ReplyBudget,
         is_callable: Callable[[str], bool] = lambda _: True,
+        call_id: Callable[[str], str] = lambda given: given,
     ) -> None:
         self.content_type = ""
         self.spoke = False
@@ -81,6 +82,7 @@ class ReplyStream:
         self._calls = CallCollector()
         self._budget = budget
         self._is_callable = is_callable
+        self._call_id = call_id
         self._uncallable: str | None = None
 
     @property
@@ -231,7 +233,7 @@ class ReplyStream:
         for call in self._calls.calls():
             name = call.function.name if call.function else None
             if name and self._is_callable(name):
-                calls.append(call.model_copy(update={"index": len(calls)}))
+                calls.append(call.model_copy(update={"index": len(calls), "id": self._call_id(call.id or "")}))
             else:
                 self._uncallable = name
         self.called_tools = bool(calls)

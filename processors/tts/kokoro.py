@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from processors.errors import EngineError, EngineUnavailableError
+from processors.errors import EngineError, EngineUnavailableError, one_line
 from processors.text.clauses import split_clauses
 from processors.tts.espeak_library import EspeakLibrary, SpokenClause
 from processors.tts.finishing import SAMPLE_RATE_HZ, finished
@@ -103,7 +103,7 @@ class KokoroSynthesizer:
             self._kokoro = Kokoro.from_session(self._session, str(voices_path))  # pyright: ignore[reportArgumentType]
         except Exception as error:
             raise EngineUnavailableError(
-                f"kokoro model {model_path} cannot be loaded ({_one_line(error)})", "sotto models pull kokoro"
+                f"kokoro model {model_path} cannot be loaded ({one_line(error)})", "sotto models pull kokoro"
             ) from error
         self._library = EspeakLibrary.shared()
         self._levels: dict[str, SpeechLevel] = {}
@@ -177,7 +177,7 @@ class KokoroSynthesizer:
                     spoken.phonemes, voice=self.model, speed=self._speed, lang=self._language, is_phonemes=True
                 )
         except (RuntimeError, ValueError, IndexError) as error:
-            raise EngineError(f"kokoro failed on {len(spoken.phonemes)} phonemes: {_one_line(error)}") from error
+            raise EngineError(f"kokoro failed on {len(spoken.phonemes)} phonemes: {one_line(error)}") from error
         if len(timings) == len(spoken.phonemes):
             edges_secs = [*(timing.start for timing in timings), timings[-1].end]
             return audio_f32, [
@@ -317,7 +317,3 @@ def _token_starts(prosody: Prosody) -> np.ndarray[Any, Any]:
     """The frame at which each character of the phonemes begins, and the one behind the last."""
     # The first token is the silence in front.
     return prosody.token_ends[: len(prosody.token_ends) - 1]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

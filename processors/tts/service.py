@@ -10,7 +10,7 @@ speech wait to be heard.
 import asyncio
 import re
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 
@@ -21,8 +21,9 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
 from processors.engine_threads import HUNG_SECS, EngineThreads, Job, Standby
-from processors.errors import EngineError, EngineHungError, MendedError
+from processors.errors import EngineError, EngineHungError, MendedError, one_line
 from processors.frames import ReplySourceFrame
+from processors.manner import Manner
 from processors.speech_ahead import SpeechAhead
 from processors.tts.at_rate import speech_at_rate
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, StoppableSpeech, Synthesizer
@@ -50,6 +51,8 @@ class SynthesizerTTSService(TTSService):
         threads: The engine's own threads.
         ahead: Told of all that is made, and asked whether more may be.
         standby: Says what the engine cannot, and takes over where it does not come back or fails again and again.
+        manner: How fast it speaks.
+        at_speed: Gives the engine at another pace; may block.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class SynthesizerTTSService(TTSService):
         ahead: SpeechAhead | None = None,
         *,
         standby: Standby[Synthesizer] | None = None,
+        manner: Manner | None = None,
+        at_speed: Callable[[float], Synthesizer] | None = None,
     ) -> None:
         super().__init__(
             sample_rate=engine.sample_rate_hz,
@@ -70,7 +75,10 @@ class SynthesizerTTSService(TTSService):
             max_consecutive_zero_audio_contexts=0,
             settings=TTSSettings(model=engine.model, voice=engine.model, language=None),
         )
-        self._engine = engine
+        self._engine = self._own = engine
+        self._manner = manner or Manner()
+        self._at_speed = at_speed
+        self._speed = self._manner.speed
         self._threads = threads
         self._standby = standby
         self._n_failures = 0
@@ -106,6 +114,7 @@ class SynthesizerTTSService(TTSService):
         while not await self._ahead.has_room(SIGN_OF_LIFE_SECS):
             self._refresh_audio_context(context_id)
         has_words = False
+        await self._take_pace()
         voice = self._engine, self._threads
         while voice:
             engine, threads = voice
@@ -133,10 +142,12 @@ class SynthesizerTTSService(TTSService):
                 voice = await self._other_voice(engine, error)
                 if voice and not has_words:
                     context_start_secs, spoken_secs = context_start_secs + spoken_secs, 0.0
-                    mended = MendedError(f"text-to-speech: {error}; {voice[0].name} says it")
+                    mended = MendedError(f"text-to-speech: {one_line(error)}; {voice[0].name} says it")
                     await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
                     continue
-                await self.push_error(f"text-to-speech: {error}", exception=error, category=ErrorCategory.SERVER)
+                await self.push_error(
+                    f"text-to-speech: {one_line(error)}", exception=error, category=ErrorCategory.SERVER
+                )
                 self._failed_contexts.add(context_id)
                 if not spoken_secs:
                     self._strike_out(context_id)
@@ -170,6 +181,13 @@ class SynthesizerTTSService(TTSService):
             return
         frames = self._aggregated_frame_sequencer.force_complete(context_id, self._word_timestamp_tracker.last_pts)
         await self._push_word_frames([frame for frame in frames if not isinstance(frame, TTSTextFrame)])
+
+    async def _take_pace(self) -> None:
+        """Another pace is another engine on the same model; who stands in for the engine keeps its own."""
+        if self._at_speed is None or self._manner.speed == self._speed or self._engine is not self._own:
+            return
+        self._speed = self._manner.speed
+        self._engine = self._own = await asyncio.to_thread(self._at_speed, self._speed)
 
     async def _other_voice(self, failed: Synthesizer, error: Exception) -> tuple[Synthesizer, Executor] | None:
         """Who says what an engine could not, if anybody; and whatever follows, where the engine is past hope."""

@@ -167,6 +167,10 @@ class ScriptedLLM:
             await self._arrival.wait_for(lambda: len(self.requests) >= n_requests)
         return self.requests[n_requests - 1]
 
+    def chosen(self, request: Request) -> Answer:
+        """What a request is answered with."""
+        return self.answers.get(request.messages[-1].get("content", "")) or self._next()
+
     def _next(self) -> Answer:
         return self.script.pop(0) if self.script else self.otherwise
 
@@ -223,7 +227,7 @@ class ScriptedLLM:
             listing = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
             answer = self.models_answer or Failure(200, listing)
         else:
-            answer = self.answers.get(request.messages[-1].get("content", "")) or self._next()
+            answer = self.chosen(request)
         if isinstance(answer, Reply):
             await _stream(answer, request.body.get("model", "scripted"), writer)
         elif isinstance(answer, Failure):

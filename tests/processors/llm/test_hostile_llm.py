@@ -3,65 +3,20 @@
 import random
 from typing import Any
 
-import httpx2
 import pytest
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-from pipecat.frames.frames import Frame, FunctionCallFromLLM, LLMTextFrame
-from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.llm_service import FunctionCallParams
 
 from processors.llm.chunks import read_chunk
 from processors.llm.failure import ReplyError
-from processors.llm.service import LOST_THREAD, LLMOptions, LocalLLMService
+from processors.llm.service import LOST_THREAD, LocalLLMService
+from tests.support.heard_llm import HeardLLM
 from tests.support.hostile_llm import HostileAnswer
 from tests.support.llm_session import APOLOGY, apologies, one_reply, options, question, session, text_of
 from tests.support.scripted_llm import Failure, Reply, ScriptedLLM
 
 
-class HeardLLM(LocalLLMService):
-    """The service without a pipeline around it: keeps what it would push."""
-
-    def __init__(self, answer: HostileAnswer) -> None:
-        self._answer = answer
-        self.said: list[str] = []
-        self.calls: list[FunctionCallFromLLM] = []
-        self.errors: list[tuple[str, BaseException | None]] = []
-        super().__init__(LLMOptions("http://127.0.0.1:1/v1", "m", empty_retries=1))
-        self.register_function("clock", _never_called)
-
-    def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
-        transport = httpx2.MockTransport(self._answer.respond)
-        return AsyncOpenAI(
-            api_key="none",
-            base_url="http://127.0.0.1:1/v1",
-            max_retries=0,
-            http_client=DefaultAsyncHttpxClient(transport=transport),
-        )
-
-    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        if isinstance(frame, LLMTextFrame):
-            frame.text.encode()  # What cannot be sent on is not text.
-            self.said.append(frame.text)
-
-    async def push_error(self, error_msg: str, exception: Exception | None = None, *_: Any, **__: Any) -> None:
-        self.errors.append((error_msg, exception))
-
-    async def run_function_calls(self, function_calls: Any) -> None:
-        self.calls += function_calls
-
-    @property
-    def apology(self) -> str | None:
-        return self._apology_due
-
-
-async def _never_called(_: FunctionCallParams) -> None:
-    raise AssertionError
-
-
 async def _hear(seed: int) -> HeardLLM:
-    service = HeardLLM(HostileAnswer(random.Random(seed)))
-    await service._process_context(question())
-    await service._client.close()
+    service = HeardLLM(HostileAnswer(random.Random(seed)).respond)
+    await service.hear()
     return service
 
 

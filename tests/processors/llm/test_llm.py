@@ -168,5 +168,5 @@ async def test_a_thought_is_no_part_of_a_single_inference() -> None:
     body = {"choices": [{"message": {"role": "assistant", "content": "<think>hm</think>\nA summary."}}]}
     async with ScriptedLLM(Failure(200, body)) as server:
         service = LocalLLMService(options(server))
-        assert await service.run_inference(question()) == "A summary."
+        assert await service.ask_once(question(), "Write notes.", 100) == "A summary."
         await service.cleanup()
