@@ -232,7 +232,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             metrics = None
             if not self._judge_fails:
                 self._judge_fails = True
-                failure = ErrorFrame(f"turn: {error or type(error).__name__}")
+                failure = ErrorFrame(f"turn: {str(error) or type(error).__name__}")
                 failure.metadata[STAGE] = "turn"
                 await self.push_frame(failure, FrameDirection.UPSTREAM)
         finally:
