@@ -70,6 +70,10 @@ def kill_children() -> None:
         running = [process for process in _started if process.poll() is None]
     for process in running:
         process.kill()
+    # Those that others have started for this program, and what they have started.
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
     for process in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(KILLED_WITHIN_SECS)

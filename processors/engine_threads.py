@@ -3,7 +3,7 @@
 In:  work, with how long it may be silent.   Out: its result, or EngineHungError; the thread is then abandoned.
 
 Nothing can end a thread from outside. An abandoned one keeps its memory, and its core if it computes, so only a few
-may be: after that the engine is not asked any more.
+may be: after that the engine is not asked any more, until one of them comes back after all.
 """
 
 import asyncio
@@ -62,8 +62,13 @@ class Job:
         self._alive_secs: float | None = None
         self.took_secs = 0.0
 
-    def live(self) -> None:
-        """A sign of life: the time begins anew."""
+    def live(self, within_secs: float | None = None) -> None:
+        """A sign of life: the time begins anew.
+
+        Args:
+            within_secs: How long the work may be silent from now on, where that has changed.
+        """
+        self._within_secs = self._within_secs if within_secs is None else within_secs
         self._alive_secs = time.monotonic()
 
     def due_secs(self) -> float:
@@ -96,15 +101,17 @@ class EngineThreads(Executor):
     Args:
         max_workers: How many work at the same time; abandoned ones are not counted.
         name: Of the threads.
-        max_abandoned: After so many nothing more is taken.
+        max_abandoned: While so many do not come back, nothing more is taken.
 
     Attributes:
         n_abandoned: How many have not come back.
+        max_workers: As given.
+        name: As given.
     """
 
     def __init__(self, max_workers: int, name: str, *, max_abandoned: int = MAX_ABANDONED) -> None:
         self.n_abandoned = 0
-        self._max_workers, self._name, self._max_abandoned = max_workers, name, max_abandoned
+        self.max_workers, self.name, self._max_abandoned = max_workers, name, max_abandoned
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._running: set[Job] = set()
@@ -127,7 +134,7 @@ class EngineThreads(Executor):
             RuntimeError: The threads have been shut down.
         """
         if self.is_exhausted:
-            raise EngineHungError(f"{self._name}: {self.n_abandoned} threads of the engine hang")
+            raise EngineHungError(f"{self.name}: {self.n_abandoned} threads of the engine hang")
         with self._lock:
             self._waiting.append(job)
         self._begin()
@@ -173,12 +180,12 @@ class EngineThreads(Executor):
                 self.n_abandoned += 1
                 _hanging.add(job)
             if overdue:
-                old, self._pool = self._pool, ThreadPoolExecutor(self._max_workers, self._name)
+                old, self._pool = self._pool, ThreadPoolExecutor(self.max_workers, self.name)
                 old.shutdown(wait=False)
         for job in overdue:
-            logger.warning(f"{self._name}: a thread does not come back and is abandoned ({self.n_abandoned} so far)")
+            logger.warning(f"{self.name}: a thread does not come back and is abandoned ({self.n_abandoned} so far)")
             with suppress(InvalidStateError):
-                job.future.set_exception(EngineHungError(f"{self._name}: the engine does not come back from its work"))
+                job.future.set_exception(EngineHungError(f"{self.name}: the engine does not come back from its work"))
         if overdue:
             self._begin()
 
@@ -192,7 +199,7 @@ class EngineThreads(Executor):
 
     def _begin(self) -> None:
         with self._lock:
-            while self._waiting and len(self._running) < self._max_workers:
+            while self._waiting and len(self._running) < self.max_workers:
                 job = self._waiting[0]
                 self._pool.submit(self._work, job)
                 self._waiting.popleft()
@@ -203,7 +210,11 @@ class EngineThreads(Executor):
             job.run()
         finally:
             with self._lock:
-                self._running.discard(job)
+                if job in self._running:
+                    self._running.discard(job)
+                else:
+                    # It had been given up, and has come back after all.
+                    self.n_abandoned -= 1
             # The pool may have been shut down meanwhile.
             try:
                 self._begin()

@@ -48,5 +48,7 @@ class UnsupportedRequestError(EngineError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of a library says, without line breaks."""
-    return " ".join(str(error).split())
+    """What an error of a library says, without line breaks; one without words is named."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -14,6 +14,9 @@ from pipecat.frames.frames import DataFrame, LLMTextFrame, SystemFrame
 # In the metadata of an ErrorFrame that no step of that stage has pushed: the stage.
 STAGE = "stage"
 
+# In the metadata of a transcript that is a translation: ISO 639-1 code of what was said.
+SPOKEN = "spoken"
+
 Cause = Literal["echo", "noise", "backchannel"]
 
 
@@ -113,6 +116,17 @@ class ReplyBegunFrame(SystemFrame):
     """
 
     speculative: bool = False
+
+
+@dataclass
+class NotesMadeFrame(SystemFrame):
+    """Downstream: older turns of the history are notes now.
+
+    Attributes:
+        text: The notes, which stand for all of them.
+    """
+
+    text: str = ""
 
 
 @dataclass

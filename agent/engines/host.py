@@ -6,8 +6,8 @@ Shared by all conversations. Nothing here runs inference on the event loop.
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnxruntime
@@ -24,8 +24,10 @@ from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings
 from processors.ear.silero import SharedSilero, load_silero
 from processors.engine_threads import EngineThreads, Standby
-from processors.llm.service import LLMOptions
+from processors.llm.answers import Answers
+from processors.llm.options import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
+from processors.tts.kept_speech import KeptSpeech
 from processors.tts.synthesizer import Synthesizer
 from processors.turns.smart_turn import load_smart_turn
 
@@ -41,7 +43,8 @@ class EarsHost:
     """The speech-to-text engine alone, for recordings; `start_ears_host` makes it, `close` ends it."""
 
     stt: Choice[RecognizerEngine]
-    file_threads: Executor
+    file_threads: EngineThreads
+    stt_standby: Standby[RecognizerEngine] | None = None
 
     @property
     def answer_secs(self) -> float | None:
@@ -55,7 +58,12 @@ class EarsHost:
     async def close(self) -> None:
         """End threads and processes; no transcription may be under way."""
         self.file_threads.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self.stt.loaded.close)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if isinstance(self.stt_standby, StageStandby):
+            self.stt_standby.close()
+        self.stt.loaded.close()
 
 
 @dataclass
@@ -71,9 +79,12 @@ class ModelHost:
     tts_threads: Executor
     vad_threads: Executor
     turn_threads: Executor
-    file_threads: Executor
+    file_threads: EngineThreads
     stt_standby: Standby[RecognizerEngine] | None = None
     tts_standby: Standby[Synthesizer] | None = None
+    # What `llm.keep_answers` keeps.
+    answers: Answers = field(default_factory=Answers)
+    speech: KeptSpeech = field(default_factory=KeptSpeech)
 
     @property
     def llm_options(self) -> LLMOptions:
@@ -142,7 +153,7 @@ async def start_model_host(settings: Settings) -> ModelHost:
         EngineThreads(tts.loaded.max_threads, "tts"),  # pyright: ignore
         EngineThreads(VAD_THREADS, "vad"),
         EngineThreads(TURN_THREADS, "turn"),
-        ThreadPoolExecutor(FILE_THREADS, "files"),
+        EngineThreads(FILE_THREADS, "files"),
         StageStandby("stt", lambda: after(stt, stt_candidates(settings))),  # pyright: ignore[reportArgumentType]
         StageStandby("tts", lambda: after(tts, tts_candidates(settings))),  # pyright: ignore[reportArgumentType]
     )
@@ -160,7 +171,8 @@ async def start_ears_host(settings: Settings) -> EarsHost:
     check_device(settings.compute.device)
     speeds = known_speeds(settings)
     stt = await asyncio.to_thread(choose, "stt", settings.stt.engine, stt_candidates(settings), speeds)
-    host = EarsHost(stt, ThreadPoolExecutor(FILE_THREADS, "files"))
+    standby = StageStandby("stt", lambda: after(stt, stt_candidates(settings)))
+    host = EarsHost(stt, EngineThreads(FILE_THREADS, "files"), standby)
     _log_choices((stt,), time.monotonic() - started_secs)
     return host
 

@@ -4,7 +4,9 @@ The configured endpoint, then a local server found running, then the embedded ll
 with the bundled SmolLM2.
 """
 
+import asyncio
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +16,15 @@ from loguru import logger
 from agent.engines.candidates import Candidate
 from agent.engines.chat_template import template_marks
 from agent.engines.compute import placement
+from agent.engines.context_size import context_tokens
 from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
 from agent.engines.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
+from agent.engines.look_ups import LookUps, make_of
 from agent.models.catalogue import installed, model_dir
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
+from processors.llm.templates import TemplateMarks
 
 # How each server is told to answer at once; one of unknown make might refuse fields that it does not know.
 _TEMPLATE_SWITCH = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -140,7 +145,11 @@ def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
 
 def _options(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LLMOptions:
     llm = settings.llm
-    asked_to_think = llm.thinking or engine not in NO_THINKING
+    tokens, template = _told(engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING)
+
+    async def served_tokens() -> int | None:
+        return await context_tokens(LookUps(base_url, api_key), make_of(engine, base_url), model)
+
     return LLMOptions(
         base_url=base_url,
         model=model,
@@ -154,5 +163,22 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         empty_retries=llm.empty_retries,
         apology=llm.apology,
         extra_body={} if llm.thinking else NO_THINKING.get(engine, {}),
-        template=template_marks(engine, base_url, api_key, model, thinking=asked_to_think),
+        context_tokens=tokens,
+        served_tokens=None if engine == "embedded" else served_tokens,
+        answers_many=engine == "vllm",
+        template=template,
     )
+
+
+def _told(
+    engine: str, base_url: str, api_key: str | None, model: str, *, thinking: bool
+) -> tuple[int | None, TemplateMarks]:
+    """What a server tells of its model: the size of its context, and its template. Blocks for two seconds at most."""
+
+    async def ask() -> tuple[int | None, TemplateMarks]:
+        server, make = LookUps(base_url, api_key), make_of(engine, base_url)
+        return await context_tokens(server, make, model), await template_marks(server, make, model, thinking=thinking)
+
+    # With a loop of its own, for whoever calls may have one.
+    with ThreadPoolExecutor(1, "look-ups") as thread:
+        return thread.submit(asyncio.run, ask()).result()

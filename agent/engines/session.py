@@ -90,10 +90,11 @@ class SessionEngines:
     async def _stt(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         wanted, own = settings.stt, self._settings.stt
         same_engine = wanted.engine in (own.engine, self._host.stt.engine)
-        if same_engine and wanted.language == own.language:
+        if same_engine and (wanted.language, wanted.task) == (own.language, own.task):
             return self._host.stt, self._host.stt_threads
         loaded = await self._load(
-            ("stt", wanted.engine, wanted.language), lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings))
+            ("stt", wanted.engine, f"{wanted.language} {wanted.task}"),
+            lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings)),
         )
         assert loaded.threads is not None  # noqa: S101 - only language models have none
         return loaded.choice, loaded.threads
@@ -119,7 +120,7 @@ class SessionEngines:
             choice, threads = loaded.choice, loaded.threads
         elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
             return choice, threads
-        voice = await asyncio.to_thread(_in_voice, choice.loaded, wanted)
+        voice = await asyncio.to_thread(in_voice, choice.loaded, wanted)
         return dataclasses.replace(choice, model=voice.model, loaded=voice), threads
 
     async def _load(self, key: Key, candidates: Callable[[], Any]) -> _Loaded:
@@ -138,7 +139,16 @@ class SessionEngines:
             return loaded
 
 
-def _in_voice(synthesizer: Synthesizer, wanted: TtsSettings) -> Synthesizer:
+def in_voice(synthesizer: Synthesizer, wanted: TtsSettings) -> Synthesizer:
+    """The same loaded model in the voice, language and pace of settings.
+
+    Args:
+        synthesizer: Loaded.
+        wanted: Says how it is to speak.
+
+    Raises:
+        EngineUnavailableError: It has no such voice or language.
+    """
     language = wanted.language if wanted.voice else known_voice_language(synthesizer, wanted.language)
     return synthesizer.in_voice(wanted.voice, language=language, speed=wanted.speed)
 

@@ -38,6 +38,10 @@ class Speed:
         if not (self.first_secs >= 0 and self.factor >= 0):
             raise ValueError(f"a speed is not negative: {self.first_secs}, {self.factor}")
 
+    def expected_secs(self, speech_secs: float) -> float:
+        """What it takes for so much speech while the machine is idle."""
+        return self.first_secs + self.factor * speech_secs
+
 
 def bearable(speed: Speed) -> bool:
     """Whether an engine that is too slow is still better than one that does its work badly."""

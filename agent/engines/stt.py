@@ -1,5 +1,6 @@
 """The recognizers that settings can choose, in order of preference, found on this machine without loading them."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
 from processors.stt.recognizer import RecognizerEngine
 
+ENGLISH_ONLY = ("moonshine", "pocketsphinx")
 # The best first: what a machine without a GPU can still decode in time.
 WHISPER_PREFERENCE = (
     "small.en",
@@ -41,7 +43,22 @@ def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
         candidates.insert(0, openai_candidate(settings))
     if settings.stt.engine == "foundry":
         candidates.append(foundry_candidate(settings))
-    return candidates
+    return [_for_interpreter(candidate, settings) for candidate in candidates]
+
+
+def _for_interpreter(candidate: Candidate[RecognizerEngine], settings: Settings) -> Candidate[RecognizerEngine]:
+    """Not usable where it hears nothing but the language that is to come out: all would be passed over in silence."""
+    into = settings.interpreter.into
+    if into is None or not candidate.usable:
+        return candidate
+    if settings.stt.language == into:
+        reason = f"stt.language = {into} is the language that interpreter.into asks for"
+        return replace(candidate, reason=reason, mend="--set stt.language=auto")
+    hears_english_only = candidate.engine in ENGLISH_ONLY or (candidate.model or "").endswith(".en")
+    if into == "en" and hears_english_only:
+        reason = "it knows English only, and interpreter.into = en asks for other languages"
+        return replace(candidate, reason=reason, mend="sotto models pull base")
+    return candidate
 
 
 def _whispers(settings: Settings) -> list[Candidate[RecognizerEngine]]:
@@ -130,4 +147,6 @@ def _pocketsphinx(settings: Settings) -> Candidate[RecognizerEngine]:
     elif settings.stt.language not in ("en", "auto"):
         reason = f"it knows English only, not stt.language = {settings.stt.language}"
         mend = "sotto models pull base"
+    elif settings.stt.task == "translate":
+        reason, mend = "it does not translate (stt.task = translate)", "sotto models pull base"
     return Candidate("pocketsphinx", "en-us", load, reason, mend, last_resort=True)

@@ -102,7 +102,10 @@ class SileroState(SileroOnnxModel):
 
 
 def run_together(
-    session: onnxruntime.InferenceSession, states: Sequence[SileroState], windows: Sequence[bytes]
+    session: onnxruntime.InferenceSession,
+    states: Sequence[SileroState],
+    windows: Sequence[bytes],
+    wanted: Callable[[], bool] = lambda: True,
 ) -> None:
     """One run for several conversations: the answers become `known`, and the states go on.
 
@@ -110,6 +113,7 @@ def run_together(
         session: The shared session.
         states: Of as many conversations, none of them twice.
         windows: Each conversation's next 32 ms, s16 mono at 16 kHz.
+        wanted: Asked after the run; the states are another thread's by then if nobody waits for it any more.
     """
     inputs_f32 = np.zeros((len(states), CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
     for row, state, window in zip(inputs_f32, states, windows, strict=True):
@@ -123,6 +127,8 @@ def run_together(
     if not (np.isfinite(probabilities).all() and np.isfinite(recurrent_f32).all()):
         # Taken into the states, they would make these conversations deaf for good.
         raise EngineError("silero answers what is no number")
+    if not wanted():
+        return
     for index, state in enumerate(states):
         state.known = probabilities[index : index + 1]
         state._state = recurrent_f32[:, index : index + 1]
@@ -235,9 +241,19 @@ def _tell(questions: Sequence[Question], error: BaseException | None) -> None:
 
 
 def _answer(session: onnxruntime.InferenceSession, questions: Sequence[Question]) -> None:
-    """Round by round: the first window of each, then the second of those that have one."""
+    """Round by round: the first window of each, then the second of those that have one.
+
+    A run that was given up and comes back late leaves the conversations alone: they have gone on without it.
+    """
+
+    def wanted() -> bool:
+        return not all(question.answered.done() for question in questions)
+
     for index in range(max(len(question.windows) for question in questions)):
         asking = [question for question in questions if index < len(question.windows)]
-        run_together(session, [question.state for question in asking], [question.windows[index] for question in asking])
+        states, windows = [question.state for question in asking], [question.windows[index] for question in asking]
+        run_together(session, states, windows, wanted)
+        if not wanted():
+            return
         for question in asking:
             question.heard(question.windows[index])

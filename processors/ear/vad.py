@@ -38,6 +38,9 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         threads: Threads that the analyzers of all conversations share.
         params: Thresholds and times.
         suspicion: The probability from which a window may have been voice.
+
+    Attributes:
+        n_heard: How many windows the model has judged.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
         self._low_confidence_windows = 0
         self._threads = threads
         self._gathered = bytearray()
+        self.n_heard = 0
         self._confidence = 0.0
         self._suspicion = suspicion
         self._powers: deque[float] = deque(maxlen=LOUDEST_OF_WINDOWS)
@@ -111,6 +115,7 @@ class SharedSileroVADAnalyzer(SileroVADAnalyzer):
             windows = [bytes(self._gathered[at : at + WINDOW_BYTES]) for at in range(0, n_bytes, WINDOW_BYTES)]
             del self._gathered[:n_bytes]
             await self._silero.hear(self._threads, self._model, windows, self._run_analyzer)
+            self.n_heard += len(windows)
         return self._vad_state
 
     async def cleanup(self) -> None:

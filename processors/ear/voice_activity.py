@@ -69,6 +69,7 @@ class VoiceActivity(VADProcessor):
 
     async def _listen(self, frame: Frame, direction: FrameDirection) -> None:
         """What the model cannot judge costs a moment of sound; told once, until it works again."""
+        n_heard = self._analyzer.n_heard
         try:
             await super().process_frame(frame, direction)
         except Exception as error:
@@ -76,9 +77,10 @@ class VoiceActivity(VADProcessor):
                 raise
             if not self._failing:
                 self._failing = True
-                await self.push_error(f"voice activity: {error or type(error).__name__}", exception=error)
+                await self.push_error(f"voice activity: {str(error) or type(error).__name__}", exception=error)
         else:
-            self._failing = self._failing and not isinstance(frame, InputAudioRawFrame)
+            # Many a frame of sound only gathers what the model is asked with the next one.
+            self._failing &= self._analyzer.n_heard == n_heard
 
     async def _suspect(self, duration_secs: float) -> None:
         spoke, self._speaking = self._speaking, self._analyzer.state in (VADState.SPEAKING, VADState.STOPPING)

@@ -23,9 +23,11 @@ from processors.stt.recognizer import (
     Transcript,
 )
 
-# A call may take so long, and so much of what has been said; or several times what one has taken on this machine. By
-# then the turn has ended without its words, but what is said next is heard.
+# A call may take so long, and so much of what has been said; or several times what one has taken in this conversation.
+# By then the turn has ended without its words, but what is said next is heard.
 PATIENCE_SECS, PATIENCE_PER_SEC, PATIENCE_FACTOR = 6.0, 0.5, 3.0
+# Or several times what was measured while the machine was idle, for it may be busy; but no turn is waited for so long.
+MEASURED_FACTOR, MAX_MEASURED_SECS = 8.0, 30.0
 
 _Result = TypeVar("_Result")
 
@@ -37,15 +39,21 @@ class RecognizerCalls:
         engine: Gives this conversation's recognizer.
         threads: The engine's own.
         standby: Takes over where it does not come back, and is told what it has heard of the utterance.
+        expected_secs: From seconds of speech to what the engine takes for them on this machine, as measured.
     """
 
     def __init__(
-        self, engine: RecognizerEngine, threads: Executor, standby: Standby[RecognizerEngine] | None = None
+        self,
+        engine: RecognizerEngine,
+        threads: Executor,
+        standby: Standby[RecognizerEngine] | None = None,
+        expected_secs: Callable[[float], float] | None = None,
     ) -> None:
         self._engine = engine
         self._recognizer = engine.recognizer()
         self._threads = threads
         self._standby = standby
+        self._expected_secs = expected_secs
         self._trouble: str | None = None
         # The utterance, for an engine that takes over.
         self._heard = bytearray()
@@ -96,7 +104,7 @@ class RecognizerCalls:
             taken_over = await self._standby.next() if self._standby else None
             if taken_over:
                 self._engine, self._threads = taken_over
-                self._standby = None
+                self._standby = self._expected_secs = None
             # The abandoned thread still works on the old one.
             self._recognizer = self._engine.recognizer()
             if taken_over is None:
@@ -115,12 +123,19 @@ class RecognizerCalls:
             self._last_call = running
             return await asyncio.wrap_future(running)
         heard_secs = (len(self._heard) + n_more_bytes) / BYTES_PER_SAMPLE / SAMPLE_RATE_HZ
-        patience_secs = max(PATIENCE_SECS + PATIENCE_PER_SEC * heard_secs, PATIENCE_FACTOR * self._longest_secs)
-        job = self._threads.put(Job(lambda: call(recognizer), patience_secs))
+        job = self._threads.put(Job(lambda: call(recognizer), self._patience_secs(heard_secs)))
         self._last_call = job.future
         result = await self._threads.back(job)
         self._longest_secs = max(self._longest_secs, job.took_secs)
         return result
+
+    def _patience_secs(self, heard_secs: float) -> float:
+        measured_secs = MEASURED_FACTOR * self._expected_secs(heard_secs) if self._expected_secs else 0.0
+        return max(
+            PATIENCE_SECS + PATIENCE_PER_SEC * heard_secs,
+            PATIENCE_FACTOR * self._longest_secs,
+            min(measured_secs, MAX_MEASURED_SECS),
+        )
 
     @staticmethod
     def _reset(recognizer: Recognizer) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from processors.errors import EngineError, EngineUnavailableError
+from processors.errors import EngineError, EngineUnavailableError, one_line
 
 APP_NAME = "sotto"
 # The English streaming model of the catalogue.
@@ -117,8 +117,3 @@ def engine_errors() -> Iterator[None]:
         yield
     except _sdk_failures() as error:
         raise EngineError(f"foundry failed: {one_line(error)}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """The error's message without line breaks."""
-    return " ".join(str(error).split())

@@ -6,8 +6,8 @@ In:  pieces of sound from one thread.   Out: text so far; all of the text once i
 import threading
 from typing import Any
 
-from processors.errors import EngineError
-from processors.stt.foundry_catalogue import engine_errors, one_line
+from processors.errors import EngineError, one_line
+from processors.stt.foundry_catalogue import engine_errors
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 
 # A session that failed to stop may leave its reader waiting for ever.

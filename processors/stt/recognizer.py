@@ -37,14 +37,16 @@ class Transcript:
     Attributes:
         text: The words, with no leading or trailing space; empty when nothing was said.
         words: Word timings where the engine has them, else empty.
-        language: ISO 639-1 code where the engine knows it.
+        language: ISO 639-1 code of the words, where the engine knows it.
         confidence: 0 to 1 where the engine knows it.
+        spoken: ISO 639-1 code of what was said, where the engine knows it and has translated it.
     """
 
     text: str
     words: tuple[Word, ...] = ()
     language: str | None = None
     confidence: float | None = None
+    spoken: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ An engine whom pauses cost nothing is asked at the very first window of silence,
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 
 from pipecat.frames.frames import (
@@ -39,6 +39,7 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
 from processors.engine_threads import Standby
+from processors.errors import one_line
 from processors.frames import (
     FalseInterruptionFrame,
     NoWordsFrame,
@@ -49,14 +50,12 @@ from processors.frames import (
 )
 from processors.stt.calls import RecognizerCalls
 from processors.stt.latency import TranscriptLatency
+from processors.stt.pre_roll import PreRoll
 from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
 from processors.stt.samples import is_quiet
-from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, language_of
+from processors.stt.short_speech import ShortSpeech
+from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, transcription_frame
 
-# Voice activity is reported this much after speech began at the latest; recognizers want some silence before it.
-PRE_ROLL_SECS = 0.6
-# A "no" or "so" too short for voice activity, and the pause after it, belong to the speech that follows.
-LONGEST_PRE_ROLL_SECS = 1.4
 # How much longer than allowed a turn may become until it is cut, whatever is said just then.
 LATEST_CUT = 0.1
 APOLOGY = "Sorry, I didn't catch that."
@@ -69,7 +68,9 @@ class RecognizerSTTService(STTService):
         engine: The shared engine; this conversation takes one recognizer of it.
         threads: The engine's own threads.
         max_utterance_secs: A longer turn is transcribed in several parts.
+        min_speech_secs: A turn with less voice than this has no words.
         standby: Takes over where the engine does not come back.
+        expected_secs: From seconds of speech to what the engine takes for them on this machine, as measured.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class RecognizerSTTService(STTService):
         threads: Executor,
         *,
         max_utterance_secs: float = 60.0,
+        min_speech_secs: float = 0.0,
         standby: Standby[RecognizerEngine] | None = None,
+        expected_secs: Callable[[float], float] | None = None,
     ) -> None:
         self._latency = TranscriptLatency()
         super().__init__(
@@ -86,18 +89,15 @@ class RecognizerSTTService(STTService):
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
-        self._recognizer = RecognizerCalls(engine, threads, standby)
+        self._recognizer = RecognizerCalls(engine, threads, standby, expected_secs)
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
         self._pauses_early = engine.pauses_freely
         # What comes after the first window of silence, until it is known whether that was a pause.
         self._held_back: bytearray | None = None
-        self._pre_roll = bytearray()
-        self._pre_roll_bytes = int(PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
-        self._longest_pre_roll_bytes = int(LONGEST_PRE_ROLL_SECS * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
-        # Since the first sign of voice that was none, or not yet; None where there was no sign of late.
-        self._suspected_bytes: int | None = None
+        self._pre_roll = PreRoll()
+        self._short = ShortSpeech(min_speech_secs)
         self._agent_speaks = False
         self._max_utterance_bytes = int(max_utterance_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
         self._utterance_bytes = 0
@@ -138,9 +138,9 @@ class RecognizerSTTService(STTService):
             self._publish()
             return
         if isinstance(frame, VADUserStartedSpeakingFrame):
-            self._begin_speech()
+            self._begin_speech(frame.start_secs)
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            self._pause(time.monotonic() - frame.stop_secs)
+            self._pause(frame.stop_secs)
         elif isinstance(frame, VoiceEdgeFrame):
             self._follow_edge(frame.edge)
         elif isinstance(frame, BotStartedSpeakingFrame):
@@ -160,11 +160,12 @@ class RecognizerSTTService(STTService):
         if self.is_muted:
             return
         if not self._user_speaking:
-            self._keep_pre_roll(frame.audio)
+            self._pre_roll.add(frame.audio)
             return
         if self._held_back is not None:
             self._held_back += frame.audio
             return
+        self._short.add(frame.audio)
         self._enqueue(frame.audio)
         over_bytes = self._utterance_bytes - self._max_utterance_bytes
         # Rather between two words than within one.
@@ -185,32 +186,20 @@ class RecognizerSTTService(STTService):
         if transcript.text:
             yield self._transcription_frame(transcript)
 
-    def _begin_speech(self) -> None:
+    def _begin_speech(self, start_secs: float) -> None:
         if self._user_speaking:
             return
         self._user_speaking = True
+        self._short.begin(start_secs)
         self._turn_part += 1
         if self._utterance_bytes > self._max_utterance_bytes // 2:
             # A pause is a better place for the cut that is due before long.
             self._cut()
-        self._enqueue(bytes(self._pre_roll))
-        self._pre_roll.clear()
-        self._suspected_bytes = None
-
-    def _keep_pre_roll(self, pcm16: bytes) -> None:
-        n_bytes = self._pre_roll_bytes
-        self._pre_roll += pcm16
-        if self._suspected_bytes is not None:
-            self._suspected_bytes += len(pcm16)
-            if self._suspected_bytes > self._longest_pre_roll_bytes:
-                self._suspected_bytes = None
-            else:
-                n_bytes = max(n_bytes, self._suspected_bytes)
-        del self._pre_roll[:-n_bytes]
+        self._enqueue(self._pre_roll.take())
 
     def _follow_edge(self, edge: VoiceEdge) -> None:
-        if edge is VoiceEdge.SUSPECTED and self._suspected_bytes is None and not self._agent_speaks:
-            self._suspected_bytes = self._pre_roll_bytes // 2
+        if edge is VoiceEdge.SUSPECTED and not self._agent_speaks:
+            self._pre_roll.suspect()
         if not (self._pauses_early and self._user_speaking):
             return
         if edge is VoiceEdge.PAUSING:
@@ -218,31 +207,36 @@ class RecognizerSTTService(STTService):
             self._put(Pause(self._turn_part, time.monotonic()))
         elif edge is VoiceEdge.RESUMED and self._held_back is not None:
             self._turn_part += 1
-            self._enqueue(self._take_held_back())
+            held_back = self._take_held_back()
+            self._short.add(held_back)
+            self._enqueue(held_back)
 
     def _take_held_back(self) -> bytes:
         held_back, self._held_back = bytes(self._held_back or b""), None
         return held_back
 
-    def _pause(self, speech_end_secs: float) -> None:
+    def _pause(self, stop_secs: float) -> None:
         if not self._user_speaking:
             return
         self._user_speaking = False
         early = self._held_back is not None
         held_back = self._take_held_back()
+        if not early:
+            self._short.end(stop_secs)
         if early and is_quiet(held_back):
             # The words of the early pause are those of this one.
-            self._pre_roll += held_back
+            self._pre_roll.put_back(held_back)
             return
         self._enqueue(held_back)
-        self._put(Pause(self._turn_part, speech_end_secs))
+        self._put(Pause(self._turn_part, time.monotonic() - stop_secs))
 
     def _disregard(self) -> None:
         """What was said over the agent asks for nothing."""
         self._turn_part += 1
         self._utterance_bytes = 0
         self._apology_due = False
-        self._suspected_bytes = None
+        self._pre_roll.trust()
+        self._short.next_turn()
         self._put(Drop())
 
     def _publish(self) -> None:
@@ -254,6 +248,7 @@ class RecognizerSTTService(STTService):
         if self._user_speaking:
             return
         self._turn_part += 1
+        self._short.next_turn()
         if self._utterance_bytes:
             # The turn was ended before its words had come.
             self._utterance_bytes = 0
@@ -307,7 +302,7 @@ class RecognizerSTTService(STTService):
     async def _fail(self, item: Work, error: Exception) -> None:
         self._partial = ""
         self._apology_due = True
-        await self.push_error(f"speech-to-text: {error}", exception=error, category=ErrorCategory.SERVER)
+        await self.push_error(f"speech-to-text: {one_line(error)}", exception=error, category=ErrorCategory.SERVER)
         if isinstance(item, Audio):
             self._utterance_failed = True
         else:
@@ -339,6 +334,9 @@ class RecognizerSTTService(STTService):
     async def _transcribe_early(self, pause: Pause) -> None:
         if pause.turn_part != self._turn_part:
             return
+        if self._short.is_skipped:
+            await self.push_frame(PauseTranscriptFrame())
+            return
         transcript = await self._recognizer.pause()
         if self._latency.add(time.monotonic() - pause.speech_end_secs):
             self._ttfs_p99_latency = self._latency.p99_secs
@@ -349,6 +347,11 @@ class RecognizerSTTService(STTService):
 
     async def _publish_transcript(self, decision: Publish) -> None:
         if decision.turn_part != self._turn_part:
+            return
+        if self._short.is_skipped:
+            self._short.tell()
+            await self._nothing_to_publish(decision)
+            await self._recognizer.reset()
             return
         transcript = await self._recognizer.pause()
         if decision.turn_part != self._turn_part:
@@ -377,7 +380,7 @@ class RecognizerSTTService(STTService):
             await self._apologise()
 
     async def _show(self, text: str) -> None:
-        if text and text != self._partial:
+        if text and text != self._partial and not self._short.is_skipped:
             self._partial = text
             await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
 
@@ -387,10 +390,7 @@ class RecognizerSTTService(STTService):
             await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))
 
     def _transcription_frame(self, transcript: Transcript) -> TranscriptionFrame:
-        frame = TranscriptionFrame(transcript.text, self._user_id, time_now_iso8601(), language_of(transcript))
-        if transcript.confidence is not None:
-            frame.metadata["confidence"] = round(transcript.confidence, 3)
-        return frame
+        return transcription_frame(transcript, self._user_id)
 
     async def _stop_work(self) -> None:
         if self._work_task:

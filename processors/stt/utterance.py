@@ -107,7 +107,8 @@ class UtteranceRecognizer:
         transcript = self._paused
         text = f"{self._kept_text} {transcript.text}".strip()
         written = self._engine.written_language(transcript.language)
-        return Transcript(text, language=written, confidence=transcript.confidence)
+        spoken = transcript.language if written != transcript.language else None
+        return Transcript(text, language=written, confidence=transcript.confidence, spoken=spoken)
 
     def finish(self) -> Transcript:
         """See `Recognizer.finish`."""

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from pipecat.frames.frames import TranscriptionFrame
 from pipecat.transcriptions.language import Language
+from pipecat.utils.time import time_now_iso8601
 
+from processors.frames import SPOKEN
 from processors.stt.recognizer import Transcript
 
 
@@ -38,6 +41,21 @@ class Drop:
 
 
 Work = Audio | Pause | Publish | Cut | Drop
+
+
+def transcription_frame(transcript: Transcript, user_id: str) -> TranscriptionFrame:
+    """The transcript as Pipecat sends it.
+
+    Args:
+        transcript: With words.
+        user_id: Who said it.
+    """
+    frame = TranscriptionFrame(transcript.text, user_id, time_now_iso8601(), language_of(transcript))
+    if transcript.confidence is not None:
+        frame.metadata["confidence"] = round(transcript.confidence, 3)
+    if transcript.spoken:
+        frame.metadata[SPOKEN] = transcript.spoken
+    return frame
 
 
 def language_of(transcript: Transcript) -> Language | None:

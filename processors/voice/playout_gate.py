@@ -34,9 +34,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.turns.speculation_gate import SpeculationGate
 
 from processors.frames import FalseInterruptionFrame, FloorFrame, PlayoutFrame, ReplyBegunFrame
+from processors.manner import Manner
 from processors.speech_ahead import SpeechAhead
 from processors.turns.heard_speech import HeardSpeech
-from processors.voice.loudness import gain_of, scaled
+from processors.voice.loudness import Level, gain_of, scaled
 
 # Short, since a ducked agent is to be quieter within 150 ms of the first sound of the user.
 LEAD_SECS = 0.04
@@ -55,12 +56,19 @@ class PlayoutGate(FrameProcessor):
         heard: Told of each word as it leaves.
         lead_secs: How far ahead of real time frames are released.
         ahead: Told of what has been played.
+        manner: How loud the agent speaks.
     """
 
     def __init__(
-        self, heard: HeardSpeech | None = None, *, lead_secs: float = LEAD_SECS, ahead: SpeechAhead | None = None
+        self,
+        heard: HeardSpeech | None = None,
+        *,
+        lead_secs: float = LEAD_SECS,
+        ahead: SpeechAhead | None = None,
+        manner: Manner | None = None,
     ) -> None:
         super().__init__()
+        self._manner = manner or Manner()
         self._heard = heard or HeardSpeech()
         self._lead_secs = lead_secs
         self._ahead = ahead or SpeechAhead()
@@ -70,7 +78,8 @@ class PlayoutGate(FrameProcessor):
         self._release_task: asyncio.Task[None] | None = None
         self._played_until_secs = 0.0
         self._paused = False
-        self._gain = self._target_gain = 1.0
+        self._level = Level()
+        self._target_gain = 1.0
         self._last_audio: TTSAudioRawFrame | None = None
         # What keeps the floor: replies and utterances that have not ended, tools that have not answered.
         self._open_reply = self._open_speech = False
@@ -135,7 +144,8 @@ class PlayoutGate(FrameProcessor):
         self._waiting = deque(frame for frame in self._waiting if not frame.interruptible)
         self._played_until_secs = 0.0
         self._paused = False
-        self._gain = self._target_gain = 1.0
+        self._level.reset()
+        self._target_gain = 1.0
         self._open_reply = self._open_speech = False
         self._open_calls.clear()
         self._last_audio = None
@@ -187,7 +197,9 @@ class PlayoutGate(FrameProcessor):
             played_secs = self._advance(frame)
             self._heard.spoken_secs += played_secs
             self._ahead.play(played_secs)
-            frame.audio, self._gain = scaled(frame.audio, self._gain, self._target_gain), self._target_gain
+            following = next((after.audio for after in self._waiting if isinstance(after, TTSAudioRawFrame)), b"")
+            ramp = self._level.ramp(frame.audio, self._target_gain * self._manner.gain, following)
+            frame.audio = scaled(frame.audio, *ramp)
         else:
             # Text-to-speech stamped it with the wall clock; here its place in the stream is its time.
             frame.pts = None

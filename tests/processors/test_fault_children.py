@@ -15,7 +15,8 @@ from agent.conversation.typed_question import write_answer
 from agent.engines.embedded_llm import ContextSize, EmbeddedLLM, bundled_gguf, smollm2_options
 from processors.errors import MendedError
 from processors.llm import keeper
-from processors.llm.service import LLMOptions, LocalLLMService
+from processors.llm.options import LLMOptions
+from processors.llm.service import LocalLLMService
 from processors.stt.pocketsphinx import PocketSphinxEngine
 from tests.conftest import REPOSITORY
 from tests.support.llm_session import APOLOGY, apologies, options, question, session, text_of

@@ -60,6 +60,18 @@ async def test_fault_after_a_few_abandoned_threads_the_engine_is_asked_no_more()
 
 
 @in_virtual_time
+async def test_fault_an_engine_whose_threads_come_back_late_is_asked_again() -> None:
+    threads = EngineThreads(1, "t", max_abandoned=2)
+    for _ in range(5):
+        with pytest.raises(EngineHungError, match="does not come back"):
+            await threads.run(lambda: time.sleep(4.0), within_secs=1.0)
+        await asyncio.sleep(4.0)
+        assert threads.n_abandoned == 0
+        assert await threads.run(lambda: "done", within_secs=1.0) == "done"
+    threads.shutdown()
+
+
+@in_virtual_time
 async def test_fault_work_that_gives_signs_of_life_may_take_as_long_as_it_likes() -> None:
     threads = EngineThreads(1, "t")
 

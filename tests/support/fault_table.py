@@ -15,7 +15,7 @@ FAULTS = ("error", "hang", "crash", "garbage", "slow", "endless", "none", "disk 
 
 @dataclass(frozen=True)
 class Live:
-    """Held in a conversation by tests/bench/test_bench_faults.py."""
+    """Held in a conversation by tests/bench/test_bench_faults.py, or test_bench_transport_faults.py beside it."""
 
     def __str__(self) -> str:
         return "live"
@@ -45,7 +45,9 @@ Cell = Live | HeldBy | Cannot
 LIVE = Live()
 CHILDREN = "tests/processors/test_fault_children.py::"
 DESKTOP = "tests/transports/test_desktop_stream.py::"
+REPLAY = "tests/agent/commands/test_replay.py::"
 RECORDER = "tests/transports/test_session_recorder.py::"
+TRANSPORTS = ("webrtc", "websocket")
 _NO_PROCESS = Cannot("no process of its own: it is the program that crashes")
 _NO_DISK = Cannot("writes nothing")
 _MODEL: dict[str, Cell] = {
@@ -96,6 +98,20 @@ KINDS["desktop"] = {
     "none": HeldBy(f"{DESKTOP}test_without_a_device_the_microphone_is_silent_and_time_passes"),
     "slow": HeldBy(f"{DESKTOP}test_a_device_that_runs_dry_again_and_again_is_given_more_time"),
 }
+# A peer is what fails: it falls silent, reads nothing, or sends what it should not; or our own end of the line does.
+_PEER: dict[str, Cell] = {
+    **dict.fromkeys(FAULTS, LIVE),
+    "disk full": _NO_DISK,
+    "out of memory": Cannot("no process of its own, and what waits for a peer is bounded"),
+}
+KINDS["network"] = _PEER
+KINDS["recordings"] = {
+    **dict.fromkeys(FAULTS, Cannot("frames of recordings that were read whole before, on a timeline of its own")),
+    "error": HeldBy(f"{REPLAY}test_a_broken_recording_ends_with_2_and_one_line"),
+    "garbage": HeldBy(f"{REPLAY}test_a_broken_recording_ends_with_2_and_one_line"),
+    "none": HeldBy(f"{REPLAY}test_silence_is_not_answered_and_says_so"),
+    "disk full": HeldBy(f"{REPLAY}test_a_full_disk_ends_a_replay_with_one_line"),
+}
 ENGINE_KINDS = {
     ("stt", "nemotron"): "recognizer in a thread",
     ("stt", "whisper"): "recognizer in a thread",
@@ -112,6 +128,9 @@ ENGINE_KINDS = {
     ("llm", "embedded"): "language model in a process",
     ("recorder", "file"): "recorder",
     ("transport", "desktop"): "desktop",
+    ("transport", "recorded"): "recordings",
+    ("transport", "webrtc"): "network",
+    ("transport", "websocket"): "network",
     ("vad", "silero"): "model of a pause",
     ("turn", "smart-turn"): "model of a pause",
     **{("llm", name): "language model at a server" for name in START_COMMANDS},
@@ -126,7 +145,8 @@ def engines() -> list[tuple[str, str]]:
         found += [("stt", one.engine) for one in stt_candidates(named)]
     found += [("tts", one.engine) for one in tts_candidates(Settings())]
     found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded")]
-    found += [("vad", "silero"), ("turn", "smart-turn"), ("transport", "desktop"), ("recorder", "file")]
+    found += [("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
+    found += [("transport", name) for name in ("desktop", "recorded", *TRANSPORTS)]
     return list(dict.fromkeys(found))
 
 
@@ -145,6 +165,25 @@ def live_cells() -> list[tuple[str, str]]:
         (stage, fault)
         for (stage, name) in engines()
         for fault, cell in KINDS[ENGINE_KINDS[stage, name]].items()
-        if isinstance(cell, Live)
+        if isinstance(cell, Live) and stage != "transport"
     ]
     return list(dict.fromkeys(cells))
+
+
+def transport_cells() -> list[tuple[str, str]]:
+    """(transport, fault) of the calls that are to be held by tests/bench/test_bench_transport_faults.py."""
+    return [
+        (name, fault)
+        for name in TRANSPORTS
+        for fault, cell in KINDS[ENGINE_KINDS["transport", name]].items()
+        if isinstance(cell, Live)
+    ]
+
+
+def written_cells() -> list[tuple[str, str, bool]]:
+    """(stage, fault, whether the answer is spoken) of the typed conversations that are to be held.
+
+    What is typed is neither recognized nor judged, and what is written is not spoken.
+    """
+    answers = {"llm": (False, True), "tts": (True,), "vad": (False,)}
+    return [(stage, fault, spoken) for stage, fault in live_cells() for spoken in answers.get(stage, ())]

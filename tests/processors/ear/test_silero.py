@@ -1,14 +1,23 @@
 """The voice model that all conversations share: the same answers as alone, and nobody waits for one who has gone."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADState
+from pipecat.frames.frames import InputAudioRawFrame
 
-from processors.ear.silero import SharedSilero, load_silero
+from processors.ear.silero import WINDOW_BYTES, SharedSilero, load_silero
 from processors.ear.vad import SharedSileroVADAnalyzer
-from tests.support.house import SPEECH
+from processors.ear.voice_activity import VoiceActivity
+from processors.engine_threads import EngineThreads
+from processors.errors import EngineHungError
+from tests.support.house import SPEECH, silero_session
+from tests.support.llm_session import session
+from tests.support.virtual_time import in_virtual_time
 from transports.recording import load_recording
 
 FRAME_BYTES = 640
@@ -82,3 +91,52 @@ def test_whoever_asks_when_the_threads_have_ended_is_told_and_does_not_wait(sile
     threads.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
         asyncio.run(asyncio.wait_for(follow(analyzer(silero, threads), pcm16_of("cough.wav")), 5))
+
+
+class LateSession:
+    """The real session; its twentieth run comes back after eight seconds."""
+
+    def __init__(self, session: Any) -> None:
+        self._session, self._n_runs = session, 0
+
+    def run(self, *args: Any) -> Any:
+        self._n_runs += 1
+        if self._n_runs == 20:
+            time.sleep(8.0)
+        return self._session.run(*args)
+
+
+@in_virtual_time
+async def test_fault_a_run_that_was_given_up_and_comes_back_late_leaves_the_conversation_alone() -> None:
+    pcm16 = pcm16_of("kitchen_lights.wav")
+    windows = [pcm16[start : start + WINDOW_BYTES] for start in range(0, len(pcm16) - WINDOW_BYTES, WINDOW_BYTES)]
+
+    async def confidences(session: Any, skipped: int | None) -> list[float]:
+        threads, made = EngineThreads(1, "vad"), SharedSilero(session)
+        ears = SharedSileroVADAnalyzer(made, threads)
+        ears.set_sample_rate(16_000)
+        course: list[float] = []
+        for index, window in enumerate(windows):
+            if index != skipped:
+                with suppress(EngineHungError):
+                    await ears.analyze_audio(window)
+                    course.append(ears._confidence)
+            # The late run comes back while others are heard: 5 s until it is given up, 3 s more.
+            await asyncio.sleep(0.1)
+        threads.shutdown(wait=False)
+        return course
+
+    assert await confidences(LateSession(silero_session()), None) == await confidences(silero_session(), 19)
+
+
+async def test_fault_a_model_that_fails_for_long_is_told_of_once() -> None:
+    class Broken:
+        def run(self, *_: Any) -> Any:
+            raise MemoryError
+
+    with ThreadPoolExecutor(1) as threads:
+        ears = analyzer(SharedSilero(cast(Any, Broken())), threads)
+        async with session(VoiceActivity(ears)) as running:
+            await running.send(*(InputAudioRawFrame(bytes(FRAME_BYTES), 16_000, 1) for _ in range(50)))
+            _, errors = await running.settle()
+    assert [error.error for error in errors] == ["voice activity: MemoryError"]

@@ -26,6 +26,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from pipecat.workers.runner import WorkerRunner
 
 from processors.frames import FalseInterruptionFrame, FloorFrame, PlayoutFrame, ReplyBegunFrame
+from processors.manner import Manner
 from processors.turns.heard_speech import HeardSpeech
 from processors.voice.playout_gate import LEAD_SECS, PlayoutGate
 from tests.support.virtual_time import in_virtual_time
@@ -61,9 +62,11 @@ def word(text: str) -> TTSTextFrame:
     return frame
 
 
-async def play(*steps: Frame | float, before: FrameProcessor | None = None) -> tuple[Loudspeaker, PlayoutGate]:
+async def play(
+    *steps: Frame | float, before: FrameProcessor | None = None, manner: Manner | None = None
+) -> tuple[Loudspeaker, PlayoutGate]:
     """Send frames to a gate, a number standing for a pause in seconds; then end."""
-    gate, loudspeaker = PlayoutGate(), Loudspeaker()
+    gate, loudspeaker = PlayoutGate(manner=manner), Loudspeaker()
     worker = PipelineWorker(
         Pipeline([*([before] if before else []), gate, loudspeaker]), enable_rtvi=False, idle_timeout_secs=None
     )
