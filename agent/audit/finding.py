@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
-Kind = Literal["file", "look-up", "connection"]
+Kind = Literal["file", "look-up", "connection", "variable"]
 
 # The system's C library and the interpreter stand beneath every call and are nobody's idea.
 _BENEATH = ("libc.so", "libc-", "libpthread", "ld-linux", "libpython", "python3", "libresolv", "libstdc++", "vdso")
@@ -16,11 +16,11 @@ SHOWN_COMMAND = 160  # characters
 
 @dataclass(frozen=True)
 class Finding:
-    """A file written, a name looked up or an address called, beyond what is the program's own.
+    """A file written, a name looked up, an address called, or an environment variable read that can lead out.
 
     Attributes:
         kind: Which of them.
-        subject: The path, the name, or `address:port` with its transport.
+        subject: The path, the name, `address:port`, or the variable.
         process: The command line of the process; empty where unknown.
         stack: Who called whom, innermost first: Python's `file:line function`, or a shared library with its function.
     """
@@ -34,7 +34,7 @@ class Finding:
     def culprit(self) -> str:
         """The library behind it, by its folder among the installed packages or its file; empty where unknown."""
         for frame in self.stack:
-            path = PurePath(frame.partition("(")[0])
+            path = PurePath(frame.partition("(")[0].partition(".py:")[0])
             if any(path.name.startswith(beneath) for beneath in _BENEATH):
                 continue
             for folder in ("site-packages", "dist-packages"):
@@ -43,7 +43,7 @@ class Finding:
         return ""
 
     def __str__(self) -> str:
-        what = {"file": "wrote", "look-up": "looked up", "connection": "called"}[self.kind]
+        what = {"file": "wrote", "look-up": "looked up", "connection": "called", "variable": "read"}[self.kind]
         by = f" by {self.culprit}" if self.culprit else ""
         process = " ".join(self.process.split()) or "an unknown process"
         return f"{what} {self.subject}{by} (in: {textwrap.shorten(process, SHOWN_COMMAND)})"

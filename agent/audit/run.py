@@ -57,12 +57,14 @@ class Report:
         returncode: Its exit status.
         output: Standard output and standard error together.
         findings: What went beyond, each once, in order of kind and subject.
+        others: What did not, and variables that libraries read to be led out; each once, in the same order.
         seen_by: `strace`, or `python` where only Python code was watched.
     """
 
     returncode: int
     output: str
     findings: tuple[Finding, ...]
+    others: tuple[Finding, ...]
     seen_by: str
 
     def lines(self) -> list[str]:
@@ -107,8 +109,10 @@ def audit(
     if isolated:
         full = [*_isolation(home.notes), *full]
     result = _run(full, home.work, environment, timeout_secs)
-    seen = _seen(home, native)
-    return Report(result.returncode, result.stdout, tuple(seen), "strace" if native else "python")
+    seen = _once(_seen(home, native))
+    beyond = tuple(finding for finding in seen if _is_beyond(home, finding))
+    others = tuple(finding for finding in seen if finding not in beyond and _is_told(home, finding))
+    return Report(result.returncode, result.stdout, beyond, others, "strace" if native else "python")
 
 
 @cache
@@ -184,46 +188,59 @@ def _kill_group(process: "subprocess.Popen[str]") -> None:
 
 
 def _seen(home: AuditHome, native: bool) -> list[Finding]:
-    """What went beyond, once each; Python's stacks stand with what strace saw."""
+    """Everything; Python's stacks stand with what strace saw."""
     hooked = list(_hook_notes(home.notes))
     if not native:
-        return _beyond(home, (finding for _, finding in hooked))
+        return [finding for _, finding in hooked]
     stacks = {(thread, found.kind, found.subject): found.stack for thread, found in hooked}
     names = {thread: found.stack for thread, found in hooked if found.kind == "look-up"}
-    seen: list[Finding] = []
+    seen = [found for _, found in hooked if found.kind == "variable"]
     for thread, found in strace.findings(home.notes, home.work):
         stack = stacks.get((thread, found.kind, found.subject), ())
         if not stack and found.kind == "look-up":
             stack = names.get(thread, ())
         seen.append(replace(found, stack=(*found.stack, *stack)))
-    return _beyond(home, seen)
+    return seen
 
 
 def _hook_notes(notes: Path) -> Iterator[tuple[int, Finding]]:
     for path in sorted(notes.glob("hook.*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            note = json.loads(line)
+        seen = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # By run of reads: those that went through all variables, as a copy does.
+        of_all = {note["run"] for note in seen if note["kind"] == "all variables"}
+        for note in seen:
+            if note["kind"] == "all variables" or (note.get("run") in of_all and not note["named"]):
+                continue
             yield (
                 note["thread"],
                 Finding(note["kind"], note["subject"], note["process"], tuple(note["stack"])),
             )
 
 
-def _beyond(home: AuditHome, seen: Iterable[Finding]) -> list[Finding]:
+def _once(seen: Iterable[Finding]) -> list[Finding]:
     kept: dict[tuple[str, str], Finding] = {}
     for finding in seen:
-        if _is_beyond(home, finding):
-            kept.setdefault((finding.kind, finding.subject), finding)
+        kept.setdefault((finding.kind, finding.subject), finding)
     return [kept[key] for key in sorted(kept)]
 
 
-def _is_beyond(home: AuditHome, finding: Finding) -> bool:
+def _is_told(home: AuditHome, finding: Finding) -> bool:
+    """Whether it is worth a line though nothing went beyond: of variables, those that a library read."""
     if finding.kind == "file":
-        path = Path(finding.subject)
-        # Compiled sources belong to the interpreter.
-        if finding.subject.startswith(_NO_FILES) or "__pycache__" in path.parts:
-            return False
-        return not home.is_own(path)
+        return not _is_no_file(finding.subject) and not Path(finding.subject).is_relative_to(home.notes)
+    return finding.kind != "variable" or bool(finding.culprit)
+
+
+def _is_no_file(path: str) -> bool:
+    # Compiled sources belong to the interpreter.
+    return path.startswith(_NO_FILES) or "__pycache__" in Path(path).parts
+
+
+def _is_beyond(home: AuditHome, finding: Finding) -> bool:
+    if finding.kind == "variable":
+        return False
+    if finding.kind == "file":
+        return not _is_no_file(finding.subject) and not home.is_own(Path(finding.subject))
     host = finding.subject
     if finding.kind == "connection":
         host = host.rpartition(":")[0].strip("[]")
