@@ -12,6 +12,7 @@ from typing import Any
 from pipecat.frames.frames import Frame, InterruptionFrame, OutputAudioRawFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.frame_queue import FrameQueue
 
 # In the metadata of a frame that was taken out and not done with when the agent was cut.
@@ -45,6 +46,8 @@ class _SoundQueue(FrameQueue):
 class CutOutput(BaseOutputTransport):
     """The base of every output: subclasses send sound in `send_sound`."""
 
+    _is_failing = False
+
     async def set_transport_ready(self, frame: StartFrame) -> None:
         """Begin to take frames."""
         await super().set_transport_ready(frame)
@@ -61,8 +64,16 @@ class CutOutput(BaseOutputTransport):
         await super().process_frame(frame, direction)
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        """Send sound; False if it was not sent, or cut meanwhile."""
-        return await self.send_sound(frame) and not is_cut(frame)
+        """Send sound; False if it was not sent, or cut meanwhile. What fails is told once, until some is sent again."""
+        try:
+            is_sent = await self.send_sound(frame)
+        except Exception as error:  # noqa: BLE001 - whatever the edge raises costs this sound, and the user reads of it
+            if not self._is_failing:
+                self._is_failing = True
+                await self.push_error(f"the loudspeaker: {error!r}", exception=error, category=ErrorCategory.SERVER)
+            return False
+        self._is_failing = False
+        return is_sent and not is_cut(frame)
 
     async def send_sound(self, frame: OutputAudioRawFrame) -> bool:
         """Send sound at its time.

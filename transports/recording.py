@@ -54,7 +54,12 @@ def load_recording(path: Path, *, gain_db: float = 0.0) -> Recording:
     Raises:
         RecordingError: The file is missing, empty, too long or not sound; the message names it.
     """
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except (OSError, ValueError):
+        # A name that no file can have.
+        is_there = False
+    if not is_there:
         raise RecordingError(f"recording not found: {path}")
     left_only = is_conversation(path)
     audio_s16 = decode_sound(path, max_secs=MAX_DURATION_SECS, name=f"recording {path}", left_only=left_only)

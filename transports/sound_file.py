@@ -29,6 +29,8 @@ PLAIN_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 BLOCK_SAMPLES = 1 << 18
 # A rate outside of this is a broken header, and resampling from it could fill the memory.
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
+# Far beyond full scale, which all ends up at; floating point goes to 3e38, where sums and filters overflow.
+MAX_LEVEL = 1e4
 FFMPEG_FORMATS = (
     *("wav", "w64", "aiff", "caf", "au", "mp3", "aac", "flac", "ogg", "opus", "amr", "ac3", "eac3", "dts", "ape"),
     *("tta", "wv", "mpc", "mpc8", "tak", "gsm", "voc", "oma", "rm", "dsf", "adx", "g722", "loas", "latm"),
@@ -142,6 +144,7 @@ class _Kept:
         """
         if not np.isfinite(channels_f32).all():
             raise RecordingError(f"{self.name} holds samples that are not numbers")
+        channels_f32 = np.clip(channels_f32, -MAX_LEVEL, MAX_LEVEL)
         n_channels = len(channels_f32)
         if rate_hz != self._rate_hz or n_channels != self._n_channels:
             self._flush()

@@ -5,6 +5,7 @@ In:  an SDP offer.   Out: a PeerTransport at our rates, and the peer's connectio
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +98,31 @@ def validate_offer(sdp: object, kind: object) -> str:
         raise OfferError("the offer has no fingerprint (sha-256 or longer)")
     if "a=inactive" in lines:
         raise OfferError("the offer's sound is inactive")
+    _check_bundle(lines)
     return sdp
+
+
+def _check_bundle(lines: Sequence[str]) -> None:
+    """Sections share one transport; aiortc takes it from the first that is named, and believes that it is there.
+
+    Raises:
+        OfferError: Two sections have one name, or one that is named is not there (RFC 9143, section 7).
+    """
+    # What comes before the first section has no name.
+    mids: list[str | None] = [None]
+    for line in lines:
+        if line.startswith("m="):
+            mids.append(None)
+        elif line.startswith("a=mid:"):
+            mids[-1] = line[len("a=mid:") :].strip()
+    named = [mid for mid in mids[1:] if mid is not None]
+    if len(set(named)) < len(named):
+        raise OfferError("two sections of the offer have the same mid")
+    known = set(named)
+    for line in lines:
+        kind, *bundled = line.removeprefix("a=group:").split() or [""]
+        if line.startswith("a=group:") and kind == "BUNDLE" and not set(bundled) <= known:
+            raise OfferError("the offer bundles a section that it does not have")
 
 
 def parse_candidates(candidates: list[dict[str, Any]], reach: Reach) -> list[PeerCandidate]:

@@ -20,6 +20,10 @@ from av.error import FFmpegError
 from loguru import logger
 from pipecat.frames.frames import InputAudioRawFrame
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport
+from pipecat.utils.errors import ErrorCategory
+
+from transports.allowance import Allowance
+from transports.websocket_line import SOUND_BURST_SECS, SOUND_RATE
 
 IN_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
@@ -43,11 +47,15 @@ class DecodesAtOnce:
     Args:
         thread: The queue to the thread.
         track: The queue of what has been decoded.
+        allowance: Seconds of sound that may come; what is beyond is not decoded.
     """
 
-    def __init__(self, thread: "queue.Queue[Any]", track: "asyncio.Queue[Any]") -> None:
+    def __init__(
+        self, thread: "queue.Queue[Any]", track: "asyncio.Queue[Any]", allowance: Allowance | None = None
+    ) -> None:
         self._thread = thread
         self._track = track
+        self._allowance = allowance or microphone_allowance()
         self._codec_name = ""
         self._decoder: Decoder | None = None
 
@@ -61,6 +69,8 @@ class DecodesAtOnce:
             self._thread.put(None)
             return
         codec, encoded = task
+        if self._allowance.is_exceeded:
+            return
         if self._decoder is None or codec.name != self._codec_name:
             self._codec_name, self._decoder = codec.name, _decoder(codec)
         try:
@@ -69,6 +79,7 @@ class DecodesAtOnce:
             logger.debug(f"a packet of the microphone cannot be decoded: {error}")
             return
         for frame in decoded:
+            self._allowance.take(frame.samples / frame.sample_rate)  # pyright: ignore
             self._track.put_nowait(frame)
 
 
@@ -80,15 +91,21 @@ def _decoder(codec: Any) -> Decoder:
     return decoder
 
 
-def decode_at_once(receiver: Any) -> None:
+def microphone_allowance() -> Allowance:
+    """Seconds of sound that a microphone may send: as long as a second takes, and what a network held back."""
+    return Allowance(SOUND_RATE, SOUND_BURST_SECS)
+
+
+def decode_at_once(receiver: Any, allowance: Allowance | None = None) -> None:
     """Have a receiver's packets decoded on the event loop; where aiortc has changed, they go on as before.
 
     Args:
         receiver: aiortc's RTCRtpReceiver.
+        allowance: What the peer may send; by default one of its own.
     """
     thread = getattr(receiver, DECODER_QUEUE, None)
     if isinstance(thread, queue.Queue):
-        setattr(receiver, DECODER_QUEUE, DecodesAtOnce(thread, receiver.track._queue))
+        setattr(receiver, DECODER_QUEUE, DecodesAtOnce(thread, receiver.track._queue, allowance))
 
 
 class Ear:
@@ -120,6 +137,14 @@ class Ear:
 class PeerInput(SmallWebRTCInputTransport):
     """Pipecat's input without a queue and two timers for every frame."""
 
+    _allowance: Allowance | None = None
+
+    def trouble(self) -> str | None:
+        """Why the peer has to be let go of; None while it need not."""
+        if self._allowance and self._allowance.is_exceeded:
+            return "sends more sound than time"
+        return None
+
     async def push_audio_frame(self, frame: InputAudioRawFrame) -> None:
         """Hand a frame to the pipeline at once.
 
@@ -131,13 +156,15 @@ class PeerInput(SmallWebRTCInputTransport):
 
     async def _receive_audio(self) -> None:
         ear, listened_to = Ear(), None
+        self._allowance = microphone_allowance()
+        is_failing = False
         while True:
             track = self._client._audio_input_track
             if track is None:
                 await asyncio.sleep(0.01)
                 continue
             if track is not listened_to:
-                decode_at_once(track._receiver)
+                decode_at_once(track._receiver, self._allowance)
                 ear, listened_to = Ear(), track
             try:
                 async with asyncio.timeout(ASK_AGAIN_SECS):
@@ -148,6 +175,15 @@ class PeerInput(SmallWebRTCInputTransport):
                 # It has ended; the peer may bring another one.
                 self._client._audio_input_track = None
                 continue
-            if isinstance(decoded, AudioFrame):
+            if not isinstance(decoded, AudioFrame):
+                continue
+            # Whatever is wrong with a frame costs that frame; an ended task would cost the hearing.
+            try:
                 for frame in ear.hear(decoded):
                     await self.push_audio_frame(frame)
+                is_failing = False
+            except Exception as error:  # noqa: BLE001
+                ear = Ear()
+                if not is_failing:
+                    await self.push_error(f"the microphone: {error!r}", exception=error, category=ErrorCategory.SERVER)
+                is_failing = True

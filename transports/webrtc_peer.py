@@ -55,6 +55,10 @@ class PeerTransport(SmallWebRTCTransport):
             self._output = PeerOutput(self._client, self._params, name=self._output_name)
         return self._output
 
+    def trouble(self) -> str | None:
+        """Why the peer has to be let go of; None while it need not."""
+        return self._input.trouble() if isinstance(self._input, PeerInput) else None
+
     async def _on_client_connected(self, webrtc_connection: Any) -> None:
         # Before anything has been sent: Pipecat's client has just put its own track there.
         if self._params.audio_out_enabled and _speaks_opus(self._connection):

@@ -15,7 +15,9 @@ from typing import cast
 from aiortc.mediastreams import AudioStreamTrack
 from av import AudioFrame, AudioResampler, CodecContext
 from av.audio.codeccontext import AudioCodecContext
+from av.error import FFmpegError
 from av.packet import Packet
+from loguru import logger
 
 BYTES_PER_SAMPLE = 2
 # The clock of Opus on the wire, whatever the sound's own rate.
@@ -94,6 +96,7 @@ class VoiceTrack(AudioStreamTrack):
 
     def __init__(self, rate_hz: int) -> None:
         super().__init__()
+        self._rate_hz = rate_hz
         self._encoder = VoiceEncoder(rate_hz)
         # A voice whose 20 ms are no whole number of samples needs a little more than one packet's sound at hand.
         self._at_hand_secs = 0.0 if rate_hz in OPUS_RATES_HZ else PACKET_SECS
@@ -130,12 +133,21 @@ class VoiceTrack(AudioStreamTrack):
         if early_secs > 0:
             await asyncio.sleep(early_secs)
         self._take(PACKET_SECS)
-        packet = Packet(self._encoder.next_packet())
+        packet = Packet(self._next())
         packet.pts, packet.time_base = self._n_sent * PACKET_TICKS, TICK
         self._n_sent += 1
         if self._at_hand_secs:
             self._take(self._at_hand_secs)
         return packet
+
+    def _next(self) -> bytes:
+        """The next 20 ms; an encoder that fails costs its sound: aiortc would send nothing any more."""
+        try:
+            return self._encoder.next_packet()
+        except (FFmpegError, MemoryError) as error:
+            logger.error(f"the voice cannot be encoded, and is silent for a moment: {error}")
+            self._encoder = VoiceEncoder(self._rate_hz)
+            return self._encoder.next_packet()
 
     def _take(self, wanted_secs: float) -> None:
         """Encode ahead until so much waits, or nothing more has come."""

@@ -15,7 +15,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loguru import logger
 from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from transports.allowance import Allowance
+from transports.json_text import read_json
 
 IN_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
@@ -45,6 +49,7 @@ UNSUPPORTED_DATA = 1003
 INVALID_DATA = 1007
 POLICY_VIOLATION = 1008
 TOO_BIG = 1009
+INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
 Message = dict[str, Any]
@@ -96,8 +101,8 @@ class WebSocketLine:
         self._finishing = False
         self._told: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._last_heard_secs = time.monotonic()
-        self._sound_allowance = _Allowance(SOUND_RATE, SOUND_BURST_SECS)
-        self._message_allowance = _Allowance(MESSAGES_PER_SEC, MESSAGE_BURST)
+        self._sound_allowance = Allowance(SOUND_RATE, SOUND_BURST_SECS)
+        self._message_allowance = Allowance(MESSAGES_PER_SEC, MESSAGE_BURST)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message, after what waits."""
@@ -134,7 +139,7 @@ class WebSocketLine:
         others = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
         try:
             done, _ = await asyncio.wait([self._told, writing, *others], return_when=asyncio.FIRST_COMPLETED)
-            ending = next(iter(done)).result()
+            ending = _ending_of(next(iter(done)))
             self.end(ending.reason, ending.code)
             if not ending.by_client:
                 await self._finish(writing)
@@ -240,26 +245,18 @@ class WebSocketLine:
         return None
 
 
+def _ending_of(done: "asyncio.Future[Ending]") -> Ending:
+    """Why the line ended; what nobody has foreseen ends it, too, and is told in one line."""
+    if (error := done.exception()) is None:
+        return done.result()
+    logger.error(f"a WebSocket's line failed: {' '.join(repr(error).split())}")
+    return Ending(INTERNAL_ERROR, "the connection failed within the server")
+
+
 def parse_message(text: str) -> Message | None:
     """A text message's content; None if it is not a JSON object with a `type`."""
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
+        message = read_json(text)
+    except ValueError:
         return None
     return message if isinstance(message, dict) and isinstance(message.get("type"), str) else None
-
-
-class _Allowance:
-    """What may come: so much a second, and some of it at once."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = self._left = burst
-        self._since_secs = time.monotonic()
-
-    def take(self, amount: float) -> bool:
-        """Take so much; False if that was too much."""
-        now_secs = time.monotonic()
-        self._left = min(self._burst, self._left + (now_secs - self._since_secs) * self._rate) - amount
-        self._since_secs = now_secs
-        return self._left >= 0

@@ -17,11 +17,13 @@ from starlette.requests import ClientDisconnect
 
 from agent import __version__
 from agent.conversation.histories import HistoryInUseError
+from agent.memory.database import MemoryFailure
 from agent.server.calls.sessions import BusyError
 from agent.server.calls.webrtc import UnknownPeerError
 from agent.server.calls.websocket import websocket_router
 from agent.server.guard.access import HEALTH, Guard
 from agent.server.routes.chat import chat_routes
+from agent.server.routes.memory import forget_turns, memory_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
 from agent.server.routes.recordings import recordings_router
@@ -45,7 +47,10 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     chat_routes,
     transcription_routes,
     lambda state: websocket_router(state.sessions),
-    lambda state: recordings_router(lambda: state.sessions().recordings, state.histories.forget),
+    memory_routes,
+    lambda state: recordings_router(
+        lambda: state.sessions().recordings, state.histories.forget, lambda one: forget_turns(state, one)
+    ),
 )
 
 # How the page is told of errors, as `{"error": one line}`; a RequestError says its status itself.
@@ -56,6 +61,7 @@ STATUS_OF_ERRORS: dict[type[Exception], int] = {
     UnknownPeerError: 404,
     HistoryInUseError: 409,
     BusyError: 503,
+    MemoryFailure: 503,
 }
 
 
@@ -114,6 +120,8 @@ def _health(state: ServerState) -> dict[str, Any]:
         "transcriptions": {"active": loaded.jobs.n_active if loaded else 0, "max": server.max_transcriptions},
     }
     if not state.api_only:
+        if loaded and loaded.sessions and (tools := loaded.sessions.servers.as_engine()):
+            report["engines"] = {**report["engines"], "tools": tools}
         n_active = loaded.sessions.n_active if loaded and loaded.sessions else 0
         report["sessions"] = {"active": n_active, "max": server.max_sessions}
     return report

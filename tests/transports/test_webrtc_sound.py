@@ -16,7 +16,7 @@ from tests.bench.sessions.callers import encoded
 from tests.support.house import SPEECH
 from transports.recording import load_recording
 from transports.webrtc_microphone import DECODER_QUEUE, DecodesAtOnce, Ear, MicrophoneFrame, decode_at_once
-from transports.webrtc_voice import PACKET_TICKS, SETTLED_PACKETS, VoiceTrack
+from transports.webrtc_voice import PACKET_TICKS, SETTLED_PACKETS, VoiceEncoder, VoiceTrack
 
 OPUS = SimpleNamespace(name="opus", mimeType="audio/opus")
 
@@ -122,3 +122,19 @@ def test_a_receiver_of_another_make_decodes_as_before() -> None:
     receiver = SimpleNamespace(track=None)
     decode_at_once(receiver)
     assert vars(receiver) == {"track": None}
+
+
+def test_an_encoder_that_fails_once_costs_its_packet_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, failures = VoiceEncoder.next_packet, [MemoryError("no memory")]
+
+    def next_packet(encoder: VoiceEncoder) -> bytes:
+        if failures and encoder.waiting_secs:
+            raise failures.pop()
+        return encode(encoder)
+
+    monkeypatch.setattr(VoiceEncoder, "next_packet", next_packet)
+    packets = asyncio.run(spoken(24_000, 1.0, 60))
+    # aiortc sends nothing more after an error; here all packets come, and 20 ms are silent.
+    assert len(packets) == 60
+    assert [packet.pts for packet in packets] == [960 * n for n in range(60)]
+    assert np.abs(heard(packets)).max() > 0.1

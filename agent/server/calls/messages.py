@@ -1,4 +1,4 @@
-"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over.
+"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over, taking an act back.
 
 In:  JSON objects from the data channel or the WebSocket.   Out: calls of the conversation, in order, a few a second.
 A message that is none of these is not the page's, and is left alone.
@@ -17,6 +17,7 @@ MAX_TEXT_CHARS = 8_000
 # However fast they come, the pipeline is told a few times a second, and of the newest few only.
 MESSAGE_SECS = 0.1
 MAX_WAITING = 8
+MAX_MARK_CHARS = 64
 
 
 class ClientMessages:
@@ -52,6 +53,8 @@ class ClientMessages:
                 self._waiting.append(self._conversation.interrupt)
             case {"type": "start_over"}:
                 self._waiting.append(self._conversation.start_over)
+            case {"type": "undo", "undo": str(mark)} if len(mark) <= MAX_MARK_CHARS:
+                self._waiting.append(lambda: self._conversation.undo(mark))
             case _:
                 return
         if self._working is None or self._working.done():

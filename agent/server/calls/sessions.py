@@ -22,9 +22,13 @@ from agent.engines.host import ModelHost
 from agent.engines.session import SessionEngines
 from agent.errors import InputError, SottoError
 from agent.logs import TurnLogger
+from agent.memory.memory import memory_of
+from agent.memory.user_memory import UserMemory
 from agent.server.calls.messages import ClientMessages
-from agent.settings.load import Settings
+from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
+from agent.tools.mcp_servers import McpServers
+from agent.tools.timer_books import TimerBooks
 
 WATCH_SECS = 1.0
 # A page that comes back waits so long for its earlier call to end.
@@ -61,22 +65,25 @@ class SessionRequest:
         options: Dotted settings of this session.
         record: Whether sound and events are to be kept.
         owner: Whose a new conversation is; of the server's own making.
+        memory: Whose memory it has, if any; of the server's own making.
     """
 
     conversation: object = None
     options: object = None
     record: object = False
     owner: Owner = NOBODY
+    memory: str | None = None
 
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """A session that can be started: settings, engines, a history that is held for it, and whether it is recorded."""
+    """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory."""
 
     settings: Settings
     host: ModelHost
     history: History
     record: bool = False
+    memory: str | None = None
 
 
 class LiveSession:
@@ -131,12 +138,18 @@ class LiveSessions:
     Attributes:
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
+        memory: What is remembered, if anything is.
+        servers: Of tools.
     """
 
     def __init__(self, host: ModelHost, settings: Settings, histories: Histories) -> None:
         self.histories = histories
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
+        self.memory = memory_of(settings)
+        self.servers = McpServers(settings.mcp.servers if settings.tools.servers != "off" else {})
+        self.servers.start()
+        self._timers = TimerBooks(data_folder() / "timers" if settings.timers.keep else None)
         self._finishing: set[asyncio.Task[None]] = set()
         self._settings = settings
         self._running: dict[LiveSession, asyncio.Task[None]] = {}
@@ -174,7 +187,7 @@ class LiveSessions:
             history = self.histories.open(request.conversation, request.owner)
             self.histories.hold(history, "call")
             held = history
-            yield SessionPlan(settings, host, history, request.record is True)
+            yield SessionPlan(settings, host, history, request.record is True, request.memory)
         finally:
             self._joining -= 1
             if held and not any(session.plan.history is held for session in self._running):
@@ -199,10 +212,23 @@ class LiveSessions:
                 troubles.append(trouble)
 
         recording = self._record(plan, transport, warn) if plan.record else None
-        about = {"conversation": plan.history.id, "history": plan.history.turns(), "recording": recording is not None}
+        about = {
+            "conversation": plan.history.id,
+            "history": plan.history.turns(),
+            "noted": plan.history.has_notes,
+            "recording": recording is not None,
+        }
         sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
         conversation = Conversation(
-            plan.host, plan.settings, transport, sinks, context=plan.history.context, about=about
+            plan.host,
+            plan.settings,
+            transport,
+            sinks,
+            context=plan.history.context,
+            about=about,
+            timers=self._timers.of(plan.history.owner),
+            memory=UserMemory(self.memory, plan.memory, plan.history.id) if self.memory and plan.memory else None,
+            servers=self.servers,
         )
         session = LiveSession(plan, conversation, carrier, send)
         ended = conversation.start()
@@ -222,6 +248,10 @@ class LiveSessions:
         await asyncio.gather(*(session.conversation.stop("the server stops") for session in self._running))
         await asyncio.gather(*self._finishing)
         self.recordings.close()
+        await self._timers.close()
+        if self.memory:
+            await self.memory.close()
+        await self.servers.close()
         await self.engines.close()
 
     def _record(self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None]) -> LiveRecording | None:

@@ -21,6 +21,8 @@ from transports.webrtc import (
     validate_offer,
     webrtc_transport,
 )
+from transports.webrtc_messages import PeerMessages
+from transports.webrtc_peer import PeerTransport
 
 
 class UnknownPeerError(SottoError):
@@ -30,9 +32,12 @@ class UnknownPeerError(SottoError):
 class _Peer:
     """The carrier of one peer."""
 
-    def __init__(self, connection: SmallWebRTCConnection) -> None:
+    def __init__(self, connection: SmallWebRTCConnection, transport: PeerTransport, messages: PeerMessages) -> None:
         self._connection = connection
-        self.gone = PeerWatch(connection).gone
+        self._troubles = PeerWatch(connection).gone, transport.trouble, messages.trouble
+
+    def gone(self) -> str | None:
+        return next((trouble for ask in self._troubles if (trouble := ask())), None)
 
     async def hang_up(self) -> None:
         await self._connection.disconnect()
@@ -107,7 +112,10 @@ class WebSessions:
     def _start(self, connection: SmallWebRTCConnection, plan: SessionPlan) -> None:
         """Start the conversation of a new peer; called by Pipecat's request handler."""
         transport = webrtc_transport(connection, plan.host.tts.loaded.sample_rate_hz)
-        session = self._sessions.start(plan, transport, connection.send_app_message, _Peer(connection))
+        messages = PeerMessages(connection)
+        session = self._sessions.start(
+            plan, transport, connection.send_app_message, _Peer(connection, transport, messages)
+        )
 
         @transport.event_handler("on_client_disconnected")
         async def on_client_disconnected(_transport: object, _client: object) -> None:

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
 from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions, SessionPlan, SessionRequest
-from agent.server.wire.owner import MAX_PAGE_CHARS, owner_of
+from agent.server.wire.owner import MAX_PAGE_CHARS, memory_owner_of, owner_of
 from processors.errors import EngineUnavailableError
 from transports.websocket import WebSocketTransport
 from transports.websocket_line import (
@@ -58,6 +58,7 @@ class Join(BaseModel):
         record: Whether it is to be recorded.
         sample_rate_hz: Of the client's sound.
         page: What the client calls itself, so that others' conversations take up none of its room.
+        browser: What its browser calls itself, whose memory it is to have.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -68,6 +69,7 @@ class Join(BaseModel):
     record: bool = False
     sample_rate_hz: int = IN_RATE_HZ
     page: str | None = Field(None, max_length=MAX_PAGE_CHARS)
+    browser: str | None = Field(None, max_length=MAX_PAGE_CHARS)
 
 
 class JoinError(SottoError):
@@ -125,7 +127,13 @@ async def _talk(socket: WebSocket, sessions: Callable[[], LiveSessions]) -> None
 
 
 def _request(join: Join, socket: WebSocket) -> SessionRequest:
-    return SessionRequest(join.conversation, join.options, join.record, owner_of(socket.scope, join.page))
+    return SessionRequest(
+        join.conversation,
+        join.options,
+        join.record,
+        owner_of(socket.scope, join.page),
+        memory_owner_of(socket.scope, join.browser),
+    )
 
 
 def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[WebSocketTransport, LiveSession]:

@@ -8,31 +8,40 @@ no trace, so that it can be asked again.
 """
 
 import asyncio
+import functools
+import time
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, cast
 
 from fastapi import APIRouter
+from loguru import logger
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from agent.conversation.abilities import written_reflexes
 from agent.conversation.histories import History
 from agent.conversation.typed_question import AnswerError, write_answer
+from agent.memory.turns import keep_written
+from agent.memory.user_memory import UserMemory
 from agent.plain_text import plain_text
 from agent.server.state import ServerState
 from agent.server.wire.events import begin_stream, end_stream, event, unless_hung_up
 from agent.server.wire.json_body import RequestError, json_object
-from agent.server.wire.owner import owner_of
+from agent.server.wire.owner import memory_owner_of, owner_of
 from agent.server.wire.uploads import ClientGoneError
 from processors.llm.history import mark_interrupted
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
+from processors.llm.reflex import FindReflex
 
 MAX_TEXT_CHARS = 8000
 # A caller that takes in nothing for so long has hung up without a word.
 SEND_SECS = 30.0
 RETRY_AFTER_SECS = 1
+# Nobody types faster; a flood of questions, each of which builds a pipeline, leaves calls their turns.
+BETWEEN_SECS = 0.1
 
 
 def chat_routes(state: ServerState) -> APIRouter:
@@ -50,6 +59,8 @@ class _Chat:
     def __init__(self, state: ServerState) -> None:
         self._state = state
         self._n_active = 0
+        self._next_secs = 0.0
+        self._find_reflex = functools.cache(lambda: written_reflexes(state.settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await json_object(Request(scope, receive))
@@ -57,12 +68,28 @@ class _Chat:
         options = self._state.host().llm_options
         histories = self._state.histories
         with self._place(), suppress(ClientGoneError):
+            await self._turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
             with histories.held(history, "question"):
-                last = await unless_hung_up(receive, _answer(text, history, options, send))
+                last = await unless_hung_up(receive, _answer(text, history, options, self._find_reflex(), send))
+            self._keep(text, history, memory_owner_of(scope, body.get("browser")))
             # Whoever reads that the answer is done may ask on at once.
             await _send(send, last)
             await end_stream(send)
+
+    def _keep(self, text: str, history: History, owner: str | None) -> None:
+        """Remember the question and its answer, if that is wanted."""
+        memory = self._state.sessions().memory
+        question, answer = history.turns()[-2:] if len(history.turns()) > 1 else ({}, {})
+        if memory and owner and question.get("text") == text and self._state.settings.tools.memory != "off":
+            keep_written(UserMemory(memory, owner, history.id), text, answer["text"], logger.error)
+
+    async def _turn(self) -> None:
+        """Wait until this question may begin: one after the other, with a moment between."""
+        now_secs = time.monotonic()
+        begins_secs = max(now_secs, self._next_secs)
+        self._next_secs = begins_secs + BETWEEN_SECS
+        await asyncio.sleep(begins_secs - now_secs)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -91,7 +118,7 @@ def _question_of(body: dict[str, Any]) -> str:
     return plain_text(text).strip()
 
 
-async def _answer(text: str, history: History, options: LLMOptions, send: Send) -> Message:
+async def _answer(text: str, history: History, options: LLMOptions, find: FindReflex | None, send: Send) -> Message:
     """Answer in pieces, and remember what was sent.
 
     Returns:
@@ -105,7 +132,7 @@ async def _answer(text: str, history: History, options: LLMOptions, send: Send) 
     try:
         await begin_stream(send)
         await _send(send, event({"conversation": history.id}, "conversation"))
-        async with aclosing(write_answer(options, context)) as pieces:
+        async with aclosing(write_answer(options, context, find)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await _send(send, event({"text": piece}, "delta"))

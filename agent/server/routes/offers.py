@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from agent.server.calls.sessions import SessionRequest
 from agent.server.state import ServerState
 from agent.server.wire.json_body import json_object
-from agent.server.wire.owner import owner_of
+from agent.server.wire.owner import memory_owner_of, owner_of
 from transports.errors import OfferError
 
 
@@ -25,7 +25,11 @@ def offer_routes(state: ServerState) -> APIRouter:
     async def offer(request: Request) -> Response:
         body = await json_object(request)
         wish = SessionRequest(
-            body.get("conversation"), body.get("options"), body.get("record"), owner_of(request.scope, body.get("page"))
+            body.get("conversation"),
+            body.get("options"),
+            body.get("record"),
+            owner_of(request.scope, body.get("page")),
+            memory_owner_of(request.scope, body.get("browser")),
         )
         return JSONResponse(await state.peers().join(body.get("sdp"), body.get("type"), wish))
 

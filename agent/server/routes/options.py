@@ -28,6 +28,7 @@ def option_routes(state: ServerState) -> APIRouter:
                 "voices": await asyncio.to_thread(engines.voices),
                 "ice_servers": ice_servers_of(state.settings),
                 "recording": True,
+                "memory": state.settings.memory.keep,
             }
         )
 

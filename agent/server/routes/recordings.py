@@ -1,27 +1,32 @@
 """What was recorded of a conversation, to fetch and to delete: /api/conversations.
 
 In:  GET recording.wav or events.jsonl of a conversation, DELETE of all of it.   Out: the file, 204, 404, or 409 while
-     the conversation is still being held.
+     the conversation is still being held; 503, by the app, where the memory cannot be written.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from agent.conversation.histories import HistoryInUseError
 from agent.conversation.recordings import EVENTS, SOUND, RecordingBusyError, Recordings
-from agent.errors import SottoError
 
 MEDIA_TYPES = {SOUND: "audio/wav", EVENTS: "application/jsonl"}
 
 
-def recordings_router(recordings: Callable[[], Recordings], forget_history: Callable[[str], bool]) -> APIRouter:
+def recordings_router(
+    recordings: Callable[[], Recordings],
+    forget_history: Callable[[str], bool],
+    forget_turns: Callable[[str], Awaitable[int]],
+) -> APIRouter:
     """The routes under /api/conversations.
 
     Args:
         recordings: Gives them.
-        forget_history: Forgets what was said in a conversation; whether there was anything. A SottoError of it is
-            answered with 409: the conversation is still being held.
+        forget_history: Forgets what was said in a conversation; whether there was anything. A HistoryInUseError of it
+            is answered with 409: the conversation is still being held.
+        forget_turns: Takes its turns out of the memory; how many there were.
     """
     router = APIRouter(prefix="/api/conversations")
 
@@ -39,8 +44,9 @@ def recordings_router(recordings: Callable[[], Recordings], forget_history: Call
         try:
             # The history first: if it is in use, nothing is deleted.
             forgotten = [forget_history(conversation), kept.forget(conversation)]
-        except SottoError as error:
+        except (HistoryInUseError, RecordingBusyError) as error:
             return _error(409, str(error))
+        forgotten.append(await forget_turns(conversation) > 0)
         return Response(status_code=204) if any(forgotten) else _error(404, "there is no such conversation")
 
     return router

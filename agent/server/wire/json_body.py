@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent.errors import SottoError
+from transports.json_text import TooDeepError, read_json
 
 MAX_BODY_BYTES = 256 * 1024
 BODY_TIMEOUT_SECS = 10.0
@@ -46,7 +47,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     """Read a body that holds one JSON object.
 
     Raises:
-        RequestError: 400: it is too large, too slow, no JSON or no object.
+        RequestError: 400: it is too large, too slow, nested too deep, no JSON or no object.
         ClientDisconnect: The client hung up.
     """
     data = bytearray()
@@ -59,8 +60,10 @@ async def json_object(request: Request) -> dict[str, Any]:
     except TimeoutError:
         raise RequestError(400, f"the body did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
     try:
-        body = json.loads(bytes(data))
-    except (ValueError, RecursionError):
+        body = read_json(bytes(data))
+    except TooDeepError as error:
+        raise RequestError(400, f"the body is {error}") from None
+    except ValueError:
         raise RequestError(400, "the body is not JSON") from None
     if not isinstance(body, dict):
         raise RequestError(400, "the body is not a JSON object")

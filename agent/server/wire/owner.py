@@ -1,14 +1,20 @@
 """Whose a conversation is, where owners share what the server keeps: the token's, a page's own, or an address's.
 
-In:  a request, and the id that a page made for itself.   Out: an owner: whose room is taken up. It opens nothing.
+In:  a request, and the ids that a page made for itself.   Out: an owner: whose room is taken up, which opens nothing;
+and whose memory is meant.
 """
+
+import hashlib
 
 from starlette.types import Scope
 
 from agent.conversation.histories import Owner
+from agent.memory.memory import YOURS
 from agent.server.wire.networks import network_of_scope
 from agent.server.wire.paths import SHOWN
 
+# Of the id that a browser made for its memory; shorter ones could be guessed.
+MIN_BROWSER_CHARS = 32
 TOKEN: Owner = ("the token",)
 MAX_PAGE_CHARS = 64
 
@@ -24,3 +30,24 @@ def owner_of(scope: Scope, page: object = None) -> Owner:
         return TOKEN
     known = page if isinstance(page, str) and len(page) <= MAX_PAGE_CHARS else ""
     return (network_of_scope(scope), known)
+
+
+def memory_owner_of(scope: Scope, browser: object = None) -> str | None:
+    """Whose memory a caller reads and writes.
+
+    Whoever shows the token has yours. Others have one of their own, known by the id that their browser made and keeps:
+    not by the address, which changes, nor by the tab, which is closed.
+
+    Args:
+        scope: Of the request.
+        browser: The id that the caller sent, anything at all.
+
+    Returns:
+        None for who sends no id that is hard to guess: he has no memory.
+    """
+    if scope.get("state", {}).get(SHOWN):
+        return YOURS
+    if not isinstance(browser, str) or not MIN_BROWSER_CHARS <= len(browser) <= MAX_PAGE_CHARS:
+        return None
+    # The id opens the memory: what is on disk only tells it apart.
+    return hashlib.sha256(browser.encode("utf-8", "replace")).hexdigest()[:32]

@@ -15,6 +15,8 @@ from agent.server.app import build_app
 from agent.server.calls.sessions import SessionRequest
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
+from agent.tools.clock import clock_tool
+from agent.tools.toolbox import Toolbox
 from processors.llm.history import InterruptedReply
 from processors.llm.service import WRITTEN_HINT
 from tests.support.llm_session import options
@@ -208,7 +210,7 @@ async def test_one_question_too_many_is_told_to_come_back() -> None:
     [
         ("not json", "the body is not JSON"),
         ("[]", "the body is not a JSON object"),
-        ("[" * 100_000, "the body is not JSON"),
+        ("[" * 100_000, "the body is nested deeper than 32 levels"),
         ("{}", "text is missing"),
         ('{"text": 7}', "text is missing"),
         ('{"text": " \\n "}', "text is missing"),
@@ -240,3 +242,20 @@ async def test_while_the_models_are_loaded_it_says_so() -> None:
         response = await client.post("/api/chat", json={"text": "hi"})
     assert response.status_code == 503
     assert response.json() == {"error": "the agent is still loading its models; try again in a moment"}
+
+
+async def test_what_needs_no_model_is_answered_without_one_and_a_timer_is_not() -> None:
+    async with chatting(Reply("I cannot.")) as chat:
+        answers = [(await chat.ask(text))[-1] for text in ("What is 12 * 7?", "Set a timer for five minutes.")]
+        assert answers == [("done", {"text": "That's 84."}), ("done", {"text": "I cannot."})]
+        assert len(chat.llm.requests) == 1
+
+
+async def test_tools_that_a_call_has_left_in_the_history_are_not_offered_in_writing() -> None:
+    async with chatting(Reply("Yes."), Reply("No.")) as chat:
+        ((_, begun), *_) = await chat.ask("hi")
+        history = chat.served.state.histories.find(begun["conversation"])
+        assert history
+        history.context.set_tools(Toolbox([clock_tool()]).schema())
+        await chat.ask("and now?", begun["conversation"])
+        assert ["tools" in request.body for request in chat.llm.requests] == [False, False]

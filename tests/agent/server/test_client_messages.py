@@ -27,6 +27,9 @@ class NotedConversation:
     async def start_over(self) -> None:
         self.done.append("start_over")
 
+    async def undo(self, mark: str) -> None:
+        self.done.append(("undo", mark))
+
 
 async def handled(*messages: object) -> list[Any]:
     """What a conversation was asked to do for these messages, sent at once."""
@@ -47,6 +50,12 @@ async def test_messages_are_acted_on_in_order() -> None:
         {"type": "text", "text": "again"},
         {"type": "start_over"},
     ) == [("hello", False), "interrupt", ("again", True), "start_over"]
+
+
+@in_virtual_time
+async def test_an_act_is_taken_back_by_its_mark_and_by_nothing_else() -> None:
+    wrong = [{"type": "undo", "undo": mark} for mark in (1, True, None, ["a"], {"a": 1}, "a" * 65)]
+    assert await handled({"type": "undo"}, *wrong, {"type": "undo", "undo": "4f"}) == [("undo", "4f")]
 
 
 @in_virtual_time

@@ -133,7 +133,7 @@ UNKNOWN_CODEC = (
     [
         ("not json", "the body is not JSON"),
         ("[1]", "the body is not a JSON object"),
-        ("[" * 100_000, "the body is not JSON"),
+        ("[" * 100_000, "the body is nested deeper than 32 levels"),
         ({}, "type must be 'offer', not 'None'"),
         ({"sdp": GOOD_SDP, "type": "answer"}, "type must be 'offer', not 'answer'"),
         ({"type": "offer"}, "sdp is missing"),

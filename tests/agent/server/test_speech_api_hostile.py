@@ -214,9 +214,10 @@ async def test_an_upload_that_drips_is_cut_off(served: ServedEngine, monkeypatch
             await asyncio.sleep(0.05)
 
     dripping = asyncio.create_task(drip())
-    answer = await caller.answer()
+    head = await asyncio.wait_for(caller.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECS)
+    # A byte that reaches a closed socket makes the kernel throw away what is still to be read.
     dripping.cancel()
-    head, _, body = answer.partition(b"\r\n\r\n")
+    body = await caller.answer()
     assert head.startswith(b"HTTP/1.1 408 ")
     assert json.loads(body)["error"]["code"] == "upload_timeout"
     await caller.hang_up()
