@@ -10,12 +10,14 @@ import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
 import { keepConversation, keptConversation } from "/kept.js";
 import { LevelMeters } from "/call/level_meter.js";
+import { MemoryPanel } from "/memory/memory_panel.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
 import { deleteConversation } from "/server.js";
 import { ServerWatch } from "/call/server_watch.js";
 import { Session } from "/call/session.js";
 import { SettingsPanel } from "/settings/settings_panel.js";
+import { describeUndo, listenToUndo } from "/conversation/tool_item.js";
 import { View } from "/conversation/view.js";
 import { Voice } from "/call/voice.js";
 import { WrittenAnswer } from "/conversation/written_answer.js";
@@ -46,8 +48,10 @@ const written = new WrittenAnswer({ onChange: draw, onConversation: onJoined, on
 const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
+const memory = new MemoryPanel();
 
 function draw() {
+  byId("open-memory").hidden = server.offer?.memory !== true;
   const state = stateNow();
   composer.isEnabled = session.phase === "joined" || (session.phase === "left" && !written.isUnderWay);
   view.draw({
@@ -138,6 +142,7 @@ function onEvent(event) {
     applyMute();
   }
   if (event.event === "session_ended") endSession(event.reason);
+  if (event.event === "tool_undo") view.announcer.say(describeUndo(event));
   draw();
   if (event.event === "session_started" && conversation.isPushToTalk) takeTheSpaceBar(byId("hold"));
 }
@@ -276,6 +281,12 @@ onClick("mute", () => {
 onClick("interrupt", interrupt);
 onClick("play-sound", () => voice.play());
 onClick("open-settings", openSettings);
+listenToUndo(byId("conversation"), (undo) => {
+  if (session.phase !== "joined" || !conversation.tools.takeBack(undo)) return;
+  session.send({ type: "undo", undo });
+  draw();
+});
+onClick("open-memory", () => memory.open());
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").addEventListener("change", () => session.rejoin());
 byId("aloud").checked = choices.isSpoken;

@@ -3,17 +3,33 @@
 const CONVERSATION = "sotto.conversation";
 const CHOICES = "sotto.choices";
 const PAGE = "sotto.page";
+const BROWSER = "sotto.browser";
 
 let ownId = "";
+let ownBrowserId = "";
 
 /** @returns {string} what this tab calls itself, so that nobody else's conversations take up its room on the server */
 export function pageId() {
   ownId ||= read("sessionStorage", PAGE) ?? "";
   if (!ownId) {
-    ownId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    ownId = randomId();
     write("sessionStorage", PAGE, ownId);
   }
   return ownId;
+}
+
+/** @returns {string} what this browser calls itself; it opens its memory on the server, so nothing else is told it */
+export function browserId() {
+  ownBrowserId ||= read("localStorage", BROWSER) ?? "";
+  if (!ownBrowserId) {
+    ownBrowserId = randomId();
+    write("localStorage", BROWSER, ownBrowserId);
+  }
+  return ownBrowserId;
+}
+
+function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @returns {string} id of the conversation that this tab is in, or "" */

@@ -1,6 +1,6 @@
 // What the page asks of the server over HTTP. Every failure is a Problem in words.
 
-import { pageId } from "/kept.js";
+import { browserId, pageId } from "/kept.js";
 import { Problem } from "/problem.js";
 
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -43,7 +43,7 @@ export async function sendOffer(offer, wishes, signal) {
 
 /** @returns {object} the wishes of a Call as every transport sends them; what is not wished is left out */
 export function asJoin({ conversation, options, isRecorded }) {
-  const join = { page: pageId() };
+  const join = { page: pageId(), browser: browserId() };
   if (conversation) join.conversation = conversation;
   if (Object.keys(options ?? {}).length > 0) join.options = options;
   if (isRecorded) join.record = true;

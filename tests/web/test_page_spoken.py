@@ -76,11 +76,13 @@ async def cut_a_story_off(page: Page) -> None:
     raise AssertionError(f"{STORIES} stories were not cut off")
 
 
+# By letters: between two paragraphs there is no space, and a list's numbers are no text of the page.
 CUT_ANSWER_IS = """(heard) => {
   const answer = [...document.querySelectorAll(".agent")].find((one) => one.querySelector(".note")?.checkVisibility());
   const said = answer?.querySelector(".said").cloneNode(true);
   said?.querySelectorAll(".unsaid").forEach((rest) => rest.remove());
-  return said?.textContent.trim().replace(/\\s+/g, " ") === heard;
+  const letters = (text) => text?.replace(/\\P{L}/gu, "");
+  return letters(said?.textContent) === letters(heard);
 }"""
 
 

@@ -10,7 +10,7 @@ from agent.server.app import build_app
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
 from processors.errors import EngineError
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
 from tests.support.served import ServedEngine, serving_page
 from tests.support.speech_callers import TALK_SECS, NotingEngine, post, until
 

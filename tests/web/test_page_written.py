@@ -73,8 +73,9 @@ async def test_without_a_call_a_message_is_answered_in_pieces_and_the_conversati
         await expect(page.locator("#state")).to_have_text("Ready")
         await write(page, "again")
         await expect(page.locator(".agent em")).to_have_count(2)
-        (page_id,) = {question.pop("page") for question in stub.questions}
-        assert re.fullmatch("[0-9a-f]{32}", page_id), "what the tab calls itself"
+        for name, what in (("page", "what the tab calls itself"), ("browser", "what opens its browser's memory")):
+            (own_id,) = {question.pop(name) for question in stub.questions}
+            assert re.fullmatch("[0-9a-f]{32}", own_id), what
         assert stub.questions == [{"text": "count"}, {"text": "again", "conversation": "conversation-1"}]
         peer = await call(page, stub)
         assert peer.offer["conversation"] == "conversation-1"

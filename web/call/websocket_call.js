@@ -1,7 +1,7 @@
 // One call over a WebSocket, for networks that WebRTC does not get through: PCM both ways, and the same messages.
 
 import { openMicrophone } from "/call/microphone.js";
-import { pageId } from "/kept.js";
+import { browserId, pageId } from "/kept.js";
 import { Problem } from "/problem.js";
 import { MicrophoneSound, VoiceSound } from "/call/websocket_sound.js";
 
@@ -169,6 +169,7 @@ function join({ conversation, options, isRecorded }) {
     type: "join",
     sample_rate_hz: MICROPHONE_RATE_HZ,
     page: pageId(),
+    browser: browserId(),
     ...(conversation ? { conversation } : {}),
     ...(options ? { options } : {}),
     ...(isRecorded ? { record: true } : {}),

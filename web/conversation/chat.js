@@ -1,6 +1,6 @@
 // A typed question without a call: asked over HTTP, answered in pieces.
 
-import { pageId } from "/kept.js";
+import { browserId, keptChoices, pageId } from "/kept.js";
 import { Problem } from "/problem.js";
 import { onceItIsFree, refusalOf, unreachable } from "/server.js";
 import { readEvents } from "/conversation/sse.js";
@@ -29,7 +29,9 @@ export async function* ask(text, conversation, signal) {
 }
 
 async function post(text, conversation, signal) {
-  const body = { text, page: pageId(), ...(conversation ? { conversation } : {}) };
+  // Who wants no memory in his calls has none in writing.
+  const remembered = keptChoices().options["tools.memory"] === "off" ? {} : { browser: browserId() };
+  const body = { text, page: pageId(), ...remembered, ...(conversation ? { conversation } : {}) };
   let response;
   try {
     response = await fetch("/api/chat", {

@@ -1,7 +1,12 @@
 // The conversation as the page knows it: lines of the event log in, items and an activity out. No DOM, no network.
 
 import { Timings } from "/conversation/timings.js";
+import { ToolCalls } from "/conversation/tool_calls.js";
 import { advance, join, remainder, words } from "/conversation/words.js";
+
+const NOTED =
+  "The older turns are notes now: the agent knows what stands in them, and no longer each word. Yours stay on this page.";
+const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
 
 /**
  * items, in the order of the conversation:
@@ -11,6 +16,7 @@ import { advance, join, remainder, words } from "/conversation/words.js";
  *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
  *       replies: what was written for them, {id, text, start, end}: Markdown, and the characters (Unicode) of the word
  *       that was heard last; isEarlier: from before this page was opened
+ *   {id, role: "tool", ...}                                       see tool_calls.js
  *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
  * id: of the conversation at the server, "" if none is known
  * engines: what session_started named, else null
@@ -25,6 +31,7 @@ export class Conversation {
   isPushToTalk = false;
   isRecording = false;
   timings = new Timings();
+  tools = this.#newTools();
   #nextId = 0;
   #userItem = null;
   #agentItem = null;
@@ -73,7 +80,9 @@ export class Conversation {
       case "false_interruption": this.#goOn(); break;
       case "latency": this.#noteLatency(event); break;
       case "speculation": this.timings.noteSpeculation(event.outcome); break;
+      case "tool_call": case "tool_result": case "tool_cancelled": case "tool_undo": this.tools.apply(event); break;
       case "error": this.#fail(words(event.stage), words(event.message)); break;
+      case "notes_made": this.notice(NOTED); break;
       case "started_over": this.#startOver(); break;
       case "session_ended": this.#endSession(words(event.reason)); break;
     }
@@ -124,6 +133,7 @@ export class Conversation {
     const pending = this.items.filter((item) => item.isPending);
     this.#dropUserItem();
     this.#closeAgentItem();
+    this.tools.hangUp();
     this.endWriting();
     pending.forEach((item) => this.#remove(item));
     this.#isUserSpeaking = this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
@@ -136,7 +146,7 @@ export class Conversation {
     this.#add({ role: "notice", stage, text });
   }
 
-  #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, conversation, history }) {
+  #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, conversation, history, noted }) {
     this.engines = engines ?? null;
     this.answerSecs = answerSecs ?? null;
     this.isPushToTalk = isPushToTalk === true;
@@ -148,7 +158,10 @@ export class Conversation {
     // The server keeps the sound of one call a conversation, the latest.
     if (this.isRecording && this.#wasRecorded) this.notice("The recording begins anew here; what was recorded before is gone.");
     this.#wasRecorded ||= this.isRecording;
-    if (this.items.length === 0 && Array.isArray(history)) history.forEach((said) => this.#recall(said));
+    if (this.items.length === 0 && Array.isArray(history)) {
+      if (noted === true) this.notice(NOTED_BEFORE);
+      history.forEach((said) => this.#recall(said));
+    }
   }
 
   #recall({ role, text }) {
@@ -160,6 +173,7 @@ export class Conversation {
   #startOver() {
     this.items = [];
     this.timings = new Timings();
+    this.tools = this.#newTools();
     this.#userItem = this.#agentItem = this.#writtenItem = this.#latency = null;
     this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
     this.#playout = "full";
@@ -174,6 +188,14 @@ export class Conversation {
     const added = { id: this.#nextId++, ...item };
     this.items.splice(at, 0, added);
     return added;
+  }
+
+  /** What is done for an answer stands before it. */
+  #newTools() {
+    return new ToolCalls((item) => {
+      const next = this.#agentItem ?? this.#userItem;
+      return this.#add(item, next ? this.items.indexOf(next) : this.items.length);
+    });
   }
 
   #addAgentItem(known) {

@@ -8,6 +8,7 @@ const STAGES = {
   tts: "Text to speech",
   vad: "Voice activity",
   turn: "End of turn",
+  tools: "Tools",
 };
 
 /** @returns {string} a stage of the event log in words */

@@ -1,6 +1,8 @@
 // The conversation as a text file, made by the page itself.
 
 import { describeStage } from "/conversation/engines.js";
+import { inALine } from "/conversation/tool_calls.js";
+import { describeTool } from "/conversation/tool_item.js";
 
 /** @param {object[]} items - of a Conversation @returns {string} */
 export function asText(items) {
@@ -17,7 +19,10 @@ export function saveText(text, name) {
   URL.revokeObjectURL(address);
 }
 
-function line({ role, text, partial, unsaid, stage, replies = [], isInterrupted }) {
+function line(item) {
+  const { role, partial, stage, replies = [], isInterrupted } = item;
+  let { text, unsaid } = item;
+  if (role === "tool") return `[${item.name}: ${inALine(item.given)} (${describeTool(item)})]`;
   if (role === "notice") return `[${stage ? `${describeStage(stage)}: ` : ""}${text}]`;
   if (role === "user") return `You: ${[text, partial].filter(Boolean).join(" ")}`;
   if (replies.length > 0) [text, unsaid] = asWritten(replies, isInterrupted);

@@ -4,10 +4,11 @@ import { create, part, setText } from "/dom.js";
 import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
 import { drawSpeech } from "/conversation/speech.js";
+import { drawTool } from "/conversation/tool_item.js";
 import { drawTurnTime } from "/conversation/waterfall.js";
 import { WrittenSpeech } from "/conversation/written_speech.js";
 
-const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice };
+const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice, tool: drawTool };
 const NEAR_END_PX = 160;
 const speeches = new WeakMap();
 

@@ -3,7 +3,11 @@
 export const GROUPS = [
   {
     title: "Persona",
-    settings: { "llm.system_prompt": "What the agent is told about itself", "llm.engine": "Language model" },
+    settings: {
+      "persona.name": "Who the agent is",
+      "llm.system_prompt": "What the agent is told about itself",
+      "llm.engine": "Language model",
+    },
   },
   {
     title: "Voice",
@@ -25,7 +29,20 @@ export const GROUPS = [
       "dialogue.filler": "While an answer is slow",
     },
   },
+  {
+    title: "What the agent may do",
+    settings: {
+      "tools.clock": "Time and date",
+      "tools.sums": "Sums and units",
+      "tools.timers": "Timers and alarms",
+      "tools.files": "Files",
+      "tools.memory": "Memory",
+      "tools.knowledge": "Your documents",
+    },
+  },
 ];
+
+const PERMISSION_WORDS = { on: "Yes", ask: "Ask me first", off: "No" };
 
 const CHOICE_WORDS = {
   "turn.mode": { open: "Always open", push_to_talk: "Open while I hold a button" },
@@ -37,6 +54,7 @@ const CHOICE_WORDS = {
 /** @returns {string} one choice of a setting in words */
 export function describeChoice(key, choice) {
   if (choice === "auto") return "The best that is usable";
+  if (key.startsWith("tools.")) return PERMISSION_WORDS[choice] ?? String(choice);
   return CHOICE_WORDS[key]?.[choice] ?? String(choice);
 }
 
