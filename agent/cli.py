@@ -12,7 +12,8 @@ import typer
 
 from agent import __version__
 from agent.early_signals import SIGNALLED_STATUS, end_on_signals
-from agent.errors import InputError, SottoError
+from agent.errors import InputError, SottoError, one_line
+from agent.settings.in_persona import with_persona
 from agent.settings.load import Settings, load_settings, parse_assignment
 
 app = typer.Typer(
@@ -28,6 +29,10 @@ Llm = Annotated[str | None, typer.Option("--llm", help="Language model engine.",
 Tts = Annotated[str | None, typer.Option("--tts", help="Text-to-speech engine.", metavar="ENGINE")]
 Device = Annotated[
     str | None, typer.Option("--device", help="Where models run: auto, cpu, cuda or mps.", metavar="DEVICE")
+]
+Persona = Annotated[
+    str | None,
+    typer.Option("--persona", help="Who the agent is: a persona's name, or a Markdown file.", metavar="NAME"),
 ]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Any setting, such as vad.stop_secs=0.3.", metavar="KEY=VALUE")
@@ -49,11 +54,13 @@ def serve(
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
+    persona: Persona = None,
     sets: Sets = None,
     config: Config = None,
 ) -> None:
     """Serve the page to talk on and an OpenAI-compatible speech-to-text API, at http://127.0.0.1:7860 by default."""
-    flags = {"server.host": host, "server.port": port, "server.https": https or None, "compute.device": device}
+    flags: dict[str, Any] = {"server.host": host, "server.port": port, "server.https": https or None}
+    flags |= {"compute.device": device, "persona.name": persona}
     settings = _settings(stt, llm, tts, sets, config, flags)
     from agent.server.run import run_server
 
@@ -72,6 +79,7 @@ def replay(
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
+    persona: Persona = None,
     sets: Sets = None,
     config: Config = None,
 ) -> None:
@@ -79,7 +87,7 @@ def replay(
 
     Exits with 0 when every turn was answered, 1 when one was not or a stage failed, 2 for bad input.
     """
-    settings = _settings(stt, llm, tts, sets, config, {})
+    settings = _settings(stt, llm, tts, sets, config, {"persona.name": persona})
     from agent.commands.script import load_script
 
     script = load_script(files)
@@ -108,6 +116,7 @@ def desktop(
     stt: Stt = None,
     llm: Llm = None,
     tts: Tts = None,
+    persona: Persona = None,
     sets: Sets = None,
     config: Config = None,
 ) -> None:
@@ -115,7 +124,9 @@ def desktop(
     if half_duplex and no_aec:
         raise InputError("--half-duplex and --no-aec exclude each other")
     echo = "half_duplex" if half_duplex else "off" if no_aec else None
-    settings = _settings(stt, llm, tts, sets, config, {"echo.mode": echo, "compute.device": device})
+    settings = _settings(
+        stt, llm, tts, sets, config, {"echo.mode": echo, "compute.device": device, "persona.name": persona}
+    )
     from agent.commands.device_check import check_devices
 
     if not list_devices:
@@ -175,6 +186,36 @@ def doctor(
     raise typer.Exit(asyncio.run(examine(settings)))
 
 
+@app.command()
+def audit(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="As `sotto replay` takes them; one spoken and one typed question if none."),
+    ] = None,
+    stt: Stt = None,
+    llm: Llm = None,
+    tts: Tts = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Hold a conversation in an empty home, and show all that it wrote, looked up, called and read.
+
+    Exits with 1 if anything left this machine, or if no conversation came about. Of settings, only flags and --config
+    count. Unless they name a server, there is no network but the loopback, where the system allows that.
+    """
+    settings = _settings(stt, llm, tts, sets, config, {}, alone=True)
+    from agent.commands.audit import run_audit
+    from agent.commands.printer import PipeConsole
+    from agent.settings.load import whole_environment
+    from agent.settings.servers import servers_named
+
+    named = {"--stt": stt, "--llm": llm, "--tts": tts, "--config": config and config.absolute()}
+    flags = [part for flag, value in named.items() if value is not None for part in (flag, str(value))]
+    flags += [part for one in sets or () for part in ("--set", one)]
+    servers = servers_named(settings)
+    raise typer.Exit(run_audit(files or (), flags, whole_environment(), PipeConsole(), servers=servers))
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
@@ -205,6 +246,15 @@ def _models_app() -> typer.Typer:
 app.add_typer(_models_app(), name="models")
 
 
+def _memory_app() -> typer.Typer:
+    from agent.commands.memory import memory_app
+
+    return memory_app
+
+
+app.add_typer(_memory_app(), name="memory")
+
+
 def _settings(
     stt: str | None,
     llm: str | None,
@@ -212,13 +262,16 @@ def _settings(
     sets: Sequence[str] | None,
     config: Path | None,
     more: dict[str, Any],
+    *,
+    alone: bool = False,
 ) -> Settings:
     from agent.logs import configure_logs
 
     overrides: dict[str, Any] = dict(parse_assignment(text) for text in sets or ())
     flags = {"stt.engine": stt, "llm.engine": llm, "tts.engine": tts, **more}
     overrides.update({key: value for key, value in flags.items() if value is not None})
-    settings = load_settings(overrides, config=config)
+    settings = load_settings(overrides, config=config, alone=alone)
+    settings = with_persona(settings, settings.persona.name, any_file=True)
     configure_logs(settings.log_level)
     return settings
 
@@ -255,7 +308,7 @@ def _run() -> None:
 
 
 def _fail(error: Exception, status: int) -> None:
-    typer.echo(f"sotto: {error}", err=True)
+    typer.echo(f"sotto: {one_line(str(error))}", err=True)
     sys.exit(status)
 
 

@@ -4,8 +4,9 @@ In:  settings and devices.   Out: a conversation, shown in the terminal, until q
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,12 @@ from agent.conversation.conversation import Conversation
 from agent.conversation.observer import Sink
 from agent.engines.host import ModelHost, start_model_host
 from agent.logs import configure_logs
-from agent.settings.load import Settings
+from agent.memory.memory import YOURS, memory_of
+from agent.memory.user_memory import UserMemory
+from agent.settings.load import Settings, data_folder
 from agent.stopping import load_unless_stopped, stop_on_signals
+from agent.tools.mcp_servers import McpServers
+from agent.tools.timers import TimerBook
 from transports.desktop import DesktopTransport
 from transports.desktop_devices import list_devices, load_sounddevice
 
@@ -196,10 +201,21 @@ async def hold(
     printer = ReplayPrinter(console)
     with keys_read(desk.press) as has_keys:
         screen = DesktopScreen(console, desk.look) if has_keys and console.is_terminal else None
-        conversation = Conversation(host, settings, transport, [activity, screen or printer, *sinks])
-        desk.on_push_to_talk = conversation.push_to_talk
-        with _shown(screen, console, settings.log_level) if screen else nullcontext():
-            await _run(conversation, desk, stopping)
+        timers = TimerBook(data_folder() / "timers" / "desktop.json" if settings.timers.keep else None)
+        servers = McpServers(settings.mcp.servers if settings.tools.servers != "off" else {})
+        shown = [activity, screen or printer, *sinks]
+        memory = memory_of(settings)
+        mine = UserMemory(memory, YOURS, f"desktop-{time.time():.0f}") if memory else None
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(servers.close)
+            if memory:
+                ends.push_async_callback(memory.close)
+            ends.push_async_callback(timers.close)
+            servers.start()
+            conversation = Conversation(host, settings, transport, shown, timers=timers, memory=mine, servers=servers)
+            desk.on_push_to_talk = conversation.push_to_talk
+            with _shown(screen, console, settings.log_level) if screen else nullcontext():
+                await _run(conversation, desk, stopping)
     printer.summary(activity, [])
     counts = transport.audio.counts
     console.print(f"{counts.n_overruns} overruns, {counts.n_underruns} underruns, {counts.n_losses} lost devices")

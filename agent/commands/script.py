@@ -6,18 +6,20 @@ In:  FILE... or CONVERSATION.yaml.   Out: steps with decoded recordings, typed w
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.errors import InputError
+from agent.plain_yaml import plain_yaml
+from agent.small_files import small_text
 from transports.errors import RecordingError
 from transports.recording import Recording, load_recording
 
 IDLE = "idle"
 # As much as a page may send.
 MAX_TYPED_CHARS = 8_000
+MAX_SHOWN_CHARS = 80
 # Every event that a step may wait for; `idle` stands for a silent agent with nothing left to say.
 EVENTS = (
     IDLE,
@@ -32,6 +34,10 @@ EVENTS = (
     "reply_text",
     "llm_first_token",
     "llm_done",
+    "reflex",
+    "timer_set",
+    "timer_cancelled",
+    "timer_due",
     "filler",
     "bot_written",
     "bot_planned",
@@ -42,8 +48,13 @@ EVENTS = (
     "false_interruption",
     "playout",
     "echo_tier",
+    "notes_made",
+    "tool_servers",
     "tool_call",
+    "tool_cancelled",
+    "tool_undo",
     "tool_result",
+    "tool_progress",
     "error",
     "latency",
 )
@@ -138,11 +149,11 @@ def load_script(paths: Sequence[Path]) -> ConversationScript:
 
 def _load_yaml(path: Path) -> ConversationScript:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = plain_yaml(small_text(path))
     except FileNotFoundError:
         raise InputError(f"conversation file not found: {path}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"conversation file cannot be read: {path}: {_one_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"conversation file cannot be read: {path}: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"conversation file holds no steps: {path}")
     try:
@@ -154,7 +165,9 @@ def _load_yaml(path: Path) -> ConversationScript:
 
 def _step(path: Path, step: _StepModel) -> Step:
     if step.after not in EVENTS:
-        raise InputError(f"{path}: after: {step.after!r} is no event; choose one of {', '.join(EVENTS)}")
+        raise InputError(
+            f"{path}: after: {step.after[:MAX_SHOWN_CHARS]!r} is no event; choose one of {', '.join(EVENTS)}"
+        )
     if step.type is not None:
         act = Typed(step.type, step.spoken)
     else:
@@ -177,7 +190,3 @@ def _problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown key: {key}"
     return f"{key}: {problem['msg']}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -2,20 +2,35 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from pipecat.frames.frames import Frame, InterruptionFrame
-from pipecat.processors.aggregators.llm_context import LLMContext
+from loguru import logger
+from pipecat.frames.frames import Frame, InterruptionFrame, LLMMessagesAppendFrame, TTSSpeakFrame
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
+from agent.conversation.abilities import abilities, served
+from agent.conversation.event_log import Event
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
+from agent.conversation.speaking_up import SpeakingUp
 from agent.engines.host import ModelHost
+from agent.memory.turns import Turns
+from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings, public_values
+from agent.settings.sections import Permission
+from agent.tools.mcp_servers import McpServers
+from agent.tools.timers import Timer, TimerBook
+from agent.tools.tool import Tool
+from agent.tools.tool_room import fitting, left_out_line, room_tokens
 from processors.frames import PushToTalkFrame, StartOverFrame, TypedTurnFrame
+from processors.llm.history import n_earlier_turns
 
 STOP_TIMEOUT_SECS = 2.0
+# For the model alone, at most once in the history.
+NEWS = "{name}, which ran beside the conversation, has ended. Tell the user in one sentence what came of it."
 
 
 class Conversation:
@@ -29,6 +44,10 @@ class Conversation:
         speech_end_secs: Where the user's voice truly ended, if the transport knows it.
         context: The history to go on with; default: an empty one.
         about: Further fields of `session_started`.
+        timers: The user's; default: some of this conversation's own.
+        tools: What the agent can do beside what settings allow.
+        memory: The user's; None: nothing is remembered.
+        servers: Whose tools it can use, besides; connected or not.
 
     Attributes:
         context: The history.
@@ -45,16 +64,43 @@ class Conversation:
         speech_end_secs: Callable[[], float | None] = lambda: None,
         context: LLMContext | None = None,
         about: Mapping[str, Any] | None = None,
+        timers: TimerBook | None = None,
+        tools: Sequence[Tool] = (),
+        memory: UserMemory | None = None,
+        servers: McpServers | None = None,
     ) -> None:
-        self._observer = ConversationObserver(sinks, speech_end_secs=speech_end_secs)
+        self._speaking_up = SpeakingUp(self._say)
+        memory = None if settings.tools.memory == "off" else memory
+        kept = [Turns(memory, self._report_memory).note] if memory else []
+        self._observer = ConversationObserver(
+            [*kept, *sinks, self._speaking_up, self._note],
+            speech_end_secs=speech_end_secs,
+            joins=settings.interpreter.into is None,
+        )
         self.context = context or LLMContext()
-        self._worker = build_worker(host, settings, transport, self._observer, self.context)
+        if memory:
+            memory.n_turns_told = lambda: n_earlier_turns(self.context.messages)
+        self._own_timers = timers is None
+        self._timers = timers or TimerBook()
+        self._abilities = abilities(settings, self._timers, self._observer.emit, tools, memory)
+        self._abilities.toolbox.report = lambda message: self.report("tool", message)
+        toolbox = self._abilities.toolbox
+        toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
+        toolbox.takes_long = lambda tool: self._speaking_up.add(self._abilities.reflexes.still_words(tool))
+        self._servers = servers
+        self._servers_permission: Permission = settings.tools.servers
+        self._worker = build_worker(host, settings, transport, self._observer, self.context, self._abilities)
+        self._tool_tokens = room_tokens(host.llm_options.context_tokens, host.llm_options.max_tokens)
+        self._left_out = ""
         self._about = dict(about or {})
         self._engines = host.engines()
         self._answer_secs = host.answer_secs
         self._settings = public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
+        self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task[None] | None = None
+        self._warming_up: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self.end_reason = "ended"
 
     def start(self) -> asyncio.Task[None]:
@@ -68,6 +114,11 @@ class Conversation:
             push_to_talk=self._push_to_talk,
             **self._about,
         )
+        self._listen_to_timers()
+        self._warming_up = asyncio.create_task(asyncio.to_thread(self._abilities.reflexes.warm_up), name="warm-up")
+        if self._servers and self._servers.states():
+            self._servers.changed.append(self._serve_tools)
+            self._serve_tools()
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
 
@@ -97,6 +148,14 @@ class Conversation:
         """The agent falls silent, and the history is emptied."""
         await self._queue(InterruptionFrame(), StartOverFrame())
 
+    async def undo(self, mark: str) -> None:
+        """The user takes back what a tool did, as the event `tool_undo` offered it.
+
+        Args:
+            mark: Of an undo of this conversation; nothing happens by another one, or a second time.
+        """
+        self._abilities.toolbox.undo(mark)
+
     def report(self, stage: str, message: str) -> None:
         """Tell of something beside the pipeline that failed; the conversation goes on.
 
@@ -110,16 +169,65 @@ class Conversation:
         """End it now: what is being said is cut.
 
         Args:
-            reason: What the log says about it.
+            reason: What the log says about it; the first one counts, for the others follow from it.
         """
-        self.end_reason = reason
-        if self._running is None or self._running.done():
+        if self._running and self._running.done():
+            return
+        if not self._is_stopping:
+            self._is_stopping, self.end_reason = True, reason
+        if self._running is None:
             return
         await self._worker.cancel(reason=reason)
         _, pending = await asyncio.wait([self._running], timeout=STOP_TIMEOUT_SECS)
         if pending:
             self._running.cancel()
             await asyncio.wait([self._running], timeout=STOP_TIMEOUT_SECS)
+
+    def _report_memory(self, message: str) -> None:
+        """On the memory's thread."""
+        logger.error(message)
+        with suppress(RuntimeError):
+            # The loop may be over.
+            self._loop.call_soon_threadsafe(self.report, "memory", message)
+
+    def _note(self, event: Event) -> None:
+        self._abilities.toolbox.note(event)
+
+    def _listen_to_timers(self) -> None:
+        self._timers.changed.append(self._tell_timer)
+        self._timers.watch()
+        while self._timers.missed:
+            self._speaking_up.add(self._abilities.reflexes.missed_words(self._timers.missed.pop(0)))
+
+    def _serve_tools(self) -> None:
+        """Servers' tools come and go while the conversation goes on."""
+        assert self._servers  # noqa: S101 - else nobody calls
+        toolbox = self._abilities.toolbox
+        tools = served(self._servers.tools(), self._servers_permission)
+        kept = fitting(tools, toolbox.own(), self._tool_tokens)
+        toolbox.serve(kept)
+        left_out = left_out_line(tools, kept, self._tool_tokens)
+        if left_out and left_out != self._left_out:
+            logger.warning(left_out)
+        self._left_out = left_out
+        states = [state.as_json() for state in self._servers.states()]
+        self._observer.emit("tool_servers", servers=states, left_out=left_out)
+
+    def _tell_timer(self, change: str, timer: Timer) -> None:
+        left_secs = round(timer.left_secs(self._timers.now_secs()), 1)
+        self._observer.emit(f"timer_{change}", number=timer.number, label=timer.label, left_secs=left_secs)
+        if change == "due":
+            self._speaking_up.add(self._abilities.reflexes.due_words(timer))
+
+    async def _say(self, text: str) -> None:
+        """Say something unasked; it is heard into the history."""
+        await self._queue(TTSSpeakFrame(text, append_to_context=True))
+
+    async def _tell_news(self, name: str) -> None:
+        """What ran beside the conversation is done: the language model finds the words, as it knows the result."""
+        self.context.set_messages([message for message in self.context.messages if not _is_news(message)])
+        news: list[Any] = [{"role": "developer", "content": NEWS.format(name=name)}]
+        await self._queue(LLMMessagesAppendFrame(news, run_llm=True))
 
     async def _queue(self, *frames: Frame) -> None:
         if self._running and not self._running.done():
@@ -131,4 +239,18 @@ class Conversation:
         try:
             await runner.run()
         finally:
+            self._timers.changed.remove(self._tell_timer)
+            if self._servers and self._serve_tools in self._servers.changed:
+                self._servers.changed.remove(self._serve_tools)
+            if self._own_timers:
+                self._timers.stop()
+            if self._warming_up:
+                await asyncio.gather(self._warming_up, return_exceptions=True)
+            self._speaking_up.close()
+            self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
+
+
+def _is_news(message: LLMContextMessage) -> bool:
+    content = message.get("content") if isinstance(message, dict) and message.get("role") == "developer" else None
+    return isinstance(content, str) and content.endswith(NEWS.partition("}")[2])

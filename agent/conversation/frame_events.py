@@ -8,13 +8,14 @@ from typing import Any
 
 from pipecat.frames.frames import (
     Frame,
+    FunctionCallCancelFrame,
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     InterimTranscriptionFrame,
     TranscriptionFrame,
 )
 
-from processors.frames import EchoTierFrame, FalseInterruptionFrame, PlayoutFrame
+from processors.frames import EchoTierFrame, FalseInterruptionFrame, NotesMadeFrame, PlayoutFrame
 from processors.turns.typed_turn import TYPED
 
 Told = tuple[str, dict[str, Any]]
@@ -53,12 +54,20 @@ def _echo_tier(frame: EchoTierFrame) -> Told:
     }
 
 
+def _notes_made(frame: NotesMadeFrame) -> Told:
+    return "notes_made", {"text": frame.text}
+
+
 def _tool_call(frame: FunctionCallInProgressFrame) -> Told:
-    return "tool_call", {"name": frame.function_name, "arguments": frame.arguments}
+    return "tool_call", {"id": frame.tool_call_id, "name": frame.function_name, "arguments": frame.arguments}
 
 
 def _tool_result(frame: FunctionCallResultFrame) -> Told:
-    return "tool_result", {"name": frame.function_name, "result": frame.result}
+    return "tool_result", {"id": frame.tool_call_id, "name": frame.function_name, "result": frame.result}
+
+
+def _tool_cancelled(frame: FunctionCallCancelFrame) -> Told:
+    return "tool_cancelled", {"id": frame.tool_call_id, "name": frame.function_name}
 
 
 # Frames that go both ways are two frames; the one downstream is told.
@@ -68,6 +77,8 @@ TOLD_DOWNSTREAM: dict[type[Frame], Callable[[Any], Told | None]] = {
     FalseInterruptionFrame: _false_interruption,
     PlayoutFrame: _playout,
     EchoTierFrame: _echo_tier,
+    NotesMadeFrame: _notes_made,
     FunctionCallInProgressFrame: _tool_call,
     FunctionCallResultFrame: _tool_result,
+    FunctionCallCancelFrame: _tool_cancelled,
 }

@@ -19,7 +19,7 @@ from typing import Literal
 from pipecat.processors.aggregators.llm_context import LLMContext, standard_message_text
 
 from agent.errors import SottoError
-from processors.llm.history import within
+from processors.llm.history import is_summary, within
 
 ID_BYTES = 24
 # Of one owner, and of all; so many characters of text are held of all that are idle.
@@ -65,6 +65,11 @@ class History:
     def in_call(self) -> bool:
         """Whether a call goes on in it."""
         return self.used_by == "call"
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether older turns of it are notes, and not told as turns any more."""
+        return any(map(is_summary, self.context.messages))
 
     def turns(self) -> list[dict[str, str]]:
         """What both said, in order, as `{"role": "user" | "assistant", "text"}`; no tools, no instructions."""
@@ -137,8 +142,12 @@ class Histories:
         history.used_by, history.used_secs = use, self._clock()
 
     def release(self, history: History) -> None:
-        """End what `hold` began; the oldest turns of a very long history go, and the middle of an enormous turn."""
+        """End what `hold` began; the oldest turns of a very long history go, and the middle of an enormous turn.
+
+        Its tools were the call's: the next one brings its own.
+        """
         history.used_by, history.used_secs = None, self._clock()
+        history.context.set_tools()
         history.context.set_messages(within(history.context.messages, MAX_CHARS))
         history.n_chars = _n_chars(history.context)
 

@@ -52,6 +52,7 @@ from processors.frames import ReplySourceFrame, StartOverFrame, TurnDecidedFrame
 from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import FILLER
 from processors.llm.history import last_user_words
+from processors.llm.reflex import REFLEX
 from processors.text.speakable import SpeakableText
 from processors.text.written_places import WORD_PLACES
 from processors.turns.history_settled import HistorySettled
@@ -68,10 +69,14 @@ class ConversationObserver(BaseObserver):
     Args:
         sinks: Called with each event, on the event loop; they must not block.
         speech_end_secs: Where the user's voice truly ended, if the transport knows it from a recording.
+        joins: Whether a turn that comes before the answer to the last one adds to that.
     """
 
-    def __init__(self, sinks: Sequence[Sink], *, speech_end_secs: Callable[[], float | None] = lambda: None) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], *, speech_end_secs: Callable[[], float | None] = lambda: None, joins: bool = True
+    ) -> None:
         super().__init__()
+        self._joins = joins
         self._sinks = list(sinks)
         self._true_speech_end_secs = speech_end_secs
         self._origin_ns: int | None = None
@@ -168,7 +173,7 @@ class ConversationObserver(BaseObserver):
             # Speech over the agent may be over before it is known to be a turn.
             self._clock = TurnClock(speech_end_secs=None if self._user_speaking else self._clock.speech_end_secs)
             self._turn_text = ""
-            self._continues = not (self._answered or self._typed)
+            self._continues = self._joins and not (self._answered or self._typed)
             self._filler = False
             self.emit("turn_started")
 
@@ -231,9 +236,13 @@ class ConversationObserver(BaseObserver):
             return
         reply = self._replies.at(Stage.LLM)
         if not reply.text:
-            self._clock.first_token_secs = self._now_secs
+            reply.reflex = frame.metadata.get(REFLEX)
             fields: dict[str, Any] = {"speculative": True} if reply.is_speculative else {}
-            self.emit("llm_first_token", **fields)
+            if reply.reflex:
+                self.emit("reflex", name=reply.reflex, **fields)
+            else:
+                self._clock.first_token_secs = self._now_secs
+                self.emit("llm_first_token", **fields)
         reply.text += frame.text
         reply.to_be_heard += frame.text
 

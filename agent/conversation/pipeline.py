@@ -22,9 +22,13 @@ from pipecat.processors.aggregators.llm_response_universal import (
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
+from agent.conversation.abilities import Abilities
+from agent.conversation.compactors import compactors
+from agent.conversation.interpreter import Interpreter
 from agent.conversation.observer import ConversationObserver
 from agent.conversation.watched_worker import WatchedWorker
 from agent.engines.host import ModelHost
+from agent.engines.session import in_voice
 from agent.settings.load import Settings
 from processors.cut import cut_in_order
 from processors.ear.echo import EchoCanceller
@@ -32,13 +36,16 @@ from processors.ear.input_gain import InputGain
 from processors.ear.sound_end import SoundEnd
 from processors.ear.vad import SUSPICION, SUSPICION_OVER_ECHO, SharedSileroVADAnalyzer
 from processors.ear.voice_activity import DISMISS_SECS, VoiceActivity
+from processors.llm.answers import KeptAnswers
 from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import DeadAir, DeadAirOptions
 from processors.llm.history import join_user_runs, mark_interrupted
+from processors.llm.options import LLMOptions
 from processors.llm.service import LocalLLMService
 from processors.speech_ahead import SpeechAhead
 from processors.stt.service import RecognizerSTTService
 from processors.text.speakable import SpeakableText
+from processors.tts.kept_speech import KeptVoice
 from processors.tts.service import SynthesizerTTSService
 from processors.turns.heard_speech import HeardSpeech
 from processors.turns.history_settled import HistorySettled
@@ -64,6 +71,7 @@ def build_worker(
     transport: BaseTransport,
     observer: ConversationObserver,
     context: LLMContext,
+    abilities: Abilities,
 ) -> PipelineWorker:
     """Wire one conversation on engines that are already loaded.
 
@@ -73,8 +81,10 @@ def build_worker(
         transport: Where sound comes from and goes to.
         observer: Watches the conversation.
         context: The conversation's history; what stands in it goes on.
+        abilities: What the agent can do.
     """
     heard, ahead = HeardSpeech(), SpeechAhead()
+    interpreter = Interpreter(settings) if settings.interpreter.into else None
     barge_in = BargeInStrategy(
         heard,
         language=settings.stt.language,
@@ -84,7 +94,11 @@ def build_worker(
     history = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
-            user_turn_strategies=UserTurnStrategies(start=[barge_in], stop=[TypedTurnEnd(), _turn_end(host, settings)]),
+            user_turn_strategies=(
+                interpreter.strategies()
+                if interpreter
+                else UserTurnStrategies(start=[barge_in], stop=[TypedTurnEnd(), _turn_end(host, settings)])
+            ),
             # Words nobody understood are not answered with a prompt that the user never said.
             empty_user_turn=None,
             # A last resort, for a microphone that fell silent within a pause: the strategy ends every other turn.
@@ -101,12 +115,31 @@ def build_worker(
     input_gain = (
         [InputGain(target_dbfs=listening.target_dbfs, max_gain_db=listening.max_gain_db)] if listening.auto_gain else []
     )
+    toolbox = abilities.toolbox
+    llm_options = interpreter.options(host.llm_options) if interpreter else host.llm_options
+    if interpreter:
+        llm = LocalLLMService(llm_options, find_reflex=interpreter.find_reflex())
+    else:
+        answers = KeptAnswers(host.answers, _about(llm_options)) if settings.llm.keep_answers else None
+        llm = LocalLLMService(llm_options, find_reflex=abilities.find_reflex, amend=toolbox.amend, answers=answers)
+        toolbox.offer(context, llm)
+    tts, voice = settings.tts, host.tts.loaded
+    if settings.llm.keep_answers:
+        voice = KeptVoice(voice, host.speech, tts.language, tts.speed)
     reply_way = [
-        LocalLLMService(host.llm_options),
+        llm,
+        *compactors(llm_options, llm, context),
         _dead_air(settings),
         SpeakableText(language=settings.tts.language),
-        SynthesizerTTSService(host.tts.loaded, host.tts_threads, ahead, standby=host.tts_standby),
-        PlayoutGate(heard, ahead=ahead),
+        SynthesizerTTSService(
+            voice,
+            host.tts_threads,
+            ahead,
+            standby=host.tts_standby,
+            manner=abilities.manner,
+            at_speed=lambda speed: in_voice(voice, tts.model_copy(update={"speed": speed})),
+        ),
+        PlayoutGate(heard, ahead=ahead, manner=abilities.manner),
         transport.output(),
         WrittenHistory(),
         CancelledCalls(),
@@ -125,10 +158,14 @@ def build_worker(
                 host.stt.loaded,
                 host.stt_threads,
                 max_utterance_secs=settings.stt.max_utterance_secs,
+                # Who holds a key means what is said.
+                min_speech_secs=0.0 if settings.turn.mode == "push_to_talk" else settings.turn.min_speech_secs,
                 standby=host.stt_standby,
+                expected_secs=host.stt.speed.expected_secs if host.stt.speed else None,
             ),
             _typed_queue(history.user()),
             history.user(),
+            *([interpreter.behind_the_turns()] if interpreter else []),
             SoundEnd(),
             *reply_way,
         ]
@@ -172,6 +209,12 @@ def _turn_end(host: ModelHost, settings: Settings) -> TurnEndStrategy:
     patience = Patience(turn.min_pause_secs, turn.max_pause_secs, PATIENCE[turn.pace])
     speculation = Speculation(turn.max_speculations if turn.speculate else 0)
     return TurnEndStrategy(smart_turn, patience, settings.stt.language, speculation)
+
+
+def _about(options: LLMOptions) -> str:
+    """Whatever beside the words decides what a model answers."""
+    sampling = (options.temperature, options.top_p, options.max_tokens, dict(options.extra_body))
+    return repr((options.base_url, options.model, options.system_prompt, options.examples, sampling))
 
 
 def _dead_air(settings: Settings) -> DeadAir:

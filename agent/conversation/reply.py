@@ -20,6 +20,7 @@ class Reply:
         planned: Events that tell what is going to be spoken, if the turn is over.
         is_speculative: Whether the turn that it answers may not be over.
         is_written: Whether it is read.
+        reflex: The reflex that answered in the language model's place.
         is_done: Whether all of it has been heard; until then silence is a gap within it.
     """
 
@@ -31,6 +32,7 @@ class Reply:
     is_speculative: bool = False
     is_written: bool = False
     is_done: bool = True
+    reflex: str | None = None
 
 
 class Stage(Enum):

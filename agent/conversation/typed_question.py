@@ -17,7 +17,9 @@ from pipecat.workers.runner import WorkerRunner
 
 from processors.errors import MendedError
 from processors.frames import WrittenReplyFrame
-from processors.llm.service import LLMOptions, LocalLLMService
+from processors.llm.options import LLMOptions
+from processors.llm.reflex import FindReflex
+from processors.llm.service import LocalLLMService
 
 STOP_TIMEOUT_SECS = 2.0
 
@@ -26,20 +28,23 @@ class AnswerError(Exception):
     """The language model failed before the end of its answer; one line says why."""
 
 
-async def write_answer(options: LLMOptions, context: LLMContext) -> AsyncGenerator[str, None]:
+async def write_answer(
+    options: LLMOptions, context: LLMContext, find_reflex: FindReflex | None = None
+) -> AsyncGenerator[str, None]:
     """The answer, piece by piece. Leaving early (`aclose`) ends the model's run.
 
     Args:
         options: Which model, and how.
         context: The conversation; the question is its last message. The answer is not added, but turns that the model
-            has no room for are taken out.
+            has no room for are taken out. Tools that a call has left in it are not offered: they belong to the call.
+        find_reflex: Finds what needs no model.
 
     Raises:
         AnswerError: The model failed; what came before stands.
     """
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     failures: list[str] = []
-    service = LocalLLMService(options)
+    service = LocalLLMService(options, find_reflex=find_reflex, calls_tools=False)
 
     @service.event_handler("on_error")
     async def fail(_: LocalLLMService, error: ErrorFrame) -> None:

@@ -1,10 +1,12 @@
 """`sotto doctor` tells what a conversation would use, and fails when none could be held."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from agent.settings.load import setting_keys
+from tests.support.mcp_peers import peer_settings
 
 
 def doctor(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -56,3 +58,22 @@ def test_it_fails_when_a_model_is_there_but_broken(tmp_path: Path) -> None:
     result = doctor(tmp_path, "--llm", "embedded", "--set", f"llm.model={gguf}")
     assert result.returncode == 1
     assert str(gguf) in result.stdout.replace("\n", "")
+
+
+def test_servers_of_tools_are_connected_and_shown_without_their_secrets(tmp_path: Path) -> None:
+    settings = peer_settings(tmp_path, env={"KEY": "s3cret-of-a-child"})
+    lines = [
+        "[mcp.servers.peer]",
+        *(f"{key} = {json.dumps(value)}" for key, value in settings.items() if key != "env"),
+        'env = {KEY = "s3cret-of-a-child"}',
+        "[mcp.servers.gone]",
+        'url = "http://127.0.0.1:9/mcp"',
+        'token = "s3cret-of-a-server"',
+    ]
+    (tmp_path / "sotto.toml").write_text("\n".join(lines))
+    result = doctor(tmp_path, "--llm", "embedded")
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = " ".join(result.stdout.split())
+    assert "peer has 10 tools" in told
+    assert "gone is down: nothing answers there" in told
+    assert "s3cret" not in "".join((result.stdout + result.stderr).split())

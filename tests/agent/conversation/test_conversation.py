@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processors.errors import EngineError
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
 from tests.support.house import Held, hold, hosting, say
 from tests.support.scripted_engines import RATE_HZ, WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_llm import Failure, Reply, ScriptedLLM

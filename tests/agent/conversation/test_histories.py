@@ -1,6 +1,8 @@
 """Histories of conversations: who gets which, how long they are kept, and that one user at a time writes to one."""
 
 import pytest
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 
 from agent.conversation.histories import MAX_CHARS, Histories, History, HistoryInUseError
 from processors.llm.history import mark_interrupted
@@ -29,6 +31,16 @@ def test_a_conversation_goes_on_under_its_id() -> None:
     assert histories.open(first.id) is first
     assert histories.open(None) is not first
     assert len(histories) == 2
+
+
+def test_an_idle_history_holds_words_and_no_tools() -> None:
+    histories = Histories()
+    history = histories.open()
+    with histories.held(history, "call"):
+        say(history, "what time is it")
+        history.context.set_tools([FunctionSchema("get_time", "The time.", {}, [])])
+    assert history.context.tools is NOT_GIVEN
+    assert history.context.messages == [{"role": "user", "content": "what time is it"}]
 
 
 @pytest.mark.parametrize("id_", [None, "", "nobody", 7, 1.5, True, [], ["x"], {"id": "x"}, "x" * 100_000, "\ud800"])

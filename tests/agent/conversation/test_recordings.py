@@ -15,8 +15,9 @@ import pytest
 import soundfile
 from fastapi import FastAPI
 
+from agent.conversation.histories import HistoryInUseError
 from agent.conversation.recordings import MAX_KEPT, LiveRecording, Recordings
-from agent.errors import InputError, SottoError
+from agent.errors import InputError
 from agent.server.routes.recordings import recordings_router
 from tests.support.virtual_time import in_virtual_time
 from tests.transports.test_session_recorder import OUT_RATE_HZ, Edges
@@ -47,13 +48,16 @@ async def routes() -> AsyncIterator[Talk]:
 
     def forget(conversation: str) -> bool:
         if conversation in held:
-            raise SottoError("this conversation is in a call")
+            raise HistoryInUseError("this conversation is in a call")
         known = conversation in histories
         histories.discard(conversation)
         return known
 
+    async def forget_turns(_: str) -> int:
+        return 0
+
     app = FastAPI()
-    app.include_router(recordings_router(lambda: recordings, forget))
+    app.include_router(recordings_router(lambda: recordings, forget, forget_turns))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         try:

@@ -1,11 +1,10 @@
 """What a server tells of its model's chat template, and what that says about thoughts."""
 
-import asyncio
-
 import pytest
 
 from agent.engines.chat_template import template_marks
 from agent.engines.llm_servers import check_endpoint
+from agent.engines.look_ups import LookUps
 from processors.errors import EngineUnavailableError
 from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks, read_template
 from tests.support.scripted_llm import Answer, Failure, ScriptedLLM
@@ -74,7 +73,7 @@ def test_the_thinking_of_a_template_is_read_from_its_prompt(
 )
 async def test_llama_cpp_tells_the_thinking_of_its_template(engine: str, answer: Answer, marks: TemplateMarks) -> None:
     async with ScriptedLLM(models_answer=answer) as server:
-        told = await asyncio.to_thread(template_marks, engine, server.base_url, None, "m", thinking=True)
+        told = await template_marks(LookUps(server.base_url, None), engine, "m", thinking=True)
         assert [request.path for request in server.all_requests] == ([] if engine == "lmstudio" else ["/props"])
     assert told == marks
 
@@ -84,9 +83,9 @@ async def test_ollama_tells_the_thinking_of_its_template() -> None:
     apart = {"template": OLLAMA_R1, "capabilities": ["completion", "thinking"]}
     async with ScriptedLLM() as server:
         server.answer_to_show = shown
-        first = await asyncio.to_thread(template_marks, "ollama", server.base_url, None, "m", thinking=True)
+        first = await template_marks(LookUps(server.base_url, None), "ollama", "m", thinking=True)
         server.answer_to_show = apart
-        second = await asyncio.to_thread(template_marks, "ollama", server.base_url, None, "m", thinking=True)
+        second = await template_marks(LookUps(server.base_url, None), "ollama", "m", thinking=True)
     assert [(request.path, request.body) for request in server.all_requests] == [("/api/show", {"model": "m"})] * 2
     assert (first, second) == (TemplateMarks(starts_inside=True), TemplateMarks(starts_inside=False))
 

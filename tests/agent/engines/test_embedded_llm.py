@@ -26,7 +26,8 @@ from agent.engines.embedded_llm import (
 )
 from agent.engines.llm_servers import check_endpoint
 from processors.errors import EngineUnavailableError
-from processors.llm.service import LLMOptions, LocalLLMService
+from processors.llm.options import LLMOptions
+from processors.llm.service import LocalLLMService
 from tests.conftest import REPOSITORY
 
 SMALL = ContextSize(conversations=1, tokens_each=256)

@@ -1,7 +1,6 @@
 """Which language model servers are found on this machine, beside everything else that listens on their ports."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,15 +9,10 @@ import pytest
 
 from agent.engines.llm_servers import DEFAULT_PORTS, FoundServer, check_endpoint, choose_model, find_servers
 from processors.errors import EngineUnavailableError
+from tests.support.ports import free_port
 from tests.support.scripted_llm import Answer, Drop, Failure, Hang, Reply, ScriptedLLM
 
 NAMES = tuple(DEFAULT_PORTS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager

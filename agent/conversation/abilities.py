@@ -1,0 +1,129 @@
+"""What one conversation can do: its tools, its reflexes and its user's timers, as settings allow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent.memory.knowledge_tool import knowledge_tool
+from agent.memory.tools import memory_tools
+from agent.memory.user_memory import UserMemory
+from agent.settings.load import Settings
+from agent.settings.sections import LlmSettings, Permission
+from agent.tools.clock import clock_tool
+from agent.tools.conversion import conversion_tool
+from agent.tools.file_tools import file_tools
+from agent.tools.home import home_tools
+from agent.tools.reflex_words import english_words, words_of
+from agent.tools.reflexes import Reflexes
+from agent.tools.sums import sums_tool
+from agent.tools.timer_tools import timer_tools
+from agent.tools.timers import TimerBook
+from agent.tools.tool import Tool
+from agent.tools.toolbox import Emit, Toolbox
+from processors.llm.reflex import FindReflex
+from processors.manner import Manner
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """Of one conversation.
+
+    Attributes:
+        toolbox: What the language model can call.
+        reflexes: Words for what is due, in the conversation's language where there is a table of it, else in English.
+        find_reflex: Finds what needs no language model.
+        manner: How the agent speaks.
+    """
+
+    toolbox: Toolbox
+    reflexes: Reflexes
+    find_reflex: FindReflex
+    manner: Manner
+
+
+def written_reflexes(settings: Settings) -> FindReflex:
+    """What needs no language model where questions are answered in writing alone, for all who ask.
+
+    There nobody can speak up, and nothing is known of anybody's turns: it only reads.
+
+    Args:
+        settings: The server's.
+    """
+    acting = {"timers": "off", "files": "off", "memory": "off", "home": "off"}
+    without = settings.tools.model_copy(update=acting)
+    wanted = settings.model_copy(update={"tools": without})
+    return abilities(wanted, TimerBook(), lambda *_, **__: None, speaks=False).find_reflex
+
+
+def abilities(
+    settings: Settings,
+    book: TimerBook,
+    emit: Emit,
+    more: Sequence[Tool] = (),
+    memory: UserMemory | None = None,
+    *,
+    speaks: bool = True,
+) -> Abilities:
+    """What settings allow.
+
+    Args:
+        settings: The conversation's.
+        book: The user's timers.
+        emit: Told of events.
+        more: Further tools.
+        memory: The user's, if there is one.
+        speaks: Whether there is a voice that can be louder or slower.
+    """
+    wanted = settings.tools
+    home = home_tools(settings.home, asks=wanted.home == "ask") if wanted.home != "off" else []
+    tools = [
+        *permitted([clock_tool()], wanted.clock),
+        *permitted([sums_tool(), conversion_tool()], wanted.sums),
+        *permitted(timer_tools(book), wanted.timers),
+        *(permitted(file_tools(wanted.folder), wanted.files) if wanted.folder else []),
+        *(permitted(memory_tools(memory), wanted.memory) if memory else []),
+        *(permitted([knowledge_tool(folder)], wanted.knowledge) if (folder := settings.persona.knowledge) else []),
+        *home,
+        *more,
+    ]
+    toolbox = Toolbox(tools)
+    toolbox.emit = emit
+    words = words_of(settings.tts.language)
+    itself = settings.llm.system_prompt == LlmSettings.model_fields["system_prompt"].default
+    answered = words is not None and wanted.reflexes
+    manner = Manner(settings.tts.speed, settings.tts.gain_db)
+    reflexes = Reflexes(
+        words or english_words(),
+        toolbox,
+        book,
+        emit,
+        named=itself,
+        all_of_them=answered,
+        manner=manner if speaks else None,
+        only_voice=not home and not more,
+    )
+    return Abilities(toolbox, reflexes, reflexes.find, manner)
+
+
+def served(tools: Sequence[Tool], permission: Permission) -> list[Tool]:
+    """Servers' tools as a setting allows them.
+
+    Args:
+        tools: As each server's own settings have them.
+        permission: `ask`: the user is asked each time before any of them.
+    """
+    if permission == "off":
+        return []
+    return [replace(tool, asks=True) for tool in tools] if permission == "ask" else list(tools)
+
+
+def permitted(tools: Sequence[Tool], permission: Permission) -> list[Tool]:
+    """The tools as a setting allows them.
+
+    Args:
+        tools: Of one kind.
+        permission: `ask`: the user is asked each time before one of them acts, or before it reads if none acts.
+    """
+    if permission == "off":
+        return []
+    some_act = any(tool.acts for tool in tools)
+    return [replace(tool, asks=permission == "ask" and (tool.acts or not some_act)) for tool in tools]
