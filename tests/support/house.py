@@ -3,7 +3,6 @@
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +16,14 @@ from agent.conversation.event_log import Event
 from agent.engines.candidates import Choice
 from agent.engines.host import ModelHost
 from agent.engines.llm import LlmBackend
+from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings
+from agent.tools.mcp_servers import McpServers
+from agent.tools.timers import TimerBook
+from agent.tools.tool import Tool
 from processors.ear.silero import SharedSilero, load_silero
 from processors.engine_threads import EngineThreads
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
 from processors.tts.synthesizer import Synthesizer
 from processors.turns.smart_turn import load_smart_turn
@@ -30,6 +33,10 @@ from transports.room import RoomSpec
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 SPEECH = FIXTURES / "speech"
+
+
+# What is said is answered by the scripted model, whatever it is.
+WITHOUT_REFLEXES = Settings.model_validate({"tools": {"reflexes": False}})
 
 
 @dataclass
@@ -68,7 +75,7 @@ def scripted_host(stt: RecognizerEngine, options: LLMOptions, tts: Synthesizer) 
         EngineThreads(tts.max_threads, "tts"),
         EngineThreads(1, "vad"),
         EngineThreads(1, "turn"),
-        ThreadPoolExecutor(2, "files"),
+        EngineThreads(2, "files"),
     )
 
 
@@ -92,6 +99,11 @@ async def hold(
     prepare: Callable[[Conversation, Replay], None] = lambda _, __: None,
     room: str | None = None,
     limit_secs: float = 100,
+    reflexes: bool = False,
+    tools: Sequence[Tool] = (),
+    timers: TimerBook | None = None,
+    memory: UserMemory | None = None,
+    servers: McpServers | None = None,
 ) -> Held:
     """Hold one conversation with recorded speech to its end.
 
@@ -103,18 +115,29 @@ async def hold(
         sinks: Told of every event as it happens.
         room: Where it is held, with an open loudspeaker, such as `rt60=0.4,echo_db=0`.
         limit_secs: Until it must be over.
+        reflexes: Whether what needs no language model is answered without the scripted one.
+        tools: What the agent can do beside what it always can.
+        timers: The user's; new ones if left out.
+        memory: The user's; none if left out.
+        servers: Of tools.
         prepare: Called with both before they start, to give the conversation tools, say.
     """
     script = ConversationScript(tuple(steps), end_secs)
+    wanted = settings or Settings()
+    wanted = wanted.model_copy(update={"tools": wanted.tools.model_copy(update={"reflexes": reflexes})})
     run = Replay(script, RoomSpec.parse(room), level_dbfs(host.tts.loaded)) if room else Replay(script)
     events: list[Event] = []
     card = run.transport.card
     conversation = Conversation(
         host,
-        settings or Settings(),
+        wanted,
         run.transport,
         [*run.sinks, events.append, *sinks],
         speech_end_secs=lambda: card.speech_end_secs,
+        tools=tools,
+        timers=timers,
+        memory=memory,
+        servers=servers,
     )
     prepare(conversation, run)
     status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), limit_secs)

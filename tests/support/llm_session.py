@@ -22,7 +22,8 @@ from pipecat.tests.utils import QueuedFrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from processors.frames import ReplyBegunFrame
-from processors.llm.service import LLMOptions, LocalLLMService
+from processors.llm.options import LLMOptions
+from processors.llm.service import LocalLLMService
 from tests.support.scripted_llm import Answer, Request, ScriptedLLM
 
 WAIT_SECS = 10

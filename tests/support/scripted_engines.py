@@ -27,6 +27,7 @@ class ScriptedRecognizerEngine:
         early: Whether it may be asked at the shortest silence.
         continued: What a text becomes when more was said after the pause at which it was given.
         unsure: Texts that it believes little.
+        language: What it says that it heard.
     """
 
     name = "scripted"
@@ -41,9 +42,11 @@ class ScriptedRecognizerEngine:
         early: bool = False,
         continued: Mapping[str, str] | None = None,
         unsure: Sequence[str] = (),
+        language: str | None = "en",
     ) -> None:
         self.texts = list(texts)
         self.unsure = unsure
+        self.language = language
         self.word_secs = word_secs
         self.shows_partials = word_secs is not None
         self.pauses_freely = early
@@ -113,13 +116,13 @@ class ScriptedRecognizer:
         if self._text is not None and self._engine.pauses_freely:
             if self._n_bytes - self._text_bytes > CONTINUED_SECS * 2 * SAMPLE_RATE_HZ:
                 self._text = self._engine.continued.get(self._text, self._text)
-            return Transcript(self._text, language="en", confidence=0.9)
+            return Transcript(self._text, language=self._engine.language, confidence=0.9)
         text = self._engine.texts.pop(0) if self._engine.texts else ""
         if isinstance(text, EngineError):
             raise text
         self._text, self._text_bytes = text, self._n_bytes
         self._engine.said.append(text)
-        return Transcript(text, language="en", confidence=0.2 if text in self._engine.unsure else 0.9)
+        return Transcript(text, language=self._engine.language, confidence=0.2 if text in self._engine.unsure else 0.9)
 
     def reset(self) -> None:
         self._n_bytes = 0

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +32,10 @@ from agent.server.speech.jobs import SpeechHost, TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.server.wire.upload_budget import MEGABYTE
 from agent.settings.load import Settings, load_settings
-from processors.llm.service import LLMOptions
+from processors.engine_threads import EngineThreads, Standby
+from processors.llm.options import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
+from processors.tts.synthesizer import Synthesizer
 from tests.support.house import hosting
 from tests.support.scripted_engines import ScriptedSynthesizer
 
@@ -128,16 +129,19 @@ class ServedEngine:
 
 
 @asynccontextmanager
-async def serving_engine(engine: RecognizerEngine, **limits: Any) -> AsyncIterator[ServedEngine]:
+async def serving_engine(
+    engine: RecognizerEngine, *, standby: Standby[RecognizerEngine] | None = None, **limits: Any
+) -> AsyncIterator[ServedEngine]:
     """Serve the speech API alone, in this process, by the real HTTP server.
 
     Args:
         engine: Transcribes.
+        standby: Takes over where it does not come back.
         limits: Settings of the section `server`.
     """
     state = ServerState(_limited(limits), api_only=True)
-    host = EarsHost(Choice("stt", engine.name, engine.model, engine), ThreadPoolExecutor(FILE_THREADS, "files"))
-    jobs = _jobs(host, state.settings)
+    host = EarsHost(Choice("stt", engine.name, engine.model, engine), EngineThreads(FILE_THREADS, "files"), standby)
+    jobs = jobs_of(host, state.settings)
     state.loaded = Loaded(host, jobs, None)
     try:
         async with listening(state) as url:
@@ -148,17 +152,25 @@ async def serving_engine(engine: RecognizerEngine, **limits: Any) -> AsyncIterat
 
 
 @asynccontextmanager
-async def serving_page(engine: RecognizerEngine, options: LLMOptions, **limits: Any) -> AsyncIterator[ServedEngine]:
+async def serving_page(
+    engine: RecognizerEngine,
+    options: LLMOptions,
+    voice: Synthesizer | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **limits: Any,
+) -> AsyncIterator[ServedEngine]:
     """Serve everything, in this process, by the real HTTP server.
 
     Args:
         engine: Transcribes.
         options: The language model.
+        voice: Speaks; a new scripted one if left out.
+        settings: Further settings, by dotted keys.
         limits: Settings of the section `server`.
     """
-    async with hosting(engine, options, ScriptedSynthesizer()) as host:
-        state = ServerState(_limited(limits))
-        jobs, sessions = _jobs(host, state.settings), LiveSessions(host, state.settings, state.histories)
+    async with hosting(engine, options, voice or ScriptedSynthesizer()) as host:
+        state = ServerState(_limited(limits, settings))
+        jobs, sessions = jobs_of(host, state.settings), LiveSessions(host, state.settings, state.histories)
         peers = WebSessions(sessions)
         state.loaded = Loaded(host, jobs, sessions, peers)
         try:
@@ -187,11 +199,12 @@ async def listening(state: ServerState, app: FastAPI | None = None) -> AsyncIter
         bound.close()
 
 
-def _limited(limits: Mapping[str, Any]) -> Settings:
-    return load_settings({f"server.{key}": value for key, value in limits.items()})
+def _limited(limits: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> Settings:
+    return load_settings({**{f"server.{key}": value for key, value in limits.items()}, **(more or {})})
 
 
-def _jobs(host: SpeechHost, settings: Settings) -> TranscriptionJobs:
+def jobs_of(host: SpeechHost, settings: Settings) -> TranscriptionJobs:
+    """What transcribes on a host, within the limits of these settings."""
     server = settings.server
     return TranscriptionJobs(
         host,

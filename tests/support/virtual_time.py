@@ -91,6 +91,8 @@ class VirtualClock:
         """It has done it."""
         with self._lock:
             self._given[pool] -= 1
+            if not self._given[pool]:
+                del self._given[pool]
             self._changes()
 
     def sleep(self, duration_secs: float) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from agent.engines.host import start_model_host
 from agent.settings.load import Settings, load_settings
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
 from tests.bench.dynamics.drive import House, Wiring, hold
 from tests.bench.dynamics.engines import PROFILES, CodedSynthesizer
 from tests.bench.dynamics.items import KINDS, Item, make_items
@@ -28,6 +28,8 @@ from tests.support.house import hosting
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.virtual_time import run_in_virtual_time
 
+# Both wirings ask the model.
+WITHOUT_REFLEXES = Settings.model_validate({"tools": {"reflexes": False}})
 BUNDLED = "bundled"
 WIRINGS: tuple[Wiring, ...] = ("stock", "ours")
 # What each profile is asked for by default; what the engines' delays have no part in is measured once.
@@ -57,7 +59,7 @@ async def house_of(profile: str, models_dir: Path) -> AsyncIterator[House]:
     delays = PROFILES[profile]
     stt, tts = StagedRecognizerEngine(delays.stt_secs), CodedSynthesizer(delays.tts_secs)
     async with ScriptedLLM() as server, hosting(stt, LLMOptions(server.base_url, "scripted"), tts) as host:
-        yield House(host, Settings(), delays, server)
+        yield House(host, WITHOUT_REFLEXES, delays, server)
 
 
 def chosen(items: Sequence[Item], profile: str, only: str | None, *, quick: bool) -> list[list[Item]]:

@@ -8,6 +8,8 @@ import argparse
 import asyncio
 import multiprocessing as mp
 import os
+import ssl
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,12 +17,11 @@ from typing import get_args
 
 from websockets.exceptions import ConnectionClosed
 
-from tests.bench.floods.flood import FLOODS, flood
+from tests.bench.floods.flood import FLOODS, OVER_TLS, TOKEN, anybody, flood
 from tests.bench.floods.server import Kind, serve
 from tests.bench.table import percentile, show
 from tests.support.websocket_caller import calling
 
-TOKEN = "a token for all"
 PING_SECS = 0.02
 WAIT_SECS = 20
 
@@ -46,7 +47,9 @@ async def under(name: str, url: str, secs: float) -> tuple[list[float], list[flo
     here, there = spawn.Pipe()
     stop = spawn.Event()
     async with calling(
-        url.replace("http", "ws") + "/api/ws", additional_headers={"Authorization": f"Bearer {TOKEN}"}
+        url.replace("http", "ws") + "/api/ws",
+        additional_headers={"Authorization": f"Bearer {TOKEN}"},
+        ssl=trusted(url),
     ) as caller:
         await caller.join()
         caller.begin_to_speak()
@@ -55,6 +58,7 @@ async def under(name: str, url: str, secs: float) -> tuple[list[float], list[flo
         process = spawn.Process(target=flood, args=(name, url, stop, there))
         process.start()
         os.setpriority(os.PRIO_PROCESS, process.pid or 0, 19)
+        await asyncio.to_thread(here.recv)
         await asyncio.sleep(2)
         during = await pongs(caller, secs)
         status = await health(url)
@@ -64,12 +68,17 @@ async def under(name: str, url: str, secs: float) -> tuple[list[float], list[flo
     return before, during, n_made, status
 
 
+def trusted(url: str) -> ssl.SSLContext | None:
+    """What a caller of that address encrypts with."""
+    return anybody() if url.startswith("https") else None
+
+
 async def health(url: str) -> int:
     """The status of /health during the flood; 0 if it does not come within two seconds."""
     host, _, port = url.rpartition("/")[2].partition(":")
     try:
         async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection(host, int(port))
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=trusted(url))
             writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             answer = await reader.read()
             writer.close()
@@ -82,11 +91,12 @@ def measure(kind: Kind, name: str, n_descriptors: int, secs: float) -> list[str]
     """One row."""
     spawn = mp.get_context("spawn")
     here, there = spawn.Pipe()
+    is_https = name in OVER_TLS
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        server = spawn.Process(target=serve, args=(kind, n_descriptors, str(log), {"token": TOKEN}, there))
+        server = spawn.Process(target=serve, args=(kind, n_descriptors, str(log), {"token": TOKEN}, is_https, there))
         server.start()
-        url = here.recv()
+        url = here.recv().replace("http", "https" if is_https else "http")
         before, during, n_made, status = asyncio.run(under(name, url, secs))
         here.send(None)
         memory_bytes, n_open = here.recv()
@@ -94,7 +104,7 @@ def measure(kind: Kind, name: str, n_descriptors: int, secs: float) -> list[str]
         server.kill()
         n_logged = log.stat().st_size
     added = percentile(during, 99) - percentile(before, 99)
-    return [
+    row = [
         kind,
         name,
         f"{percentile(before, 99):.1f}",
@@ -106,6 +116,9 @@ def measure(kind: Kind, name: str, n_descriptors: int, secs: float) -> list[str]
         f"{memory_bytes / 2**20:.0f}",
         f"{n_open}",
     ]
+    # A long run tells as it goes.
+    print(" | ".join(row), file=sys.stderr, flush=True)
+    return row
 
 
 def main() -> None:

@@ -1,19 +1,23 @@
 """The server that is flooded, alone in a process of its own; scripted engines, so that nothing else takes time."""
 
 import asyncio
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 import uvicorn
 from loguru import logger
 
+from agent.server.guard.certificates import certificate_files
 from agent.server.http_server import HttpServer
 from agent.server.run import set_aside_what_stays
-from processors.llm.service import LLMOptions
+from agent.settings.sections import ServerSettings
+from processors.llm.options import LLMOptions
 from tests.support import served
 from tests.support.speech_callers import NotingEngine
 
@@ -33,7 +37,9 @@ class Stock(uvicorn.Server):
         yield
 
 
-def serve(kind: Kind, n_descriptors: int, log_path: str, settings: dict[str, Any], line: Connection) -> None:
+def serve(
+    kind: Kind, n_descriptors: int, log_path: str, settings: dict[str, Any], is_https: bool, line: Connection
+) -> None:
     """Serve until the other end of the line says so.
 
     Args:
@@ -41,6 +47,7 @@ def serve(kind: Kind, n_descriptors: int, log_path: str, settings: dict[str, Any
         n_descriptors: Soft and hard limit of this process.
         log_path: Gets its standard error.
         settings: Of the section `server`.
+        is_https: Whether connections are encrypted, with a certificate that is made beside the log.
         line: Gets the address, then memory in bytes and open descriptors.
     """
     import resource
@@ -50,7 +57,17 @@ def serve(kind: Kind, n_descriptors: int, log_path: str, settings: dict[str, Any
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     served.HttpServer = HttpServer if kind == "ours" else Stock  # pyright: ignore[reportAttributeAccessIssue]
+    if is_https:
+        context = _https(Path(log_path).parent)
+        served.UVICORN_OPTIONS = {**served.UVICORN_OPTIONS, "ssl_context_factory": lambda *_: context}  # pyright: ignore
     asyncio.run(_serve(kind, settings, line))
+
+
+def _https(folder: Path) -> ssl.SSLContext:
+    files = certificate_files(ServerSettings.model_validate({"https": True}), folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.private_key)
+    return context
 
 
 async def _serve(kind: Kind, settings: dict[str, Any], line: Connection) -> None:

@@ -152,7 +152,7 @@ class Wiring:
             engines = {"stt": f"whisper {Path(row.whisper).name}", "tts": f"kokoro {Path(row.kokoro).name}"}
         else:
             llm = {"llm.engine": "endpoint", "llm.base_url": row.llm_url, "llm.model": row.llm_model}
-            settings = load_settings({**llm, "llm.temperature": 0.0, **row.settings})
+            settings = load_settings({**llm, "llm.temperature": 0.0, "tools.reflexes": False, **row.settings})
             self._host = await start_model_host(settings)
             self._conversation = Conversation(
                 self._host, settings, self._transport, sinks, speech_end_secs=lambda: card.speech_end_secs

@@ -7,9 +7,10 @@ import asyncio
 import fractions
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
-from aiortc.mediastreams import AudioStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler, CodecContext
 from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
@@ -116,11 +117,17 @@ class Caller(Peer):
             if self.pc.connectionState == "connected":
                 connected.set()
 
-        # Packets that nobody decodes; aiortc has no setting for it.
+        await super().accept(answer)
+        # Packets that nobody decodes; aiortc has no setting for it, and enables what an answer allows.
         for transceiver in self.pc.getTransceivers():
             transceiver.receiver._enabled = False
-        await super().accept(answer)
         await asyncio.wait_for(connected.wait(), JOIN_TIMEOUT_SECS)
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        """Keep nothing of what was decoded before."""
+        with suppress(MediaStreamError):
+            while True:
+                await track.recv()
 
 
 async def call(url: str, packets: Sequence[bytes], firsts: Iterable[int]) -> list[Caller]:

@@ -18,7 +18,7 @@ from agent.server.calls.webrtc import WebSessions
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.settings.load import load_settings
-from processors.llm.service import LLMOptions
+from processors.llm.options import LLMOptions
 from tests.bench.sessions.lateness import Heard, Probe
 from tests.bench.sessions.stock import StockSessions
 from tests.support.house import hosting

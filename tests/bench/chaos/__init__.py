@@ -1,0 +1,1 @@
+"""An hour made by chance: callers come and go, engines fail, and what must hold is looked at afterwards."""

@@ -1,0 +1,54 @@
+"""The soak's arithmetic: slopes with their intervals, and what counts as left over."""
+
+import numpy as np
+import pytest
+
+from tests.bench.soak.__main__ import failures
+from tests.bench.soak.callers import Calls
+from tests.bench.soak.run import Sample, Soaked, more
+from tests.bench.soak.server import AtRest
+from tests.bench.soak.slope import slope
+
+AT_SECS = [10.0 * index for index in range(720)]
+
+
+def grown(mb_an_hour: float, noise_mb: float = 0.5) -> list[float]:
+    """A process that grows so fast, and whose allocator gives back in steps of some minutes."""
+    steps = np.repeat(np.random.default_rng(7).normal(0, noise_mb, 36), 20)
+    return [200 + mb_an_hour * at / 3600 + float(step) for at, step in zip(AT_SECS, steps, strict=True)]
+
+
+def rest(tasks: tuple[str, ...] = ("main",), threads: tuple[str, ...] = ("MainThread", "stt_0")) -> AtRest:
+    return AtRest(20, len(tasks), 0, tasks, threads)
+
+
+@pytest.mark.parametrize("mb_an_hour", [0.0, 3.0, -2.0])
+def test_a_slope_is_found_within_its_interval(mb_an_hour: float) -> None:
+    found = slope(AT_SECS, grown(mb_an_hour))
+    assert found.least < mb_an_hour < found.most
+    assert found.most - found.least < 1.5
+    assert found.an_hour == pytest.approx(mb_an_hour, abs=0.5)
+
+
+def test_few_samples_tell_no_slope() -> None:
+    with pytest.raises(ValueError, match="7 samples"):
+        slope(AT_SECS[:7], grown(0)[:7])
+
+
+def soaked(mb_an_hour: float, after: AtRest) -> Soaked:
+    samples = [Sample(at, size, 5.0, 20, 12) for at, size in zip(AT_SECS, grown(mb_an_hour), strict=True)]
+    return Soaked(Calls(), samples, 100, rest(), after, 1000)
+
+
+def test_a_soak_fails_for_growth_that_is_certain_and_for_what_is_left_over() -> None:
+    assert failures(soaked(0.2, rest())) == []
+    (growth,) = failures(soaked(5.0, rest()))
+    assert growth.startswith("memory grows by +")
+    assert failures(soaked(0.2, rest(tasks=("main", "one more")))) == ["left over: tasks: 1 -> 2"]
+
+
+def test_a_pool_that_filled_up_is_not_left_over_and_any_other_thread_is() -> None:
+    assert more(rest(), rest(threads=("MainThread", "stt_0", "stt_1"))) == []
+    assert more(rest(), rest(threads=("MainThread", "stt_0", "Thread-7"))) == ["a thread named Thread-7"]
+    many = tuple(f"stt_{number}" for number in range(9))
+    assert more(rest(), rest(threads=("MainThread", *many))) == ["threads: 2 -> 10"]
