@@ -26,9 +26,9 @@ _TAG_NAMES = (
     "time title tr tt u ul var video voice wbr"
 ).split()
 _LINK = (
-    r"!?\[(?P<label>[^\[\]\n]{0,300})\]"
-    r"(?:\((?P<url>\s?<?[^\s()]{0,2000}(?:\([^\s()]{0,200}\)[^\s()]{0,200}){0,3}>?)"
-    r"(?:\s{1,3}[\"'(][^\"'\n]{0,200}[\"')])?\s?\)|\[[^\[\]\n]{0,100}\])"
+    r"!?\[(?P<label>[^\[\]\n]{0,300}+)\]"
+    r"(?:\((?P<url>\s?<?[^\s()]{0,2000}+(?:\([^\s()]{0,200}+\)[^\s()]{0,200}+){0,3}>?)"
+    r"(?:\s{1,3}[\"'(][^\"'\n]{0,200}[\"')])?\s?\)|\[[^\[\]\n]{0,100}+\])"
 )
 # What may stand between two dollar signs of mathematics: no word of three letters but in a command or a function.
 _FORMULA = (
@@ -49,7 +49,7 @@ _INLINE = re.compile(
 _OPENER = re.compile(r"[`\[<$\\]")
 _OUTER_LINK = re.compile(_LINK)
 _WAIT_MAX_CHARS = {"`": 320, "[": 2800, "$": 300, "<": 320, "\\": 320}
-_LINK_TAIL = re.compile(r"\s?\S{0,2000}(?:\s{1,3}(?:[\"'(][^\"'\n]{0,200}[\"')]?\s?)?)?\Z")
+_LINK_TAIL = re.compile(r"\s?\S{0,2000}+(?:\s{1,3}(?:[\"'(][^\"'\n]{0,200}[\"')]?\s?)?)?\Z")
 _MATH_HEAD = re.compile(
     rf"(?<!\\)\$(?:\$[^$\n]{{0,400}}\$?\Z|\Z|[0-9][0-9.,]{{0,20}}\s?\Z|{_FORMULA_HEAD}{_FORMULA}{{0,300}}"
     r"(?:\\[A-Za-z]{0,20}\s?(?:\{[^{}$\n]{0,100})?|[A-Za-z]{1,3})?\Z)"

@@ -15,7 +15,6 @@ NOISE_SECS = 0.001
 def thread_secs(work: Callable[[], object]) -> float:
     """CPU time of this thread alone, without collecting what earlier tests have left: the least disturbed of three."""
     took_secs: list[float] = []
-    gc.collect()
     gc.disable()
     try:
         while len(took_secs) < 3 and sum(took_secs) < 0.3:

@@ -14,6 +14,7 @@ from av.packet import Packet
 
 from tests.bench.sessions.callers import encoded
 from tests.support.house import SPEECH
+from tests.support.virtual_time import in_virtual_time
 from transports.recording import load_recording
 from transports.webrtc_microphone import DECODER_QUEUE, DecodesAtOnce, Ear, MicrophoneFrame, decode_at_once
 from transports.webrtc_voice import PACKET_TICKS, SETTLED_PACKETS, VoiceEncoder, VoiceTrack
@@ -52,8 +53,9 @@ async def spoken(rate_hz: int, secs: float, n_packets: int) -> list[Packet]:
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050, 24_000])
-def test_the_voice_is_heard_without_a_gap_and_as_long_as_it_was_spoken(rate_hz: int) -> None:
-    packets = asyncio.run(spoken(rate_hz, 0.5, 50))
+@in_virtual_time
+async def test_the_voice_is_heard_without_a_gap_and_as_long_as_it_was_spoken(rate_hz: int) -> None:
+    packets = await spoken(rate_hz, 0.5, 50)
     sound = np.abs(heard(packets).astype(int))
     loud = np.flatnonzero(sound > 1000)
     assert (loud[-1] - loud[0]) / 48_000 == pytest.approx(0.5, abs=0.025)
@@ -62,8 +64,9 @@ def test_the_voice_is_heard_without_a_gap_and_as_long_as_it_was_spoken(rate_hz: 
     assert min(middle[at : at + 240].max() for at in range(0, len(middle) - 240, 240)) > 7_000
 
 
-def test_silence_is_sent_on_time_as_one_packet_again_and_again() -> None:
-    packets = asyncio.run(spoken(24_000, 0.1, 10 + SETTLED_PACKETS + 10))
+@in_virtual_time
+async def test_silence_is_sent_on_time_as_one_packet_again_and_again() -> None:
+    packets = await spoken(24_000, 0.1, 10 + SETTLED_PACKETS + 10)
     assert [packet.pts for packet in packets] == [index * PACKET_TICKS for index in range(len(packets))]
     assert len({bytes(packet) for packet in packets[-5:]}) == 1
     assert packets[-1].size < 10
@@ -124,7 +127,8 @@ def test_a_receiver_of_another_make_decodes_as_before() -> None:
     assert vars(receiver) == {"track": None}
 
 
-def test_an_encoder_that_fails_once_costs_its_packet_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_an_encoder_that_fails_once_costs_its_packet_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     encode, failures = VoiceEncoder.next_packet, [MemoryError("no memory")]
 
     def next_packet(encoder: VoiceEncoder) -> bytes:
@@ -133,7 +137,7 @@ def test_an_encoder_that_fails_once_costs_its_packet_alone(monkeypatch: pytest.M
         return encode(encoder)
 
     monkeypatch.setattr(VoiceEncoder, "next_packet", next_packet)
-    packets = asyncio.run(spoken(24_000, 1.0, 60))
+    packets = await spoken(24_000, 1.0, 60)
     # aiortc sends nothing more after an error; here all packets come, and 20 ms are silent.
     assert len(packets) == 60
     assert [packet.pts for packet in packets] == [960 * n for n in range(60)]

@@ -277,8 +277,8 @@ def test_a_hostile_reply_takes_work_in_proportion_to_its_length(unit: str) -> No
         think.flush()
 
     # How much of a reply is copied is counted in test_linear_reading.py, too.
-    assert grows_linearly(lambda n_units: lambda: read(unit * n_units), 500)
-    assert growth(read, unit, 8_000 * len(unit)) < MOST
+    assert grows_linearly(lambda n_units: lambda: read(unit * n_units), 200)
+    assert growth(read, unit, 4_000 * len(unit)) < MOST
 
 
 def test_a_call_that_was_taken_out_is_told() -> None:

@@ -139,7 +139,7 @@ def test_a_sentence_that_surely_ends_is_spoken_when_the_model_stalls(held: str, 
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
 def test_work_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
     # What comes in tokens is cut in steps of bounded work, which test_bounded_steps.py counts.
-    assert growth(speakable, unit, 48_000) < MOST
+    assert growth(speakable, unit, 24_000) < MOST
 
 
 @pytest.mark.apart
@@ -148,7 +148,7 @@ def test_work_of_cutting_grows_with_the_length(unit: str) -> None:
     def cut(text: str) -> object:
         return split_clauses(text, 60, 200)
 
-    assert growth(cut, unit, 48_000) < MOST
+    assert growth(cut, unit, 24_000) < MOST
 
 
 async def frames_after(frames: list[Frame]) -> list[Frame]:
