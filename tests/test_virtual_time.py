@@ -80,3 +80,20 @@ async def test_work_that_is_cancelled_before_it_began_does_not_hold_the_clock() 
         await asyncio.wrap_future(first)
         await asyncio.sleep(5.0)
         assert time.monotonic() - began_secs == pytest.approx(15.0)
+
+
+@in_virtual_time
+async def test_time_stands_still_while_the_end_of_what_was_not_read_from_is_on_its_way() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]
+        await asyncio.sleep(1.0)
+        writer.close()
+
+    async with always_a_next_moment(), await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            began_secs = loop.time()
+            assert await reader.read() == b""
+            assert loop.time() - began_secs == pytest.approx(1.0, abs=1e-4)
+            writer.close()

@@ -46,6 +46,8 @@ _real_set_exception = Future.set_exception
 GRACE_SECS = 0.0005
 # How many bytes a socket has sent that are not acknowledged (tcp(7)).
 SIOCOUTQ = 0x5411
+# No file's inode.
+CLOSED = -1
 # While threads work, the loop looks for what they call back.
 WORKING_SECS = 0.05
 # A test that waits for nothing in particular is ended.
@@ -148,6 +150,13 @@ def _how_sends(fd: int) -> _Sends:
         return _Sends.NOTHING if is_listening else _Sends.ACKNOWLEDGED
 
 
+def _inode(fd: int) -> int | None:
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return None
+
+
 class _VirtualSelector(selectors.DefaultSelector):
     """Waits for sockets as ever, and for time by moving it."""
 
@@ -158,8 +167,9 @@ class _VirtualSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self._sends: dict[int, _Sends] = {}
-        # A socket that is closed says so to its other end.
-        self._has_closed = False
+        # What is no longer looked at, and which file that was: a socket that is closed says so to its other end, one
+        # that is only not read from for a while does not.
+        self._left: dict[int, int] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
@@ -169,14 +179,22 @@ class _VirtualSelector(selectors.DefaultSelector):
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         """See selectors.BaseSelector."""
-        self._has_closed = True
         key = super().unregister(fileobj)
         del self._sends[key.fd]
+        inode = _inode(key.fd)
+        # Closed already, it has no file any more.
+        self._left[key.fd] = CLOSED if inode is None else inode
         return key
 
+    def _has_closed(self) -> bool:
+        """Whether one that was left has been closed since this was asked last."""
+        closed = [fd for fd, inode in self._left.items() if _inode(fd) != inode]
+        for fd in closed:
+            del self._left[fd]
+        return bool(closed)
+
     def _grace_secs(self) -> float:
-        has_closed, self._has_closed = self._has_closed, False
-        if has_closed or not all(self._has_arrived(key) for key in self.get_map().values()):
+        if self._has_closed() or not all(self._has_arrived(key) for key in self.get_map().values()):
             return GRACE_SECS
         return 0.0
 
