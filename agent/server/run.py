@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import logging
 import os
 import socket
@@ -14,6 +13,7 @@ from loguru import logger
 from agent.engines.host import start_ears_host, start_model_host
 from agent.errors import InputError
 from agent.server.app import build_app
+from agent.server.calls.garbage import set_aside_what_stays
 from agent.server.calls.ice_servers import own_ice_servers
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
@@ -96,15 +96,6 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         bound.close()
         if state.loaded:
             await _close(state.loaded)
-
-
-def set_aside_what_stays() -> None:
-    """Spare the garbage collector what is loaded: a whole round over it would stop every call for 0.2 s."""
-    gc.collect()
-    gc.freeze()
-    # A whole round waits until a quarter more is there than the last one left, frozen or not: as much garbage as that
-    # would pile up, 8 kB with each typed question.
-    gc.collect()
 
 
 def _https(server: ServerSettings) -> ssl.SSLContext | None:

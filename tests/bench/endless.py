@@ -20,7 +20,7 @@ import httpx
 import psutil
 from loguru import logger
 
-from agent.server.run import set_aside_what_stays
+from agent.server.calls.garbage import set_aside_what_stays
 from processors.llm.options import LLMOptions
 from tests.bench.table import show
 from tests.support.served import serving_page

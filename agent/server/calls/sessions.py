@@ -24,6 +24,7 @@ from agent.errors import InputError, SottoError
 from agent.logs import TurnLogger
 from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
+from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
@@ -154,6 +155,7 @@ class LiveSessions:
         self._settings = settings
         self._running: dict[LiveSession, asyncio.Task[None]] = {}
         self._joining = 0
+        self._has_ended = False
         self._watching = asyncio.create_task(self._watch(), name="live-sessions")
 
     @property
@@ -286,6 +288,7 @@ class LiveSessions:
         del self._running[session]
         self.histories.release(session.plan.history)
         session.ended()
+        self._has_ended = True
         if not task.cancelled() and (error := task.exception()):
             logger.error(f"conversation failed: {error}")
         logger.info(f"conversation ended ({session.conversation.end_reason}), {len(self._running)} active")
@@ -293,6 +296,9 @@ class LiveSessions:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECS)
+            if self._has_ended:
+                self._has_ended = False
+                clear_away()
             gone = [(session, reason) for session in self._running if (reason := session.carrier.gone())]
             ends = await asyncio.gather(
                 *(session.end(f"the peer {reason}") for session, reason in gone), return_exceptions=True

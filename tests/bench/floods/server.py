@@ -13,9 +13,9 @@ import psutil
 import uvicorn
 from loguru import logger
 
+from agent.server.calls.garbage import set_aside_what_stays
 from agent.server.guard.certificates import certificate_files
 from agent.server.http_server import HttpServer
-from agent.server.run import set_aside_what_stays
 from agent.settings.sections import ServerSettings
 from processors.llm.options import LLMOptions
 from tests.support import served

@@ -13,7 +13,7 @@ import psutil
 from loguru import logger
 from pipecat.frames.frames import InputAudioRawFrame
 
-from agent.server.run import set_aside_what_stays
+from agent.server.calls.garbage import set_aside_what_stays
 from processors.llm.options import LLMOptions
 from processors.stt.recognizer import Transcript
 from tests.bench.sessions.lateness import RTP_RATE_HZ, Probe
