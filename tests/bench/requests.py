@@ -76,7 +76,7 @@ async def ask(request: Request, folder: Path, options: LLMOptions) -> Done:
     same = (timers or [before])[0] == before and contents(folder) == NOTES
     right = _is_right(request, reflexes, calls, same=same)
     done = ", ".join([*reflexes, *(f"{name} {json.dumps(given)}" for name, given in calls)])
-    return Done(done or "-", right, not same and not right, " ".join(held.texts("reply_text")))
+    return Done(done or "-", right, not same and not right, "".join(held.texts("reply_text")))
 
 
 def _is_right(request: Request, reflexes: list[str], calls: list[tuple[str, Any]], *, same: bool) -> bool:
