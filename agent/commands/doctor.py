@@ -18,6 +18,7 @@ from agent.engines.known_speeds import KnownSpeeds, known_speeds
 from agent.engines.llm import llm_candidates
 from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
+from agent.engines.tool_calls import told
 from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings, effective_values
 from agent.tools.mcp_servers import McpServers
@@ -87,9 +88,14 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     for choice in (host.stt, host.llm, host.tts):
         if choice.note:
             console.print(f"[yellow]{choice.stage}: {escape(choice.note)}[/yellow]")
+    console.print(f"llm: {escape(host.llm.model)} {told(host.llm_options.calls_tools, chooses=_chooses(settings))}")
     how_soon = f", about {host.answer_secs:.1f} s to an answer with these" if host.answer_secs is not None else ""
     console.print(f"[green]A conversation can be held{how_soon}: sotto serve[/green]")
     return 0
+
+
+def _chooses(settings: Settings) -> bool:
+    return settings.tools.choice != "off"
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
+
 from agent.memory.knowledge_tool import knowledge_tool
 from agent.memory.tools import memory_tools
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings
 from agent.settings.sections import LlmSettings, Permission
+from agent.tools.choice import ToolChooser
 from agent.tools.clock import clock_tool
 from agent.tools.conversion import conversion_tool
 from agent.tools.file_tools import file_tools
 from agent.tools.home import home_tools
+from agent.tools.plain_answers import PlainAnswers
 from agent.tools.reflex_words import english_words, words_of
 from agent.tools.reflexes import Reflexes
 from agent.tools.sums import sums_tool
@@ -19,7 +23,7 @@ from agent.tools.timer_tools import timer_tools
 from agent.tools.timers import TimerBook
 from agent.tools.tool import Tool
 from agent.tools.toolbox import Emit, Toolbox
-from processors.llm.reflex import FindReflex
+from processors.llm.reflex import FindReflex, Reflex
 from processors.manner import Manner
 
 
@@ -32,12 +36,14 @@ class Abilities:
         reflexes: Words for what is due, in the conversation's language where there is a table of it, else in English.
         find_reflex: Finds what needs no language model.
         manner: How the agent speaks.
+        chooser: Has a model that calls no tools choose what is done; None where that is switched off.
     """
 
     toolbox: Toolbox
     reflexes: Reflexes
     find_reflex: FindReflex
     manner: Manner
+    chooser: ToolChooser | None = None
 
 
 def written_reflexes(settings: Settings) -> FindReflex:
@@ -101,7 +107,16 @@ def abilities(
         manner=manner if speaks else None,
         only_voice=not home and not more,
     )
-    return Abilities(toolbox, reflexes, reflexes.find, manner)
+    if wanted.choice == "off":
+        return Abilities(toolbox, reflexes, reflexes.find, manner)
+    said = words or english_words()
+    chooser = ToolChooser(toolbox, words and words.choice, lambda: said.say("unsure"), always=wanted.choice == "always")
+    answers = PlainAnswers(said, chooser, lambda: toolbox.tools)
+
+    def find(text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:
+        return reflexes.find(text, earlier) or (None if text else answers.find(earlier))
+
+    return Abilities(toolbox, reflexes, find, manner, chooser)
 
 
 def served(tools: Sequence[Tool], permission: Permission) -> list[Tool]:

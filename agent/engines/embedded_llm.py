@@ -108,6 +108,7 @@ def smollm2_options(base_url: str, api_key: str, model: str) -> LLMOptions:
         top_p=SMOLLM2_TOP_P,
         max_tokens=SMOLLM2_MAX_TOKENS,
         last_turn_only=True,
+        calls_tools=False,
         examples=SMOLLM2_EXAMPLES,
     )
 

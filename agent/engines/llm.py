@@ -20,6 +20,7 @@ from agent.engines.context_size import context_tokens
 from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
 from agent.engines.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
 from agent.engines.look_ups import LookUps, make_of
+from agent.engines.tool_calls import calls_tools
 from agent.models.catalogue import installed, model_dir
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
@@ -145,7 +146,9 @@ def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
 
 def _options(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LLMOptions:
     llm = settings.llm
-    tokens, template = _told(engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING)
+    tokens, template, calls = _told(
+        engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING
+    )
 
     async def served_tokens() -> int | None:
         return await context_tokens(LookUps(base_url, api_key), make_of(engine, base_url), model)
@@ -165,6 +168,7 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         extra_body={} if llm.thinking else NO_THINKING.get(engine, {}),
         context_tokens=tokens,
         served_tokens=None if engine == "embedded" else served_tokens,
+        calls_tools=calls,
         answers_many=engine == "vllm",
         template=template,
     )
@@ -172,12 +176,14 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
 
 def _told(
     engine: str, base_url: str, api_key: str | None, model: str, *, thinking: bool
-) -> tuple[int | None, TemplateMarks]:
-    """What a server tells of its model: the size of its context, and its template. Blocks for two seconds at most."""
+) -> tuple[int | None, TemplateMarks, bool | None]:
+    """What a server tells of its model: its context, its template, whether it calls tools. Blocks for two seconds."""
 
-    async def ask() -> tuple[int | None, TemplateMarks]:
+    async def ask() -> tuple[int | None, TemplateMarks, bool | None]:
         server, make = LookUps(base_url, api_key), make_of(engine, base_url)
-        return await context_tokens(server, make, model), await template_marks(server, make, model, thinking=thinking)
+        tokens = await context_tokens(server, make, model)
+        marks = await template_marks(server, make, model, thinking=thinking)
+        return tokens, marks, await calls_tools(server, make, model)
 
     # With a loop of its own, for whoever calls may have one.
     with ThreadPoolExecutor(1, "look-ups") as thread:

@@ -257,6 +257,10 @@ class ToolsSettings(Section):
     reflexes: bool = Field(
         True, description="answer the time, timers, sums and the like at once, without the language model"
     )
+    choice: Literal["auto", "always", "off"] = Field(
+        "auto",
+        description="have a language model that calls no tools choose one: where the words may ask for it; always; off",
+    )
 
 
 PERMISSIONS = tuple(name for name, field in ToolsSettings.model_fields.items() if field.annotation == Permission)

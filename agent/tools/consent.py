@@ -21,6 +21,8 @@ BUSY: Mapping[str, str] = {"error": "the user is being asked about something els
 MAX_QUESTION_CHARS = 120
 # So much of a question must have been heard; people answer into its last word.
 HEARD_SHARE = 0.8
+# Of calls that may still come.
+MAX_DOUBTED = 32
 
 Event = Mapping[str, Any]
 
@@ -70,6 +72,8 @@ class Consent:
 
     def __init__(self) -> None:
         self.open: Request | None = None
+        # Calls that nobody is certain of.
+        self._doubted: dict[str, None] = {}
         # Of the reply that is being written: its number, and its text so far.
         self._reply: tuple[int, str] = (-1, "")
 
@@ -89,6 +93,20 @@ class Consent:
             return WAITING if same else BUSY
         self.open = Request(call_id, tool, arguments)
         return WAITING
+
+    def doubt(self, call_id: str) -> None:
+        """Ask before this call is done, whatever its tool may do by itself.
+
+        Args:
+            call_id: Of a call to come.
+        """
+        self._doubted[call_id] = None
+        while len(self._doubted) > MAX_DOUBTED:
+            del self._doubted[next(iter(self._doubted))]
+
+    def doubts(self, call_id: str) -> bool:
+        """Whether this call is asked about first, whatever its tool may do by itself."""
+        return call_id in self._doubted
 
     def question_due(self) -> Request | None:
         """The request whose question has yet to be made."""

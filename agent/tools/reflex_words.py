@@ -22,6 +22,7 @@ from babel.lists import format_list
 from babel.units import format_unit
 from text_to_num import alpha2digit
 
+from agent.tools.choice_words import ChoiceWords
 from agent.tools.duration_words import NUMBER, UNIT_SECS, DurationWords
 from agent.tools.unit_words import UnitWords
 from agent.tools.units import convert
@@ -95,6 +96,7 @@ class ReflexWords:
         asked: Mapping[str, list[str]] = table["asked_operators"]  # pyright: ignore[reportAssignmentType]
         self._asked_operators = {sign: [*said, *asked.get(sign, [])] for sign, said in self._operators.items()}
         self._said_units = {str(key): str(value) for key, value in table["units"].items()}
+        self.choice = ChoiceWords(table["choice"], self._plain, self._durations.read, self._written)
 
     @functools.cached_property
     def units(self) -> UnitWords:

@@ -189,7 +189,7 @@ class Reflexes:
         if (needed := NEEDS.get(matched.name)) and not self._toolbox.has(needed):
             return False
         # What only reads is asked by the language model's call.
-        if needed and matched.name not in ACTING and self._toolbox.asks(needed):
+        if needed and matched.name not in ACTING and self._toolbox.tools[needed].asks:
             return False
         if matched.name in TURNED:
             return self._only_voice and not self._toolbox.is_served()

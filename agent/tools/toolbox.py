@@ -108,13 +108,10 @@ class Toolbox:
         """Whether there are tools of servers, which may do anything."""
         return any(name not in self._own for name in self._tools)
 
-    def asks(self, name: str) -> bool:
-        """Whether the user is asked before it is done.
-
-        Args:
-            name: Of a tool that there is.
-        """
-        return self._tools[name].asks
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """Whatever can be done now, by its name."""
+        return self._tools
 
     def schema(self) -> ToolsSchema:
         """The tools as the language model is told of them."""
@@ -271,7 +268,7 @@ class Toolbox:
             return _Work({"error": str(error)})
         except TimeoutError:
             return _Work({"error": f"{name} did not finish within {tool.limit_secs:g} seconds"})
-        if tool.asks and _key(tool, checked) not in self._done:
+        if (tool.asks or self.consent.doubts(call_id)) and _key(tool, checked) not in self._done:
             return _Work(self.consent.ask(call_id, tool, checked))
         if tool.beside and self.beside.is_full():
             return _Work({"error": "too much is running already; wait for it, or cancel it"})

@@ -59,6 +59,14 @@ class WrittenWords:
                 return (name, said) if surely else None
         return None
 
+    def is_unsaid(self, text: str) -> bool:
+        """Whether a text is none, or may be none, such as `a poem` or `that`."""
+        return self._unsaid.fullmatch(text.strip().rstrip(".!?")) is not None
+
+    def is_unnamed(self, name: str) -> bool:
+        """Whether a name has words that no name has, such as `it`."""
+        return self._unnamed.search(name) is not None
+
     def _text(self, said: str, *, asked: bool) -> str:
         """What is to be written; empty where that is not certain."""
         bare = _without_end(said, asked=asked)

@@ -29,6 +29,9 @@ _OVERFLOW = re.compile(
 )
 
 
+_SCHEMA = re.compile(r"response_?format|json|schema|grammar|structured|guided|extra (inputs|fields)", re.IGNORECASE)
+
+
 class ReplyError(EngineError):
     """No reply, or only a part of one.
 
@@ -50,6 +53,10 @@ class ReplyTimeoutError(ReplyError):
         super().__init__(message, mend, ErrorCategory.CONNECTIVITY)
 
 
+class NoToolsError(Exception):
+    """The server has just said that it, or its model, takes no tools; the same is asked for in another way."""
+
+
 def is_context_overflow(error: BaseException) -> bool:
     """Whether a server refused a request because the conversation no longer fits into the model's context."""
     if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
@@ -66,6 +73,13 @@ def refuses_tools(error: BaseException) -> bool:
     if not isinstance(error, openai.APIStatusError) or error.status_code not in _REFUSALS:
         return False
     return "tool" in f"{error.message} {error.body}".lower()
+
+
+def refuses_schema(error: BaseException) -> bool:
+    """Whether a server refused a request because it cannot hold a model to a schema."""
+    if not isinstance(error, openai.APIStatusError) or error.status_code not in _REFUSALS:
+        return False
+    return bool(_SCHEMA.search(f"{error.message} {error.body}"))
 
 
 def explain(error: BaseException, base_url: str, model: str) -> ReplyError:

@@ -57,7 +57,7 @@ def _with_summary_told(messages: list[LLMContextMessage]) -> list[LLMContextMess
     rest = [message for message in messages if not is_summary(message)]
     if not told:
         return rest
-    remark = f"{SUMMARY_MARK}\n{_fenced(told)}\n{SUMMARY_END}"
+    remark = f"{SUMMARY_MARK}\n{fenced(told)}\n{SUMMARY_END}"
     for index, message in enumerate(rest):
         if _is_user_text(message):
             text = f"{remark}\n\n{standard_message_text(message)}"
@@ -65,7 +65,7 @@ def _with_summary_told(messages: list[LLMContextMessage]) -> list[LLMContextMess
     return [cast(LLMContextMessage, {"role": "user", "content": remark}), *rest]
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
     """Notes that cannot end their fence: each line is marked, and brackets are round."""
     lines = text.translate(_ROUND).splitlines()
     return "\n".join(f"> {line}" for line in lines if line.strip())

@@ -30,6 +30,7 @@ class LLMOptions:
         apology: Said when no reply came.
         extra_body: Further fields of the request, such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
         context_tokens: Of prompt and reply together, where the server tells it; `served_tokens` asks anew.
+        calls_tools: Whether the model calls tools; None where its server does not tell: then it is tried.
         answers_many: Whether the server answers several requests at once, at hardly any cost to each.
         template: What the model's chat template says about thoughts, where the server tells it.
         keeper: Mends the server, where it is ours.
@@ -53,6 +54,7 @@ class LLMOptions:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     context_tokens: int | None = None
     served_tokens: Callable[[], Awaitable[int | None]] | None = field(default=None, repr=False, compare=False)
+    calls_tools: bool | None = None
     answers_many: bool = False
     template: TemplateMarks = UNKNOWN_TEMPLATE
     keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)

@@ -30,7 +30,7 @@ class Reflex:
     answer: Callable[[], Awaitable[str]]
 
 
-# From the user's last words, or none where a tool has just answered, and the messages before them.
+# From the user's last words and the messages before them; after a tool's result, from no words and all messages.
 FindReflex = Callable[[str, Sequence[LLMContextMessage]], Reflex | None]
 
 
@@ -39,7 +39,7 @@ def reflex_for(find: FindReflex | None, messages: Sequence[LLMContextMessage]) -
     last = messages[-1] if messages else None
     if find is None or not isinstance(last, dict) or last.get("role") not in ("user", "tool"):
         return None
-    return find(standard_message_text(last) if last.get("role") == "user" else "", messages[:-1])
+    return find("", messages) if last.get("role") == "tool" else find(standard_message_text(last), messages[:-1])
 
 
 async def as_reply(words: str, name: str) -> AsyncGenerator[ChatCompletionChunk, None]:

@@ -38,9 +38,11 @@ from processors.frames import ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
 from processors.llm.budget import ReplyBudget
 from processors.llm.call_ids import CallIds, tool_names
+from processors.llm.choice import Chooser, ConstrainedChoice
 from processors.llm.client import quiet_client
 from processors.llm.empty_reply import empty_reply
 from processors.llm.failure import (
+    NoToolsError,
     ReplyError,
     ReplyTimeoutError,
     explain,
@@ -50,7 +52,7 @@ from processors.llm.failure import (
     let_go,
     refuses_tools,
 )
-from processors.llm.history import as_sent, last_user_words, with_examples, with_hint, without_calls
+from processors.llm.history import as_sent, last_user_words, with_examples, with_hint
 from processors.llm.keeper import look_after
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
@@ -59,11 +61,14 @@ from processors.llm.settled_calls import SettledCalls
 from processors.llm.shortening import Shortening
 from processors.llm.stream import Patience, ReplyStream
 from processors.llm.thinking import ThinkFilter
+from processors.llm.told_calls import calls_told
 from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
 
 # Beside a question whose answer is read; the persona asks for plain speech.
 WRITTEN_HINT = "(I typed this and will read the answer: Markdown, lists and code are welcome.)"
+# Of what tools gave, for a model that is only sent the last turn.
+SMALL_RESULT_CHARS = 1_200
 LOST_THREAD = "Sorry, I lost my train of thought."
 
 # Models whose chat template ends the prompt with the opening tag of a thought.
@@ -82,6 +87,7 @@ class LocalLLMService(OpenAILLMService):
         find_reflex: FindReflex | None = None,
         amend: Callable[[LLMContext], None] | None = None,
         answers: KeptAnswers | None = None,
+        chooser: Chooser | None = None,
         calls_tools: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -90,6 +96,7 @@ class LocalLLMService(OpenAILLMService):
         Args:
             options: Which model, where and how.
             find_reflex: Finds what needs no model.
+            chooser: Has a model that calls no tools choose what is done.
             calls_tools: Whether the model is told of the history's tools.
             amend: Sets the history right before it is sent, with what cut calls have done meanwhile.
             answers: Those that are kept and given again.
@@ -102,7 +109,8 @@ class LocalLLMService(OpenAILLMService):
         self._ended_by_itself = False
         self._reflex: Reflex | None = None
         # Also once the server has said that it, or its model, takes none.
-        self._without_tools = not calls_tools
+        self._without_tools = not calls_tools or options.calls_tools is False
+        self._choice = ConstrainedChoice(chooser, options) if chooser else None
         self._apology_due: str | None = None
         # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
         self._written = False
@@ -185,11 +193,25 @@ class LocalLLMService(OpenAILLMService):
             chunks = self._by_reflex(self._reflex, context)
         elif self._answers:
             chunks = self._answers.noting(
-                self._reply(context), context, written=self._written, ended_by_itself=lambda: self._ended_by_itself
+                self._answer(context), context, written=self._written, ended_by_itself=lambda: self._ended_by_itself
             )
         else:
-            chunks = self._reply(context)
+            chunks = self._answer(context)
         return cast(AsyncStream[ChatCompletionChunk], chunks)
+
+    async def _answer(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """What the model calls or says; one that calls nothing may choose beforehand."""
+        self._ended_by_itself = False
+        for chooses in (self._without_tools or self._options.last_turn_only, True):
+            choice = self._choice if chooses else None
+            answer = choice.or_else(context, self.ask_once, self._reply) if choice else self._reply(context)
+            try:
+                async with aclosing(answer) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except NoToolsError:
+                continue
 
     async def _by_reflex(self, reflex: Reflex, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         """What the reflex says; what the model says, where it has no words."""
@@ -203,13 +225,17 @@ class LocalLLMService(OpenAILLMService):
                 self._spoke |= bool(words)
                 yield chunk
 
-    async def ask_once(self, request: LLMContext, instruction: str, max_tokens: int) -> str | None:
-        """Ask once outside of the conversation; thoughts are taken out.
+    async def ask_once(
+        self, request: LLMContext, instruction: str, max_tokens: int, *, as_it_is: bool = False, **more: Any
+    ) -> str | None:
+        """Ask once outside of the conversation; thoughts, and what looks like a call, are taken out.
 
         Args:
             request: What.
             instruction: In place of the system prompt.
             max_tokens: Of the answer.
+            as_it_is: Whether nothing is taken out.
+            **more: Further fields of the request.
 
         Returns:
             The whole answer; None where there is none, or it was cut at so many tokens.
@@ -217,13 +243,15 @@ class LocalLLMService(OpenAILLMService):
         asked = await self.get_llm_adapter().get_llm_invocation_params(
             request, system_instruction=instruction, convert_developer_to_user=True
         )
-        wanted = {**self.build_chat_completion_params(asked), "stream": False}
+        wanted = {**self.build_chat_completion_params(asked), "stream": False, **more}
         wanted.pop("stream_options", None)
         wanted["max_completion_tokens" if "max_completion_tokens" in wanted else "max_tokens"] = max_tokens
         answer = (await self._client.chat.completions.create(**wanted)).choices[0]
         text = answer.message.content
         if text is None or answer.finish_reason == "length":
             return None
+        if as_it_is:
+            return text
         think = ThinkFilter(starts_inside=self._starts_inside_thought, again=self._options.template.again)
         return (think.feed(text) + think.flush()).strip()
 
@@ -254,6 +282,8 @@ class LocalLLMService(OpenAILLMService):
             return False
         self._without_tools = True
         logger.warning(f"{self._options.model} is asked without tools: {error}")
+        if self._choice:
+            raise NoToolsError
         return True
 
     async def _handle_eager_end_of_turn_cancel(self, frame: EagerEndOfTurnCancelFrame) -> None:
@@ -346,9 +376,10 @@ class LocalLLMService(OpenAILLMService):
         self, messages: Sequence[LLMContextMessage], context: LLMContext
     ) -> AsyncStream[ChatCompletionChunk]:
         if self._options.last_turn_only:
-            view = LLMContext(with_examples(self._options.examples, last_user_words(messages)))
+            words = last_user_words(calls_told(messages, SMALL_RESULT_CHARS))
+            view = LLMContext(with_examples(self._options.examples, words))
         else:
-            sent = as_sent(without_calls(messages) if self._without_tools else messages)
+            sent = as_sent(calls_told(messages) if self._without_tools else messages)
             view = LLMContext(
                 with_hint(sent, WRITTEN_HINT) if self._written else sent,
                 **({} if self._without_tools else {"tools": context.tools, "tool_choice": context.tool_choice}),

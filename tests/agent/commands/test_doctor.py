@@ -14,10 +14,13 @@ def doctor(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=60, check=False)
 
 
+CHOOSES = "llm: SmolLM2-135M-Instruct calls tools: by constrained choice"
+
+
 def test_the_bundled_engines_can_hold_a_conversation(tmp_path: Path) -> None:
     result = doctor(tmp_path, "--llm", "embedded")
     assert result.returncode == 0, result.stdout + result.stderr
-    for text in ("tiny.en", "pocketsphinx", "espeak", "SmolLM2", "pipecat-ai", "A conversation can be held"):
+    for text in ("tiny.en", "pocketsphinx", "espeak", "SmolLM2", "pipecat-ai", "A conversation can be held", CHOOSES):
         assert text in result.stdout
     assert all(key in result.stdout for key in setting_keys())
 

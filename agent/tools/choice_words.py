@@ -1,0 +1,237 @@
+"""Whether words ask for a tool, and whether they say what it is to be called with.
+
+In:  a turn, and a tool with arguments that a model has chosen.   Out: how well the words bear it out.
+
+A table's `choice` tells what a turn must have for a tool to be offered (`needs`; of a phrase all words, in any order),
+which other words go with it (`also`), and words that may stand in any order (`fillers`). An act is certain only if
+every word of the turn is one of these or stands in an argument: `not`, `if`, `should I` and `she said` belong to none.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.tools.tool import Tool
+from agent.tools.written_words import WrittenWords
+
+# In the name of a tool that no table knows.
+MIN_NAME_CHARS = 3
+MAX_WORDS = 40
+# Pieces are as many as half the square of their words.
+MAX_PIECED = 14
+_TIME = re.compile(r"(\d{1,2}):(\d{2})")
+_ENDINGS = {"txt": "text"}
+# Files may be called as their tools' words are: a list, the notes.
+_OWN_NAMES = {"name", "new_name", "text", "fact"}
+# Of words in a turn: their indexes.
+Place = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn's words, ready to be compared.
+
+    Attributes:
+        text: As it was said.
+        words: Plain, numbers in digits; none of a turn that is too long.
+        durations: In seconds, as they were said, and where.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    durations: tuple[tuple[float, Place], ...]
+
+
+class ChoiceWords:
+    """Of one language.
+
+    Args:
+        table: What it says under `choice`.
+        plain: Makes words plain.
+        read_secs: Reads plain words as a duration; None where they are none.
+        written: Knows what is surely a text.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[str, Any],
+        plain: Callable[[str], str],
+        read_secs: Callable[[str], float | None],
+        written: WrittenWords,
+    ) -> None:
+        self._plain = plain
+        self._read_secs = read_secs
+        self._written = written
+        self._needs: Mapping[str, Sequence[str]] = table["needs"]
+        self._also: Mapping[str, Sequence[str]] = table["also"]
+        self._values: Mapping[str, Sequence[str]] = table.get("values", {})
+        self._fillers = {word for one in table["fillers"] for word in plain(one).split() or [one]}
+        self._dots = set(table["dots"])
+        # Of what tables and tools say, which is the same in each turn.
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def turn(self, text: str) -> Turn:
+        """A turn as it is compared.
+
+        Args:
+            text: Its words.
+        """
+        words = self._words(text)
+        if len(words) > MAX_WORDS:
+            return Turn(text, (), ())
+        return Turn(text, words, tuple(self._durations(words)))
+
+    def n_matching(self, tool: Tool, turn: Turn) -> int:
+        """How much of a turn asks for a tool: how many of the words that it needs one of.
+
+        Args:
+            tool: Any.
+            turn: Said.
+        """
+        return sum(set(self._phrase(one)) <= set(turn.words) for one in self._needed(tool))
+
+    def is_order(self, tool: Tool, turn: Turn) -> bool:
+        """Whether a turn begins as an order to this tool does.
+
+        Args:
+            tool: Any.
+            turn: Said.
+        """
+        return bool(turn.words) and turn.words[0] in self._own_words(tool)
+
+    def bears_out(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn, *, wholly: bool) -> bool:
+        """Whether arguments are what was said, each in words of its own.
+
+        Args:
+            tool: What is to be called.
+            arguments: With what.
+            turn: Said.
+            wholly: Whether nothing else may have been said, either.
+        """
+        placed = self._placed(tool, arguments, turn)
+        if not turn.words or any(place is None for place in placed.values()):
+            return False
+        spans = sorted(place for name, place in placed.items() if place and isinstance(arguments[name], str))
+        # "Call Anna" is one text, and not two arguments.
+        if any(earlier[-1] + 1 == later[0] for earlier, later in itertools.pairwise(spans)):
+            return False
+        taken = {at for place in placed.values() for at in place or ()}
+        left = {word for at, word in enumerate(turn.words) if at not in taken}
+        return not wholly or not left - self._fillers - self._own_words(tool)
+
+    def without_made_up(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+        """The arguments without texts that nobody said, where the tool needs none.
+
+        Args:
+            tool: What is to be called.
+            arguments: With what.
+            turn: Said.
+        """
+        placed = self._placed(tool, arguments, turn)
+        fields = tool.arguments.model_fields
+        return {
+            name: value
+            for name, value in arguments.items()
+            if placed[name] is not None or name not in fields or fields[name].is_required()
+        }
+
+    def pieces(self, turn: Turn) -> list[str]:
+        """What may be a text within a turn: what stands between any two of its words, in its own spelling.
+
+        Args:
+            turn: Said.
+        """
+        said = turn.text.strip().rstrip(".!?").split()[:MAX_PIECED]
+        ends = [*range(len(said), 1, -1)]
+        return [" ".join(said[at:end]) for end in ends for at in range(1, end)]
+
+    def as_said(self, value: str, turn: Turn) -> str:
+        """A text without the underscores that a model has put into it.
+
+        Args:
+            value: It.
+            turn: What was said.
+        """
+        return value if value in turn.text else value.replace("_", " ")
+
+    def _needed(self, tool: Tool) -> Sequence[str]:
+        if tool.name in self._needs:
+            return self._needs[tool.name]
+        return [word for word in re.split(r"[^\w]+|_", tool.name.casefold()) if len(word) >= MIN_NAME_CHARS]
+
+    def _own_words(self, tool: Tool) -> set[str]:
+        phrases = [*self._needed(tool), *self._also.get(tool.name, ())]
+        return {word for phrase in phrases for word in self._phrase(phrase)}
+
+    def _placed(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn) -> dict[str, Place | None]:
+        """Where in the turn each argument was said; numbers first, which are the surest."""
+        placed: dict[str, Place | None] = {}
+        used: set[int] = set()
+        for name in sorted(arguments, key=lambda one: (isinstance(arguments[one], str), -len(str(arguments[one])))):
+            place = self._place(tool, name, arguments[name], turn, used)
+            placed[name] = place
+            used |= set(place or ())
+        return placed
+
+    def _place(self, tool: Tool, name: str, value: object, turn: Turn, used: Collection[int]) -> Place | None:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            return None
+        if not isinstance(value, str):
+            if name == "seconds":
+                return next((place for secs, place in turn.durations if secs == value), None)
+            return _found(turn.words, (f"{value:g}",), used)
+        if name == "time" and (time := _TIME.fullmatch(value)):
+            return _said_time(int(time[1]), int(time[2]), turn.words, used)
+        if value in self._values:
+            places = (_found(turn.words, self._phrase(phrase), used) for phrase in self._values[value])
+            return next((place for place in places if place), None)
+        # "A poem about the sea" is asked for, and not the text itself.
+        if name == "text" and self._written.is_unsaid(value):
+            return None
+        words = self._words(self.as_said(value, turn))
+        if set(words) <= self._fillers | (set() if name in _OWN_NAMES else self._own_words(tool)):
+            return None
+        if (len(words) == 1 or "name" in name) and self._written.is_unnamed(value):
+            return None
+        return _found(turn.words, words, used)
+
+    def _phrase(self, phrase: str) -> tuple[str, ...]:
+        if phrase not in self._known:
+            self._known[phrase] = self._words(phrase)
+        return self._known[phrase]
+
+    def _words(self, text: str) -> tuple[str, ...]:
+        return tuple(_ENDINGS.get(word, word) for word in self._plain(text).split() if word not in self._dots)
+
+    def _durations(self, words: Sequence[str]) -> list[tuple[float, Place]]:
+        found: list[tuple[float, Place]] = []
+        start = 0
+        while start < len(words):
+            for end in range(len(words), start + 1, -1):
+                if (secs := self._read_secs(" ".join(words[start:end]))) is not None:
+                    found.append((secs, tuple(range(start, end))))
+                    start = end - 1
+                    break
+            start += 1
+        return found
+
+
+def _said_time(hour: int, minute: int, words: Sequence[str], used: Collection[int]) -> Place | None:
+    """Where a time of day was said; only its numbers as they are."""
+    for said in (hour, hour - 12, hour + 12):
+        ways = [(str(said), str(minute)), (str(said), f"{minute:02}"), (f"{said}.{minute:02}",)]
+        for way in [*ways, *([(str(said),)] if minute == 0 else [])]:
+            if said >= 0 and (place := _found(words, way, used)):
+                return place
+    return None
+
+
+def _found(words: Sequence[str], said: Sequence[str], used: Collection[int]) -> Place | None:
+    """Where words were said one after another, and stand for nothing else."""
+    for at in range(len(words) - len(said) + 1):
+        place = tuple(range(at, at + len(said)))
+        if said and tuple(words[at : at + len(said)]) == tuple(said) and not set(place) & set(used):
+            return place
+    return None

@@ -1,0 +1,140 @@
+"""Whether words ask for a tool and bear out what it is called with, in each language of the tables."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.memory.tools import Forget, Remember
+from agent.tools.file_tools import file_tools
+from agent.tools.reflex_words import TABLES, words_of
+from agent.tools.timer_tools import timer_tools
+from agent.tools.timers import TimerBook
+from agent.tools.tool import Tool
+from processors.llm.choice import read_answer
+from processors.llm.told_calls import ANSWER, MARK, calls_told
+
+
+async def nothing(_: Any) -> None:
+    """Is never run."""
+
+
+TOOLS = {
+    tool.name: tool
+    for tool in [
+        *timer_tools(TimerBook()),
+        *file_tools(Path()),
+        Tool("remember", "?", Remember, nothing, acts=True),
+        Tool("forget", "?", Forget, nothing, acts=True),
+    ]
+}
+LANGUAGES = sorted(path.stem for path in TABLES.glob("*.toml"))
+
+
+def borne_out(language: str, text: str, name: str, arguments: dict[str, Any]) -> bool:
+    words = words_of(language)
+    assert words
+    turn = words.choice.turn(text)
+    offered = words.choice.n_matching(TOOLS[name], turn) > 0
+    return offered and words.choice.bears_out(TOOLS[name], arguments, turn, wholly=True)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "name", "arguments"),
+    [
+        ("en", "Set a rice timer for three minutes.", "set_timer", {"seconds": 180, "label": "rice"}),
+        ("en", "Remember that I don't like olives.", "remember", {"fact": "I don't like olives"}),
+        ("en", "Add bread to my notes.", "append_to_file", {"name": "notes", "text": "bread"}),
+        (
+            "en",
+            "Create a file named notes dot text saying buy milk",
+            "create_file",
+            {"name": "notes.txt", "text": "buy milk"},
+        ),
+        ("en", "Wake me up at seven thirty.", "set_alarm", {"time": "07:30"}),
+        ("de", "Stell einen Timer auf fünf Minuten.", "set_timer", {"seconds": 300}),
+        ("de", "Merk dir, dass mein Hund Rex heißt.", "remember", {"fact": "mein Hund Rex heißt"}),
+        ("de", "Lösche die Datei Einkauf.", "delete_file", {"name": "Einkauf"}),
+        ("es", "Pon un temporizador de cinco minutos.", "set_timer", {"seconds": 300}),
+        ("es", "Borra el archivo compras.", "delete_file", {"name": "compras"}),
+        ("fr", "Mets un minuteur de cinq minutes.", "set_timer", {"seconds": 300}),
+        ("fr", "Supprime le fichier courses.", "delete_file", {"name": "courses"}),
+        ("it", "Imposta un timer di cinque minuti.", "set_timer", {"seconds": 300}),
+        ("it", "Cancella il file spesa.", "delete_file", {"name": "spesa"}),
+        ("pt", "Defina um temporizador de cinco minutos.", "set_timer", {"seconds": 300}),
+        ("pt", "Apague o arquivo compras.", "delete_file", {"name": "compras"}),
+    ],
+)
+def test_a_plain_order_bears_out_what_it_says(language: str, text: str, name: str, arguments: dict[str, Any]) -> None:
+    assert borne_out(language, text, name, arguments)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "name", "arguments"),
+    [
+        ("en", "Don't set a timer for five minutes.", "set_timer", {"seconds": 300}),
+        ("en", "Set a timer for five minutes if it rains.", "set_timer", {"seconds": 300}),
+        ("en", "Set a timer for five minutes.", "set_timer", {"seconds": 600}),
+        ("en", "Set a timer for five minutes and ten minutes.", "set_timer", {"seconds": 300}),
+        ("en", "Cancel all timers except the tea timer.", "cancel_timer", {}),
+        ("en", "Cancel all timers except the tea timer.", "cancel_timer", {"label": "tea"}),
+        ("en", "Cancel the tea timer.", "cancel_timer", {}),
+        ("en", "Delete it.", "delete_file", {"name": "it"}),
+        ("en", "Should I delete my notes?", "delete_file", {"name": "notes"}),
+        ("en", "Add call Anna to my list.", "append_to_file", {"name": "call", "text": "Anna"}),
+        (
+            "en",
+            "Create a file named poem saying a poem about the sea.",
+            "create_file",
+            {"name": "poem", "text": "a poem about the sea"},
+        ),
+        ("en", "Wake me up at seven.", "set_alarm", {"time": "08:00"}),
+        ("en", "Wake me up at seven in the evening.", "set_alarm", {"time": "07:00"}),
+        ("de", "Stell keinen Timer auf fünf Minuten.", "set_timer", {"seconds": 300}),
+        ("es", "No pongas un temporizador de cinco minutos.", "set_timer", {"seconds": 300}),
+        ("fr", "Ne mets pas un minuteur de cinq minutes.", "set_timer", {"seconds": 300}),
+        ("it", "Non impostare un timer di cinque minuti.", "set_timer", {"seconds": 300}),
+        ("pt", "Não defina um temporizador de cinco minutos.", "set_timer", {"seconds": 300}),
+    ],
+)
+def test_what_says_more_or_something_else_leaves_a_doubt(
+    language: str, text: str, name: str, arguments: dict[str, Any]
+) -> None:
+    assert not borne_out(language, text, name, arguments)
+
+
+def test_every_table_has_words_for_the_same_tools() -> None:
+    needs = [set(tomllib.loads((TABLES / f"{code}.toml").read_text("utf-8"))["choice"]["needs"]) for code in LANGUAGES]
+    assert needs == [needs[0]] * len(LANGUAGES)
+
+
+@pytest.mark.parametrize("text", [None, "", "no json at all", "7", "[]", "[1, 2]", "{" * 5_000, "\x00" * 30_000])
+def test_what_is_no_object_is_no_choice(text: str | None) -> None:
+    assert read_answer(text) == {}
+
+
+def test_results_are_told_below_the_words_that_they_answer_and_cut() -> None:
+    def called(call_id: str, content: str) -> list[Any]:
+        function = {"name": "recall", "arguments": "{}"}
+        call = {"id": call_id, "type": "function", "function": function}
+        return [
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call_id, "content": content},
+        ]
+
+    asked, again = {"role": "user", "content": "one"}, {"role": "user", "content": "two"}
+    history: list[Any] = [
+        asked,
+        *called("a", "Rex"),
+        {"role": "assistant", "content": "Rex."},
+        again,
+        *called("b", "x" * 99),
+    ]
+    told: list[Any] = calls_told(history, 30)
+    assert [message["content"] for message in told] == [
+        f"one\n\n{MARK}\n> recall: Rex",
+        "Rex.",
+        f"two\n\n{MARK}\n> recall: {'x' * 22}\n{ANSWER}",
+    ]
+    assert (asked["content"], len(history)) == ("one", 7)
