@@ -162,6 +162,25 @@ class LlmSettings(Section):
     threads: int = Field(0, ge=0, le=64, description="CPU threads of the embedded model; 0: half of the cores")
 
 
+class LargeSettings(Section):
+    """A larger language model beside that of [llm]: it takes what is hard, and each answers where the other fails."""
+
+    engine: LlmEngine = Field("auto", description="where it runs; none where neither this, base_url nor model is set")
+    base_url: str | None = Field(None, description="its OpenAI-compatible endpoint; default: that of the first model")
+    api_key: Token = Field(None, description="bearer token of its endpoint, if it wants one")
+    model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
+    max_tokens: int | None = Field(None, ge=1, le=32768, description="upper limit of one answer; default: as llm's")
+    code: bool = Field(True, description="it answers what is about code")
+    min_words: int = Field(40, ge=0, le=10_000, description="it answers turns of so many words or more; 0: of any")
+    tools: bool = Field(True, description="it answers what needs a tool, where the first model can call none")
+    images: bool = Field(True, description="it answers what comes with an image")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return bool(self.base_url or self.model or self.engine != "auto")
+
+
 class TtsSettings(Section):
     """Text to speech."""
 

@@ -1,10 +1,11 @@
 """How a language model is asked: which, where, and with how much patience."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from processors.llm.keeper import ServerKeeper
+from processors.llm.routing import Rest, Rules
 from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
 
 
@@ -33,6 +34,8 @@ class LLMOptions:
         answers_many: Whether the server answers several requests at once, at hardly any cost to each.
         template: What the model's chat template says about thoughts, where the server tells it.
         keeper: Mends the server, where it is ours.
+        rest: Whether the model has failed lately; of all conversations.
+        large: A second model, if there is one; this one is the small one then.
     """
 
     base_url: str
@@ -56,3 +59,32 @@ class LLMOptions:
     answers_many: bool = False
     template: TemplateMarks = UNKNOWN_TEMPLATE
     keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
+    rest: Rest = field(default_factory=Rest, repr=False, compare=False)
+    large: "LargeModel | None" = None
+
+    @property
+    def models(self) -> "tuple[LLMOptions, ...]":
+        """How each model is asked: this one, and the large one where there is one."""
+        return (self, self.large.options) if self.large else (self,)
+
+    def changed(self, **changes: Any) -> Self:
+        """The same with some fields changed for each model.
+
+        Args:
+            changes: By field.
+        """
+        large = self.large and replace(self.large, options=replace(self.large.options, **changes))
+        return replace(self, **changes, large=large)
+
+
+@dataclass(frozen=True)
+class LargeModel:
+    """A second language model.
+
+    Attributes:
+        options: How it is asked.
+        rules: What it is asked.
+    """
+
+    options: LLMOptions
+    rules: Rules = field(default_factory=Rules)
