@@ -219,7 +219,7 @@ def _about(options: LLMOptions) -> str:
 
 
 def _sampling(options: LLMOptions) -> tuple[object, ...]:
-    return (options.temperature, options.top_p, options.max_tokens, dict(options.extra_body))
+    return (options.temperature, options.top_p, options.max_tokens, options.by_question, dict(options.extra_body))
 
 
 def _dead_air(settings: Settings) -> DeadAir:

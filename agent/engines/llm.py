@@ -34,6 +34,8 @@ NO_THINKING = {
     "llamacpp": _TEMPLATE_SWITCH,
     "embedded": _TEMPLATE_SWITCH,
 }
+# With `llm.max_tokens = auto`; and what is given an answer otherwise.
+MOST_TOKENS, USUAL_TOKENS = 2048, 512
 
 
 @dataclass
@@ -124,7 +126,7 @@ def _start(settings: Settings, path: Path) -> LlmBackend:
     options = _options(settings, "embedded", embedded.api_key, embedded.base_url, embedded.model)
     if path == bundled_gguf():
         small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)
-        kept = ("first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
+        kept = ("by_question", "first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
         options = dataclasses.replace(small, **{name: getattr(options, name) for name in kept})
     return LlmBackend(dataclasses.replace(options, keeper=embedded), embedded)
 
@@ -157,7 +159,8 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         system_prompt=llm.system_prompt,
         temperature=llm.temperature,
         top_p=llm.top_p,
-        max_tokens=llm.max_tokens,
+        max_tokens=_most_tokens(tokens) if llm.max_tokens == "auto" else llm.max_tokens,
+        by_question=llm.max_tokens == "auto",
         first_token_timeout_secs=llm.first_token_timeout_secs,
         token_stall_timeout_secs=llm.token_stall_timeout_secs,
         empty_retries=llm.empty_retries,
@@ -168,6 +171,11 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         answers_many=engine == "vllm",
         template=template,
     )
+
+
+def _most_tokens(context_tokens: int | None) -> int:
+    """Of an answer that is as long as suits the question: what there is room for, a story's length at most."""
+    return min(MOST_TOKENS, max(USUAL_TOKENS, (context_tokens or MOST_TOKENS * 4) // 4))
 
 
 def _told(

@@ -21,6 +21,7 @@ class LLMOptions:
         temperature: Sampling temperature.
         top_p: Nucleus sampling.
         max_tokens: Upper limit of one reply.
+        by_question: A reply that is as long as suits what was asked ends with its sentence; see ReplyBound.
         first_token_timeout_secs: From the request to the first text, thought or tool call.
         token_stall_timeout_secs: Between two of them.
         reasoning_timeout_secs: From the first thought to the first text or tool call.
@@ -45,6 +46,7 @@ class LLMOptions:
     temperature: float = 0.7
     top_p: float = 0.95
     max_tokens: int = 512
+    by_question: bool = False
     first_token_timeout_secs: float = 15.0
     token_stall_timeout_secs: float = 10.0
     reasoning_timeout_secs: float = 60.0

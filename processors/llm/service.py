@@ -46,10 +46,12 @@ from processors.llm.failure import (
     is_gone,
     let_go,
 )
+from processors.llm.history import last_user_words
 from processors.llm.keeper import look_after
 from processors.llm.model_choice import ModelChoice, Step
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
+from processors.llm.reply_bound import ReplyBound, bounded
 from processors.llm.rounds import ToolRounds
 from processors.llm.routing import ANSWERING
 from processors.llm.settled_calls import SettledCalls
@@ -290,7 +292,8 @@ class LocalLLMService(OpenAILLMService):
             reply = self._begin_reply(model, context)
             looking = self._look_after_server(options, reply)
             try:
-                async with aclosing(reply.chunks(self._request(model, shortening.messages, context))) as chunks:
+                asked = reply.chunks(self._request(model, shortening.messages, context))
+                async with aclosing(self._bounded(model, context, asked)) as chunks:
                     async for chunk in chunks:
                         # What one of two models has no room for may have its place with the other.
                         if shortening.n_steps and not self._spoke and not model.size:
@@ -334,6 +337,15 @@ class LocalLLMService(OpenAILLMService):
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
                 raise empty_reply(reply, options.base_url, options.model)
             retries_left -= 1
+
+    def _bounded(
+        self, model: AskedModel, context: LLMContext, chunks: AsyncGenerator[ChatCompletionChunk, None]
+    ) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """The chunks, up to where the reply is as long as suits what was asked, if that is wanted."""
+        if not model.options.by_question:
+            return chunks
+        bound = ReplyBound(last_user_words(context.messages), model.options.max_tokens, written=self._written)
+        return bounded(chunks, bound, reads_on=model.takes_tools and bool(tool_names(context)))
 
     def _look_after_server(self, options: LLMOptions, reply: ReplyStream) -> "asyncio.Task[None] | None":
         keeper = options.keeper
