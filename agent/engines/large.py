@@ -52,7 +52,7 @@ async def choose_large(settings: Settings) -> Choice[LlmBackend] | None:
     wanted = candidates[0].engine if len(candidates) == 1 else settings.large.engine
     choice = await asyncio.to_thread(choose, STAGE, wanted, candidates)
     try:
-        await asyncio.to_thread(choice.loaded.warm_up)
+        choice.note = await asyncio.to_thread(choice.loaded.warm_up)
     except BaseException:
         await asyncio.to_thread(choice.loaded.close)
         raise

@@ -26,7 +26,7 @@ from processors.stt.languages import read_language
 from processors.stt.recognizer import Task
 
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "moonshine", "pocketsphinx", "foundry"]
-LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
+LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded", "foundry"]
 ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
 # ask: the user is asked each time, and it is done on a yes.
 Permission = Literal["on", "ask", "off"]

@@ -137,6 +137,7 @@ ENGINE_KINDS = {
     ("tts", "piper"): "synthesizer in a thread",
     ("tts", "espeak"): "synthesizer in a thread",
     ("llm", "endpoint"): "language model at a server",
+    ("llm", "foundry"): "language model at a server",
     ("llm", "embedded"): "language model in a process",
     ("large", "any"): "large language model",
     ("recorder", "file"): "recorder",
@@ -157,7 +158,7 @@ def engines() -> list[tuple[str, str]]:
         named = Settings.model_validate({"stt": {"engine": name}})
         found += [("stt", one.engine) for one in stt_candidates(named)]
     found += [("tts", one.engine) for one in tts_candidates(Settings())]
-    found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded")]
+    found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded", "foundry")]
     found += [("large", "any"), ("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
     found += [("transport", name) for name in ("desktop", "recorded", *TRANSPORTS)]
     return list(dict.fromkeys(found))
