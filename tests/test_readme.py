@@ -68,7 +68,7 @@ def test_a_step_may_wait_for_every_event_of_the_log_that_can_come_before_it() ->
 
 
 def test_named_settings_and_files_exist() -> None:
-    for key in re.findall(r"`((?:input|stt|llm|tts|vad|turn|tools|timers|memory|persona|server)\.\w+)`", README):
+    for key in re.findall(r"`((?:input|stt|llm|large|tts|vad|turn|tools|timers|memory|persona|server)\.\w+)`", README):
         assert key in setting_keys()
     for path in re.findall(r"`((?:agent|processors|transports|web|tests)/[\w./]*)`", README):
         assert (REPOSITORY / path).exists()

@@ -3,7 +3,7 @@
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 // Engines that ask whatever address their owner gave them.
 const REMOTE_ENGINES = new Set(["openai", "endpoint", "servers"]);
-const STAGES = { stt: "speech to text", llm: "the language model", tts: "text to speech", tools: "tools" };
+const STAGES = { stt: "speech to text", llm: "the language model", large: "the large language model", tts: "text to speech", tools: "tools" };
 
 /**
  * @param {object} engines - {stage: {engine}}, as far as they are known

@@ -15,6 +15,8 @@ from agent import __version__
 from agent.engines.candidates import Candidate
 from agent.engines.host import start_model_host
 from agent.engines.known_speeds import KnownSpeeds, known_speeds
+from agent.engines.large import STAGE as LARGE
+from agent.engines.large import large_candidates
 from agent.engines.llm import llm_candidates
 from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
@@ -64,6 +66,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     stages: dict[str, Sequence[Candidate[Any]]] = {
         "stt": stt_candidates(settings),
         "llm": await llm_candidates(settings),
+        **({LARGE: large} if (large := await large_candidates(settings)) else {}),
         "tts": tts_candidates(settings),
     }
     # What looks usable may still fail to load, or be too slow here; only loading it tells.
@@ -85,8 +88,8 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
         console.print(f"[red]A conversation could not be held: {escape(problem)}[/red]")
         return 1
     await host.close()
-    for choice in (host.stt, host.llm, host.tts):
-        if choice.note:
+    for choice in (host.stt, host.llm, host.large, host.tts):
+        if choice and choice.note:
             console.print(f"[yellow]{choice.stage}: {escape(choice.note)}[/yellow]")
     console.print(f"llm: {escape(host.llm.model)} {told(host.llm_options.calls_tools, chooses=_chooses(settings))}")
     how_soon = f", about {host.answer_secs:.1f} s to an answer with these" if host.answer_secs is not None else ""
@@ -143,7 +146,7 @@ def _add_stage(
 
 
 def _shown(stage: str, speed: Speed) -> str:
-    what = {"stt": "words", "llm": "first token", "tts": "first sound"}[stage]
+    what = {"stt": "words", "llm": "first token", LARGE: "first token", "tts": "first sound"}[stage]
     return f"{what} after {speed.first_secs * 1000:.0f} ms, {speed.factor:.2f} s for a second of speech"
 
 

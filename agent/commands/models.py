@@ -25,7 +25,7 @@ _HEADINGS: tuple[str, ...] = ("name", "stage", "engine", "size", "language", "li
 _WIDE_ONLY = frozenset({"engine", "language", "licence"})
 
 RECOMMENDED = "recommended"  # not of the catalogue: what suits this machine
-FOUNDRY = "foundry"  # not of the catalogue: Foundry Local has its own
+FOUNDRY, FOUNDRY_CHAT = "foundry", "foundry-llm"  # not of the catalogue: Foundry Local has its own
 
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", metavar="PATH", help="Directory of models; default: the setting.")
@@ -78,6 +78,8 @@ def pull_models(
         directory = _models_dir(models_dir)
         if name == FOUNDRY:
             _pull_with_foundry(models_dir)
+        elif name == FOUNDRY_CHAT:
+            _pull_with_foundry(models_dir, chat=True)
         elif name in (None, RECOMMENDED):
             from agent.commands.pull_recommended import pull_recommended
             from agent.settings.load import load_settings
@@ -203,18 +205,20 @@ def _tools() -> "OtherTools":
     return OtherTools.of(other_tools_environment(), Path.home())
 
 
-def _pull_with_foundry(models_dir: Path | None) -> None:
+def _pull_with_foundry(models_dir: Path | None, *, chat: bool = False) -> None:
     """Foundry Local fetches and keeps its models itself."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from agent.engines.llm import pull_foundry_chat
     from agent.engines.remote_stt import pull_foundry_model
     from agent.settings.load import load_settings
 
     settings = load_settings({"models_dir": models_dir})
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(FOUNDRY, total=100)
-        model = pull_foundry_model(settings, lambda percent: bar.update(task, completed=percent))
+        task = bar.add_task(FOUNDRY_CHAT if chat else FOUNDRY, total=100)
+        pull = pull_foundry_chat if chat else pull_foundry_model
+        model = pull(settings, lambda percent: bar.update(task, completed=percent))
     typer.echo(f"{model} is ready in Foundry Local")
 
 

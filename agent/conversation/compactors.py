@@ -1,5 +1,7 @@
 """What keeps a conversation within its language model's context."""
 
+from collections.abc import Sequence
+
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
@@ -15,15 +17,17 @@ MIN_ROOM_TOKENS = 512
 
 
 def compactors(options: LLMOptions, llm: LocalLLMService, context: LLMContext) -> list[FrameProcessor]:
-    """What keeps the history within the model's context, where that is known, or may come to be.
+    """What keeps the history within the context of each model, where that is known, or may come to be.
+
+    The smallest context counts, so that whichever model answers knows the notes; one that takes no history has none.
 
     Args:
-        options: Of the language model.
+        options: Of the language model, and of a large one beside it.
         llm: Asks it.
         context: The history.
     """
-    served_tokens = options.served_tokens
-    if options.last_turn_only or (options.context_tokens is None and served_tokens is None):
+    models = [one for one in options.models if not one.last_turn_only]
+    if not any(one.context_tokens or one.served_tokens for one in models):
         return []
 
     def beside_tokens() -> int:
@@ -31,20 +35,21 @@ def compactors(options: LLMOptions, llm: LocalLLMService, context: LLMContext) -
         told = [tool.to_default_dict() for tool in tools.standard_tools] if isinstance(tools, ToolsSchema) else []
         return tokens_in(options.system_prompt + str(told))
 
-    def room_of(tokens: int | None) -> int | None:
-        return max(MIN_ROOM_TOKENS, tokens - options.max_tokens) if tokens else None
+    def least(tokens: Sequence[int | None]) -> int | None:
+        told = zip(models, tokens, strict=True)
+        return min((max(MIN_ROOM_TOKENS, room - one.max_tokens) for one, room in told if room), default=None)
 
     async def ask_room() -> int | None:
-        return room_of(await served_tokens()) if served_tokens else None
+        return least([await one.served_tokens() if one.served_tokens else one.context_tokens for one in models])
 
     return [
         Compactor(
             context,
             llm.ask_once,
-            room_tokens=room_of(options.context_tokens),
-            ask_room=ask_room if served_tokens else None,
+            room_tokens=least([one.context_tokens for one in models]),
+            ask_room=ask_room if any(one.served_tokens for one in models) else None,
             beside_tokens=beside_tokens,
-            answers_many=options.answers_many,
+            answers_many=all(one.answers_many for one in models),
             is_placeholder=stands_for_a_result,
         )
     ]

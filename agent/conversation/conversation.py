@@ -27,6 +27,7 @@ from agent.tools.tool import Tool
 from agent.tools.tool_room import fitting, left_out_line, room_tokens
 from processors.frames import PushToTalkFrame, StartOverFrame, TypedTurnFrame
 from processors.llm.history import n_earlier_turns
+from processors.llm.options import LLMOptions
 
 STOP_TIMEOUT_SECS = 2.0
 # For the model alone, at most once in the history.
@@ -90,7 +91,7 @@ class Conversation:
         self._servers = servers
         self._servers_permission: Permission = settings.tools.servers
         self._worker = build_worker(host, settings, transport, self._observer, self.context, self._abilities)
-        self._tool_tokens = room_tokens(host.llm_options.context_tokens, host.llm_options.max_tokens)
+        self._tool_tokens = _room_for_tools(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
         self._engines = host.engines()
@@ -249,6 +250,12 @@ class Conversation:
             self._speaking_up.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
+
+
+def _room_for_tools(options: LLMOptions) -> int:
+    """How many tokens tools may take with each model that may be told of them."""
+    models = [one for one in options.models if not one.last_turn_only] or [options]
+    return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)
 
 
 def _is_news(message: LLMContextMessage) -> bool:

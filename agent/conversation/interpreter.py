@@ -6,7 +6,6 @@ Where speech-to-text translates by itself (Whisper, into English) its words are 
 reflex; else the language model is asked for one sentence at a time.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 from babel.core import Locale, UnknownLocaleError
@@ -56,7 +55,7 @@ class Interpreter:
         own = self._settings.llm.system_prompt
         plain = own == LlmSettings.model_fields["system_prompt"].default
         prompt = PROMPT.format(language=_name(self._into)) if plain else own
-        return dataclasses.replace(options, system_prompt=prompt, last_turn_only=True, examples=())
+        return options.changed(system_prompt=prompt, last_turn_only=True, examples=(), by_question=False)
 
     def find_reflex(self) -> FindReflex | None:
         """Says what speech-to-text has translated already; None where it does not."""

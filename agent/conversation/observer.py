@@ -53,6 +53,7 @@ from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import FILLER
 from processors.llm.history import last_user_words
 from processors.llm.reflex import REFLEX
+from processors.llm.routing import ANSWERING
 from processors.text.speakable import SpeakableText
 from processors.text.written_places import WORD_PLACES
 from processors.turns.history_settled import HistorySettled
@@ -242,7 +243,8 @@ class ConversationObserver(BaseObserver):
                 self.emit("reflex", name=reply.reflex, **fields)
             else:
                 self._clock.first_token_secs = self._now_secs
-                self.emit("llm_first_token", **fields)
+                answering = frame.metadata.get(ANSWERING)
+                self.emit("llm_first_token", **fields, **(answering.as_fields() if answering else {}))
         reply.text += frame.text
         reply.to_be_heard += frame.text
 

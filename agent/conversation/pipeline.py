@@ -219,8 +219,13 @@ def _turn_end(host: ModelHost, settings: Settings) -> TurnEndStrategy:
 
 def _about(options: LLMOptions) -> str:
     """Whatever beside the words decides what a model answers."""
-    sampling = (options.temperature, options.top_p, options.max_tokens, dict(options.extra_body))
-    return repr((options.base_url, options.model, options.system_prompt, options.examples, sampling))
+    rules = options.large and options.large.rules
+    each = [(one.base_url, one.model, one.system_prompt, one.examples, _sampling(one)) for one in options.models]
+    return repr((each, rules))
+
+
+def _sampling(options: LLMOptions) -> tuple[object, ...]:
+    return (options.temperature, options.top_p, options.max_tokens, options.by_question, dict(options.extra_body))
 
 
 def _dead_air(settings: Settings) -> DeadAir:

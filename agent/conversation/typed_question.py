@@ -6,7 +6,7 @@ shortening of long conversations, and a step that hands on its words.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from pipecat.frames.frames import ErrorFrame, Frame, LLMContextFrame, LLMFullResponseEndFrame, LLMTextFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -19,6 +19,7 @@ from processors.errors import MendedError
 from processors.frames import WrittenReplyFrame
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import FindReflex
+from processors.llm.routing import ANSWERING, Answering
 from processors.llm.service import LocalLLMService
 
 STOP_TIMEOUT_SECS = 2.0
@@ -29,7 +30,10 @@ class AnswerError(Exception):
 
 
 async def write_answer(
-    options: LLMOptions, context: LLMContext, find_reflex: FindReflex | None = None
+    options: LLMOptions,
+    context: LLMContext,
+    find_reflex: FindReflex | None = None,
+    tell: Callable[[Answering], None] = lambda _: None,
 ) -> AsyncGenerator[str, None]:
     """The answer, piece by piece. Leaving early (`aclose`) ends the model's run.
 
@@ -38,6 +42,7 @@ async def write_answer(
         context: The conversation; the question is its last message. The answer is not added, but turns that the model
             has no room for are taken out. Tools that a call has left in it are not offered: they belong to the call.
         find_reflex: Finds what needs no model.
+        tell: Told which of two models answers, before its first word.
 
     Raises:
         AnswerError: The model failed; what came before stands.
@@ -52,7 +57,10 @@ async def write_answer(
             failures.append(error.error)
 
     worker = PipelineWorker(
-        Pipeline([service, _Pieces(pieces)]), enable_rtvi=False, enable_turn_tracking=False, idle_timeout_secs=None
+        Pipeline([service, _Pieces(pieces, tell)]),
+        enable_rtvi=False,
+        enable_turn_tracking=False,
+        idle_timeout_secs=None,
     )
     runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
     await runner.add_workers(worker)
@@ -82,13 +90,16 @@ async def _stop(worker: PipelineWorker, running: "asyncio.Task[None]") -> None:
 class _Pieces(FrameProcessor):
     """Puts the words of the reply into a queue, and None behind the last."""
 
-    def __init__(self, pieces: "asyncio.Queue[str | None]") -> None:
+    def __init__(self, pieces: "asyncio.Queue[str | None]", tell: Callable[[Answering], None]) -> None:
         super().__init__()
         self._pieces = pieces
+        self._tell = tell
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMTextFrame):
+            if answering := frame.metadata.get(ANSWERING):
+                self._tell(answering)
             self._pieces.put_nowait(frame.text)
         elif isinstance(frame, LLMFullResponseEndFrame):
             self._pieces.put_nowait(None)

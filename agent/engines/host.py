@@ -16,6 +16,7 @@ from loguru import logger
 from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.compute import check_device
 from agent.engines.known_speeds import known_speeds
+from agent.engines.large import STAGE, beside, choose_large
 from agent.engines.llm import LlmBackend, llm_candidates
 from agent.engines.speed import answer_secs
 from agent.engines.standby import StageStandby, after
@@ -82,6 +83,8 @@ class ModelHost:
     file_threads: EngineThreads
     stt_standby: Standby[RecognizerEngine] | None = None
     tts_standby: Standby[Synthesizer] | None = None
+    # The language model for what is hard, if there is one; how it is asked stands in the options of the other.
+    large: Choice[LlmBackend] | None = None
     # What `llm.keep_answers` keeps.
     answers: Answers = field(default_factory=Answers)
     speech: KeptSpeech = field(default_factory=KeptSpeech)
@@ -96,6 +99,7 @@ class ModelHost:
         return {
             "stt": self.stt.as_json(),
             "llm": self.llm.as_json(),
+            **({STAGE: self.large.as_json()} if self.large else {}),
             "tts": self.tts.as_json(),
             "vad": {"engine": "silero", "model": "v6", "passed_over": []},
             "turn": {"engine": "smart-turn", "model": "v3.2", "passed_over": []},
@@ -119,6 +123,8 @@ class ModelHost:
         self.stt.loaded.close()
         self.tts.loaded.close()
         self.llm.loaded.close()
+        if self.large:
+            self.large.loaded.close()
 
 
 async def start_model_host(settings: Settings) -> ModelHost:
@@ -132,17 +138,19 @@ async def start_model_host(settings: Settings) -> ModelHost:
     check_device(settings.compute.device)
     chosen = asyncio.create_task(_choose_engines(settings))
     results = await asyncio.gather(
-        asyncio.to_thread(load_silero), asyncio.to_thread(load_smart_turn), chosen, return_exceptions=True
+        *(asyncio.to_thread(load_silero), asyncio.to_thread(load_smart_turn)),
+        *(choose_large(settings), chosen),
+        return_exceptions=True,
     )
-    silero, turn_session, choices = results
-    results = [silero, turn_session, *(choices if isinstance(choices, list) else [choices])]
+    silero, turn_session, large, choices = results
+    results = [silero, turn_session, large, *(choices if isinstance(choices, list) else [choices])]
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
         for result in results:
             if isinstance(result, Choice):
                 await asyncio.to_thread(result.loaded.close)
         raise failures[0]
-    _, _, stt, tts, llm = results
+    _, _, _, stt, tts, llm = results
     host = ModelHost(
         stt,  # pyright: ignore[reportArgumentType]
         llm,  # pyright: ignore[reportArgumentType]
@@ -156,8 +164,11 @@ async def start_model_host(settings: Settings) -> ModelHost:
         EngineThreads(FILE_THREADS, "files"),
         StageStandby("stt", lambda: after(stt, stt_candidates(settings))),  # pyright: ignore[reportArgumentType]
         StageStandby("tts", lambda: after(tts, tts_candidates(settings))),  # pyright: ignore[reportArgumentType]
+        large=large,  # pyright: ignore[reportArgumentType]
     )
-    _log_choices((host.stt, host.llm, host.tts), time.monotonic() - started_secs)
+    host.llm.loaded.options = beside(host.llm_options, host.large, settings)
+    chosen_ones = [choice for choice in (host.stt, host.llm, host.large, host.tts) if choice]
+    _log_choices(chosen_ones, time.monotonic() - started_secs)
     return host
 
 

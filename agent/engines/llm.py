@@ -6,9 +6,11 @@ with the bundled SmolLM2.
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from loguru import logger
@@ -20,10 +22,14 @@ from agent.engines.context_size import context_tokens
 from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
 from agent.engines.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
 from agent.engines.look_ups import LookUps, make_of
+from agent.engines.remote_stt import foundry_dir
 from agent.engines.tool_calls import calls_tools
 from agent.models.catalogue import installed, model_dir
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
+from processors.foundry_runtime import INSTALL_COMMAND, PRIVACY_NOTE
+from processors.llm.foundry import DEFAULT_ALIAS as FOUNDRY_ALIAS
+from processors.llm.foundry import FoundryChat, download_chat_model
 from processors.llm.options import LLMOptions
 from processors.llm.templates import TemplateMarks
 
@@ -35,6 +41,8 @@ NO_THINKING = {
     "llamacpp": _TEMPLATE_SWITCH,
     "embedded": _TEMPLATE_SWITCH,
 }
+# With `llm.max_tokens = auto`; and what is given an answer otherwise.
+MOST_TOKENS, USUAL_TOKENS = 2048, 512
 
 
 @dataclass
@@ -44,31 +52,43 @@ class LlmBackend:
     Attributes:
         options: How it is asked.
         embedded: The server in this process, if it is ours.
+        foundry: Foundry Local's, if that serves it.
     """
 
     options: LLMOptions
     embedded: EmbeddedLLM | None = None
+    foundry: FoundryChat | None = None
 
     @property
     def model(self) -> str:
         """The model's name."""
         return Path(self.options.model).name
 
-    def warm_up(self) -> None:
-        """Have our own server answer once; other servers are not troubled."""
+    def warm_up(self) -> str | None:
+        """Have our own server answer once; other servers are not troubled.
+
+        Returns:
+            What the user should know about it; None if there is nothing.
+        """
         if self.embedded is not None:
             self.embedded.warm_up(self.options)
+        return PRIVACY_NOTE if self.foundry else None
 
     def close(self) -> None:
         """Stop our own server."""
         if self.embedded is not None:
             self.embedded.close()
+        if self.foundry is not None:
+            self.foundry.close()
 
 
 async def llm_candidates(settings: Settings) -> list[Candidate[LlmBackend]]:
     """Every way to a language model, the best first; asks the usual loopback ports which servers run."""
     engine = settings.llm.engine
     candidates = []
+    if engine == "foundry":
+        # Which tells Microsoft of itself: only where it is named.
+        return [_foundry(settings)]
     if engine != "embedded" and (settings.llm.base_url or engine == "endpoint"):
         candidates.append(await _endpoint(settings))
     if engine not in ("endpoint", "embedded"):
@@ -119,13 +139,48 @@ def _embedded(settings: Settings) -> Candidate[LlmBackend]:
     return Candidate("embedded", path.name, partial(_start, settings, path))
 
 
+def _foundry(settings: Settings) -> Candidate[LlmBackend]:
+    """Foundry Local; whether its model is downloaded shows when it is loaded."""
+    alias = settings.llm.model or FOUNDRY_ALIAS
+
+    def load() -> LlmBackend:
+        chat = FoundryChat(alias, app_data_dir=foundry_dir(settings))
+        try:
+            return LlmBackend(_options(settings, "foundry", None, chat.base_url, chat.model), foundry=chat)
+        except BaseException:
+            chat.close()
+            raise
+
+    missing = find_spec("foundry_local_sdk") is None
+    reason = "the foundry-local-sdk package is not installed" if missing else None
+    return Candidate("foundry", alias, load, reason, INSTALL_COMMAND if missing else "", measurable=False)
+
+
+def pull_foundry_chat(settings: Settings, on_percent: Callable[[float], None]) -> str:
+    """Download the chat model that `foundry` would use; the user has agreed.
+
+    Args:
+        settings: `llm.model` names another alias than the default.
+        on_percent: Called with 0 to 100 as it comes.
+
+    Returns:
+        The alias.
+
+    Raises:
+        EngineUnavailableError: See `foundry_runtime.download`.
+    """
+    alias = settings.llm.model or FOUNDRY_ALIAS
+    download_chat_model(alias, foundry_dir(settings), on_percent)
+    return alias
+
+
 def _start(settings: Settings, path: Path) -> LlmBackend:
     gpu_layers = placement(settings.compute.device).gpu_layers
     embedded = EmbeddedLLM.start(path, threads=settings.llm.threads or None, gpu_layers=gpu_layers)
     options = _options(settings, "embedded", embedded.api_key, embedded.base_url, embedded.model)
     if path == bundled_gguf():
         small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)
-        kept = ("first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
+        kept = ("by_question", "first_token_timeout_secs", "token_stall_timeout_secs", "empty_retries", "apology")
         options = dataclasses.replace(small, **{name: getattr(options, name) for name in kept})
     return LlmBackend(dataclasses.replace(options, keeper=embedded), embedded)
 
@@ -160,7 +215,8 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         system_prompt=llm.system_prompt,
         temperature=llm.temperature,
         top_p=llm.top_p,
-        max_tokens=llm.max_tokens,
+        max_tokens=_most_tokens(tokens) if llm.max_tokens == "auto" else llm.max_tokens,
+        by_question=llm.max_tokens == "auto",
         first_token_timeout_secs=llm.first_token_timeout_secs,
         token_stall_timeout_secs=llm.token_stall_timeout_secs,
         empty_retries=llm.empty_retries,
@@ -172,6 +228,11 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         answers_many=engine == "vllm",
         template=template,
     )
+
+
+def _most_tokens(context_tokens: int | None) -> int:
+    """Of an answer that is as long as suits the question: what there is room for, a story's length at most."""
+    return min(MOST_TOKENS, max(USUAL_TOKENS, (context_tokens or MOST_TOKENS * 4) // 4))
 
 
 def _told(

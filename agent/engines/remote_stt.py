@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from agent.engines.candidates import Candidate
 from agent.settings.load import Settings
 from processors.errors import EngineUnavailableError
+from processors.foundry_runtime import INSTALL_COMMAND
 from processors.shown_url import shown_url
-from processors.stt.foundry_catalogue import DEFAULT_ALIAS, INSTALL_COMMAND, download_model, knows_english_only
+from processors.stt.foundry_catalogue import DEFAULT_ALIAS, download_model, knows_english_only
 from processors.stt.recognizer import RecognizerEngine
 
 BASE_URL_EXAMPLE = "--set stt.base_url=http://127.0.0.1:8000/v1"

@@ -105,9 +105,11 @@ class SessionEngines:
         if wanted.engine not in (own.engine, choice.engine):
             loaded = await self._load(("llm", wanted.engine, ""), lambda: llm_candidates(_of_any_engine(settings)))
             choice = loaded.choice
-        if wanted.system_prompt == own.system_prompt:
+        options = dataclasses.replace(choice.loaded.options, large=self._host.llm_options.large)
+        if wanted.system_prompt != own.system_prompt:
+            options = options.changed(system_prompt=wanted.system_prompt)
+        if options == choice.loaded.options:
             return choice
-        options = dataclasses.replace(choice.loaded.options, system_prompt=wanted.system_prompt)
         return dataclasses.replace(choice, loaded=dataclasses.replace(choice.loaded, options=options))
 
     async def _tts(self, settings: Settings) -> tuple[Choice[Any], Executor]:

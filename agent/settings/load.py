@@ -29,6 +29,7 @@ from agent.settings.sections import (
     EchoSettings,
     InputSettings,
     InterpreterSettings,
+    LargeSettings,
     LlmSettings,
     MemorySettings,
     PersonaSettings,
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()  # pyright: ignore[reportCallIssue]
     stt: SttSettings = SttSettings()  # pyright: ignore[reportCallIssue]
     llm: LlmSettings = LlmSettings()  # pyright: ignore[reportCallIssue]
+    large: LargeSettings = LargeSettings()  # pyright: ignore[reportCallIssue]
     tts: TtsSettings = TtsSettings()  # pyright: ignore[reportCallIssue]
     vad: VadSettings = VadSettings()  # pyright: ignore[reportCallIssue]
     turn: TurnSettings = TurnSettings()  # pyright: ignore[reportCallIssue]
@@ -330,7 +332,7 @@ def _holds(values: Any, place: Sequence[int | str]) -> bool:
 def public_values(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values, secrets masked."""
     values = settings.model_dump(mode="json")
-    for section in ("stt", "llm"):
+    for section in ("stt", "llm", "large"):
         if values[section]["base_url"]:
             values[section]["base_url"] = shown_url(values[section]["base_url"])
     return values

@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     SecretStr,
     StringConstraints,
     field_validator,
@@ -19,16 +20,18 @@ from pydantic_settings import NoDecode
 
 from agent.settings.folders import FolderOrNone
 from agent.settings.header_values import Token
+from agent.settings.max_tokens import read_max_tokens
 from processors.manner import FASTEST, LOUDEST_DB, QUIETEST_DB, SLOWEST
 from processors.stt.languages import read_language
 from processors.stt.recognizer import Task
 
 SttEngine = Literal["auto", "openai", "nemotron", "whisper", "moonshine", "pocketsphinx", "foundry"]
-LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded"]
+LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio", "embedded", "foundry"]
 ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
 # ask: the user is asked each time, and it is done on a yes.
 Permission = Literal["on", "ask", "off"]
 TtsEngine = Literal["auto", "kokoro", "pocket", "piper", "kitten", "espeak"]
+MaxTokens = Annotated[int | Literal["auto"], PlainValidator(read_max_tokens)]
 # RFC 7064, RFC 7065.
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
 MIN_TOKEN_CHARS = 8
@@ -145,7 +148,7 @@ class LlmSettings(Section):
     )
     temperature: float = Field(0.7, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
-    max_tokens: int = Field(512, ge=1, le=32768, description="upper limit of one answer")
+    max_tokens: MaxTokens = Field(512, description="upper limit of one answer; auto: as long as suits what was asked")
     first_token_timeout_secs: float = Field(15.0, gt=0, description="a silent endpoint is given up after this")
     token_stall_timeout_secs: float = Field(10.0, gt=0, description="a reply that stops is given up after this")
     thinking: bool = Field(
@@ -160,6 +163,25 @@ class LlmSettings(Section):
         description="said when the endpoint is down or slow",
     )
     threads: int = Field(0, ge=0, le=64, description="CPU threads of the embedded model; 0: half of the cores")
+
+
+class LargeSettings(Section):
+    """A larger language model beside that of [llm]: it takes what is hard, and each answers where the other fails."""
+
+    engine: LlmEngine = Field("auto", description="where it runs; none where neither this, base_url nor model is set")
+    base_url: str | None = Field(None, description="its OpenAI-compatible endpoint; default: that of the first model")
+    api_key: Token = Field(None, description="bearer token of its endpoint, if it wants one")
+    model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
+    max_tokens: MaxTokens | None = Field(None, description="upper limit of one answer; default: as llm's")
+    code: bool = Field(True, description="it answers what is about code")
+    min_words: int = Field(40, ge=0, le=10_000, description="it answers turns of so many words or more; 0: of any")
+    tools: bool = Field(True, description="it answers what needs a tool, where the first model can call none")
+    images: bool = Field(True, description="it answers what comes with an image")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return bool(self.base_url or self.model or self.engine != "auto")
 
 
 class TtsSettings(Section):

@@ -15,6 +15,11 @@ def servers_named(settings: Settings) -> list[str]:
         named.append(f"llm.engine = {llm.engine}")
     if llm.base_url and llm.engine != "embedded":
         named.append("llm.base_url")
+    large = settings.large
+    if large.engine not in ("auto", "embedded"):
+        named.append(f"large.engine = {large.engine}")
+    if large.base_url and large.engine != "embedded":
+        named.append("large.base_url")
     if stt.engine in ("openai", "foundry"):
         named.append(f"stt.engine = {stt.engine}")
     if stt.base_url and stt.engine in ("auto", "openai"):

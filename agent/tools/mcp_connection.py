@@ -25,11 +25,11 @@ from agent.settings.mcp import McpServer
 from agent.tools.beside import progress as progress_of_tool
 from agent.tools.mcp_http import http_client
 from agent.tools.mcp_results import tool_of
-from agent.tools.mcp_retries import Retries
 from agent.tools.mcp_secrets import McpSecrets
 from agent.tools.mcp_state import McpState
 from agent.tools.mcp_stdio import MAX_MESSAGE_BYTES, Child, child_streams
 from agent.tools.tool import Tool, ToolError
+from processors.retries import Retries
 
 CONNECT_SECS = 15.0
 # How often a server that nothing is heard of is looked at, and its list of tools with it.

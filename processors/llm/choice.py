@@ -167,13 +167,13 @@ class ConstrainedChoice:
         form = {"type": "json_schema", "json_schema": {"name": CHOICE, "schema": dict(offer.schema), "strict": True}}
         if self._takes_schema:
             try:
-                return await ask(request, offer.instruction, MAX_TOKENS, as_it_is=True, response_format=form, **SURE)
+                return await ask(request, offer.instruction, MAX_TOKENS, plain=True, response_format=form, **SURE)
             except Exception as error:
                 if not refuses_schema(error):
                     raise
                 self._takes_schema = False
                 logger.warning(f"llm: its server takes no schema; choices are asked for without one: {error}")
-        return await ask(request, offer.instruction, MAX_TOKENS, as_it_is=True, **SURE)
+        return await ask(request, offer.instruction, MAX_TOKENS, plain=True, **SURE)
 
 
 def read_answer(text: str | None) -> Mapping[str, Any]:

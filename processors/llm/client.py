@@ -3,6 +3,7 @@
 from typing import Any
 
 import openai
+import openai.resources.chat  # Loaded by the client on first use otherwise, which would stall the event loop.
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from pipecat.utils.http import connection_limits
 

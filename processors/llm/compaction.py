@@ -12,7 +12,7 @@ from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 
-from processors.llm.history import PINNED_ROLES, is_summary, summary_of
+from processors.llm.history import PINNED_ROLES, drop_oldest_turns, is_summary, summary_of
 
 # Of a token, in UTF-8: right within a third for English (4), German (3.5), Russian (4) and Chinese (3.5).
 BYTES_PER_TOKEN = 3.5
@@ -132,6 +132,22 @@ def tokens_of(message: LLMContextMessage) -> int:
 def tokens_in(text: str) -> int:
     """About how many tokens a text has."""
     return int(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+
+def within_tokens(messages: Sequence[LLMContextMessage], room_tokens: int) -> list[LLMContextMessage]:
+    """The conversation without as many of its oldest turns as there is no room for; the last turn always stays.
+
+    Args:
+        messages: The conversation.
+        room_tokens: For all of it.
+    """
+    kept = list(messages)
+    while sum(map(tokens_of, kept)) > room_tokens:
+        shorter = drop_oldest_turns(kept)
+        if len(shorter) == len(kept):
+            break
+        kept = shorter
+    return kept
 
 
 def _end(messages: Sequence[LLMContextMessage], starts: Sequence[int], keep_tokens: float) -> int:

@@ -29,4 +29,6 @@ def empty_reply(reply: ReplyStream, base_url: str, model: str) -> ReplyError:
         mend = "give the address of an OpenAI-compatible server, usually ending in /v1"
     else:
         what, mend = "nothing", "try another model, or a larger context"
-    return ReplyError(f"{model} at {shown_url(base_url)} replied with {what}", mend, ErrorCategory.APPLICATION)
+    message = f"{model} at {shown_url(base_url)} replied with {what}"
+    of_turn = reply.content_type in ("", "text/event-stream")
+    return ReplyError(message, mend, ErrorCategory.APPLICATION, of_turn=of_turn)

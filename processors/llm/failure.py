@@ -2,6 +2,7 @@
 
 ReplyError            no reply, or only a part of one; what, at which URL, and what mends it
   ReplyTimeoutError   the model was silent for too long
+  ToolsRefusedError   the model cannot call the tools that the turn needs
 """
 
 import json
@@ -39,11 +40,16 @@ class ReplyError(EngineError):
         message: One line: what failed, at which URL.
         mend: What the user can do about it.
         category: Never a permanent one: Pipecat would not use the service again in this session.
+        of_turn: It is this turn that the model cannot answer; the next one may be asked at once.
     """
 
-    def __init__(self, message: str, mend: str, category: ErrorCategory) -> None:
+    def __init__(self, message: str, mend: str, category: ErrorCategory, *, of_turn: bool = False) -> None:
         super().__init__(f"{message}: {mend}")
-        self.category = category
+        self.message, self.mend, self.category, self.of_turn = message, mend, category, of_turn
+
+    def behind(self, first: "ReplyError") -> "ReplyError":
+        """Both in one line: another model was asked first, and failed, too."""
+        return ReplyError(f"{first.message}, and {self.message}", self.mend, self.category)
 
 
 class ReplyTimeoutError(ReplyError):
@@ -55,6 +61,17 @@ class ReplyTimeoutError(ReplyError):
 
 class NoToolsError(Exception):
     """The server has just said that it, or its model, takes no tools; the same is asked for in another way."""
+
+
+class ToolsRefusedError(ReplyError):
+    """The model cannot call the tools that the turn needs.
+
+    Args:
+        model: Its name.
+    """
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"{model} cannot call tools", "name a model that can", ErrorCategory.APPLICATION, of_turn=True)
 
 
 def is_context_overflow(error: BaseException) -> bool:
@@ -96,6 +113,7 @@ def explain(error: BaseException, base_url: str, model: str) -> ReplyError:
             f"the conversation does not fit into the context of {model} at {url}",
             "start its server with a larger context, or ask something shorter",
             ErrorCategory.APPLICATION,
+            of_turn=True,
         )
     if isinstance(error, openai.APIStatusError):
         return _explain_status(error, url, model)

@@ -1,10 +1,11 @@
 """How a language model is asked: which, where, and with how much patience."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from processors.llm.keeper import ServerKeeper
+from processors.llm.routing import Rest, Rules
 from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
 
 
@@ -20,6 +21,7 @@ class LLMOptions:
         temperature: Sampling temperature.
         top_p: Nucleus sampling.
         max_tokens: Upper limit of one reply.
+        by_question: A reply that is as long as suits what was asked ends with its sentence; see ReplyBound.
         first_token_timeout_secs: From the request to the first text, thought or tool call.
         token_stall_timeout_secs: Between two of them.
         reasoning_timeout_secs: From the first thought to the first text or tool call.
@@ -34,6 +36,8 @@ class LLMOptions:
         answers_many: Whether the server answers several requests at once, at hardly any cost to each.
         template: What the model's chat template says about thoughts, where the server tells it.
         keeper: Mends the server, where it is ours.
+        rest: Whether the model has failed lately; of all conversations.
+        large: A second model, if there is one; this one is the small one then.
     """
 
     base_url: str
@@ -43,6 +47,7 @@ class LLMOptions:
     temperature: float = 0.7
     top_p: float = 0.95
     max_tokens: int = 512
+    by_question: bool = False
     first_token_timeout_secs: float = 15.0
     token_stall_timeout_secs: float = 10.0
     reasoning_timeout_secs: float = 60.0
@@ -58,3 +63,32 @@ class LLMOptions:
     answers_many: bool = False
     template: TemplateMarks = UNKNOWN_TEMPLATE
     keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
+    rest: Rest = field(default_factory=Rest, repr=False, compare=False)
+    large: "LargeModel | None" = None
+
+    @property
+    def models(self) -> "tuple[LLMOptions, ...]":
+        """How each model is asked: this one, and the large one where there is one."""
+        return (self, self.large.options) if self.large else (self,)
+
+    def changed(self, **changes: Any) -> Self:
+        """The same with some fields changed for each model.
+
+        Args:
+            changes: By field.
+        """
+        large = self.large and replace(self.large, options=replace(self.large.options, **changes))
+        return replace(self, **changes, large=large)
+
+
+@dataclass(frozen=True)
+class LargeModel:
+    """A second language model.
+
+    Attributes:
+        options: How it is asked.
+        rules: What it is asked.
+    """
+
+    options: LLMOptions
+    rules: Rules = field(default_factory=Rules)

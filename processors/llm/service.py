@@ -8,13 +8,11 @@ ends the session: an error is never a permanent one in Pipecat's sense, and the 
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
-import openai
-import openai.resources.chat  # Loaded by the client on first use otherwise, which would stall the event loop.
 from loguru import logger
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
@@ -36,47 +34,38 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception
 from processors.errors import MendedError
 from processors.frames import ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
+from processors.llm.asked_model import AskedModel
 from processors.llm.budget import ReplyBudget
 from processors.llm.call_ids import CallIds, tool_names
 from processors.llm.choice import Chooser, ConstrainedChoice
-from processors.llm.client import quiet_client
 from processors.llm.empty_reply import empty_reply
 from processors.llm.failure import (
     NoToolsError,
     ReplyError,
     ReplyTimeoutError,
+    ToolsRefusedError,
     explain,
     is_context_overflow,
     is_gone,
-    lacks_version,
     let_go,
-    refuses_tools,
 )
-from processors.llm.history import as_sent, last_user_words, with_examples, with_hint
 from processors.llm.keeper import look_after
+from processors.llm.model_choice import ModelChoice, Step, says_or_calls
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
 from processors.llm.rounds import ToolRounds
+from processors.llm.routing import ANSWERING
 from processors.llm.settled_calls import SettledCalls
 from processors.llm.shortening import Shortening
-from processors.llm.stream import Patience, ReplyStream
-from processors.llm.thinking import ThinkFilter
-from processors.llm.told_calls import calls_told
+from processors.llm.stream import ReplyStream
 from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
 
-# Beside a question whose answer is read; the persona asks for plain speech.
-WRITTEN_HINT = "(I typed this and will read the answer: Markdown, lists and code are welcome.)"
-# Of what tools gave, for a model that is only sent the last turn.
-SMALL_RESULT_CHARS = 1_200
 LOST_THREAD = "Sorry, I lost my train of thought."
-
-# Models whose chat template ends the prompt with the opening tag of a thought.
-_STARTS_INSIDE_THOUGHT = re.compile(r"deepseek-?r1|qwq|thinking", re.IGNORECASE)
 
 
 class LocalLLMService(OpenAILLMService):
-    """Asks one endpoint; one instance a conversation."""
+    """Asks one model, or the one of two that suits the turn; one instance a conversation."""
 
     supports_developer_role = False
 
@@ -94,7 +83,7 @@ class LocalLLMService(OpenAILLMService):
         """Prepare to ask; nothing is sent yet.
 
         Args:
-            options: Which model, where and how.
+            options: Which model, where and how; a large one beside it, where there is one.
             find_reflex: Finds what needs no model.
             chooser: Has a model that calls no tools choose what is done.
             calls_tools: Whether the model is told of the history's tools.
@@ -108,9 +97,13 @@ class LocalLLMService(OpenAILLMService):
         self._answers = answers
         self._ended_by_itself = False
         self._reflex: Reflex | None = None
-        # Also once the server has said that it, or its model, takes none.
-        self._without_tools = not calls_tools or options.calls_tools is False
-        self._choice = ConstrainedChoice(chooser, options) if chooser else None
+        self._models = ModelChoice(options, calls_tools=calls_tools)
+        # By model, where it may have to choose.
+        self._choices = (
+            {model: ConstrainedChoice(chooser, model.options) for model in self._models.models} if chooser else {}
+        )
+        # The model that is answering, and why.
+        self._step: Step | None = None
         self._apology_due: str | None = None
         # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
         self._written = False
@@ -118,8 +111,6 @@ class LocalLLMService(OpenAILLMService):
         self._settled_calls = SettledCalls()
         self._rounds = ToolRounds()
         self._call_ids = CallIds()
-        inside = options.template.starts_inside
-        self._starts_inside_thought = bool(_STARTS_INSIDE_THOUGHT.search(options.model)) if inside is None else inside
         extra = {"extra_body": dict(options.extra_body)} if options.extra_body else {}
         super().__init__(
             settings=self.Settings(
@@ -135,20 +126,13 @@ class LocalLLMService(OpenAILLMService):
         self._speculation_gate = OpenSpeculationGate()
 
     def create_client(self, *_: Any, **__: Any) -> AsyncOpenAI:
-        """A client that tells the endpoint nothing but the request."""
-        options = self._options
-        return quiet_client(
-            options.base_url,
-            options.api_key,
-            silence_secs=max(options.first_token_timeout_secs, options.reasoning_timeout_secs),
-            connect_secs=options.connect_timeout_secs,
-            max_event_bytes=ReplyBudget(options.max_tokens).max_event_bytes,
-        )
+        """The first model's, which Pipecat holds as the service's."""
+        return self._models.first.client
 
     async def cleanup(self) -> None:
         """Close the connections."""
         await super().cleanup()
-        await self._client.close()
+        await self._models.close()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Reply to a context; an apology follows the end of the reply, where speech is never reordered."""
@@ -183,6 +167,8 @@ class LocalLLMService(OpenAILLMService):
             return
         if self._reflex and isinstance(frame, LLMTextFrame):
             frame.metadata[REFLEX] = self._reflex.name
+        elif self._step and self._step.model.size and isinstance(frame, LLMTextFrame):
+            frame.metadata[ANSWERING] = self._step.answering
         self._settled_calls.note(frame)
         self._call_ids.note(frame)
         await super().push_frame(frame, direction)
@@ -193,25 +179,11 @@ class LocalLLMService(OpenAILLMService):
             chunks = self._by_reflex(self._reflex, context)
         elif self._answers:
             chunks = self._answers.noting(
-                self._answer(context), context, written=self._written, ended_by_itself=lambda: self._ended_by_itself
+                self._reply(context), context, written=self._written, ended_by_itself=lambda: self._ended_by_itself
             )
         else:
-            chunks = self._answer(context)
+            chunks = self._reply(context)
         return cast(AsyncStream[ChatCompletionChunk], chunks)
-
-    async def _answer(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
-        """What the model calls or says; one that calls nothing may choose beforehand."""
-        self._ended_by_itself = False
-        for chooses in (self._without_tools or self._options.last_turn_only, True):
-            choice = self._choice if chooses else None
-            answer = choice.or_else(context, self.ask_once, self._reply) if choice else self._reply(context)
-            try:
-                async with aclosing(answer) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-                return
-            except NoToolsError:
-                continue
 
     async def _by_reflex(self, reflex: Reflex, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         """What the reflex says; what the model says, where it has no words."""
@@ -225,35 +197,52 @@ class LocalLLMService(OpenAILLMService):
                 self._spoke |= bool(words)
                 yield chunk
 
-    async def ask_once(
-        self, request: LLMContext, instruction: str, max_tokens: int, *, as_it_is: bool = False, **more: Any
-    ) -> str | None:
-        """Ask once outside of the conversation; thoughts, and what looks like a call, are taken out.
+    async def ask_once(self, request: LLMContext, instruction: str, max_tokens: int) -> str | None:
+        """Ask once outside of the conversation; thoughts are taken out.
 
         Args:
             request: What.
             instruction: In place of the system prompt.
             max_tokens: Of the answer.
-            as_it_is: Whether nothing is taken out.
-            **more: Further fields of the request.
 
         Returns:
             The whole answer; None where there is none, or it was cut at so many tokens.
         """
-        asked = await self.get_llm_adapter().get_llm_invocation_params(
-            request, system_instruction=instruction, convert_developer_to_user=True
-        )
-        wanted = {**self.build_chat_completion_params(asked), "stream": False, **more}
+        # The small model first; one that takes no history is of no use here.
+        models = [model for model in self._models.models if not model.options.last_turn_only]
+        models.sort(key=lambda model: model.options.rest.is_on)
+        for model in models[:-1]:
+            try:
+                return await self._ask_once(model, request, instruction, max_tokens)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other model is asked
+                logger.info(f"{model.options.model} does not answer beside the conversation: {error!r}"[:300])
+        return await self._ask_once((models or self._models.models)[-1], request, instruction, max_tokens)
+
+    async def _ask_once(
+        self,
+        model: AskedModel,
+        request: LLMContext,
+        instruction: str,
+        max_tokens: int,
+        plain: bool = False,
+        **more: Any,
+    ) -> str | None:
+        """Ask one model once; where it is `plain`, nothing is taken out; `more` are further fields of the request."""
+        wanted = {**await self._fields(model, request, instruction), "stream": False, **more}
         wanted.pop("stream_options", None)
         wanted["max_completion_tokens" if "max_completion_tokens" in wanted else "max_tokens"] = max_tokens
-        answer = (await self._client.chat.completions.create(**wanted)).choices[0]
+        answer = (await model.client.chat.completions.create(**wanted)).choices[0]
         text = answer.message.content
         if text is None or answer.finish_reason == "length":
             return None
-        if as_it_is:
-            return text
-        think = ThinkFilter(starts_inside=self._starts_inside_thought, again=self._options.template.again)
-        return (think.feed(text) + think.flush()).strip()
+        return text if plain else model.without_thoughts(text)
+
+    async def _fields(self, model: AskedModel, context: LLMContext, instruction: str) -> dict[str, Any]:
+        """The fields of a request."""
+        asked = await self.get_llm_adapter().get_llm_invocation_params(
+            context, system_instruction=instruction or None, convert_developer_to_user=True
+        )
+        return {**self.build_chat_completion_params(asked), **model.fields}
 
     async def _process_context(self, context: LLMContext) -> None:
         self._apology_due = None
@@ -267,25 +256,6 @@ class LocalLLMService(OpenAILLMService):
             self._apology_due = LOST_THREAD if self._spoke else self._options.apology
             await self.push_error(str(failure), exception=failure, category=failure.category)
 
-    def _tries_version(self, error: Exception) -> bool:
-        """Whether the address lacks its /v1 and is asked again with it; it is left out again if that fails, too."""
-        if not isinstance(error, openai.NotFoundError) or not lacks_version(self._options.base_url):
-            return False
-        plain = self._options.base_url.rstrip("/")
-        tried = lacks_version(str(self._client.base_url))
-        self._client.base_url = f"{plain}/v1" if tried else plain
-        return tried
-
-    def _goes_without_tools(self, error: Exception, context: LLMContext) -> bool:
-        """Whether the request was refused for its tools, and is sent again without them."""
-        if self._without_tools or not tool_names(context) or not refuses_tools(error):
-            return False
-        self._without_tools = True
-        logger.warning(f"{self._options.model} is asked without tools: {error}")
-        if self._choice:
-            raise NoToolsError
-        return True
-
     async def _handle_eager_end_of_turn_cancel(self, frame: EagerEndOfTurnCancelFrame) -> None:
         """Nothing may stay of what was tried: not a request that is still queued, nor words that are being spoken."""
         await self._start_interruption()
@@ -296,23 +266,73 @@ class LocalLLMService(OpenAILLMService):
         return ErrorCategory.APPLICATION if classify_http_exception(exception).is_permanent else None
 
     async def _reply(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
-        options = self._options
+        """The reply of the model that suits the turn; of the other one, where that fails before it says a word."""
+        *before, last = self._models.steps(context)
+        failed: ReplyError | None = None
+        for step in (*before, last):
+            self._step, begun = step, False
+            try:
+                async with aclosing(self._answer_of(step.model, context)) as chunks:
+                    async for chunk in chunks:
+                        if not begun and says_or_calls(chunk):
+                            begun = True
+                            await self._tell_failover(failed, step)
+                        yield chunk
+            except ReplyError as error:
+                if not error.of_turn:
+                    step.model.options.rest.begin()
+                if begun or step is last:
+                    if failed and not begun:
+                        raise error.behind(failed) from failed
+                    raise
+                failed = error
+            else:
+                step.model.options.rest.end()
+                self._ended_by_itself = self._ended_by_itself and step.is_chosen
+                return
+
+    async def _answer_of(self, model: AskedModel, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """What a model calls or says; one that calls nothing may choose beforehand."""
+        self._ended_by_itself = False
+        for chooses in (not model.takes_tools, True):
+            choice = self._choices.get(model) if chooses else None
+            ask, otherwise = partial(self._ask_once, model), partial(self._reply_of, model)
+            try:
+                async with aclosing(
+                    choice.or_else(context, ask, otherwise) if choice else otherwise(context)
+                ) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except NoToolsError:
+                continue
+
+    async def _tell_failover(self, failed: ReplyError | None, step: Step) -> None:
+        """It is told, and not apologised for."""
+        if failed and not isinstance(failed, ToolsRefusedError):
+            mended = MendedError(f"{failed}; {step.model.options.model} answers")
+            await self.push_error(str(mended), exception=mended, category=failed.category)
+
+    async def _reply_of(self, model: AskedModel, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
+        options = model.options
         shortening = Shortening(context.messages)
         retries_left = options.empty_retries
         has_revived = False
         while True:
-            reply = self._begin_reply(context)
-            looking = self._look_after_server(reply)
+            reply = self._begin_reply(model, context)
+            looking = self.create_task(look_after(options.keeper, reply.silent_secs)) if options.keeper else None
             try:
-                async with aclosing(reply.chunks(self._request(shortening.messages, context))) as chunks:
+                asked = reply.chunks(self._request(model, shortening.messages, context))
+                async with aclosing(model.bounded(asked, context, written=self._written)) as chunks:
                     async for chunk in chunks:
-                        if shortening.n_steps and not self._spoke:
+                        # What one of two models has no room for may have its place with the other.
+                        if shortening.n_steps and not self._spoke and not model.size:
                             shortening.apply_to(context)
                         self._spoke = reply.spoke
                         self._rounds.spoke |= reply.spoke
                         yield chunk
             except ReplyTimeoutError as error:
-                if has_revived or not await self._has_revived(reply, error):
+                if has_revived or not await self._has_revived(options, reply, error):
                     raise
                 has_revived = True
                 continue
@@ -321,9 +341,15 @@ class LocalLLMService(OpenAILLMService):
             # Whatever else a server can bring about ends here, told in one line.
             except Exception as error:
                 let_go(error)
-                if self._tries_version(error) or self._goes_without_tools(error, context):
+                if model.tries_version(error):
                     continue
-                if not has_revived and await self._has_revived(reply, error):
+                if model.goes_without_tools(error, context):
+                    if self._models.needs_other(model, context):
+                        raise ToolsRefusedError(options.model) from error
+                    if model in self._choices:
+                        raise NoToolsError from error
+                    continue
+                if not has_revived and await self._has_revived(options, reply, error):
                     has_revived = True
                     continue
                 fits_not = is_context_overflow(error) and not reply.answered and not options.last_turn_only
@@ -335,20 +361,18 @@ class LocalLLMService(OpenAILLMService):
                 if looking:
                     await self.cancel_task(looking)
             if reply.answered:
-                self._starts_inside_thought = reply.starts_inside_thought
+                model.starts_inside_thought = reply.starts_inside_thought
                 self._ended_by_itself = reply.finish_reason == "stop"
+                if reply.called_tools:
+                    self._models.note_calls(model)
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
                 raise empty_reply(reply, options.base_url, options.model)
             retries_left -= 1
 
-    def _look_after_server(self, reply: ReplyStream) -> "asyncio.Task[None] | None":
-        keeper = self._options.keeper
-        return self.create_task(look_after(keeper, reply.silent_secs)) if keeper else None
-
-    async def _has_revived(self, reply: ReplyStream, error: Exception) -> bool:
+    async def _has_revived(self, options: LLMOptions, reply: ReplyStream, error: Exception) -> bool:
         """Whether our own server has ended or hung before it said anything, and runs anew: then it is asked again."""
-        keeper = self._options.keeper
+        keeper = options.keeper
         if keeper is None:
             return False
         hung = isinstance(error, ReplyTimeoutError) and await asyncio.to_thread(keeper.kill_if_hung)
@@ -358,38 +382,23 @@ class LocalLLMService(OpenAILLMService):
         await self.push_error(str(mended), exception=mended, category=ErrorCategory.CONNECTIVITY)
         return True
 
-    def _begin_reply(self, context: LLMContext) -> ReplyStream:
+    def _begin_reply(self, model: AskedModel, context: LLMContext) -> ReplyStream:
         self._call_ids.begin_reply()
         return ReplyStream(
-            self._patience(),
-            shown_url(self._options.base_url),
-            starts_inside_thought=self._starts_inside_thought,
-            again=self._options.template.again,
+            model.patience,
+            shown_url(model.options.base_url),
+            starts_inside_thought=model.starts_inside_thought,
+            again=model.options.template.again,
             tools=tool_names(context),
-            budget=ReplyBudget(self._options.max_tokens),
+            budget=ReplyBudget(model.options.max_tokens),
             # Where there are tools, Pipecat tells the model that this is none of them, and the model may do better.
             is_callable=lambda name: bool(self._functions) or self.has_function(name),
             call_id=lambda given: self._call_ids.unused(given, context.messages),
         )
 
     async def _request(
-        self, messages: Sequence[LLMContextMessage], context: LLMContext
+        self, model: AskedModel, messages: Sequence[LLMContextMessage], context: LLMContext
     ) -> AsyncStream[ChatCompletionChunk]:
-        if self._options.last_turn_only:
-            words = last_user_words(calls_told(messages, SMALL_RESULT_CHARS))
-            view = LLMContext(with_examples(self._options.examples, words))
-        else:
-            sent = as_sent(calls_told(messages) if self._without_tools else messages)
-            view = LLMContext(
-                with_hint(sent, WRITTEN_HINT) if self._written else sent,
-                **({} if self._without_tools else {"tools": context.tools, "tool_choice": context.tool_choice}),
-            )
-        return await super().get_chat_completions(view)
-
-    def _patience(self) -> Patience:
-        options = self._options
-        return Patience(
-            first_token_secs=options.first_token_timeout_secs,
-            stall_secs=options.token_stall_timeout_secs,
-            reasoning_secs=options.reasoning_timeout_secs,
-        )
+        view = model.view(messages, context, written=self._written)
+        fields = await self._fields(model, view, model.options.system_prompt)
+        return await model.client.chat.completions.create(**fields)

@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from processors.errors import EngineError, EngineUnavailableError, UnsupportedRequestError
+from processors.foundry_runtime import PRIVACY_NOTE, load
 from processors.stt.foundry_catalogue import (
     DEFAULT_ALIAS,
-    PULL_COMMAND,
+    SPEECH,
     catalogue_model,
     knows_english_only,
     unavailable_on_error,
@@ -37,10 +38,6 @@ from processors.stt.recognizer import (
 )
 
 PUSH_BYTES = SAMPLE_RATE_HZ // 10 * BYTES_PER_SAMPLE
-PRIVACY_NOTE = (
-    "Foundry Local contacts Microsoft at every start, for its catalogue and with a report on its process "
-    "that no setting turns off"
-)
 
 
 class FoundryEngine:
@@ -78,10 +75,7 @@ class FoundryEngine:
         self._ending = contextlib.ExitStack()
         with contextlib.ExitStack() as ending:
             self._model = ending.enter_context(catalogue_model(model_alias, app_data_dir))
-            with unavailable_on_error(f"Foundry Local's model {model_alias} does not load"):
-                if not self._model.is_cached:
-                    raise EngineUnavailableError(f"Foundry Local's model {model_alias} is not downloaded", PULL_COMMAND)
-                self._model.load()
+            load(self._model, model_alias, SPEECH)
             self._ending = ending.pop_all()
 
     def recognizer(self) -> "FoundryRecognizer":

@@ -13,7 +13,7 @@ from agent.conversation.histories import Histories
 from agent.server.calls.sessions import LiveSessions
 from agent.settings.load import Settings
 from processors.ear.silero import SharedSilero
-from processors.llm.service import WRITTEN_HINT
+from processors.llm.asked_model import WRITTEN_HINT
 from tests.agent.server.test_chat import Chat
 from tests.bench.test_bench_faults import FIRST, LLM_FAULTS, SECOND
 from tests.support.fault_table import written_cells

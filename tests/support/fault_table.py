@@ -98,6 +98,18 @@ KINDS["desktop"] = {
     "none": HeldBy(f"{DESKTOP}test_without_a_device_the_microphone_is_silent_and_time_passes"),
     "slow": HeldBy(f"{DESKTOP}test_a_device_that_runs_dry_again_and_again_is_given_more_time"),
 }
+# The second of two language models is asked by the same service as the first; what is proved is that each stands in.
+ROUTING = "tests/processors/llm/test_routing.py::"
+_FAILS = HeldBy(
+    f"{ROUTING}test_a_model_that_fails_before_a_word_is_replaced_within_the_turn_and_left_alone_for_a_while"
+)
+KINDS["large language model"] = {
+    **dict.fromkeys(FAULTS, _FAILS),
+    "crash": HeldBy(f"{ROUTING}test_a_server_that_is_gone_costs_no_turn_and_is_asked_again_once_it_is_back"),
+    "none": HeldBy(f"{ROUTING}test_a_model_that_says_nothing_is_replaced_for_that_turn_alone"),
+    "endless": HeldBy(f"{ROUTING}test_a_reply_without_an_end_is_cut_and_not_begun_again_by_the_other_model"),
+    "disk full": Cannot("its server's, which then fails"),
+}
 # A peer is what fails: it falls silent, reads nothing, or sends what it should not; or our own end of the line does.
 _PEER: dict[str, Cell] = {
     **dict.fromkeys(FAULTS, LIVE),
@@ -125,7 +137,9 @@ ENGINE_KINDS = {
     ("tts", "piper"): "synthesizer in a thread",
     ("tts", "espeak"): "synthesizer in a thread",
     ("llm", "endpoint"): "language model at a server",
+    ("llm", "foundry"): "language model at a server",
     ("llm", "embedded"): "language model in a process",
+    ("large", "any"): "large language model",
     ("recorder", "file"): "recorder",
     ("transport", "desktop"): "desktop",
     ("transport", "recorded"): "recordings",
@@ -144,8 +158,8 @@ def engines() -> list[tuple[str, str]]:
         named = Settings.model_validate({"stt": {"engine": name}})
         found += [("stt", one.engine) for one in stt_candidates(named)]
     found += [("tts", one.engine) for one in tts_candidates(Settings())]
-    found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded")]
-    found += [("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
+    found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded", "foundry")]
+    found += [("large", "any"), ("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
     found += [("transport", name) for name in ("desktop", "recorded", *TRANSPORTS)]
     return list(dict.fromkeys(found))
 

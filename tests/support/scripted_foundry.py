@@ -138,6 +138,10 @@ class FakeModel:
     def unload(self) -> None:
         self.calls.append("unload")
 
+    @property
+    def id(self) -> str:
+        return f"{self.alias}:1"
+
     def get_audio_client(self) -> FakeAudioClient:
         return FakeAudioClient(f"{self.alias}:1", self)
 
@@ -153,7 +157,14 @@ class FakeCatalog:
         return self.models
 
 
+class FakeWebService:
+    def __init__(self, urls: str | None = None, external_url: str | None = None) -> None:
+        self.urls = urls
+
+
 class FakeConfiguration:
+    WebService = FakeWebService
+
     def __init__(
         self,
         app_name: str,
@@ -168,6 +179,7 @@ class FakeConfiguration:
         catalog_region: str | None = None,
         disable_nonessential_telemetry: bool = False,
     ) -> None:
+        self.web = web
         self.shown = (app_name, app_data_dir, log_level, disable_nonessential_telemetry)
 
 
@@ -181,10 +193,23 @@ class FakeSdk(ModuleType):
         self.models = [self.model]
         self.configurations: list[Any] = []
         self.manager_error: Exception | None = None
+        self.web_url, self.n_web_stops = "http://127.0.0.1:1/", 0
+        self.web_error: Exception | None = None
         sdk = self
 
         class FoundryLocalManager:
             instance: Any = None
+            urls: list[str] | None = None
+
+            def start_web_service(self) -> None:
+                """Serves where a test's own server of OpenAI's interface listens."""
+                if sdk.web_error:
+                    raise sdk.web_error
+                self.urls = [sdk.web_url]
+
+            def stop_web_service(self) -> None:
+                self.urls = None
+                sdk.n_web_stops += 1
 
             @staticmethod
             def initialize(config: FakeConfiguration) -> None:

@@ -169,7 +169,8 @@ class ScriptedLLM:
 
     def chosen(self, request: Request) -> Answer:
         """What a request is answered with."""
-        return self.answers.get(request.messages[-1].get("content", "")) or self._next()
+        asked = request.messages[-1].get("content", "")
+        return (self.answers.get(asked) if isinstance(asked, str) else None) or self._next()
 
     def _next(self) -> Answer:
         return self.script.pop(0) if self.script else self.otherwise

@@ -206,3 +206,31 @@ async def test_right_after_joining_the_space_bar_talks_and_does_not_hang_up(
             assert [command["active"] for command in await peer.commands(2)] == [True, False]
         await expect(page.locator("#state")).to_have_text("Listening")
         await expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+async def test_where_there_are_two_language_models_the_page_says_which_one_answered_and_why(
+    browser: Browser, stub: StubServer
+) -> None:
+    stub.chat = [
+        ("delta", {"text": "`f`"}),
+        ("done", {"text": "`f`", "model": "big", "size": "large", "why": "failover"}),
+    ]
+    async with visit(browser, stub.url) as page:
+        await write(page, "hello")
+        told = page.locator(".agent .answering")
+        await expect(told).to_have_text("big, in place of the other one, which failed")
+        peer = await call(page, stub)
+        peer.send("turn_ended", text="some code", source="typed")
+        peer.send("llm_first_token", model="big", size="large", why="code")
+        peer.send("bot_planned", text="Here.")
+        peer.send("bot_started_speaking")
+        peer.send("bot_word", text="Here.")
+        await expect(told.last).to_have_text("big, for code")
+        peer.send("bot_stopped_speaking")
+        # A reflex is no model's.
+        peer.send("turn_ended", text="what time is it", source="typed")
+        peer.send("reflex", name="time")
+        peer.send("bot_word", text="Noon.")
+        await expect(page.locator(".agent").last).to_contain_text("Noon.")
+        await expect(told).to_have_count(3)
+        await expect(told.last).to_be_hidden()

@@ -12,10 +12,11 @@ const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
  * items, in the order of the conversation:
  *   {id, role: "user", text, partial, isTyped, isPending}
  *       partial: words that may still change; isPending: typed, and not yet taken by the server
- *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency}
+ *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency, answering}
  *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
  *       replies: what was written for them, {id, text, start, end}: Markdown, and the characters (Unicode) of the word
- *       that was heard last; isEarlier: from before this page was opened
+ *       that was heard last; isEarlier: from before this page was opened; answering: {model, why}, which of two models
+ *       answers and by which rule, else null
  *   {id, role: "tool", ...}                                       see tool_calls.js
  *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
  * id: of the conversation at the server, "" if none is known
@@ -42,6 +43,7 @@ export class Conversation {
   #isAnswerDue = false;
   #playout = "full";
   #latency = null;
+  #answering = null;
   #wasRecorded = false;
 
   constructor(id = "") {
@@ -69,6 +71,8 @@ export class Conversation {
       case "transcript": this.#hear(text, ""); break;
       case "turn_ended": this.#endTurn(text, event.source === "typed"); break;
       case "reply_text": this.write(typeof event.text === "string" ? event.text : ""); break;
+      case "llm_first_token": this.#noteModel(event); break;
+      case "reflex": this.#noteModel({}); break;
       case "llm_done": this.endWriting(); break;
       case "bot_started_speaking": this.#startAgent(); break;
       case "bot_planned": this.#plan(text); break;
@@ -107,14 +111,18 @@ export class Conversation {
   write(piece) {
     if (piece === "") return;
     this.#isThinking = this.#isAnswerDue = false;
-    this.#writtenItem ??= this.#addAgentItem({ isWritten: true, isStreaming: true });
+    this.#writtenItem ??= this.#addAgentItem({ isWritten: true, isStreaming: true, answering: this.#answering });
     this.#writtenItem.text += piece;
   }
 
-  /** @param {string} [text] - the whole answer, for one that did not come in pieces */
-  endWriting(text = "") {
+  /**
+   * @param {string} [text] - the whole answer, for one that did not come in pieces
+   * @param {object} [told] - {model, why}, where one of two models has answered
+   */
+  endWriting(text = "", told = null) {
     if (this.#writtenItem === null && words(text)) this.write(text);
     if (this.#writtenItem) this.#writtenItem.isStreaming = false;
+    if (this.#writtenItem && told) this.#writtenItem.answering = answeringOf(told);
     this.#writtenItem = null;
   }
 
@@ -174,7 +182,7 @@ export class Conversation {
     this.items = [];
     this.timings = new Timings();
     this.tools = this.#newTools();
-    this.#userItem = this.#agentItem = this.#writtenItem = this.#latency = null;
+    this.#userItem = this.#agentItem = this.#writtenItem = this.#latency = this.#answering = null;
     this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
     this.#playout = "full";
   }
@@ -202,7 +210,7 @@ export class Conversation {
     const item = { role: "agent", text: "", ahead: "", unsaid: "", replies: [], isInterrupted: false, isWritten: false };
     // A user's turn that is still open comes after what the agent says now.
     const at = this.#userItem ? this.items.indexOf(this.#userItem) : this.items.length;
-    return this.#add({ ...item, isStreaming: false, isEarlier: false, latency: null, ...known }, at);
+    return this.#add({ ...item, isStreaming: false, isEarlier: false, latency: null, answering: null, ...known }, at);
   }
 
   #remove(item) {
@@ -246,7 +254,7 @@ export class Conversation {
   }
 
   #openAgentItem() {
-    this.#agentItem ??= this.#addAgentItem({ latency: this.#latency });
+    this.#agentItem ??= this.#addAgentItem({ latency: this.#latency, answering: this.#answering });
     return this.#agentItem;
   }
 
@@ -316,8 +324,19 @@ export class Conversation {
     if (this.#agentItem) this.#agentItem.latency = latency;
   }
 
+  /** Where there are two language models, the one that answers now. */
+  #noteModel({ model, why }) {
+    this.#answering = answeringOf({ model, why });
+    // Not yet of an answer that is prepared before the turn is over.
+    if (this.#agentItem && !this.#userItem) this.#agentItem.answering = this.#answering;
+  }
+
   #fail(stage, message) {
     this.#isThinking = this.#isAnswerDue = false;
     this.notice(message || "something failed", stage);
   }
+}
+
+function answeringOf({ model, why }) {
+  return words(model) ? { model: words(model), why: words(why) } : null;
 }

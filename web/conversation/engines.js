@@ -5,6 +5,7 @@ import { create, setText } from "/dom.js";
 const STAGES = {
   stt: "Speech to text",
   llm: "Language model",
+  large: "Large language model",
   tts: "Text to speech",
   vad: "Voice activity",
   turn: "End of turn",

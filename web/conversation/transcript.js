@@ -9,6 +9,15 @@ import { drawTurnTime } from "/conversation/waterfall.js";
 import { WrittenSpeech } from "/conversation/written_speech.js";
 
 const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice, tool: drawTool };
+// Why one of two language models answered, where that is not as usual; `why` of the event log.
+const REASONS = {
+  image: "for the image",
+  code: "for code",
+  long: "for a long turn",
+  tool: "for a tool",
+  failover: "in place of the other one, which failed",
+  resting: "in place of the other one, which failed lately",
+};
 const NEAR_END_PX = 160;
 const speeches = new WeakMap();
 
@@ -92,7 +101,7 @@ function drawUser(element, { text, partial, isTyped, isPending }) {
 }
 
 function drawAgent(element, item, isSpeaking) {
-  const { text, unsaid, replies, isInterrupted, isWritten, isStreaming, latency } = item;
+  const { text, unsaid, replies, isInterrupted, isWritten, isStreaming, latency, answering } = item;
   const isWrittenSpeech = !isWritten && replies.length > 0;
   element.classList.toggle("written", isWritten);
   element.setAttribute("aria-busy", String(isStreaming));
@@ -105,6 +114,7 @@ function drawAgent(element, item, isSpeaking) {
   const rest = isStruck ? "interrupted, not said: what is struck out" : unsaid ? "interrupted, not said:" : "interrupted";
   fill(element, "note", isInterrupted ? rest : "");
   fill(element, "unsaid", isStruck ? "" : unsaid, "s");
+  fill(element, "answering", answering ? describeModel(answering) : "");
   drawTurnTime(part(element, "latency"), latency);
 }
 
@@ -113,6 +123,11 @@ function drawWrittenSpeech(said, { replies, ahead, isInterrupted }, isSpeaking) 
   if (!speeches.has(said)) speeches.set(said, new WrittenSpeech(said));
   const rest = ahead === "" ? "heard" : "waiting";
   speeches.get(said).draw(replies, isInterrupted ? "cut" : isSpeaking ? "speaking" : rest);
+}
+
+/** @returns {string} which model answers, and the rule that chose it */
+function describeModel({ model, why }) {
+  return Object.hasOwn(REASONS, why) ? `${model}, ${REASONS[why]}` : model;
 }
 
 function drawNotice(element, { stage, text }) {

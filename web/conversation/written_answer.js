@@ -52,7 +52,7 @@ export class WrittenAnswer {
       this.#handlers.onConversation(data.conversation);
     }
     if (event === "delta" && typeof data.text === "string") conversation.write(data.text);
-    if (event === "done") conversation.endWriting(data.text);
+    if (event === "done") conversation.endWriting(data.text, data);
     if (event === "error") conversation.fail(String(data.stage ?? ""), String(data.message ?? ""));
     this.#handlers.onChange();
   }

@@ -35,6 +35,7 @@ from agent.server.wire.uploads import ClientGoneError
 from processors.llm.history import mark_interrupted
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import FindReflex
+from processors.llm.routing import Answering
 
 MAX_TEXT_CHARS = 8000
 # A caller that takes in nothing for so long has hung up without a word.
@@ -129,10 +130,11 @@ async def _answer(text: str, history: History, options: LLMOptions, find: FindRe
     context.add_message(question)
     sent: list[str] = []
     failure = "cancelled"
+    answered: list[Answering] = []
     try:
         await begin_stream(send)
         await _send(send, event({"conversation": history.id}, "conversation"))
-        async with aclosing(write_answer(options, context, find)) as pieces:
+        async with aclosing(write_answer(options, context, find, answered.append)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await _send(send, event({"text": piece}, "delta"))
@@ -142,7 +144,8 @@ async def _answer(text: str, history: History, options: LLMOptions, find: FindRe
         return event({"stage": "llm", "message": failure}, "error")
     finally:
         _remember(history, question, "".join(sent).strip(), cut=bool(failure))
-    return event({"text": "".join(sent).strip()}, "done")
+    told = answered[-1].as_fields() if answered else {}
+    return event({"text": "".join(sent).strip(), **told}, "done")
 
 
 async def _send(send: Send, message: Message) -> None:

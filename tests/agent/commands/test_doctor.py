@@ -18,7 +18,10 @@ CHOOSES = "llm: SmolLM2-135M-Instruct calls tools: by constrained choice"
 
 
 def test_the_bundled_engines_can_hold_a_conversation(tmp_path: Path) -> None:
-    result = doctor(tmp_path, "--llm", "embedded")
+    large = ("--set", "large.base_url=http://127.0.0.1:1/v1", "--set", "large.model=huge")
+    result = doctor(tmp_path, "--llm", "embedded", *large)
+    assert "large  endpoint" in result.stdout
+    assert "huge: usable, chosen" in result.stdout
     assert result.returncode == 0, result.stdout + result.stderr
     for text in ("tiny.en", "pocketsphinx", "espeak", "SmolLM2", "pipecat-ai", "A conversation can be held", CHOOSES):
         assert text in result.stdout

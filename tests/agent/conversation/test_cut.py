@@ -15,7 +15,7 @@ from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
 from agent.settings.load import Settings
-from processors.llm.service import WRITTEN_HINT
+from processors.llm.asked_model import WRITTEN_HINT
 from tests.support.cuts import cut_index, of_the_cut_reply, slow_reply
 from tests.support.house import SPEECH, hosting
 from tests.support.llm_session import options

@@ -7,7 +7,7 @@ from typing import Any
 from agent.commands.replay import Replay
 from agent.conversation.conversation import Conversation
 from agent.settings.load import Settings
-from processors.llm.service import WRITTEN_HINT
+from processors.llm.asked_model import WRITTEN_HINT
 from tests.support.house import Held, hold, hosting, say
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer

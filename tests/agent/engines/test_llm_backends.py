@@ -1,5 +1,6 @@
 """Which language model is chosen, and how each kind of server is asked."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 from agent.engines import llm
 from agent.engines.candidates import Candidate, choose
 from agent.engines.llm_servers import FoundServer
+from agent.errors import SettingsError
 from agent.settings.load import Settings, load_settings
 from processors.errors import EngineUnavailableError
-from tests.support.scripted_llm import ScriptedLLM
+from tests.support.scripted_llm import Failure, ScriptedLLM
 
 
 def nothing_runs() -> list[FoundServer]:
@@ -52,6 +54,30 @@ async def test_a_running_server_beats_the_embedded_model(running: list[FoundServ
     chosen = choose("llm", "auto", offers)
     assert (chosen.engine, chosen.model) == ("ollama", "qwen3:1.7b")
     assert chosen.loaded.options.extra_body == {"reasoning_effort": "none"}
+
+
+async def test_an_answer_may_be_as_long_as_suits_the_question_and_the_context(
+    running: list[FoundServer], tmp_path: Path
+) -> None:
+    async with ScriptedLLM() as server:
+        wanted = settings(tmp_path, llm__base_url=server.base_url, llm__model="scripted", llm__max_tokens="auto")
+        (endpoint, *_) = await llm.llm_candidates(wanted)
+        # The server answers on this loop, while it is asked on a thread.
+        asked = (await asyncio.to_thread(endpoint.load)).options
+        assert (asked.by_question, asked.max_tokens) == (True, 2048)
+        # A quarter of what the server says that the context is, is the reply's.
+        server.models_answer = Failure(200, {"data": [{"id": "scripted", "max_model_len": 4096}]})
+        asked = (await asyncio.to_thread(endpoint.load)).options
+        assert (asked.by_question, asked.max_tokens) == (True, 1024)
+        (endpoint, *_) = await llm.llm_candidates(settings(tmp_path, llm__base_url=server.base_url))
+        plain = (await asyncio.to_thread(endpoint.load)).options
+        assert (plain.by_question, plain.max_tokens) == (False, 512)
+
+
+@pytest.mark.parametrize("value", ["0", "40000", "many", "1.5", True])
+def test_a_limit_that_is_none_is_told_in_one_line(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(SettingsError, match=r"llm\.max_tokens = .*: expected auto, or a whole number from 1 to 32768$"):
+        settings(tmp_path, llm__max_tokens=value)
 
 
 async def test_a_model_may_think_when_the_user_wants_it_to(running: list[FoundServer], tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from agent.server.state import ServerState
 from agent.settings.load import load_settings
 from agent.tools.clock import clock_tool
 from agent.tools.toolbox import Toolbox
+from processors.llm.asked_model import WRITTEN_HINT
 from processors.llm.history import InterruptedReply
-from processors.llm.service import WRITTEN_HINT
+from processors.llm.options import LargeModel
 from tests.support.llm_session import options
 from tests.support.scripted_llm import Failure, Hang, Reply, ScriptedLLM
 from tests.support.served import ServedEngine, serving_page
@@ -91,6 +92,16 @@ async def test_an_answer_comes_in_pieces_and_the_next_question_builds_on_it() ->
         # What holds for typed questions alone is part of the request, not of the history.
         assert system == {"role": "system", "content": "You are terse."}
         assert sent == [*talk[:2], {"role": "user", "content": f"and of France?\n\n{WRITTEN_HINT}"}]
+
+
+async def test_typed_questions_go_to_the_model_of_the_rules_and_say_which() -> None:
+    async with ScriptedLLM(Reply("def f(): ...")) as huge:
+        large = LargeModel(options(huge, model="huge"))
+        async with chatting(Reply("Hi."), changes={"large": large}) as chat:
+            done = {"text": "Hi.", "model": "scripted", "size": "small", "why": "plain"}
+            assert (await chat.ask("hello"))[-1] == ("done", done)
+            done = {"text": "def f(): ...", "model": "huge", "size": "large", "why": "code"}
+            assert (await chat.ask("a Python function, please"))[-1] == ("done", done)
 
 
 async def test_thoughts_are_not_part_of_the_answer() -> None:

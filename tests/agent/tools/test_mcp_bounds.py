@@ -12,11 +12,11 @@ import pytest
 
 from agent.settings.mcp import McpServer
 from agent.tools.mcp_connection import MAX_PAGES, MAX_TOOLS, McpConnection
-from agent.tools.mcp_retries import RETRY_SECS, STAYS_SECS, Retries
 from agent.tools.mcp_stdio import MAX_MESSAGE_BYTES
 from agent.tools.schemas import MAX_EVALUATIONS
 from agent.tools.tool import GivenArguments, Tool
 from agent.tools.toolbox import Toolbox
+from processors.retries import RETRY_SECS, STAYS_SECS, Retries
 from tests.agent.tools.test_mcp_servers import box_of, connected, until
 from tests.support.left_over import leaving_nothing
 from tests.support.scripted_mcp import Raw, scripted_mcp, tool

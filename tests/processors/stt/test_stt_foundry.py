@@ -19,7 +19,8 @@ from agent.engines.candidates import choose
 from agent.engines.remote_stt import foundry_candidate, pull_foundry_model
 from agent.settings.load import Settings
 from processors.errors import EngineError, EngineUnavailableError, UnsupportedRequestError
-from processors.stt.foundry import PRIVACY_NOTE, FoundryEngine
+from processors.foundry_runtime import PRIVACY_NOTE
+from processors.stt.foundry import FoundryEngine
 from processors.stt.foundry_catalogue import DEFAULT_ALIAS
 from processors.stt.recognizer import TranscriptionRequest
 from tests.support.scripted_foundry import (
