@@ -2,7 +2,8 @@
 
 In:  an alias.   Out: the SDK's model object, as long as the runtime is used.
 Source: the signatures and docstrings of foundry-local-sdk 2.2.1. There is one runtime a process: it begins with its
-first user here and ends with its last, and one that somebody else has begun is theirs to end.
+first user here and ends with its last, and one that somebody else has begun is theirs to end. Its server was
+seen to bind a free port, to list models at /v1/models and to refuse an unknown one at /v1/chat/completions.
 
 Privacy: the runtime asks Microsoft's catalogue at each start and reports its process even with telemetry off, as its
 own log says ("ProcessInfo still uploads"). Licence: MIT; each model has its own.
