@@ -35,6 +35,7 @@ EVENTS = (
     "llm_first_token",
     "llm_done",
     "reflex",
+    "interpreted",
     "timer_set",
     "timer_cancelled",
     "timer_due",

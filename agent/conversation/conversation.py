@@ -75,7 +75,7 @@ class Conversation:
         self._observer = ConversationObserver(
             [*kept, *sinks, self._speaking_up, self._note],
             speech_end_secs=speech_end_secs,
-            joins=settings.interpreter.into is None,
+            joins=not settings.interpreter.is_on,
         )
         self.context = context or LLMContext()
         if memory:

@@ -24,6 +24,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     LLMTextFrame,
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
@@ -34,7 +35,7 @@ from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 
 from processors.errors import MendedError
-from processors.frames import ReplyBegunFrame, WrittenReplyFrame
+from processors.frames import REPLY_LANGUAGE, ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
 from processors.llm.budget import ReplyBudget
 from processors.llm.call_ids import CallIds, tool_names
@@ -50,7 +51,7 @@ from processors.llm.failure import (
     let_go,
     refuses_tools,
 )
-from processors.llm.history import as_sent, last_user_words, with_examples, with_hint, without_calls
+from processors.llm.history import as_sent, instruction_of, last_user_words, with_examples, with_hint, without_calls
 from processors.llm.keeper import look_after
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
@@ -107,6 +108,7 @@ class LocalLLMService(OpenAILLMService):
         # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
         self._written = False
         self._spoke = False
+        self._reply_language: str | None = None
         self._settled_calls = SettledCalls()
         self._rounds = ToolRounds()
         self._call_ids = CallIds()
@@ -148,6 +150,7 @@ class LocalLLMService(OpenAILLMService):
             if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
                 return
             self._rounds.begin(asked_by_tool=direction is FrameDirection.UPSTREAM)
+            self._reply_language = frame.metadata.get(REPLY_LANGUAGE)
             if self._amend:
                 self._amend(frame.context)
             self._reflex = reflex_for(self._find_reflex, frame.context.messages)
@@ -175,6 +178,8 @@ class LocalLLMService(OpenAILLMService):
             return
         if self._reflex and isinstance(frame, LLMTextFrame):
             frame.metadata[REFLEX] = self._reflex.name
+        if self._reply_language and isinstance(frame, LLMFullResponseStartFrame):
+            frame.metadata[REPLY_LANGUAGE] = self._reply_language
         self._settled_calls.note(frame)
         self._call_ids.note(frame)
         await super().push_frame(frame, direction)
@@ -346,6 +351,7 @@ class LocalLLMService(OpenAILLMService):
         self, messages: Sequence[LLMContextMessage], context: LLMContext
     ) -> AsyncStream[ChatCompletionChunk]:
         if self._options.last_turn_only:
+            self._settings.system_instruction = instruction_of(messages) or self._options.system_prompt or None
             view = LLMContext(with_examples(self._options.examples, last_user_words(messages)))
         else:
             sent = as_sent(without_calls(messages) if self._without_tools else messages)

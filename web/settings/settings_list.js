@@ -5,6 +5,7 @@ export const GROUPS = [
     title: "Persona",
     settings: {
       "persona.name": "Who the agent is",
+      "interpreter.languages": "Interpret between two languages",
       "llm.system_prompt": "What the agent is told about itself",
       "llm.engine": "Language model",
     },
