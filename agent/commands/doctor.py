@@ -88,6 +88,10 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     if host is None:
         console.print(f"[red]A conversation could not be held: {escape(problem)}[/red]")
         return 1
+    if settings.tools.camera != "off":
+        eyes = "takes pictures" if host.llm_options.takes_images else "takes none, as far as its server tells"
+        told = "" if settings.llm.images == "auto" else f" (llm.images = {settings.llm.images})"
+        console.print(f"camera: the language model {eyes}{told}")
     await host.close()
     for choice in (host.stt, host.llm, host.tts):
         if choice.note:

@@ -8,6 +8,7 @@ from agent.memory.tools import memory_tools
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings
 from agent.settings.sections import LlmSettings, Permission
+from agent.tools.camera import Camera
 from agent.tools.clock import clock_tool
 from agent.tools.conversion import conversion_tool
 from agent.tools.file_tools import file_tools
@@ -32,12 +33,14 @@ class Abilities:
         reflexes: Words for what is due, in the conversation's language where there is a table of it, else in English.
         find_reflex: Finds what needs no language model.
         manner: How the agent speaks.
+        camera: What it sees with, where that is not off.
     """
 
     toolbox: Toolbox
     reflexes: Reflexes
     find_reflex: FindReflex
     manner: Manner
+    camera: Camera | None = None
 
 
 def written_reflexes(settings: Settings) -> FindReflex:
@@ -62,6 +65,7 @@ def abilities(
     memory: UserMemory | None = None,
     *,
     speaks: bool = True,
+    camera: Camera | None = None,
 ) -> Abilities:
     """What settings allow.
 
@@ -72,8 +76,13 @@ def abilities(
         more: Further tools.
         memory: The user's, if there is one.
         speaks: Whether there is a voice that can be louder or slower.
+        camera: The page's, or that there is none.
     """
     wanted = settings.tools
+    camera = camera if wanted.camera != "off" else None
+    if camera:
+        camera.emit = emit
+    looks = camera is not None and camera.has_page and camera.has_eyes
     home = home_tools(settings.home, asks=wanted.home == "ask") if wanted.home != "off" else []
     tools = [
         *permitted([clock_tool()], wanted.clock),
@@ -82,6 +91,7 @@ def abilities(
         *(permitted(file_tools(wanted.folder), wanted.files) if wanted.folder else []),
         *(permitted(memory_tools(memory), wanted.memory) if memory else []),
         *(permitted([knowledge_tool(folder)], wanted.knowledge) if (folder := settings.persona.knowledge) else []),
+        *(permitted([camera.tool()], wanted.camera) if camera and looks else []),
         *home,
         *more,
     ]
@@ -100,8 +110,9 @@ def abilities(
         all_of_them=answered,
         manner=manner if speaks else None,
         only_voice=not home and not more,
+        camera=camera,
     )
-    return Abilities(toolbox, reflexes, reflexes.find, manner)
+    return Abilities(toolbox, reflexes, reflexes.find, manner, camera)
 
 
 def served(tools: Sequence[Tool], permission: Permission) -> list[Tool]:

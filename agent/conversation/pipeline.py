@@ -122,7 +122,13 @@ def build_worker(
         llm = LocalLLMService(llm_options, find_reflex=interpreter.find_reflex())
     else:
         answers = KeptAnswers(host.answers, _about(llm_options)) if settings.llm.keep_answers else None
-        llm = LocalLLMService(llm_options, find_reflex=abilities.find_reflex, amend=toolbox.amend, answers=answers)
+        llm = LocalLLMService(
+            llm_options,
+            find_reflex=abilities.find_reflex,
+            amend=toolbox.amend,
+            answers=answers,
+            pictures=abilities.camera,
+        )
         toolbox.offer(context, llm)
     tts, voice = settings.tts, host.tts.loaded
     if settings.llm.keep_answers and not interpreter:

@@ -18,6 +18,7 @@ from agent.engines.chat_template import template_marks
 from agent.engines.compute import placement
 from agent.engines.context_size import context_tokens
 from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
+from agent.engines.images import takes_images
 from agent.engines.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
 from agent.engines.look_ups import LookUps, make_of
 from agent.models.catalogue import installed, model_dir
@@ -145,7 +146,7 @@ def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
 
 def _options(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LLMOptions:
     llm = settings.llm
-    tokens, template = _told(engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING)
+    tokens, template, sees = _told(engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING)
 
     async def served_tokens() -> int | None:
         return await context_tokens(LookUps(base_url, api_key), make_of(engine, base_url), model)
@@ -167,17 +168,23 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         served_tokens=None if engine == "embedded" else served_tokens,
         answers_many=engine == "vllm",
         template=template,
+        takes_images=sees if llm.images == "auto" else llm.images == "on",
     )
 
 
 def _told(
     engine: str, base_url: str, api_key: str | None, model: str, *, thinking: bool
-) -> tuple[int | None, TemplateMarks]:
-    """What a server tells of its model: the size of its context, and its template. Blocks for two seconds at most."""
+) -> tuple[int | None, TemplateMarks, bool]:
+    """What a server tells of its model: the size of its context, its template, whether it takes pictures.
 
-    async def ask() -> tuple[int | None, TemplateMarks]:
+    Blocks for two seconds at most.
+    """
+
+    async def ask() -> tuple[int | None, TemplateMarks, bool]:
         server, make = LookUps(base_url, api_key), make_of(engine, base_url)
-        return await context_tokens(server, make, model), await template_marks(server, make, model, thinking=thinking)
+        tokens = await context_tokens(server, make, model)
+        template = await template_marks(server, make, model, thinking=thinking)
+        return tokens, template, await takes_images(server, make, model)
 
     # With a loop of its own, for whoever calls may have one.
     with ThreadPoolExecutor(1, "look-ups") as thread:

@@ -154,6 +154,9 @@ class LlmSettings(Section):
     thinking: bool = Field(
         False, description="let a reasoning model think before it answers; its thoughts are never spoken"
     )
+    images: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether the model takes pictures; auto asks the server, where it is one that tells"
+    )
     empty_retries: int = Field(1, ge=0, le=5, description="how often an empty reply is asked for again")
     keep_answers: bool = Field(
         False, description="the same first question of a call gets the same answer at once, sound and all"
@@ -251,6 +254,9 @@ class ToolsSettings(Section):
     folder: FolderOrNone = Field(None, description="the one folder whose files the agent may use; made when needed")
     memory: Permission = Field("on", description="remember, recall and forget in calls, where memory.keep is on")
     knowledge: Permission = Field("on", description="search the documents of persona.knowledge, where it is set")
+    camera: Permission = Field(
+        "on", description="take one picture with the page's camera when you ask the agent to look; never by itself"
+    )
     home: Permission = Field(
         "on", description="see and switch what is at home ([home]); what opens or guards the house asks always"
     )

@@ -40,6 +40,7 @@ SESSION_KEYS = (
     "tools.files",
     "tools.memory",
     "tools.knowledge",
+    "tools.camera",
 )
 # A conversation may be allowed less than the server allows, never more.
 STRICTER = ("on", "ask", "off")

@@ -31,6 +31,7 @@ class LLMOptions:
         extra_body: Further fields of the request, such as `{"chat_template_kwargs": {"enable_thinking": False}}`.
         context_tokens: Of prompt and reply together, where the server tells it; `served_tokens` asks anew.
         answers_many: Whether the server answers several requests at once, at hardly any cost to each.
+        takes_images: Whether the model takes pictures.
         template: What the model's chat template says about thoughts, where the server tells it.
         keeper: Mends the server, where it is ours.
     """
@@ -54,5 +55,6 @@ class LLMOptions:
     context_tokens: int | None = None
     served_tokens: Callable[[], Awaitable[int | None]] | None = field(default=None, repr=False, compare=False)
     answers_many: bool = False
+    takes_images: bool = False
     template: TemplateMarks = UNKNOWN_TEMPLATE
     keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)

@@ -54,6 +54,7 @@ from processors.llm.failure import (
 from processors.llm.history import as_sent, instruction_of, last_user_words, with_examples, with_hint, without_calls
 from processors.llm.keeper import look_after
 from processors.llm.options import LLMOptions
+from processors.llm.pictures import Pictures, with_pictures
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
 from processors.llm.rounds import ToolRounds
 from processors.llm.settled_calls import SettledCalls
@@ -84,6 +85,7 @@ class LocalLLMService(OpenAILLMService):
         amend: Callable[[LLMContext], None] | None = None,
         answers: KeptAnswers | None = None,
         calls_tools: bool = True,
+        pictures: Pictures | None = None,
         **kwargs: Any,
     ) -> None:
         """Prepare to ask; nothing is sent yet.
@@ -94,12 +96,14 @@ class LocalLLMService(OpenAILLMService):
             calls_tools: Whether the model is told of the history's tools.
             amend: Sets the history right before it is sent, with what cut calls have done meanwhile.
             answers: Those that are kept and given again.
+            pictures: What the model is shown with a turn.
             **kwargs: For Pipecat's LLMService, such as `function_call_timeout_secs`.
         """
         self._options = options
         self._find_reflex = find_reflex
         self._amend = amend
         self._answers = answers
+        self._pictures = pictures
         self._ended_by_itself = False
         self._reflex: Reflex | None = None
         # Also once the server has said that it, or its model, takes none.
@@ -312,6 +316,8 @@ class LocalLLMService(OpenAILLMService):
             if reply.answered:
                 self._starts_inside_thought = reply.starts_inside_thought
                 self._ended_by_itself = reply.finish_reason == "stop"
+                if self._pictures and reply.spoke:
+                    self._pictures.drop()
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
                 raise empty_reply(reply, options.base_url, options.model)
@@ -355,6 +361,7 @@ class LocalLLMService(OpenAILLMService):
             view = LLMContext(with_examples(self._options.examples, last_user_words(messages)))
         else:
             sent = as_sent(without_calls(messages) if self._without_tools else messages)
+            sent = with_pictures(sent, self._pictures.urls() if self._pictures else ())
             view = LLMContext(
                 with_hint(sent, WRITTEN_HINT) if self._written else sent,
                 **({} if self._without_tools else {"tools": context.tools, "tool_choice": context.tool_choice}),

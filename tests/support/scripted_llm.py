@@ -169,7 +169,9 @@ class ScriptedLLM:
 
     def chosen(self, request: Request) -> Answer:
         """What a request is answered with."""
-        return self.answers.get(request.messages[-1].get("content", "")) or self._next()
+        words = request.messages[-1].get("content", "")
+        # With a picture beside them they come in parts.
+        return self.answers.get(words[0]["text"] if isinstance(words, list) else words) or self._next()
 
     def _next(self) -> Answer:
         return self.script.pop(0) if self.script else self.otherwise

@@ -39,6 +39,7 @@ export const GROUPS = [
       "tools.files": "Files",
       "tools.memory": "Memory",
       "tools.knowledge": "Your documents",
+      "tools.camera": "Camera, when you ask it to look",
     },
   },
 ];
