@@ -17,6 +17,10 @@ STAGE = "stage"
 # In the metadata of a transcript that is a translation: ISO 639-1 code of what was said.
 SPOKEN = "spoken"
 
+# In the metadata of a context and of the reply that begins: ISO 639-1 code of the language that it is spoken in, where
+# that is not the voice's own.
+REPLY_LANGUAGE = "reply_language"
+
 Cause = Literal["echo", "noise", "backchannel"]
 
 
@@ -116,6 +120,23 @@ class ReplyBegunFrame(SystemFrame):
     """
 
     speculative: bool = False
+
+
+@dataclass
+class InterpretedFrame(SystemFrame):
+    """Downstream: a sentence that was said is to come out in another language.
+
+    Attributes:
+        spoken: ISO 639-1 code of what was said; None where nothing tells.
+        into: That of what comes out; None: none of the interpreter's languages was spoken.
+        told_by: What told the language: the ears, the words, or that the sentence before was in it.
+        by: What translates: the ears (Whisper) or the language model; empty where nothing does.
+    """
+
+    spoken: str | None = None
+    into: str | None = None
+    told_by: Literal["ears", "words", "before", ""] = ""
+    by: Literal["ears", "llm", ""] = ""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
+import { Camera } from "/call/camera.js";
 import { Choices } from "/settings/choices.js";
 import { Composer } from "/conversation/composer.js";
 import { Conversation } from "/conversation/conversation.js";
@@ -44,6 +45,7 @@ const restored = conversation.id;
 const voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
 const server = new ServerWatch(draw);
 const session = new Session({ onMicrophone, onVoice, onJoined, onEvent, onChange }, wishes);
+const camera = new Camera({ send: (message) => session.send(message), onPicture });
 const written = new WrittenAnswer({ onChange: draw, onConversation: onJoined, onProblem: tell });
 const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
@@ -134,8 +136,14 @@ function onJoined(id) {
   keepConversation(id);
 }
 
+function onPicture(mark, url) {
+  conversation.pictures.show(mark, url);
+  draw();
+}
+
 function onEvent(event) {
   conversation.apply(event);
+  camera.follow(event);
   if (event.event === "session_started") {
     if (conversation.id) keepConversation(conversation.id);
     if (conversation.isRecording) recorded = conversation.id;
@@ -160,6 +168,7 @@ function onChange() {
     composer.restore(conversation.hangUp());
     meters.follow("agent", null);
     voice.follow(null);
+    camera.hangUp();
     link = null;
   }
   if (phase === "joined") problem = null;

@@ -60,6 +60,13 @@ export async function sendCandidates(pcId, candidates, signal) {
   return ask("/api/offer", body("PATCH", { pc_id: pcId, candidates: wire }, signal));
 }
 
+/** @param {string} mark - of the picture that a conversation asked for @param {Blob} picture - a JPEG file */
+export async function sendPicture(mark, picture) {
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  const options = { method: "POST", headers: { "Content-Type": picture.type }, body: picture, signal };
+  return ask(`/api/camera/${encodeURIComponent(mark)}`, options, { orNull: true });
+}
+
 /** Make the server forget a conversation: its history and its recording. A call that is just ending is waited for. */
 export async function deleteConversation(id) {
   const path = `/api/conversations/${encodeURIComponent(id)}`;

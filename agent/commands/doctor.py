@@ -20,16 +20,18 @@ from agent.engines.large import large_candidates
 from agent.engines.llm import llm_candidates
 from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
-from agent.engines.tool_calls import told
 from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings, effective_values
 from agent.tools.mcp_servers import McpServers
 from processors.errors import EngineUnavailableError
+from processors.text.language_words import KNOWN
 
 # As wide as the narrowest usual terminal, where a report is pasted as well.
 PIPED_WIDTH_COLUMNS = 80
 # As long as a connection may take to be made, and its library to be loaded.
 SERVERS_SECS = 20.0
+# Ears that say in which language something was said.
+TELL_LANGUAGE = ("whisper", "openai")
 PACKAGES = (
     "pipecat-ai",
     "aiortc",
@@ -81,12 +83,18 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     for stage, candidates in stages.items():
         _add_stage(table, stage, chosen.get(stage), candidates, speeds)
     console.print(table)
+    if settings.interpreter.is_on:
+        console.print(interpreting(settings, chosen.get("stt", ("", ""))[0]))
     await _print_servers(settings, console)
     _print_devices(console)
     console.print(_versions_table())
     if host is None:
         console.print(f"[red]A conversation could not be held: {escape(problem)}[/red]")
         return 1
+    if settings.tools.camera != "off":
+        eyes = "takes pictures" if host.llm_options.sees else "takes none, as far as its server tells"
+        set_so = "" if settings.llm.images == "auto" else f" (llm.images = {settings.llm.images})"
+        console.print(f"camera: the language model {eyes}{set_so}")
     await host.close()
     for choice in (host.stt, host.llm, host.large, host.tts):
         if choice and choice.note:
@@ -148,6 +156,26 @@ def _add_stage(
 def _shown(stage: str, speed: Speed) -> str:
     what = {"stt": "words", "llm": "first token", LARGE: "first token", "tts": "first sound"}[stage]
     return f"{what} after {speed.first_secs * 1000:.0f} ms, {speed.factor:.2f} s for a second of speech"
+
+
+def interpreting(settings: Settings, ears: str) -> str:
+    """How an interpreter works with the engines here, in a line.
+
+    Args:
+        settings: With an interpreter.
+        ears: The recognizer's name.
+    """
+    pair, whisper = settings.interpreter.pair, settings.stt.task == "translate"
+    into = f"between {pair[0]} and {pair[1]}" if pair else f"into {settings.interpreter.into}"
+    by = f"{ears or 'whisper'} where it is English" if whisper else "the language model"
+    # The others write what was said, and do not say in what.
+    if not pair or ears in TELL_LANGUAGE:
+        told = f"{ears} tells the language of a sentence" if ears in TELL_LANGUAGE else "any language is taken"
+    else:
+        unknown = [language for language in pair if language not in KNOWN]
+        lost = f", and none are known of {', '.join(unknown)}" if unknown else ""
+        told = f"the words of a sentence tell its language{lost}"
+    return f"interpreter: {into}, by {by}; {told}"
 
 
 def _print_devices(console: Console) -> None:

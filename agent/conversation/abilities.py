@@ -10,6 +10,7 @@ from agent.memory.tools import memory_tools
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings
 from agent.settings.sections import LlmSettings, Permission
+from agent.tools.camera import Camera
 from agent.tools.choice import ToolChooser
 from agent.tools.clock import clock_tool
 from agent.tools.conversion import conversion_tool
@@ -37,6 +38,7 @@ class Abilities:
         find_reflex: Finds what needs no language model.
         manner: How the agent speaks.
         chooser: Has a model that calls no tools choose what is done; None where that is switched off.
+        camera: What it sees with, where that is not off.
     """
 
     toolbox: Toolbox
@@ -44,6 +46,7 @@ class Abilities:
     find_reflex: FindReflex
     manner: Manner
     chooser: ToolChooser | None = None
+    camera: Camera | None = None
 
 
 def written_reflexes(settings: Settings) -> FindReflex:
@@ -68,6 +71,7 @@ def abilities(
     memory: UserMemory | None = None,
     *,
     speaks: bool = True,
+    camera: Camera | None = None,
 ) -> Abilities:
     """What settings allow.
 
@@ -78,8 +82,13 @@ def abilities(
         more: Further tools.
         memory: The user's, if there is one.
         speaks: Whether there is a voice that can be louder or slower.
+        camera: The page's, or that there is none.
     """
     wanted = settings.tools
+    camera = camera if wanted.camera != "off" else None
+    if camera:
+        camera.emit = emit
+    looks = camera is not None and camera.has_page and camera.has_eyes
     home = home_tools(settings.home, asks=wanted.home == "ask") if wanted.home != "off" else []
     tools = [
         *permitted([clock_tool()], wanted.clock),
@@ -88,6 +97,7 @@ def abilities(
         *(permitted(file_tools(wanted.folder), wanted.files) if wanted.folder else []),
         *(permitted(memory_tools(memory), wanted.memory) if memory else []),
         *(permitted([knowledge_tool(folder)], wanted.knowledge) if (folder := settings.persona.knowledge) else []),
+        *(permitted([camera.tool()], wanted.camera) if camera and looks else []),
         *home,
         *more,
     ]
@@ -106,9 +116,10 @@ def abilities(
         all_of_them=answered,
         manner=manner if speaks else None,
         only_voice=not home and not more,
+        camera=camera,
     )
     if wanted.choice == "off":
-        return Abilities(toolbox, reflexes, reflexes.find, manner)
+        return Abilities(toolbox, reflexes, reflexes.find, manner, camera=camera)
     said = words or english_words()
     chooser = ToolChooser(toolbox, words and words.choice, lambda: said.say("unsure"), always=wanted.choice == "always")
     answers = PlainAnswers(said, chooser, lambda: toolbox.tools)
@@ -116,7 +127,7 @@ def abilities(
     def find(text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:
         return reflexes.find(text, earlier) or (None if text else answers.find(earlier))
 
-    return Abilities(toolbox, reflexes, find, manner, chooser)
+    return Abilities(toolbox, reflexes, find, manner, chooser, camera)
 
 
 def served(tools: Sequence[Tool], permission: Permission) -> list[Tool]:

@@ -21,6 +21,7 @@ from agent.memory.turns import Turns
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings, public_values
 from agent.settings.sections import Permission
+from agent.tools.camera import Camera
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool
@@ -49,9 +50,11 @@ class Conversation:
         tools: What the agent can do beside what settings allow.
         memory: The user's; None: nothing is remembered.
         servers: Whose tools it can use, besides; connected or not.
+        has_camera: Whether a page is there that can be asked for a picture.
 
     Attributes:
         context: The history.
+        camera: What the page sends its pictures to.
         end_reason: Why it ended.
     """
 
@@ -69,6 +72,7 @@ class Conversation:
         tools: Sequence[Tool] = (),
         memory: UserMemory | None = None,
         servers: McpServers | None = None,
+        has_camera: bool = False,
     ) -> None:
         self._speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
@@ -76,14 +80,15 @@ class Conversation:
         self._observer = ConversationObserver(
             [*kept, *sinks, self._speaking_up, self._note],
             speech_end_secs=speech_end_secs,
-            joins=settings.interpreter.into is None,
+            joins=not settings.interpreter.is_on,
         )
         self.context = context or LLMContext()
         if memory:
             memory.n_turns_told = lambda: n_earlier_turns(self.context.messages)
         self._own_timers = timers is None
         self._timers = timers or TimerBook()
-        self._abilities = abilities(settings, self._timers, self._observer.emit, tools, memory)
+        self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
+        self._abilities = abilities(settings, self._timers, self._observer.emit, tools, memory, camera=self.camera)
         self._abilities.toolbox.report = lambda message: self.report("tool", message)
         toolbox = self._abilities.toolbox
         toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
@@ -193,6 +198,7 @@ class Conversation:
 
     def _note(self, event: Event) -> None:
         self._abilities.toolbox.note(event)
+        self.camera.note(event)
 
     def _listen_to_timers(self) -> None:
         self._timers.changed.append(self._tell_timer)
@@ -248,6 +254,7 @@ class Conversation:
             if self._warming_up:
                 await asyncio.gather(self._warming_up, return_exceptions=True)
             self._speaking_up.close()
+            self.camera.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
 

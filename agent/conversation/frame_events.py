@@ -15,7 +15,7 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
 )
 
-from processors.frames import EchoTierFrame, FalseInterruptionFrame, NotesMadeFrame, PlayoutFrame
+from processors.frames import EchoTierFrame, FalseInterruptionFrame, InterpretedFrame, NotesMadeFrame, PlayoutFrame
 from processors.turns.typed_turn import TYPED
 
 Told = tuple[str, dict[str, Any]]
@@ -58,6 +58,10 @@ def _notes_made(frame: NotesMadeFrame) -> Told:
     return "notes_made", {"text": frame.text}
 
 
+def _interpreted(frame: InterpretedFrame) -> Told:
+    return "interpreted", {"spoken": frame.spoken, "into": frame.into, "told_by": frame.told_by, "by": frame.by}
+
+
 def _tool_call(frame: FunctionCallInProgressFrame) -> Told:
     return "tool_call", {"id": frame.tool_call_id, "name": frame.function_name, "arguments": frame.arguments}
 
@@ -78,6 +82,7 @@ TOLD_DOWNSTREAM: dict[type[Frame], Callable[[Any], Told | None]] = {
     PlayoutFrame: _playout,
     EchoTierFrame: _echo_tier,
     NotesMadeFrame: _notes_made,
+    InterpretedFrame: _interpreted,
     FunctionCallInProgressFrame: _tool_call,
     FunctionCallResultFrame: _tool_result,
     FunctionCallCancelFrame: _tool_cancelled,

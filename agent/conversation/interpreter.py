@@ -1,12 +1,15 @@
 """The agent as an interpreter: what is said in one language comes out in another, and is never answered.
 
-In:  settings with `interpreter.into`.   Out: how the user's turns begin and end, and who translates.
+In:  settings with `interpreter.into`, or with `interpreter.languages` for both ways.
+Out: how the user's turns begin and end, and what becomes of each sentence.
 
 Where speech-to-text translates by itself (Whisper, into English) its words are spoken as they are, like those of a
 reflex; else the language model is asked for one sentence at a time.
 """
 
+import time
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from babel.core import Locale, UnknownLocaleError
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
@@ -14,9 +17,14 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from agent.settings.load import Settings
 from agent.settings.sections import LlmSettings
+from agent.tools.reflex_words import english_words, words_of
+from processors.frames import InterpretedFrame
+from processors.llm.history import Instruction
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import FindReflex, Reflex
-from processors.turns.sentences import OneSentence, SentenceEnd, SentenceStart, Spoken
+from processors.text.language_words import language_of_words
+from processors.turns.heard_speech import HeardSpeech
+from processors.turns.sentences import OneSentence, SentenceEnd, SentenceStart, Spoken, Translation
 from processors.turns.typed_turn import TypedTurnEnd
 
 PROMPT = (
@@ -25,17 +33,27 @@ PROMPT = (
 )
 
 
+class _Settled(Instruction):
+    """Above a sentence whose reply needs no language model: its words; none: those of the sentence itself."""
+
+
 class Interpreter:
     """Of one conversation.
 
     Args:
-        settings: With a language to translate into.
+        settings: With a language to translate into, or two.
+        heard: What the agent has said aloud.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, heard: HeardSpeech) -> None:
         self._into = settings.interpreter.into or "en"
+        self._pair = settings.interpreter.pair
+        self._ears_translate = settings.stt.task == "translate"
         self._settings = settings
+        self._heard = heard
         self._spoken = Spoken()
+        # Of the sentence before, which the next one mostly is in where nothing tells.
+        self._before = self._pair[0] if self._pair else None
 
     def strategies(self) -> UserTurnStrategies:
         """Each sentence is a turn, and none cuts the agent off."""
@@ -44,7 +62,7 @@ class Interpreter:
 
     def behind_the_turns(self) -> OneSentence:
         """The step behind the user's aggregator."""
-        return OneSentence(self._spoken, self._into)
+        return OneSentence(self._spoken, self._both_ways if self._pair else self._one_way)
 
     def options(self, options: LLMOptions) -> LLMOptions:
         """How the language model is asked for a translation.
@@ -52,25 +70,86 @@ class Interpreter:
         Args:
             options: How it is asked for an answer.
         """
-        own = self._settings.llm.system_prompt
-        plain = own == LlmSettings.model_fields["system_prompt"].default
-        prompt = PROMPT.format(language=_name(self._into)) if plain else own
+        # Of two ways, each sentence brings its own.
+        prompt = "" if self._pair else self._prompt(self._into)
         return options.changed(system_prompt=prompt, last_turn_only=True, examples=(), by_question=False)
 
     def find_reflex(self) -> FindReflex | None:
-        """Says what speech-to-text has translated already; None where it does not."""
-        return _as_it_is if self._settings.stt.task == "translate" else None
+        """Says what needs no language model; None where everything does."""
+        return _settled if self._pair or self._ears_translate else None
+
+    def _prompt(self, language: str) -> str:
+        own = self._settings.llm.system_prompt
+        plain = own == LlmSettings.model_fields["system_prompt"].default
+        if plain:
+            return PROMPT.format(language=_name(language))
+        return f"{own} Say it in {_name(language)}." if self._pair else own
+
+    def _one_way(self, text: str, spoken: Spoken) -> Translation | None:
+        language = spoken.language
+        if language == self._into:
+            return None
+        by: Literal["ears", "llm"] = "ears" if self._ears_translate else "llm"
+        about = InterpretedFrame(language, self._into, "ears" if language else "", by)
+        return Translation(about, above=_above(_Settled, "") if self._ears_translate else None)
+
+    def _both_ways(self, text: str, spoken: Spoken) -> Translation | None:
+        assert self._pair  # noqa: S101 - else nobody calls
+        if self._heard.comes_back(text, time.monotonic() - spoken.began_secs):
+            return None
+        language, told_by = self._language_of(text, spoken.language)
+        if language not in self._pair:
+            return self._third(language, told_by)
+        self._before = language
+        into = self._pair[1] if language == self._pair[0] else self._pair[0]
+        if self._ears_translate and into == "en" and told_by == "ears":
+            about = InterpretedFrame(language, into, told_by, "ears")
+            return Translation(about, into, _above(_Settled, ""))
+        about = InterpretedFrame(language, into, told_by, "llm")
+        return Translation(about, into, _above(Instruction, self._prompt(into)))
+
+    def _language_of(self, text: str, told: str | None) -> tuple[str | None, Literal["ears", "words", "before"]]:
+        """The language of a sentence, and what tells it; another than the two where that is surely spoken."""
+        pair = self._pair or ()
+        if told in pair:
+            return told, "ears"
+        # What the ears have translated is English, whatever was said.
+        words = None if self._ears_translate and told else language_of_words(text, pair)
+        if words in pair:
+            return words, "words"
+        if told:
+            return told, "ears"
+        return (words, "words") if words else (self._before, "before")
+
+    def _third(self, language: str | None, told_by: Literal["ears", "words", "before"]) -> Translation:
+        """None of the two is spoken: one short sentence says which they are."""
+        first, second = self._pair or ("en", "en")
+        said_in = next((one for one in (first, second) if words_of(one)), None)
+        words = (words_of(said_in) if said_in else None) or english_words()
+        names = [_name(one, words.language) for one in (first, second)]
+        told = words.answers["only_between"].format(first=names[0], second=names[1])
+        about = InterpretedFrame(language, None, told_by)
+        return Translation(about, said_in, _above(_Settled, told))
 
 
-def _as_it_is(text: str, _: Sequence[LLMContextMessage]) -> Reflex | None:
+def _above(kind: type[Instruction], words: str) -> LLMContextMessage:
+    return cast(LLMContextMessage, kind(role="system", content=words))
+
+
+def _settled(text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:
+    above = next((message for message in earlier if isinstance(message, _Settled)), None)
+    if above is None or not text:
+        return None
+    reply = str(above["content"]) or text
+
     async def words() -> str:
-        return text
+        return reply
 
-    return Reflex("translation", False, words) if text else None
+    return Reflex("translation", False, words)
 
 
-def _name(language: str) -> str:
+def _name(language: str, told_in: str = "en") -> str:
     try:
-        return Locale.parse(language).get_display_name("en") or language
+        return Locale.parse(language).get_display_name(told_in) or language
     except (ValueError, UnknownLocaleError):
         return language

@@ -29,6 +29,7 @@ from agent.conversation.observer import ConversationObserver
 from agent.conversation.watched_worker import WatchedWorker
 from agent.engines.host import ModelHost
 from agent.engines.session import in_voice
+from agent.engines.tts import in_language
 from agent.settings.load import Settings
 from processors.cut import cut_in_order
 from processors.ear.echo import EchoCanceller
@@ -84,7 +85,7 @@ def build_worker(
         abilities: What the agent can do.
     """
     heard, ahead = HeardSpeech(), SpeechAhead()
-    interpreter = Interpreter(settings) if settings.interpreter.into else None
+    interpreter = Interpreter(settings, heard) if settings.interpreter.is_on else None
     barge_in = BargeInStrategy(
         heard,
         language=settings.stt.language,
@@ -127,16 +128,17 @@ def build_worker(
             amend=toolbox.amend,
             answers=answers,
             chooser=abilities.chooser,
+            pictures=abilities.camera,
         )
         toolbox.offer(context, llm)
     tts, voice = settings.tts, host.tts.loaded
-    if settings.llm.keep_answers:
+    if settings.llm.keep_answers and not interpreter:
         voice = KeptVoice(voice, host.speech, tts.language, tts.speed)
     reply_way = [
         llm,
         *compactors(llm_options, llm, context),
         _dead_air(settings),
-        SpeakableText(language=settings.tts.language),
+        SpeakableText(language=settings.tts.language, also=settings.interpreter.languages),
         SynthesizerTTSService(
             voice,
             host.tts_threads,
@@ -144,6 +146,7 @@ def build_worker(
             standby=host.tts_standby,
             manner=abilities.manner,
             at_speed=lambda speed: in_voice(voice, tts.model_copy(update={"speed": speed})),
+            in_language=lambda engine, language: in_language(engine, tts, language),
         ),
         PlayoutGate(heard, ahead=ahead, manner=abilities.manner),
         transport.output(),

@@ -35,6 +35,8 @@ from processors.turns.smart_turn import load_smart_turn
 # A VAD window takes 0.14 ms, so one thread serves many conversations; a turn decision takes about 100 ms.
 VAD_THREADS = 1
 TURN_THREADS = 1
+# What reasons name that stand against an interpreter of two ways.
+PAIR_SETTING = "interpreter.languages"
 # Whole recordings are transcribed beside the conversations, this many at a time.
 FILE_THREADS = 2
 
@@ -220,7 +222,9 @@ async def _choose_engines(settings: Settings) -> list[Choice[Any] | BaseExceptio
 def _log_choices(choices: Sequence[Choice[Any]], took_secs: float) -> None:
     for choice in choices:
         for passed in choice.passed_over:
-            logger.debug(f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
+            # Who asked for two languages is told why another engine serves them.
+            level = "WARNING" if PAIR_SETTING in passed.reason else "DEBUG"
+            logger.log(level, f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
         logger.info(f"{choice.stage}: {choice.engine} with {choice.model}")
         if choice.note:
             logger.warning(f"{choice.stage}: {choice.note}")

@@ -20,6 +20,7 @@ from agent.engines.chat_template import template_marks
 from agent.engines.compute import placement
 from agent.engines.context_size import context_tokens
 from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_options
+from agent.engines.images import takes_images
 from agent.engines.llm_servers import START_COMMANDS, FoundServer, check_endpoint, choose_model, find_servers
 from agent.engines.look_ups import LookUps, make_of
 from agent.engines.remote_stt import foundry_dir
@@ -31,7 +32,7 @@ from processors.foundry_runtime import INSTALL_COMMAND, PRIVACY_NOTE
 from processors.llm.foundry import DEFAULT_ALIAS as FOUNDRY_ALIAS
 from processors.llm.foundry import FoundryChat, download_chat_model
 from processors.llm.options import LLMOptions
-from processors.llm.templates import TemplateMarks
+from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
 
 # How each server is told to answer at once; one of unknown make might refuse fields that it does not know.
 _TEMPLATE_SWITCH = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -201,9 +202,7 @@ def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
 
 def _options(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LLMOptions:
     llm = settings.llm
-    tokens, template, calls = _told(
-        engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING
-    )
+    told = _told(engine, base_url, api_key, model, thinking=llm.thinking or engine not in NO_THINKING)
 
     async def served_tokens() -> int | None:
         return await context_tokens(LookUps(base_url, api_key), make_of(engine, base_url), model)
@@ -215,18 +214,19 @@ def _options(settings: Settings, engine: str, api_key: str | None, base_url: str
         system_prompt=llm.system_prompt,
         temperature=llm.temperature,
         top_p=llm.top_p,
-        max_tokens=_most_tokens(tokens) if llm.max_tokens == "auto" else llm.max_tokens,
+        max_tokens=_most_tokens(told.tokens) if llm.max_tokens == "auto" else llm.max_tokens,
         by_question=llm.max_tokens == "auto",
         first_token_timeout_secs=llm.first_token_timeout_secs,
         token_stall_timeout_secs=llm.token_stall_timeout_secs,
         empty_retries=llm.empty_retries,
         apology=llm.apology,
         extra_body={} if llm.thinking else NO_THINKING.get(engine, {}),
-        context_tokens=tokens,
+        context_tokens=told.tokens,
         served_tokens=None if engine == "embedded" else served_tokens,
-        calls_tools=calls,
+        calls_tools=told.calls_tools,
         answers_many=engine == "vllm",
-        template=template,
+        template=told.template,
+        takes_images=told.takes_images if llm.images == "auto" else llm.images == "on",
     )
 
 
@@ -235,16 +235,34 @@ def _most_tokens(context_tokens: int | None) -> int:
     return min(MOST_TOKENS, max(USUAL_TOKENS, (context_tokens or MOST_TOKENS * 4) // 4))
 
 
-def _told(
-    engine: str, base_url: str, api_key: str | None, model: str, *, thinking: bool
-) -> tuple[int | None, TemplateMarks, bool | None]:
-    """What a server tells of its model: its context, its template, whether it calls tools. Blocks for two seconds."""
+@dataclass(frozen=True)
+class _Told:
+    """What a server tells of its model.
 
-    async def ask() -> tuple[int | None, TemplateMarks, bool | None]:
+    Attributes:
+        tokens: The size of its context.
+        template: How its thoughts are marked.
+        calls_tools: Whether it calls tools.
+        takes_images: Whether it takes pictures.
+    """
+
+    tokens: int | None = None
+    template: TemplateMarks = UNKNOWN_TEMPLATE
+    calls_tools: bool | None = None
+    takes_images: bool = False
+
+
+def _told(engine: str, base_url: str, api_key: str | None, model: str, *, thinking: bool) -> _Told:
+    """What a server tells of its model. Blocks for two seconds at most."""
+
+    async def ask() -> _Told:
         server, make = LookUps(base_url, api_key), make_of(engine, base_url)
-        tokens = await context_tokens(server, make, model)
-        marks = await template_marks(server, make, model, thinking=thinking)
-        return tokens, marks, await calls_tools(server, make, model)
+        return _Told(
+            await context_tokens(server, make, model),
+            await template_marks(server, make, model, thinking=thinking),
+            await calls_tools(server, make, model),
+            await takes_images(server, make, model),
+        )
 
     # With a loop of its own, for whoever calls may have one.
     with ThreadPoolExecutor(1, "look-ups") as thread:

@@ -17,11 +17,12 @@ from agent.engines.host import ModelHost
 from agent.engines.known_speeds import known_speeds
 from agent.engines.llm import llm_candidates
 from agent.engines.stt import stt_candidates
-from agent.engines.tts import known_voice_language, tts_candidates
+from agent.engines.tts import check_pair, known_voice_language, tts_candidates
 from agent.settings.load import Settings
 from agent.settings.sections import TtsSettings
 from agent.settings.session import OptionError
 from processors.engine_threads import EngineThreads
+from processors.errors import EngineUnavailableError
 from processors.tts.synthesizer import Synthesizer
 
 MAX_MORE_OF_A_STAGE = 3
@@ -113,17 +114,32 @@ class SessionEngines:
         return dataclasses.replace(choice, loaded=dataclasses.replace(choice.loaded, options=options))
 
     async def _tts(self, settings: Settings) -> tuple[Choice[Any], Executor]:
+        choice, threads = await self._one_voice(settings)
+        try:
+            await asyncio.to_thread(check_pair, choice.loaded, settings)
+        except EngineUnavailableError:
+            if settings.tts.engine != "auto":
+                raise
+        else:
+            return choice, threads
+        pair = " ".join(settings.interpreter.pair or ())
+        return await self._more_voices(settings, ("tts", "auto", pair))
+
+    async def _one_voice(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         wanted, own = settings.tts, self._settings.tts
         choice, threads = self._host.tts, self._host.tts_threads
         if wanted.engine not in (own.engine, choice.engine):
-            plain = _of_any_engine(settings.model_copy(update={"tts": wanted.model_copy(update={"voice": None})}))
-            loaded = await self._load(("tts", wanted.engine, ""), lambda: asyncio.to_thread(tts_candidates, plain))
-            assert loaded.threads is not None  # noqa: S101 - only language models have none
-            choice, threads = loaded.choice, loaded.threads
+            choice, threads = await self._more_voices(settings, ("tts", wanted.engine, ""))
         elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
             return choice, threads
         voice = await asyncio.to_thread(in_voice, choice.loaded, wanted)
         return dataclasses.replace(choice, model=voice.model, loaded=voice), threads
+
+    async def _more_voices(self, settings: Settings, key: Key) -> tuple[Choice[Any], Executor]:
+        plain = _of_any_engine(settings.model_copy(update={"tts": settings.tts.model_copy(update={"voice": None})}))
+        loaded = await self._load(key, lambda: asyncio.to_thread(tts_candidates, plain))
+        assert loaded.threads is not None  # noqa: S101 - only language models have none
+        return loaded.choice, loaded.threads
 
     async def _load(self, key: Key, candidates: Callable[[], Any]) -> _Loaded:
         stage, engine, _ = key

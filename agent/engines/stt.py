@@ -48,16 +48,34 @@ def stt_candidates(settings: Settings) -> list[Candidate[RecognizerEngine]]:
 
 def _for_interpreter(candidate: Candidate[RecognizerEngine], settings: Settings) -> Candidate[RecognizerEngine]:
     """Not usable where it hears nothing but the language that is to come out: all would be passed over in silence."""
-    into = settings.interpreter.into
-    if into is None or not candidate.usable:
+    into, pair = settings.interpreter.into, settings.interpreter.pair
+    if not settings.interpreter.is_on or not candidate.usable:
         return candidate
+    hears_english_only = candidate.engine in ENGLISH_ONLY or (candidate.model or "").endswith(".en")
+    if pair:
+        return _for_pair(candidate, settings, pair, hears_english_only)
     if settings.stt.language == into:
         reason = f"stt.language = {into} is the language that interpreter.into asks for"
         return replace(candidate, reason=reason, mend="--set stt.language=auto")
-    hears_english_only = candidate.engine in ENGLISH_ONLY or (candidate.model or "").endswith(".en")
     if into == "en" and hears_english_only:
         reason = "it knows English only, and interpreter.into = en asks for other languages"
         return replace(candidate, reason=reason, mend="sotto models pull base")
+    return candidate
+
+
+def _for_pair(
+    candidate: Candidate[RecognizerEngine], settings: Settings, pair: tuple[str, str], hears_english_only: bool
+) -> Candidate[RecognizerEngine]:
+    """Not usable where it cannot hear both languages."""
+    named = f"interpreter.languages = {','.join(pair)}"
+    if hears_english_only:
+        return replace(candidate, reason=f"it knows English only, and {named}", mend="sotto models pull base")
+    if settings.stt.language != "auto":
+        reason = f"stt.language = {settings.stt.language} is one language, and {named}"
+        return replace(candidate, reason=reason, mend="--set stt.language=auto")
+    if settings.stt.task == "translate" and (candidate.engine != "whisper" or "en" not in pair):
+        reason = f"stt.task = translate gives English without the language that was spoken, and {named}"
+        return replace(candidate, reason=reason, mend="--set stt.task=transcribe")
     return candidate
 
 

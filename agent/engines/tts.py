@@ -1,5 +1,6 @@
 """The synthesizers that settings can choose, in order of preference, found on this machine without loading them."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from agent.engines.compute import half_of_the_cores, placement
 from agent.engines.small_voices import kitten, pocket
 from agent.models.catalogue import CATALOGUE, installed, is_installed, model_dir
 from agent.settings.load import Settings
+from agent.settings.sections import TtsSettings
 from processors.errors import EngineUnavailableError
-from processors.stt.languages import voice_language
+from processors.stt.languages import language_code, voice_language
 from processors.tts.synthesizer import Synthesizer
 
 # The best first.
@@ -19,7 +21,58 @@ _PULL_PIPER = "sotto models pull piper-joe"
 
 def tts_candidates(settings: Settings) -> list[Candidate[Synthesizer]]:
     """Synthesizers, the best first."""
-    return [*_kokoros(settings), pocket(settings), _piper(settings), kitten(settings), _espeak(settings)]
+    found = [*_kokoros(settings), pocket(settings), _piper(settings), kitten(settings), _espeak(settings)]
+    return [_for_interpreter(candidate, settings) for candidate in found] if settings.interpreter.pair else found
+
+
+def in_language(synthesizer: Synthesizer, wanted: TtsSettings, language: str) -> Synthesizer:
+    """The same loaded model in the voice of a language: the one that settings name where it speaks that.
+
+    Args:
+        synthesizer: Loaded, in the voice of the settings.
+        wanted: Says how it is to speak.
+        language: ISO 639-1 code.
+
+    Raises:
+        EngineUnavailableError: It has no voice of that language.
+    """
+    named = [voice.language for voice in synthesizer.voices() if voice.name == wanted.voice]
+    if language_code(named[0] if named else wanted.language) == language:
+        return synthesizer
+    known = known_voice_language(synthesizer, language)
+    return synthesizer.in_voice(None, language=known, speed=wanted.speed)
+
+
+def check_pair(synthesizer: Synthesizer, settings: Settings) -> None:
+    """See that an interpreter of two ways has a voice for each.
+
+    Raises:
+        EngineUnavailableError: It has none for one of them; the line says which, and what mends it.
+    """
+    for language in settings.interpreter.pair or ():
+        try:
+            in_language(synthesizer, settings.tts, language)
+        except EngineUnavailableError as error:
+            piper = [model.name for model in CATALOGUE if model.engine == "piper" and model.language == language]
+            mend = f"sotto models pull {piper[0]}" if piper and synthesizer.name == "piper" else "--tts espeak"
+            pair = ",".join(settings.interpreter.pair or ())
+            reason = f"no voice of it speaks {language}, which interpreter.languages = {pair} asks for"
+            raise EngineUnavailableError(reason, mend) from error
+
+
+def _for_interpreter(candidate: Candidate[Synthesizer], settings: Settings) -> Candidate[Synthesizer]:
+    """Not usable without a voice of each language; only the loaded engine knows."""
+
+    def load() -> Synthesizer:
+        loaded = candidate.load()
+        try:
+            check_pair(loaded, settings)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
+
+    return replace(candidate, load=load)
 
 
 def known_voice_language(synthesizer: Synthesizer, wanted: str) -> str:

@@ -22,6 +22,7 @@ from agent.server.calls.sessions import BusyError
 from agent.server.calls.webrtc import UnknownPeerError
 from agent.server.calls.websocket import websocket_router
 from agent.server.guard.access import HEALTH, Guard
+from agent.server.routes.camera import camera_routes
 from agent.server.routes.chat import chat_routes
 from agent.server.routes.memory import forget_turns, memory_routes
 from agent.server.routes.offers import offer_routes
@@ -43,6 +44,7 @@ __all__ = ["Loaded", "ServerState", "build_app", "web_directory"]
 # Everything that the page talks to; further routes, WebSockets among them, go here.
 PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     offer_routes,
+    camera_routes,
     option_routes,
     chat_routes,
     transcription_routes,

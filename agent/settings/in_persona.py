@@ -31,6 +31,10 @@ def with_persona(settings: Settings, name: str, *, any_file: bool = False) -> Se
 
 def _as_persona(plain: Settings, persona: Persona, name: str) -> Settings:
     wanted = {**persona.sections, "persona": {**persona.sections.get("persona", {}), "name": name}}
+    own = persona.sections.get("interpreter", {})
+    if own and "languages" not in own and plain.interpreter.languages:
+        # The user has made it one of two ways, which Whisper knows only one of.
+        wanted["stt"] = {**wanted.get("stt", {}), "task": "transcribe"}
     sections: dict[str, Section] = {}
     for section_name, values in wanted.items():
         section: Section = getattr(plain, section_name)

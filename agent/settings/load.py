@@ -22,13 +22,13 @@ from pydantic_settings import (
 
 from agent.errors import SettingsError
 from agent.settings.home import HomeSettings
+from agent.settings.interpreter import InterpreterSettings
 from agent.settings.mcp import McpSettings
 from agent.settings.sections import (
     ComputeSettings,
     DialogueSettings,
     EchoSettings,
     InputSettings,
-    InterpreterSettings,
     LargeSettings,
     LlmSettings,
     MemorySettings,

@@ -14,8 +14,8 @@ In:  the name of a persona, or a file.   Out: what it stands for, as settings.
     You are a pirate. Answer in one short sentence of plain speech.
 
 `interpreter: {into: en, by: whisper}` (or `by: llm`) translates instead of answering; `language` is then what is
-spoken, by default any. The text below the front matter is the prompt. A file is read again whenever a conversation
-begins.
+spoken, by default any. `interpreter: {languages: [de, en]}` does so both ways. The text below the front matter is the
+prompt. A file is read again whenever a conversation begins.
 """
 
 import re
@@ -49,13 +49,17 @@ class PersonaError(SottoError):
 class _Interpreter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    into: Text
+    into: Text | None = None
+    languages: tuple[Text, Text] | None = None
     by: Literal["whisper", "llm"] = "llm"
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
-        if self.by == "whisper" and read_language(self.into) != "en":
-            raise ValueError(f"whisper translates into English only, not {self.into[:60]!r}; try by: llm")
+        if (self.into is None) == (self.languages is None):
+            raise ValueError("it takes into, or two languages")
+        comes_out = [self.into] if self.into else list(self.languages or ())
+        if self.by == "whisper" and "en" not in [read_language(one).split("-")[0] for one in comes_out]:
+            raise ValueError(f"whisper translates into English only, not {comes_out[0][:60]!r}; try by: llm")
         return self
 
 
@@ -153,7 +157,10 @@ def _read(path: Path) -> Persona:
         task = "translate" if front.interpreter.by == "whisper" else "transcribe"
         sections["stt"] = {"language": front.language or "auto", "task": task}
         sections["tts"]["language"] = front.interpreter.into
-        sections["interpreter"] = {"into": front.interpreter.into}
+        sections["interpreter"] = {
+            "into": front.interpreter.into,
+            "languages": front.interpreter.languages and list(front.interpreter.languages),
+        }
     chosen = {
         section: {name: value for name, value in values.items() if value is not None}
         for section, values in sections.items()

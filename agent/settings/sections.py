@@ -42,6 +42,9 @@ def split_at_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)]
+
+
 def _ice_servers(value: Any) -> Any:
     """ICE servers from a flag or the environment: a JSON list, or addresses with commas between."""
     if not isinstance(value, str) or not value.strip().startswith("["):
@@ -83,7 +86,7 @@ def without_nul(value: Any) -> Any:
     return value
 
 
-def _spoken_language(text: str) -> str:
+def spoken_language(text: str) -> str:
     """A recognizer's language has no region."""
     return "auto" if text.strip().lower() == "auto" else read_language(text).split("-", 1)[0]
 
@@ -101,12 +104,12 @@ class SttSettings(Section):
 
     engine: SttEngine = Field("auto", description="which recognizer; auto takes the best that is usable")
     model: str | None = Field(None, description="model name or directory; default: the best installed one")
-    language: Annotated[str, AfterValidator(_spoken_language)] = Field(
+    language: Annotated[str, AfterValidator(spoken_language)] = Field(
         "en", description="what is spoken, such as en, de-DE or Spanish; or auto where the model detects it"
     )
     task: Task = Field("transcribe", description="translate: all is written in English (whisper, openai)")
     prompt: str | None = Field(None, description="text that sets names, spelling and style (whisper, openai)")
-    hotwords: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
+    hotwords: CommaList = Field(
         default_factory=list, description="words to listen for, with commas between (whisper, nemotron where it allows)"
     )
     chunk_ms: Literal[80, 160, 320, 560, 1120] | None = Field(
@@ -153,6 +156,9 @@ class LlmSettings(Section):
     token_stall_timeout_secs: float = Field(10.0, gt=0, description="a reply that stops is given up after this")
     thinking: bool = Field(
         False, description="let a reasoning model think before it answers; its thoughts are never spoken"
+    )
+    images: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether the model takes pictures; auto asks the server, where it is one that tells"
     )
     empty_retries: int = Field(1, ge=0, le=5, description="how often an empty reply is asked for again")
     keep_answers: bool = Field(
@@ -253,7 +259,7 @@ class DialogueSettings(Section):
     idle_after_secs: float = Field(20.0, ge=1, le=3600, description="how long that is, after the agent has spoken")
     filler: Literal["off", "words", "sound"] = Field("off", description="bridges the wait for a reply that is slow")
     filler_after_secs: float = Field(1.0, ge=0.1, le=30, description="how long a reply may take before that")
-    filler_words: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
+    filler_words: CommaList = Field(
         default_factory=lambda: ["Hmm.", "Let me think."], min_length=1, description="said in turn, with commas between"
     )
     tool_words: str | None = Field("One moment, please.", description="said when a tool takes long")
@@ -270,6 +276,9 @@ class ToolsSettings(Section):
     folder: FolderOrNone = Field(None, description="the one folder whose files the agent may use; made when needed")
     memory: Permission = Field("on", description="remember, recall and forget in calls, where memory.keep is on")
     knowledge: Permission = Field("on", description="search the documents of persona.knowledge, where it is set")
+    camera: Permission = Field(
+        "on", description="take one picture with the page's camera when you ask the agent to look; never by itself"
+    )
     home: Permission = Field(
         "on", description="see and switch what is at home ([home]); what opens or guards the house asks always"
     )
@@ -319,21 +328,6 @@ class PersonaSettings(Section):
     knowledge: FolderOrNone = Field(None, description="a folder of documents that the agent may search")
 
 
-class InterpreterSettings(Section):
-    """Translating what is said instead of answering it."""
-
-    into: Annotated[str | None, AfterValidator(lambda text: text and _spoken_language(text))] = Field(
-        None, description="the language that everything said comes out in, sentence by sentence; none: it answers"
-    )
-
-    @field_validator("into")
-    @classmethod
-    def _is_one(cls, value: str | None) -> str | None:
-        if value == "auto":
-            raise ValueError("name the language that is to come out, such as en")
-        return value
-
-
 class InputSettings(Section):
     """The user's sound before anything listens to it."""
 
@@ -371,7 +365,7 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
     max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
-    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
+    allowed_hosts: CommaList = Field(
         default_factory=list, description="further host names that the page may be opened under, with commas between"
     )
     api_key: SecretStr | None = Field(None, description="bearer token that the HTTP API (/v1/...) asks for, if any")

@@ -20,6 +20,7 @@ from agent.settings.sections import PERMISSIONS
 
 SESSION_KEYS = (
     "persona.name",
+    "interpreter.languages",
     "stt.engine",
     "stt.language",
     "llm.engine",
@@ -39,6 +40,7 @@ SESSION_KEYS = (
     "tools.files",
     "tools.memory",
     "tools.knowledge",
+    "tools.camera",
 )
 # A conversation may be allowed less than the server allows, never more.
 STRICTER = ("on", "ask", "off")
@@ -76,6 +78,9 @@ def session_settings(settings: Settings, options: object) -> Settings:
         if section == "tools":
             _check_permission(key, value, getattr(allowed.tools, name))
         sections.setdefault(section, {})[name] = value
+    if options.get("interpreter.languages"):
+        # Ears for one language, or of a persona that goes one way, would not do.
+        sections["stt"] = {"language": "auto", **sections.get("stt", {}), "task": "transcribe"}
     return settings.model_copy(update={name: _changed(settings, name, values) for name, values in sections.items()})
 
 
@@ -145,11 +150,14 @@ def _changed(settings: Settings, name: str, values: Mapping[str, Any]) -> BaseMo
 def _described(settings: Settings, section_name: str, name: str) -> dict[str, Any]:
     section = getattr(settings, section_name)
     field = type(section).model_fields[name]
-    value = getattr(section, name)
+    value, default = getattr(section, name), field.get_default(call_default_factory=True)
     # Literals name their choices; a switch has two.
     choices = [True, False] if field.annotation is bool else list(get_args(field.annotation)) or None
     if choices and type(None) in choices:
         choices = None
+    if isinstance(value, list):
+        # As a person types it.
+        value, default, choices = ",".join(value), ",".join(default), None
     if (section_name, name) == ("persona", "name"):
         choices = sorted({*persona_files(personas_folder(settings)), value})
     if section_name == "tools":
@@ -157,7 +165,7 @@ def _described(settings: Settings, section_name: str, name: str) -> dict[str, An
     bounds = {bound: getattr(one, sign) for one in field.metadata for bound, sign in BOUNDS if hasattr(one, sign)}
     return {
         "value": value,
-        "default": field.get_default(),
+        "default": default,
         "description": field.description or "",
         "choices": choices,
         "min": bounds.get("min"),

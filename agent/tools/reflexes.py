@@ -11,6 +11,7 @@ from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
 
+from agent.tools.camera import TOOL, Camera
 from agent.tools.clock import Now, local_now
 from agent.tools.consent import Request
 from agent.tools.reflex_words import Matched, ReflexWords
@@ -27,6 +28,7 @@ NOBODY = ""
 ACTING = {
     *("set_timer", "cancel_timer", "cancel_timers", "cancel_it", "cancel_running", "create_file"),
     *("slower", "faster", "quieter", "louder", "turn_down", "turn_up"),
+    "look",
 }
 # After them "cancel it" means the timer.
 ABOUT_TIMERS = {"set_timer", "time_left"}
@@ -61,6 +63,7 @@ class Reflexes:
         now: Gives the local time, with its zone.
         manner: How the agent speaks; None where it has no voice.
         only_voice: Whether nothing else that the agent has can be louder, such as a loudspeaker at home.
+        camera: What it sees with; None where nothing is said of that.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Reflexes:
         now: Now = local_now,
         manner: Manner | None = None,
         only_voice: bool = True,
+        camera: Camera | None = None,
     ) -> None:
         self._words = words
         self._toolbox = toolbox
@@ -101,6 +105,9 @@ class Reflexes:
             "never_mind": self._okay,
             "stop": self._okay,
         }
+        if camera:
+            self._camera = camera
+            self._answers["look"] = self._look
         if named:
             self._answers["who"] = self._who
         if manner:
@@ -232,6 +239,15 @@ class Reflexes:
 
     async def _write_file(self, matched: Matched, _: object) -> str:
         return await self._hindered(matched.name, dict(matched.said)) or self._words.say("done")
+
+    async def _look(self, _: Matched, __: object) -> str:
+        """Where there is a picture, the language model says what is in it."""
+        if not self._camera.has_page:
+            return self._words.say("sees_nothing")
+        if not self._camera.has_eyes:
+            return self._words.say("blind")
+        hindered = await self._hindered(TOOL, {})
+        return self._words.say("no_picture") if hindered == self._words.say("cannot") else hindered
 
     async def _cancel_running(self, _: Matched, __: object) -> str:
         return self._words.say("called_off" if self._toolbox.beside.cancel() else "cannot")

@@ -20,8 +20,9 @@ from processors.llm.call_ids import tool_names
 from processors.llm.client import quiet_client
 from processors.llm.compaction import tokens_in, within_tokens
 from processors.llm.failure import lacks_version, refuses_tools
-from processors.llm.history import as_sent, last_user_words, with_examples, with_hint
+from processors.llm.history import as_sent, instruction_of, last_user_words, with_examples, with_hint
 from processors.llm.options import LLMOptions
+from processors.llm.pictures import with_pictures
 from processors.llm.reply_bound import ReplyBound, bounded
 from processors.llm.routing import without_images
 from processors.llm.stream import Patience
@@ -104,19 +105,31 @@ class AskedModel:
             "extra_body": dict(options.extra_body) or None,
         }
 
-    def view(self, messages: Sequence[LLMContextMessage], context: LLMContext, *, written: bool) -> LLMContext:
+    def instruction(self, messages: Sequence[LLMContextMessage]) -> str:
+        """What stands above a request: what a sentence brings along, else what stands above all.
+
+        Args:
+            messages: The history.
+        """
+        own = instruction_of(messages) if self.options.last_turn_only else ""
+        return own or self.options.system_prompt
+
+    def view(
+        self, messages: Sequence[LLMContextMessage], context: LLMContext, *, written: bool, shown: Sequence[str] = ()
+    ) -> LLMContext:
         """What it is sent of a history; one of two models is sent no more than its context holds.
 
         Args:
             messages: The history, or what is left of it.
             context: Its tools.
             written: Whether the reply is read, not heard.
+            shown: Pictures of this turn, as data URLs.
         """
         if self.options.last_turn_only:
             words = last_user_words(calls_told(messages, SMALL_RESULT_CHARS))
             return LLMContext(with_examples(self.options.examples, words))
         sent = as_sent(calls_told(messages) if self.without_tools else messages)
-        sent = sent if self._sees else without_images(sent)
+        sent = with_pictures(sent, shown) if self._sees else without_images(sent)
         if self.size and self.options.context_tokens:
             sent = within_tokens(sent, self._room_tokens(self.options.context_tokens, context))
         return LLMContext(

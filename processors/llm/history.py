@@ -33,12 +33,21 @@ _ROUND = str.maketrans("[]［］⟦⟧【】〔〕❲❳", "()()()()()()")
 OPENING = "Hello."
 
 
+class Instruction(dict[str, Any]):
+    """A system message that stands above one request alone, in place of the usual one."""
+
+
 class InterruptedReply(dict[str, Any]):
     """An assistant message that holds the words that were heard before the user cut in."""
 
 
 class Summary(dict[str, Any]):
     """A system message that stands for the turns before those that are left; it is never shown or spoken."""
+
+
+def instruction_of(messages: Sequence[LLMContextMessage]) -> str:
+    """What stands above this request alone; empty where nothing does."""
+    return next((str(message["content"]) for message in messages if isinstance(message, Instruction)), "")
 
 
 def is_summary(message: object) -> bool:

@@ -3,7 +3,7 @@
 In:  the history of a turn.   Out: the models in order, each with why it would be the one that answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openai.types.chat import ChatCompletionChunk
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -50,11 +50,12 @@ class ModelChoice:
 
     def __init__(self, options: LLMOptions, *, calls_tools: bool) -> None:
         large = options.large
-        self._rules = large.rules if large else None
+        # The one that sees looks at pictures.
+        looks = large is not None and large.rules.images and (large.options.takes_images or not options.takes_images)
+        self._rules = replace(large.rules, images=looks) if large else None
         self._offers_tools = calls_tools
         self._calling: AskedModel | None = None
-        sees = not (large and large.rules.images)
-        self.first = AskedModel(options, calls_tools=calls_tools, size="small" if large else "", sees=sees)
+        self.first = AskedModel(options, calls_tools=calls_tools, size="small" if large else "", sees=not looks)
         self.large = AskedModel(large.options, calls_tools=calls_tools, size="large") if large else None
 
     @property
@@ -62,15 +63,16 @@ class ModelChoice:
         """All of them."""
         return (self.first, self.large) if self.large else (self.first,)
 
-    def steps(self, context: LLMContext) -> tuple[Step, ...]:
+    def steps(self, context: LLMContext, *, shown: bool = False) -> tuple[Step, ...]:
         """Whom to ask, in order; one that failed lately comes last.
 
         Args:
             context: The history; the user's words, or what a tool has answered, stand last.
+            shown: Whether a picture is shown with the turn.
         """
         if self.large is None:
             return (Step(self.first, Why.PLAIN),)
-        chosen, why = self._chosen(context)
+        chosen, why = self._chosen(context, shown=shown)
         other = self.first if chosen is self.large else self.large
         if chosen.options.rest.is_on and not other.options.rest.is_on:
             return Step(other, Why.RESTING), Step(chosen, why)
@@ -95,9 +97,11 @@ class ModelChoice:
         for model in self.models:
             await model.close()
 
-    def _chosen(self, context: LLMContext) -> tuple[AskedModel, Why]:
+    def _chosen(self, context: LLMContext, *, shown: bool) -> tuple[AskedModel, Why]:
         assert self.large  # noqa: S101 - else there is nothing to choose
         last = context.messages[-1] if context.messages else None
+        if shown and self._rules and self._rules.images:
+            return self.large, Why.IMAGE
         if self._calling and isinstance(last, dict) and last.get("role") == "tool":
             return self._calling, Why.SAME
         why = self._why(context)

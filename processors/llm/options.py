@@ -34,6 +34,7 @@ class LLMOptions:
         context_tokens: Of prompt and reply together, where the server tells it; `served_tokens` asks anew.
         calls_tools: Whether the model calls tools; None where its server does not tell: then it is tried.
         answers_many: Whether the server answers several requests at once, at hardly any cost to each.
+        takes_images: Whether the model takes pictures.
         template: What the model's chat template says about thoughts, where the server tells it.
         keeper: Mends the server, where it is ours.
         rest: Whether the model has failed lately; of all conversations.
@@ -61,6 +62,7 @@ class LLMOptions:
     served_tokens: Callable[[], Awaitable[int | None]] | None = field(default=None, repr=False, compare=False)
     calls_tools: bool | None = None
     answers_many: bool = False
+    takes_images: bool = False
     template: TemplateMarks = UNKNOWN_TEMPLATE
     keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
     rest: Rest = field(default_factory=Rest, repr=False, compare=False)
@@ -70,6 +72,11 @@ class LLMOptions:
     def models(self) -> "tuple[LLMOptions, ...]":
         """How each model is asked: this one, and the large one where there is one."""
         return (self, self.large.options) if self.large else (self,)
+
+    @property
+    def sees(self) -> bool:
+        """Whether any of the models takes pictures."""
+        return any(one.takes_images for one in self.models)
 
     def changed(self, **changes: Any) -> Self:
         """The same with some fields changed for each model.

@@ -22,19 +22,20 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     LLMTextFrame,
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 
 from processors.errors import MendedError
-from processors.frames import ReplyBegunFrame, WrittenReplyFrame
+from processors.frames import REPLY_LANGUAGE, ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
 from processors.llm.asked_model import AskedModel
+from processors.llm.beside import AsksBeside
 from processors.llm.budget import ReplyBudget
 from processors.llm.call_ids import CallIds, tool_names
 from processors.llm.choice import Chooser, ConstrainedChoice
@@ -52,6 +53,7 @@ from processors.llm.failure import (
 from processors.llm.keeper import look_after
 from processors.llm.model_choice import ModelChoice, Step, says_or_calls
 from processors.llm.options import LLMOptions
+from processors.llm.pictures import Pictures
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
 from processors.llm.rounds import ToolRounds
 from processors.llm.routing import ANSWERING
@@ -64,7 +66,7 @@ from processors.turns.speculation import OpenSpeculationGate
 LOST_THREAD = "Sorry, I lost my train of thought."
 
 
-class LocalLLMService(OpenAILLMService):
+class LocalLLMService(AsksBeside):
     """Asks one model, or the one of two that suits the turn; one instance a conversation."""
 
     supports_developer_role = False
@@ -78,6 +80,7 @@ class LocalLLMService(OpenAILLMService):
         answers: KeptAnswers | None = None,
         chooser: Chooser | None = None,
         calls_tools: bool = True,
+        pictures: Pictures | None = None,
         **kwargs: Any,
     ) -> None:
         """Prepare to ask; nothing is sent yet.
@@ -89,12 +92,14 @@ class LocalLLMService(OpenAILLMService):
             calls_tools: Whether the model is told of the history's tools.
             amend: Sets the history right before it is sent, with what cut calls have done meanwhile.
             answers: Those that are kept and given again.
+            pictures: What the model is shown with a turn.
             **kwargs: For Pipecat's LLMService, such as `function_call_timeout_secs`.
         """
         self._options = options
         self._find_reflex = find_reflex
         self._amend = amend
         self._answers = answers
+        self._pictures = pictures
         self._ended_by_itself = False
         self._reflex: Reflex | None = None
         self._models = ModelChoice(options, calls_tools=calls_tools)
@@ -108,6 +113,7 @@ class LocalLLMService(OpenAILLMService):
         # Whether the reply is read, not heard; Pipecat's own switch marks its frames.
         self._written = False
         self._spoke = False
+        self._reply_language: str | None = None
         self._settled_calls = SettledCalls()
         self._rounds = ToolRounds()
         self._call_ids = CallIds()
@@ -140,6 +146,7 @@ class LocalLLMService(OpenAILLMService):
             if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
                 return
             self._rounds.begin(asked_by_tool=direction is FrameDirection.UPSTREAM)
+            self._reply_language = frame.metadata.get(REPLY_LANGUAGE)
             if self._amend:
                 self._amend(frame.context)
             self._reflex = reflex_for(self._find_reflex, frame.context.messages)
@@ -169,6 +176,8 @@ class LocalLLMService(OpenAILLMService):
             frame.metadata[REFLEX] = self._reflex.name
         elif self._step and self._step.model.size and isinstance(frame, LLMTextFrame):
             frame.metadata[ANSWERING] = self._step.answering
+        if self._reply_language and isinstance(frame, LLMFullResponseStartFrame):
+            frame.metadata[REPLY_LANGUAGE] = self._reply_language
         self._settled_calls.note(frame)
         self._call_ids.note(frame)
         await super().push_frame(frame, direction)
@@ -197,53 +206,6 @@ class LocalLLMService(OpenAILLMService):
                 self._spoke |= bool(words)
                 yield chunk
 
-    async def ask_once(self, request: LLMContext, instruction: str, max_tokens: int) -> str | None:
-        """Ask once outside of the conversation; thoughts are taken out.
-
-        Args:
-            request: What.
-            instruction: In place of the system prompt.
-            max_tokens: Of the answer.
-
-        Returns:
-            The whole answer; None where there is none, or it was cut at so many tokens.
-        """
-        # The small model first; one that takes no history is of no use here.
-        models = [model for model in self._models.models if not model.options.last_turn_only]
-        models.sort(key=lambda model: model.options.rest.is_on)
-        for model in models[:-1]:
-            try:
-                return await self._ask_once(model, request, instruction, max_tokens)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other model is asked
-                logger.info(f"{model.options.model} does not answer beside the conversation: {error!r}"[:300])
-        return await self._ask_once((models or self._models.models)[-1], request, instruction, max_tokens)
-
-    async def _ask_once(
-        self,
-        model: AskedModel,
-        request: LLMContext,
-        instruction: str,
-        max_tokens: int,
-        plain: bool = False,
-        **more: Any,
-    ) -> str | None:
-        """Ask one model once; where it is `plain`, nothing is taken out; `more` are further fields of the request."""
-        wanted = {**await self._fields(model, request, instruction), "stream": False, **more}
-        wanted.pop("stream_options", None)
-        wanted["max_completion_tokens" if "max_completion_tokens" in wanted else "max_tokens"] = max_tokens
-        answer = (await model.client.chat.completions.create(**wanted)).choices[0]
-        text = answer.message.content
-        if text is None or answer.finish_reason == "length":
-            return None
-        return text if plain else model.without_thoughts(text)
-
-    async def _fields(self, model: AskedModel, context: LLMContext, instruction: str) -> dict[str, Any]:
-        """The fields of a request."""
-        asked = await self.get_llm_adapter().get_llm_invocation_params(
-            context, system_instruction=instruction or None, convert_developer_to_user=True
-        )
-        return {**self.build_chat_completion_params(asked), **model.fields}
-
     async def _process_context(self, context: LLMContext) -> None:
         self._apology_due = None
         self._spoke = False
@@ -267,7 +229,7 @@ class LocalLLMService(OpenAILLMService):
 
     async def _reply(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The reply of the model that suits the turn; of the other one, where that fails before it says a word."""
-        *before, last = self._models.steps(context)
+        *before, last = self._models.steps(context, shown=bool(self._pictures and self._pictures.urls()))
         failed: ReplyError | None = None
         for step in (*before, last):
             self._step, begun = step, False
@@ -296,7 +258,7 @@ class LocalLLMService(OpenAILLMService):
         self._ended_by_itself = False
         for chooses in (not model.takes_tools, True):
             choice = self._choices.get(model) if chooses else None
-            ask, otherwise = partial(self._ask_once, model), partial(self._reply_of, model)
+            ask, otherwise = partial(self.ask_model, model), partial(self._reply_of, model)
             try:
                 async with aclosing(
                     choice.or_else(context, ask, otherwise) if choice else otherwise(context)
@@ -365,6 +327,8 @@ class LocalLLMService(OpenAILLMService):
                 self._ended_by_itself = reply.finish_reason == "stop"
                 if reply.called_tools:
                     self._models.note_calls(model)
+                if self._pictures and reply.spoke:
+                    self._pictures.drop()
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
                 raise empty_reply(reply, options.base_url, options.model)
@@ -399,6 +363,7 @@ class LocalLLMService(OpenAILLMService):
     async def _request(
         self, model: AskedModel, messages: Sequence[LLMContextMessage], context: LLMContext
     ) -> AsyncStream[ChatCompletionChunk]:
-        view = model.view(messages, context, written=self._written)
-        fields = await self._fields(model, view, model.options.system_prompt)
+        shown = self._pictures.urls() if self._pictures else ()
+        view = model.view(messages, context, written=self._written, shown=shown)
+        fields = await self._fields(model, view, model.instruction(messages))
         return await model.client.chat.completions.create(**fields)

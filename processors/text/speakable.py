@@ -9,7 +9,7 @@ tells where each word was written (WORD_PLACES).
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -26,7 +26,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.utils.text.base_text_aggregator import TextType
 
-from processors.frames import ReplySourceFrame, as_written
+from processors.frames import REPLY_LANGUAGE, ReplySourceFrame, as_written
 from processors.text.joints import Joint
 from processors.text.pace import SpeechPace
 from processors.text.speakable_stream import (
@@ -71,6 +71,7 @@ class SpeakableText(FrameProcessor):
         self,
         *,
         language: str = "en",
+        also: Sequence[str] = (),
         first_min_words: int = FIRST_MIN_WORDS,
         first_max_chars: int = FIRST_MAX_CHARS,
         max_chars: int = MAX_CHARS,
@@ -79,6 +80,7 @@ class SpeakableText(FrameProcessor):
 
         Args:
             language: ISO 639-1 code of the language that is spoken.
+            also: Others, in which a reply says that it is.
             first_min_words: The first piece of a response has at least this many words, unless the response is
                 shorter.
             first_max_chars: Without a clause end in this many characters, the first piece ends at a word.
@@ -88,13 +90,14 @@ class SpeakableText(FrameProcessor):
             ValueError: A limit is below 1; the message shows it.
         """
         super().__init__()
-        self._stream = SpeakableStream(
-            language=language,
-            first_min_words=first_min_words,
-            first_max_chars=first_max_chars,
-            max_chars=max_chars,
-        )
-        self._language = language
+        self._limits = {
+            "first_min_words": first_min_words,
+            "first_max_chars": first_max_chars,
+            "max_chars": max_chars,
+        }
+        self._stream = SpeakableStream(language=language, **self._limits)
+        self._language = self._own_language = language
+        self._also = tuple(also)
         self._append_to_context = True
         self._n_replies = 0
         self._written: WrittenReply | None = None
@@ -105,9 +108,10 @@ class SpeakableText(FrameProcessor):
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Read the language's tables, which takes longer than any text, on a thread."""
         await super().setup(setup)
-        if self._language not in _READ_LANGUAGES:
-            await asyncio.to_thread(speakable, _USES_TABLES, self._language)
-            _READ_LANGUAGES.add(self._language)
+        for language in (self._language, *self._also):
+            if language not in _READ_LANGUAGES:
+                await asyncio.to_thread(speakable, _USES_TABLES, language)
+                _READ_LANGUAGES.add(language)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
@@ -134,12 +138,19 @@ class SpeakableText(FrameProcessor):
                 self._expect_nothing()
                 await self._push_steps(self._stream.flush_steps())
                 self._forget()
+            if isinstance(frame, LLMFullResponseStartFrame | LLMFullResponseEndFrame | InterruptionFrame):
+                self._take_language(frame.metadata.get(REPLY_LANGUAGE, self._own_language))
             await self.push_frame(frame, direction)
 
     def _forget(self) -> None:
         self._stream.reset()
         self._pace.reset()
         self._written = None
+
+    def _take_language(self, language: str) -> None:
+        if language != self._language:
+            self._language = language
+            self._stream = SpeakableStream(language=language, **self._limits)
 
     def _next_reply(self, text: str = "") -> WrittenReply:
         self._n_replies += 1

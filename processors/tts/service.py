@@ -14,7 +14,14 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 
-from pipecat.frames.frames import Frame, InterruptionFrame, TTSAudioRawFrame, TTSTextFrame
+from pipecat.frames.frames import (
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    TTSAudioRawFrame,
+    TTSTextFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
@@ -22,7 +29,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from processors.engine_threads import HUNG_SECS, EngineThreads, Job, Standby
 from processors.errors import EngineError, EngineHungError, MendedError, one_line
-from processors.frames import ReplySourceFrame
+from processors.frames import REPLY_LANGUAGE, ReplySourceFrame
 from processors.manner import Manner
 from processors.speech_ahead import SpeechAhead
 from processors.tts.at_rate import speech_at_rate
@@ -53,6 +60,7 @@ class SynthesizerTTSService(TTSService):
         standby: Says what the engine cannot, and takes over where it does not come back or fails again and again.
         manner: How fast it speaks.
         at_speed: Gives the engine at another pace; may block.
+        in_language: Gives an engine in the voice of another language; may block.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class SynthesizerTTSService(TTSService):
         standby: Standby[Synthesizer] | None = None,
         manner: Manner | None = None,
         at_speed: Callable[[float], Synthesizer] | None = None,
+        in_language: Callable[[Synthesizer, str], Synthesizer] | None = None,
     ) -> None:
         super().__init__(
             sample_rate=engine.sample_rate_hz,
@@ -78,6 +87,10 @@ class SynthesizerTTSService(TTSService):
         self._engine = self._own = engine
         self._manner = manner or Manner()
         self._at_speed = at_speed
+        self._in_language = in_language
+        # Of the reply that is under way, where it is not the voice's own.
+        self._language: str | None = None
+        self._voices: dict[tuple[Synthesizer, str], Synthesizer] = {}
         self._speed = self._manner.speed
         self._threads = threads
         self._standby = standby
@@ -96,8 +109,12 @@ class SynthesizerTTSService(TTSService):
         """Speak what is to be spoken; what was written for it ends here."""
         if isinstance(frame, InterruptionFrame):
             self._ahead.cut()
+        if isinstance(frame, LLMFullResponseStartFrame | InterruptionFrame):
+            self._language = frame.metadata.get(REPLY_LANGUAGE)
         if not isinstance(frame, ReplySourceFrame):
             await super().process_frame(frame, direction)
+        if isinstance(frame, LLMFullResponseEndFrame):
+            self._language = None
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speak one unit of text.
@@ -119,7 +136,8 @@ class SynthesizerTTSService(TTSService):
         while voice:
             engine, threads = voice
             try:
-                async with aclosing(self._chunks(text, engine, threads)) as chunks:
+                spoken_by = await self._of_language(engine)
+                async with aclosing(self._chunks(text, spoken_by, threads)) as chunks:
                     async for chunk in chunks:
                         self._ahead.make(len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate)
                         for pcm16, word in cut_at_words(chunk, spoken_secs, self.sample_rate):
@@ -181,6 +199,15 @@ class SynthesizerTTSService(TTSService):
             return
         frames = self._aggregated_frame_sequencer.force_complete(context_id, self._word_timestamp_tracker.last_pts)
         await self._push_word_frames([frame for frame in frames if not isinstance(frame, TTSTextFrame)])
+
+    async def _of_language(self, engine: Synthesizer) -> Synthesizer:
+        """The engine in the voice of the language that the reply is in."""
+        if self._language is None or self._in_language is None:
+            return engine
+        key = engine, self._language
+        if key not in self._voices:
+            self._voices[key] = await asyncio.to_thread(self._in_language, *key)
+        return self._voices[key]
 
     async def _take_pace(self) -> None:
         """Another pace is another engine on the same model; who stands in for the engine keeps its own."""

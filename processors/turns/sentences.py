@@ -5,6 +5,8 @@ Out: TurnDecidedFrame upstream at each sentence; the turn's beginning and end; a
      that holds that sentence alone.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipecat.frames.frames import (
@@ -15,14 +17,16 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_start import BaseUserTurnStartStrategy
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 
 from processors.frames import (
+    REPLY_LANGUAGE,
     SPOKEN,
+    InterpretedFrame,
     NoWordsFrame,
     PauseTranscriptFrame,
     TurnDecidedFrame,
@@ -47,11 +51,32 @@ class Spoken:
         language: ISO 639-1 code, where the recognizer knows it.
         voice: Whether the user speaks.
         turn_open: Whether a turn is open.
+        began_secs: When its sound began, on the monotonic clock.
     """
 
     language: str | None = None
     voice: bool = False
     turn_open: bool = False
+    began_secs: float = 0.0
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What is to become of a sentence.
+
+    Attributes:
+        about: Which languages they are, and who translates.
+        language: ISO 639-1 code that it comes out in; None: that of the voice.
+        above: What stands above the sentence in the request, if anything.
+    """
+
+    about: InterpretedFrame
+    language: str | None = None
+    above: LLMContextMessage | None = None
+
+
+# From a sentence and the language that its words are said to be in to what becomes of it; None: nothing.
+Translate = Callable[[str, Spoken], Translation | None]
 
 
 class SentenceStart(BaseUserTurnStartStrategy):
@@ -70,6 +95,8 @@ class SentenceStart(BaseUserTurnStartStrategy):
         spoken = self._spoken
         if isinstance(frame, TypedTurnFrame):
             spoken.turn_open = True
+            # Nothing that is typed is an echo.
+            spoken.began_secs = float("inf")
             # What is typed comes alone, and cuts off what is being said, as in every conversation.
             await self.trigger_user_turn_started(enable_interruptions=True)
         if isinstance(frame, VADUserStartedSpeakingFrame):
@@ -82,6 +109,8 @@ class SentenceStart(BaseUserTurnStartStrategy):
             and isinstance(frame, VADUserStartedSpeakingFrame | InputAudioRawFrame)
         ):
             spoken.turn_open = True
+            before_secs = frame.start_secs if isinstance(frame, VADUserStartedSpeakingFrame) else 0.0
+            spoken.began_secs = time.monotonic() - before_secs
             await self.trigger_user_turn_started()
         return ProcessFrameResult.CONTINUE
 
@@ -153,19 +182,18 @@ class SentenceEnd(BaseUserTurnStopStrategy):
 class OneSentence(FrameProcessor):
     """Stands behind the user's aggregator: what is asked for is the translation of one sentence, without the history.
 
-    What is said in the language that is spoken already goes no further: it needs no translation, and may be the
-    agent's own voice.
+    What needs no translation goes no further; it may be the agent's own voice.
 
     Args:
         spoken: Tells the language.
-        into: ISO 639-1 code of what comes out.
+        translate: Says what becomes of a sentence.
     """
 
-    def __init__(self, spoken: Spoken, into: str) -> None:
+    def __init__(self, spoken: Spoken, translate: Translate) -> None:
         # Right behind the aggregator, before the next sentence stands in the history.
         super().__init__(enable_direct_mode=True)
         self._spoken = spoken
-        self._into = into
+        self._translate = translate
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass everything else on."""
@@ -175,5 +203,11 @@ class OneSentence(FrameProcessor):
             return
         last = frame.context.messages[-1:]
         is_sentence = [isinstance(message, dict) and message.get("role") == "user" for message in last] == [True]
-        if is_sentence and self._spoken.language != self._into:
-            await self.push_frame(LLMContextFrame(LLMContext(last)), direction)
+        found = self._translate(standard_message_text(last[0]), self._spoken) if is_sentence else None
+        if found is None:
+            return
+        await self.push_frame(found.about)
+        sentence = LLMContextFrame(LLMContext([*([found.above] if found.above else []), *last]))
+        if found.language:
+            sentence.metadata[REPLY_LANGUAGE] = found.language
+        await self.push_frame(sentence, direction)

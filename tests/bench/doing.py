@@ -27,6 +27,8 @@ TARGET_REFLEX, TARGET_INTERPRETER, TARGET_TOOL_SECS = 0.35, 0.7, LLM_SECS + 0.08
 PAUSE_SECS = 0.5
 FIRST, SECOND = voice("how late is it now"), voice("the train leaves at eight")
 SOURCE = ("Wie spät ist es?", "Der Zug fährt um acht.")
+# Of a pair's second sentence, which is said in English; the words that come out are the script's.
+BACK = "The train leaves at eight."
 TRANSLATIONS = ("What time is it?", "Departure is at eight.")
 
 
@@ -44,7 +46,14 @@ async def bundled(host: ModelHost, settings: Settings, *, reflexes: bool) -> flo
 async def scripted(*heard_as: str, script: list[Reply], about: dict[str, Any], **how: Any) -> Held:
     """A conversation with scripted engines."""
     continued = {heard_as[0]: heard_as[1]} if how.pop("joined", False) else None
-    stt = ScriptedRecognizerEngine(*heard_as, finish_secs=STT_SECS, early=True, language="de", continued=continued)
+    stt = ScriptedRecognizerEngine(
+        *heard_as,
+        finish_secs=STT_SECS,
+        early=True,
+        language="de",
+        continued=continued,
+        spoken_in=how.pop("spoken_in", None),
+    )
     async with (
         ScriptedLLM(*script) as server,
         hosting(stt, options(server), ScriptedSynthesizer(first_secs=TTS_SECS)) as host,
@@ -71,13 +80,15 @@ async def with_tool(*, calls: bool) -> float:
     return held.named("latency")[0]["voice_to_voice_ms"] / 1000
 
 
-async def waits_secs(*, interpreter: bool) -> list[float]:
-    """From the end of each sentence to the first word of its translation."""
+async def waits_secs(*, interpreter: bool, pair: bool = False) -> list[float]:
+    """From the end of each sentence to the first word of its translation; of a pair, the second goes the other way."""
     spoken = with_pause(FIRST, SECOND, pause_secs=PAUSE_SECS)
     replies = [Reply(text, first_delay_secs=LLM_SECS) for text in TRANSLATIONS]
     if interpreter:
-        about: dict[str, Any] = {"interpreter": {"into": "en"}, "stt": {"language": "auto"}}
-        held = await scripted(*SOURCE, script=replies, about=about, steps=[then(spoken)])
+        ways = {"languages": ["de", "en"]} if pair else {"into": "en"}
+        about: dict[str, Any] = {"interpreter": ways, "stt": {"language": "auto"}}
+        heard_as = (SOURCE[0], BACK) if pair else SOURCE
+        held = await scripted(*heard_as, script=replies, about=about, steps=[then(spoken)], spoken_in={BACK: "en"})
     else:
         whole = [Reply(" ".join(TRANSLATIONS), first_delay_secs=LLM_SECS)] * 6
         halves = ("Wie spät ist es und", " ".join(SOURCE))
@@ -106,7 +117,7 @@ async def measure(rounds: int) -> None:
     host = await start_model_host(settings)
     reflex, model = list[float](), list[float]()
     tool, plain = list[float](), list[float]()
-    sentence, turn = list[float](), list[float]()
+    sentence, both, turn = list[float](), list[float](), list[float]()
     try:
         for _ in range(rounds):
             reflex.append(await bundled(host, settings, reflexes=True))
@@ -117,6 +128,7 @@ async def measure(rounds: int) -> None:
         tool.append(await with_tool(calls=True))
         plain.append(await with_tool(calls=False))
         sentence += await waits_secs(interpreter=True)
+        both += await waits_secs(interpreter=True, pair=True)
         turn += await waits_secs(interpreter=False)
     show(
         f"what doing costs, medians of {rounds}",
@@ -134,6 +146,11 @@ async def measure(rounds: int) -> None:
             (
                 "interpreter: end of a sentence to its translation, beside a whole turn's, s",
                 f"{median(sentence):.2f} / {median(turn):.2f} = {median(sentence) / median(turn):.2f}",
+                f"{TARGET_INTERPRETER}",
+            ),
+            (
+                "interpreter both ways: the same, s",
+                f"{median(both):.2f} / {median(turn):.2f} = {median(both) / median(turn):.2f}",
                 f"{TARGET_INTERPRETER}",
             ),
         ],

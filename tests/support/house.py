@@ -104,6 +104,7 @@ async def hold(
     timers: TimerBook | None = None,
     memory: UserMemory | None = None,
     servers: McpServers | None = None,
+    has_camera: bool = False,
 ) -> Held:
     """Hold one conversation with recorded speech to its end.
 
@@ -120,6 +121,7 @@ async def hold(
         timers: The user's; new ones if left out.
         memory: The user's; none if left out.
         servers: Of tools.
+        has_camera: Whether a page is there that can be asked for a picture.
         prepare: Called with both before they start, to give the conversation tools, say.
     """
     script = ConversationScript(tuple(steps), end_secs)
@@ -138,6 +140,7 @@ async def hold(
         timers=timers,
         memory=memory,
         servers=servers,
+        has_camera=has_camera,
     )
     prepare(conversation, run)
     status = await asyncio.wait_for(run.run(conversation, asyncio.Event()), limit_secs)

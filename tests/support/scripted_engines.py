@@ -1,5 +1,6 @@
 """Fakes at the edge: speech engines whose words and sounds a test writes; what lies between them is real."""
 
+import copy
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ class ScriptedRecognizerEngine:
         continued: What a text becomes when more was said after the pause at which it was given.
         unsure: Texts that it believes little.
         language: What it says that it heard.
+        spoken_in: What it says that it heard in some texts instead; None: it does not tell.
     """
 
     name = "scripted"
@@ -43,10 +45,12 @@ class ScriptedRecognizerEngine:
         continued: Mapping[str, str] | None = None,
         unsure: Sequence[str] = (),
         language: str | None = "en",
+        spoken_in: Mapping[str, str | None] | None = None,
     ) -> None:
         self.texts = list(texts)
         self.unsure = unsure
         self.language = language
+        self.spoken_in = dict(spoken_in or {})
         self.word_secs = word_secs
         self.shows_partials = word_secs is not None
         self.pauses_freely = early
@@ -116,13 +120,16 @@ class ScriptedRecognizer:
         if self._text is not None and self._engine.pauses_freely:
             if self._n_bytes - self._text_bytes > CONTINUED_SECS * 2 * SAMPLE_RATE_HZ:
                 self._text = self._engine.continued.get(self._text, self._text)
-            return Transcript(self._text, language=self._engine.language, confidence=0.9)
+            return Transcript(self._text, language=self._language(self._text), confidence=0.9)
         text = self._engine.texts.pop(0) if self._engine.texts else ""
         if isinstance(text, EngineError):
             raise text
         self._text, self._text_bytes = text, self._n_bytes
         self._engine.said.append(text)
-        return Transcript(text, language=self._engine.language, confidence=0.2 if text in self._engine.unsure else 0.9)
+        return Transcript(text, language=self._language(text), confidence=0.2 if text in self._engine.unsure else 0.9)
+
+    def _language(self, text: str) -> str | None:
+        return self._engine.spoken_in.get(text, self._engine.language)
 
     def reset(self) -> None:
         self._n_bytes = 0
@@ -147,6 +154,9 @@ class ScriptedSynthesizer:
         self.failing = failing
         self.first_secs = first_secs
         self.spoken: list[str] = []
+        # Each text with the language that the voice was asked for; `own` where it was asked for none.
+        self.said_in: list[tuple[str, str]] = []
+        self._language = "own"
         self.threads: set[str] = set()
         self.voices_taken: list[tuple[str | None, str, float]] = []
 
@@ -157,11 +167,14 @@ class ScriptedSynthesizer:
         if voice not in (None, "tone", "ton"):
             raise EngineUnavailableError(f"scripted does not know the voice {voice!r}", "choose tone")
         self.voices_taken.append((voice, language, speed))
-        return self
+        other = copy.copy(self)
+        other._language = language
+        return other
 
     def synthesize(self, text: str) -> Iterator[SpeechChunk]:
         self.threads.add(threading.current_thread().name)
         self.spoken.append(text)
+        self.said_in.append((text, self._language))
         if any(failing in text for failing in self.failing):
             raise EngineError(f"scripted failure on {text!r}")
         time.sleep(self.first_secs)

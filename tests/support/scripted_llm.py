@@ -170,7 +170,9 @@ class ScriptedLLM:
     def chosen(self, request: Request) -> Answer:
         """What a request is answered with."""
         asked = request.messages[-1].get("content", "")
-        return (self.answers.get(asked) if isinstance(asked, str) else None) or self._next()
+        # With a picture beside them they come in parts.
+        words = asked[0].get("text") if isinstance(asked, list) and asked else asked
+        return (self.answers.get(words) if isinstance(words, str) else None) or self._next()
 
     def _next(self) -> Answer:
         return self.script.pop(0) if self.script else self.otherwise

@@ -40,6 +40,7 @@ class StubServer:
         chat_pause: If set, the answer waits for it after its first two events.
         questions: Bodies of POST /api/chat.
         deleted: Conversations that were deleted.
+        pictures: What came to POST /api/camera, by its mark.
     """
 
     url: str = ""
@@ -51,6 +52,7 @@ class StubServer:
     chat_pause: asyncio.Event | None = None
     questions: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    pictures: dict[str, bytes] = field(default_factory=dict)
     peers: list[StubPeer] = field(default_factory=list)
     _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
     _server: uvicorn.Server | None = None
@@ -86,6 +88,7 @@ class StubServer:
         app.get("/api/options")(self._answer_options)
         app.post("/api/offer")(self._take_offer)
         app.patch("/api/offer")(self._take_candidates)
+        app.post("/api/camera/{mark}")(self._take_picture)
         app.post("/api/chat")(self._answer_question)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
         app.delete("/api/conversations/{conversation}")(self._delete)
@@ -125,6 +128,10 @@ class StubServer:
         peer = next(p for p in self.peers if f"stub-{id(p)}" == body["pc_id"])
         peer.candidates.extend(body["candidates"])
         return JSONResponse({"status": "success"})
+
+    async def _take_picture(self, request: Request, mark: str) -> Response:
+        self.pictures[mark] = await request.body()
+        return Response(status_code=204)
 
     async def _answer_question(self, request: Request) -> Response:
         body = await request.json()

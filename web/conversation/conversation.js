@@ -1,5 +1,6 @@
 // The conversation as the page knows it: lines of the event log in, items and an activity out. No DOM, no network.
 
+import { Pictures } from "/conversation/pictures.js";
 import { Timings } from "/conversation/timings.js";
 import { ToolCalls } from "/conversation/tool_calls.js";
 import { advance, join, remainder, words } from "/conversation/words.js";
@@ -18,6 +19,7 @@ const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
  *       that was heard last; isEarlier: from before this page was opened; answering: {model, why}, which of two models
  *       answers and by which rule, else null
  *   {id, role: "tool", ...}                                       see tool_calls.js
+ *   {id, role: "picture", ...}                                    see pictures.js
  *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
  * id: of the conversation at the server, "" if none is known
  * engines: what session_started named, else null
@@ -33,6 +35,7 @@ export class Conversation {
   isRecording = false;
   timings = new Timings();
   tools = this.#newTools();
+  pictures = this.#newPictures();
   #nextId = 0;
   #userItem = null;
   #agentItem = null;
@@ -85,6 +88,7 @@ export class Conversation {
       case "latency": this.#noteLatency(event); break;
       case "speculation": this.timings.noteSpeculation(event.outcome); break;
       case "tool_call": case "tool_result": case "tool_cancelled": case "tool_undo": this.tools.apply(event); break;
+      case "camera_asked": case "camera_taken": case "camera_failed": this.pictures.apply(event); break;
       case "error": this.#fail(words(event.stage), words(event.message)); break;
       case "notes_made": this.notice(NOTED); break;
       case "started_over": this.#startOver(); break;
@@ -142,6 +146,7 @@ export class Conversation {
     this.#dropUserItem();
     this.#closeAgentItem();
     this.tools.hangUp();
+    this.pictures.hangUp();
     this.endWriting();
     pending.forEach((item) => this.#remove(item));
     this.#isUserSpeaking = this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
@@ -182,6 +187,7 @@ export class Conversation {
     this.items = [];
     this.timings = new Timings();
     this.tools = this.#newTools();
+    this.pictures = this.#newPictures();
     this.#userItem = this.#agentItem = this.#writtenItem = this.#latency = this.#answering = null;
     this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
     this.#playout = "full";
@@ -198,12 +204,18 @@ export class Conversation {
     return added;
   }
 
-  /** What is done for an answer stands before it. */
   #newTools() {
-    return new ToolCalls((item) => {
-      const next = this.#agentItem ?? this.#userItem;
-      return this.#add(item, next ? this.items.indexOf(next) : this.items.length);
-    });
+    return new ToolCalls((item) => this.#addBeforeAnswer(item));
+  }
+
+  #newPictures() {
+    return new Pictures((item) => this.#addBeforeAnswer(item));
+  }
+
+  /** What is done for an answer stands before it. */
+  #addBeforeAnswer(item) {
+    const next = this.#agentItem ?? this.#userItem;
+    return this.#add(item, next ? this.items.indexOf(next) : this.items.length);
   }
 
   #addAgentItem(known) {

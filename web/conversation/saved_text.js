@@ -1,6 +1,7 @@
 // The conversation as a text file, made by the page itself.
 
 import { describeStage } from "/conversation/engines.js";
+import { describePicture } from "/conversation/picture_item.js";
 import { inALine } from "/conversation/tool_calls.js";
 import { describeTool } from "/conversation/tool_item.js";
 
@@ -23,6 +24,7 @@ function line(item) {
   const { role, partial, stage, replies = [], isInterrupted } = item;
   let { text, unsaid } = item;
   if (role === "tool") return `[${item.name}: ${inALine(item.given)} (${describeTool(item)})]`;
+  if (role === "picture") return `[${describePicture(item)}]`;
   if (role === "notice") return `[${stage ? `${describeStage(stage)}: ` : ""}${text}]`;
   if (role === "user") return `You: ${[text, partial].filter(Boolean).join(" ")}`;
   if (replies.length > 0) [text, unsaid] = asWritten(replies, isInterrupted);

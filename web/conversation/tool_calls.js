@@ -2,6 +2,7 @@
 
 const NAMES = {
   current_time: "Look at the clock",
+  look_through_camera: "Look through the camera",
   calculate: "Calculate",
   convert: "Convert",
   set_timer: "Set a timer",

@@ -3,12 +3,13 @@
 import { create, part, setText } from "/dom.js";
 import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
+import { drawPicture } from "/conversation/picture_item.js";
 import { drawSpeech } from "/conversation/speech.js";
 import { drawTool } from "/conversation/tool_item.js";
 import { drawTurnTime } from "/conversation/waterfall.js";
 import { WrittenSpeech } from "/conversation/written_speech.js";
 
-const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice, tool: drawTool };
+const DRAW = { user: drawUser, agent: drawAgent, notice: drawNotice, tool: drawTool, picture: drawPicture };
 // Why one of two language models answered, where that is not as usual; `why` of the event log.
 const REASONS = {
   image: "for the image",

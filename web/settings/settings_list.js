@@ -5,6 +5,7 @@ export const GROUPS = [
     title: "Persona",
     settings: {
       "persona.name": "Who the agent is",
+      "interpreter.languages": "Interpret between two languages",
       "llm.system_prompt": "What the agent is told about itself",
       "llm.engine": "Language model",
     },
@@ -38,6 +39,7 @@ export const GROUPS = [
       "tools.files": "Files",
       "tools.memory": "Memory",
       "tools.knowledge": "Your documents",
+      "tools.camera": "Camera, when you ask it to look",
     },
   },
 ];

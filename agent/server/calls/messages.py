@@ -1,4 +1,4 @@
-"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over, taking an act back.
+"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over, undo, no picture.
 
 In:  JSON objects from the data channel or the WebSocket.   Out: calls of the conversation, in order, a few a second.
 A message that is none of these is not the page's, and is left alone.
@@ -55,6 +55,9 @@ class ClientMessages:
                 self._waiting.append(self._conversation.start_over)
             case {"type": "undo", "undo": str(mark)} if len(mark) <= MAX_MARK_CHARS:
                 self._waiting.append(lambda: self._conversation.undo(mark))
+            case {"type": "camera", "mark": str(mark), "problem": str(problem)} if len(mark) <= MAX_MARK_CHARS:
+                self._conversation.camera.refuse(mark, problem)
+                return
             case _:
                 return
         if self._working is None or self._working.done():

@@ -28,6 +28,7 @@ from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
+from agent.tools.camera import Camera, UnaskedError
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timer_books import TimerBooks
 
@@ -231,6 +232,7 @@ class LiveSessions:
             timers=self._timers.of(plan.history.owner),
             memory=UserMemory(self.memory, plan.memory, plan.history.id) if self.memory and plan.memory else None,
             servers=self.servers,
+            has_camera=True,
         )
         session = LiveSession(plan, conversation, carrier, send)
         ended = conversation.start()
@@ -243,6 +245,20 @@ class LiveSessions:
             ended.add_done_callback(lambda _: self._finish(recording))
         logger.info(f"conversation started, {len(self._running)} active")
         return session
+
+    def camera_of(self, mark: str) -> Camera:
+        """The camera that a picture of this mark was asked of.
+
+        Args:
+            mark: As the page was told it, and nobody else.
+
+        Raises:
+            UnaskedError: Nobody waits for one.
+        """
+        for session in self._running:
+            if session.conversation.camera.awaits(mark):
+                return session.conversation.camera
+        raise UnaskedError("no picture is asked for by this mark")
 
     async def close(self) -> None:
         """End every conversation."""

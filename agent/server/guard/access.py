@@ -45,7 +45,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     # Another site can neither embed anything of ours nor find out by trying that it is here.
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=()",
+    "Permissions-Policy": "microphone=(self), camera=(self), geolocation=(), display-capture=()",
     "Cache-Control": "no-cache",
 }
 ASK_TO_OPEN = "this server asks for its access token: open the address that `sotto serve` printed, ?token=... and all"

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.settings.load import setting_keys
+import pytest
+
+from agent.commands.doctor import interpreting
+from agent.settings.load import Settings, setting_keys
 from tests.support.mcp_peers import peer_settings
 
 
@@ -83,3 +86,19 @@ def test_servers_of_tools_are_connected_and_shown_without_their_secrets(tmp_path
     assert "peer has 10 tools" in told
     assert "gone is down: nothing answers there" in told
     assert "s3cret" not in "".join((result.stdout + result.stderr).split())
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "ears", "line"),
+    [
+        (
+            {"languages": "de,en"},
+            "whisper",
+            "between de and en, by the language model; whisper tells the language of a",
+        ),
+        ({"languages": "de,lb"}, "nemotron", "the words of a sentence tell its language, and none are known of lb"),
+        ({"into": "fr"}, "nemotron", "into fr, by the language model; any language is taken"),
+    ],
+)
+def test_an_interpreter_is_told_with_what_tells_the_language(interpreter: dict[str, str], ears: str, line: str) -> None:
+    assert line in interpreting(Settings.model_validate({"interpreter": interpreter}), ears)

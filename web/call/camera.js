@@ -1,0 +1,95 @@
+// The camera: one picture when the server asks for it, and the camera is closed again before it is sent.
+
+import { sendPicture } from "/server.js";
+
+// Cameras set themselves to the light first.
+const SETTLING_FRAMES = 4;
+const SHRINK = 0.7;
+const QUALITY = 0.85;
+const PROBLEMS = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "none", OverconstrainedError: "none" };
+
+export class Camera {
+  #handlers;
+  // The mark of the picture that is asked for now, else "".
+  #asked = "";
+
+  /**
+   * @param {object} handlers
+   *   send(message): to the agent; onPicture(mark, url): it was taken, as a data URL, and is being sent
+   */
+  constructor(handlers) {
+    this.#handlers = handlers;
+  }
+
+  /** @param {object} event - of the event log; those that are not the camera's change nothing */
+  follow({ event, ...asked }) {
+    if (event === "camera_asked") this.#answer(asked);
+    else if (["camera_taken", "camera_failed"].includes(event) && asked.mark === this.#asked) this.#asked = "";
+  }
+
+  /** The call is over: nobody waits for a picture. */
+  hangUp() {
+    this.#asked = "";
+  }
+
+  async #answer({ mark, max_bytes: maxBytes, max_side_px: maxSidePx }) {
+    this.#asked = mark;
+    const isAsked = () => this.#asked === mark;
+    try {
+      const picture = await takePicture(maxBytes, maxSidePx, isAsked);
+      if (picture === null) return;
+      this.#handlers.onPicture(mark, await asDataUrl(picture));
+      await sendPicture(mark, picture);
+    } catch (error) {
+      if (isAsked()) this.#handlers.send({ type: "camera", mark, problem: PROBLEMS[error.name] ?? "failed" });
+    }
+  }
+}
+
+/** @returns {Promise<Blob | null>} a JPEG file; null where nobody waits for it any more */
+async function takePicture(maxBytes, maxSidePx, isAsked) {
+  if (!navigator.mediaDevices) throw new DOMException("no camera is given to this page", "NotFoundError");
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: maxSidePx } } });
+  try {
+    // Called off while the browser asked.
+    if (!isAsked()) return null;
+    const video = document.createElement("video");
+    Object.assign(video, { muted: true, playsInline: true, srcObject: stream });
+    await video.play();
+    for (let n = 0; n < SETTLING_FRAMES; n += 1) await nextFrame(video);
+    const { videoWidth, videoHeight } = video;
+    let scale = Math.min(1, maxSidePx / Math.max(videoWidth, videoHeight));
+    let picture = await asJpeg(video, scale);
+    while (picture.size > maxBytes) picture = await asJpeg(video, (scale *= SHRINK));
+    video.srcObject = null;
+    return isAsked() ? picture : null;
+  } finally {
+    stream.getTracks().forEach((track) => track.stop());
+  }
+}
+
+function nextFrame(video) {
+  return new Promise((resolve) => {
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+    else video.addEventListener("timeupdate", resolve, { once: true });
+  });
+}
+
+function asJpeg(video, scale) {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.floor(video.videoWidth * scale));
+  canvas.height = Math.max(1, Math.floor(video.videoHeight * scale));
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/jpeg", QUALITY);
+  });
+}
+
+function asDataUrl(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result));
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.readAsDataURL(blob);
+  });
+}
