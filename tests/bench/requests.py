@@ -3,7 +3,8 @@
     python -m tests.bench.requests            as text
     python -m tests.bench.requests --sound    said by a bundled voice and heard by the bundled ears first
 
-Prints what was done for each request, and the counts: right ones, and wrong ones with a side effect. A request that a
+Prints what was done for each request, and the counts: right ones, and wrong ones with a side effect (`harm`, or
+`misheard` where the ears had written other words, which were then done as they stood). A request that a
 capable model answers with a call counts as right with the same call; one that asks for nothing if nothing was done.
 """
 
@@ -21,6 +22,7 @@ from agent.engines.embedded_llm import EmbeddedLLM, bundled_gguf, smollm2_option
 from agent.settings.load import Settings
 from agent.tools.timers import TimerBook
 from processors.llm.options import LLMOptions
+from processors.text.bare_words import bare
 from tests.agent.tools.test_files_in_conversation import contents
 from tests.agent.tools.test_sixty_requests import NOTES, Request, requests, set_before, shown
 from tests.bench.table import show
@@ -84,7 +86,9 @@ def _is_right(request: Request, reflexes: list[str], calls: list[tuple[str, Any]
     given = [arguments for _, arguments in calls]
     match request.what.partition(" ")[0]:
         case "reflex":
-            return reflexes == [request.name] and [*map(_plain, given)] == [*map(_plain, wanted)]
+            # Ears write another word at times, and the model calls what the reflex would have done.
+            done = reflexes == [request.name] or (not reflexes and [name for name, _ in calls] == [request.name])
+            return done and [*map(_plain, given)] == [*map(_plain, wanted)]
         case "tool":
             return [name for name, _ in calls] == [request.name] and [*map(_plain, given)] == [*map(_plain, wanted)]
         case _:
@@ -117,7 +121,8 @@ async def measure(*, sound: bool) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 came = await ask(replace(request, words=heard), Path(folder), options)
             found.append(came)
-            mark = "harm" if came.harmful else "right" if came.right else "not"
+            harm = "harm" if bare(heard) == bare(request.words) else "misheard"
+            mark = harm if came.harmful else "right" if came.right else "not"
             rows.append([heard, request.what, mark, came.done, came.said[:60]])
     finally:
         await asyncio.to_thread(mind.close)
