@@ -20,6 +20,7 @@ from agent.engines.large import large_candidates
 from agent.engines.llm import llm_candidates
 from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
+from agent.engines.tool_calls import told
 from agent.engines.tts import tts_candidates
 from agent.settings.load import Settings, effective_values
 from agent.tools.mcp_servers import McpServers
