@@ -51,12 +51,13 @@ class ModelChoice:
     def __init__(self, options: LLMOptions, *, calls_tools: bool) -> None:
         large = options.large
         # The one that sees looks at pictures.
-        looks = large is not None and large.rules.images and (large.options.takes_images or not options.takes_images)
+        sees = large is not None and (large.options.takes_images or not options.takes_images)
+        looks = large is not None and large.rules.images and sees
         self._rules = replace(large.rules, images=looks) if large else None
         self._offers_tools = calls_tools
         self._calling: AskedModel | None = None
         self.first = AskedModel(options, calls_tools=calls_tools, size="small" if large else "", sees=not looks)
-        self.large = AskedModel(large.options, calls_tools=calls_tools, size="large") if large else None
+        self.large = AskedModel(large.options, calls_tools=calls_tools, size="large", sees=sees) if large else None
 
     @property
     def models(self) -> tuple[AskedModel, ...]:
