@@ -122,7 +122,7 @@ class SessionEngines:
                 raise
         else:
             return choice, threads
-        pair = " ".join(settings.interpreter.pair or ())
+        pair = " ".join(sorted(settings.interpreter.pair or ()))
         return await self._more_voices(settings, ("tts", "auto", pair))
 
     async def _one_voice(self, settings: Settings) -> tuple[Choice[Any], Executor]:

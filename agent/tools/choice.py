@@ -15,7 +15,8 @@ from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
 
-from agent.tools.choice_prompts import prompt, schema_of, small_prompt
+from agent.tools.camera import TOOL as LOOK
+from agent.tools.choice_prompts import NAMES, TEXTS, prompt, schema_of, small_prompt
 from agent.tools.choice_words import ChoiceWords, Turn
 from agent.tools.clock import Now, local_now
 from agent.tools.tool import Tool
@@ -25,6 +26,8 @@ from processors.llm.history import within
 
 # Calls that were chosen have such ids.
 PREFIX = "choice_"
+# Arguments that are words of the user.
+SAID = TEXTS | NAMES | {"label", "about", "query"}
 MIN_CONFIDENCE = 0.6
 # Offered at once; those that match best come first.
 MAX_OFFERED = 12
@@ -35,6 +38,8 @@ MAX_EARLIER_CHARS = 2_000
 EVER = {"search_knowledge"}
 # Arguments that words are looked for with: where a small model finds none, the whole turn is.
 LOOKED_FOR = {"about", "query"}
+# What reads and is asked for as exactly as an act.
+EXPOSES = {LOOK}
 
 
 class ToolChooser:
@@ -98,7 +103,7 @@ class ToolChooser:
         if small:
             return self._of_small(tool, call, turn)
         certain = _confidence(answer) >= MIN_CONFIDENCE
-        if tool.acts:
+        if tool.acts or tool.name in EXPOSES:
             certain &= bool(self._words and turn and self._words.bears_out(tool, arguments, turn, wholly=True))
         if not certain:
             self._toolbox.consent.doubt(call.call_id)
@@ -146,7 +151,11 @@ def _as_given(given: Mapping[str, Any], words: ChoiceWords | None, turn: Turn | 
     left = {name: value for name, value in given.items() if value not in ("", None)}
     if words is None or turn is None:
         return left
-    return {name: words.as_said(value, turn) if isinstance(value, str) else value for name, value in left.items()}
+    # Names of other kinds, such as a server's, are as the model gives them.
+    return {
+        name: words.as_said(value, turn) if isinstance(value, str) and name in SAID else value
+        for name, value in left.items()
+    }
 
 
 def _confidence(answer: Mapping[str, Any]) -> float:

@@ -19,9 +19,12 @@ from agent.tools.written_words import WrittenWords
 # In the name of a tool that no table knows.
 MIN_NAME_CHARS = 3
 MAX_WORDS = 40
+MAX_CHARS = 400
+MAX_DURATION_WORDS = 10
 # Pieces are as many as half the square of their words.
 MAX_PIECED = 14
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
+_WORD = re.compile(r"\w+")
 _ENDINGS = {"txt": "text"}
 # Files may be called as their tools' words are: a list, the notes.
 _OWN_NAMES = {"name", "new_name", "text", "fact"}
@@ -69,6 +72,8 @@ class ChoiceWords:
         self._values: Mapping[str, Sequence[str]] = table.get("values", {})
         self._fillers = {word for one in table["fillers"] for word in plain(one).split() or [one]}
         self._dots = set(table["dots"])
+        self._polite, self._no_order = set(table["polite"]), set(table["no_order"])
+        self._last = Turn("", (), ())
         # Of what tables and tools say, which is the same in each turn.
         self._known: dict[str, tuple[str, ...]] = {}
 
@@ -78,10 +83,11 @@ class ChoiceWords:
         Args:
             text: Its words.
         """
-        words = self._words(text)
-        if len(words) > MAX_WORDS:
-            return Turn(text, (), ())
-        return Turn(text, words, tuple(self._durations(words)))
+        if text != self._last.text:
+            words = self._words(text) if len(text) <= MAX_CHARS else ()
+            words = words if len(words) <= MAX_WORDS else ()
+            self._last = Turn(text, words, tuple(self._durations(words)))
+        return self._last
 
     def n_matching(self, tool: Tool, turn: Turn) -> int:
         """How much of a turn asks for a tool: how many of the words that it needs one of.
@@ -99,7 +105,7 @@ class ChoiceWords:
             tool: Any.
             turn: Said.
         """
-        return bool(turn.words) and turn.words[0] in self._own_words(tool)
+        return self._may_be_order(turn) and turn.words[0] in self._own_words(tool)
 
     def bears_out(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn, *, wholly: bool) -> bool:
         """Whether arguments are what was said, each in words of its own.
@@ -112,6 +118,8 @@ class ChoiceWords:
         """
         placed = self._placed(tool, arguments, turn)
         if not turn.words or any(place is None for place in placed.values()):
+            return False
+        if wholly and tool.acts and not self._may_be_order(turn):
             return False
         spans = sorted(place for name, place in placed.items() if place and isinstance(arguments[name], str))
         # "Call Anna" is one text, and not two arguments.
@@ -155,6 +163,13 @@ class ChoiceWords:
             turn: What was said.
         """
         return value if value in turn.text else value.replace("_", " ")
+
+    def _may_be_order(self, turn: Turn) -> bool:
+        """Whether a turn does not begin as a statement or a question does, such as "I forget what you said"."""
+        if not turn.words or turn.words[0] in self._no_order:
+            return False
+        first = _WORD.search(turn.text.casefold())
+        return not turn.text.rstrip().endswith("?") or (first is not None and first[0] in self._polite)
 
     def _needed(self, tool: Tool) -> Sequence[str]:
         if tool.name in self._needs:
@@ -209,7 +224,7 @@ class ChoiceWords:
         found: list[tuple[float, Place]] = []
         start = 0
         while start < len(words):
-            for end in range(len(words), start + 1, -1):
+            for end in range(min(len(words), start + MAX_DURATION_WORDS), start + 1, -1):
                 if (secs := self._read_secs(" ".join(words[start:end]))) is not None:
                     found.append((secs, tuple(range(start, end))))
                     start = end - 1
@@ -219,13 +234,10 @@ class ChoiceWords:
 
 
 def _said_time(hour: int, minute: int, words: Sequence[str], used: Collection[int]) -> Place | None:
-    """Where a time of day was said; only its numbers as they are."""
-    for said in (hour, hour - 12, hour + 12):
-        ways = [(str(said), str(minute)), (str(said), f"{minute:02}"), (f"{said}.{minute:02}",)]
-        for way in [*ways, *([(str(said),)] if minute == 0 else [])]:
-            if said >= 0 and (place := _found(words, way, used)):
-                return place
-    return None
+    """Where a time of day was said; only its numbers as they are, for "seven" is not surely seven in the evening."""
+    ways = [(str(hour), str(minute)), (str(hour), f"{minute:02}"), (f"{hour}.{minute:02}",)]
+    places = (_found(words, way, used) for way in [*ways, *([(str(hour),)] if minute == 0 else [])])
+    return next((place for place in places if place), None)
 
 
 def _found(words: Sequence[str], said: Sequence[str], used: Collection[int]) -> Place | None:

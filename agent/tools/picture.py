@@ -11,6 +11,8 @@ from agent.errors import SottoError
 
 MAX_BYTES = 1_500_000
 MAX_SIDE_PX = 1_600
+# Before a JPEG file's frame header, and bytes that fill.
+MAX_SEGMENTS = 1_000
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # Segments that hold the size (B.2.2); what is left out of the row are tables.
@@ -70,8 +72,8 @@ def read_picture(data: bytes) -> Picture:
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     """Width and height of the frame header."""
     at = len(_JPEG)
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
+    for _ in range(MAX_SEGMENTS):
+        if at + 4 > len(data) or data[at] != 0xFF:
             break
         kind = data[at + 1]
         if kind == 0xFF:

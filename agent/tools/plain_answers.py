@@ -99,7 +99,11 @@ class PlainAnswers:
             return self._words.say("nothing")
         told: list[str] = []
         for one in result:
-            duration = self._words.duration(one["seconds_left"])
+            secs = one.get("seconds_left") if isinstance(one, dict) else None
+            if not isinstance(secs, (int, float)):
+                # Another's tool of that name.
+                return ""
+            duration = self._words.duration(secs)
             answer = "left_label" if one.get("label") else "left"
             told.append(self._words.say(answer, duration=duration, label=one.get("label", "")))
         return " ".join(told)

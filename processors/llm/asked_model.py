@@ -129,7 +129,8 @@ class AskedModel:
             words = last_user_words(calls_told(messages, SMALL_RESULT_CHARS))
             return LLMContext(with_examples(self.options.examples, words))
         sent = as_sent(calls_told(messages) if self.without_tools else messages)
-        sent = with_pictures(sent, shown) if self._sees else without_images(sent)
+        sent = with_pictures(sent, shown)
+        sent = sent if self._sees else without_images(sent)
         if self.size and self.options.context_tokens:
             sent = within_tokens(sent, self._room_tokens(self.options.context_tokens, context))
         return LLMContext(

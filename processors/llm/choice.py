@@ -10,7 +10,7 @@ asked without it from then on, and JSON that is not quite JSON is repaired.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import json_repair
@@ -33,6 +33,8 @@ CHOICE = "choice"
 # A text to be written may be long; a choice that is cut at its limit is none.
 MAX_TOKENS = 400
 MAX_ANSWER_CHARS = 20_000
+# Repairing takes time by the square of the length.
+MAX_REPAIRED_CHARS = 2_000
 # What is likeliest, and nothing by chance.
 SURE = {"temperature": 0.0}
 _THOUGHT_ENDS = tuple(close for family in FAMILIES for close in family.closes)
@@ -113,6 +115,8 @@ class ConstrainedChoice:
         self._small = options.last_turn_only
         self._limit_secs = options.first_token_timeout_secs
         self._takes_schema = True
+        # Whether the last turn might have asked for a tool.
+        self.has_offered = False
         # Words that were tried while the turn went on are answered alike when it is over.
         self._last: tuple[Offer, Mapping[str, Any]] | None = None
 
@@ -143,15 +147,23 @@ class ConstrainedChoice:
             await chunks.aclose()
 
     async def _choose(self, messages: Sequence[LLMContextMessage], ask: AskOnce) -> ChosenCall | str | None:
+        self.has_offered = False
         last = messages[-1] if messages else None
         if not isinstance(last, dict) or last.get("role") != "user" or not standard_message_text(last).strip():
             return None
-        offer = self._chooser.offer(messages, small=self._small)
-        if offer is None:
+        try:
+            offer = self._chooser.offer(messages, small=self._small)
+            if offer is None:
+                return None
+            self.has_offered = True
+            # The instruction tells the minute, which may have turned.
+            known = self._last and replace(self._last[0], instruction=offer.instruction) == offer
+            answer = self._last[1] if self._last and known else await self._answer(offer, ask)
+            self._last = (offer, answer) if answer else None
+            return self._chooser.decide(offer, answer, small=self._small) if answer else None
+        except Exception as error:  # noqa: BLE001 - whatever a model makes up, it is then answered in words
+            logger.warning(f"llm: a choice was no good ({type(error).__name__}: {error})"[:300])
             return None
-        answer = self._last[1] if self._last and self._last[0] == offer else await self._answer(offer, ask)
-        self._last = (offer, answer) if answer else None
-        return self._chooser.decide(offer, answer, small=self._small) if answer else None
 
     async def _answer(self, offer: Offer, ask: AskOnce) -> Mapping[str, Any]:
         """What the model chose; empty where it, or its server, did not."""
@@ -192,6 +204,8 @@ def read_answer(text: str | None) -> Mapping[str, Any]:
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):
+        if len(text) > MAX_REPAIRED_CHARS:
+            return {}
         try:
             found = json_repair.loads(text, skip_json_loads=True)
         except (ValueError, RecursionError):

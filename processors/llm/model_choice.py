@@ -53,10 +53,11 @@ class ModelChoice:
         # The one that sees looks at pictures.
         sees = large is not None and (large.options.takes_images or not options.takes_images)
         looks = large is not None and large.rules.images and sees
+        by_first = large is None or options.takes_images or not (looks or large.options.takes_images)
         self._rules = replace(large.rules, images=looks) if large else None
         self._offers_tools = calls_tools
         self._calling: AskedModel | None = None
-        self.first = AskedModel(options, calls_tools=calls_tools, size="small" if large else "", sees=not looks)
+        self.first = AskedModel(options, calls_tools=calls_tools, size="small" if large else "", sees=by_first)
         self.large = AskedModel(large.options, calls_tools=calls_tools, size="large", sees=sees) if large else None
 
     @property

@@ -146,6 +146,9 @@ class LocalLLMService(AsksBeside):
             if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
                 return
             self._rounds.begin(asked_by_tool=direction is FrameDirection.UPSTREAM)
+            if self._pictures and direction is FrameDirection.DOWNSTREAM:
+                # Those of an earlier turn, whose reply had no end.
+                self._pictures.drop()
             self._reply_language = frame.metadata.get(REPLY_LANGUAGE)
             if self._amend:
                 self._amend(frame.context)
@@ -229,7 +232,8 @@ class LocalLLMService(AsksBeside):
 
     async def _reply(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The reply of the model that suits the turn; of the other one, where that fails before it says a word."""
-        *before, last = self._models.steps(context, shown=bool(self._pictures and self._pictures.urls()))
+        shown = bool(self._pictures and self._pictures.urls())
+        *before, last = self._models.steps(context, shown=shown)
         failed: ReplyError | None = None
         for step in (*before, last):
             self._step, begun = step, False
@@ -241,7 +245,8 @@ class LocalLLMService(AsksBeside):
                             await self._tell_failover(failed, step)
                         yield chunk
             except ReplyError as error:
-                if not error.of_turn:
+                # What is shown may be what a model does not take.
+                if not (error.of_turn or shown):
                     step.model.options.rest.begin()
                 if begun or step is last:
                     if failed and not begun:
@@ -265,6 +270,9 @@ class LocalLLMService(AsksBeside):
                 ) as chunks:
                     async for chunk in chunks:
                         yield chunk
+                if choice and choice.has_offered:
+                    # Words in place of an act are not kept for the next time.
+                    self._ended_by_itself = False
                 return
             except NoToolsError:
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent.memory.tools import Forget, Remember
+from agent.tools.choice_words import MAX_DURATION_WORDS
 from agent.tools.file_tools import file_tools
 from agent.tools.reflex_words import TABLES, words_of
 from agent.tools.timer_tools import timer_tools
@@ -38,6 +39,51 @@ def borne_out(language: str, text: str, name: str, arguments: dict[str, Any]) ->
     turn = words.choice.turn(text)
     offered = words.choice.n_matching(TOOLS[name], turn) > 0
     return offered and words.choice.bears_out(TOOLS[name], arguments, turn, wholly=True)
+
+
+STATED = [
+    ("en", "I forget what you said about the dog.", "forget", {"about": "dog"}),
+    ("en", "You want me to cancel all my timers?", "cancel_timer", {"which": "all"}),
+    ("en", "Cancel the timer?", "cancel_timer", {}),
+    ("en", "I want you to cancel all my timers.", "cancel_timer", {}),
+    ("en", "Did you set a timer for five minutes?", "set_timer", {"seconds": 300}),
+    ("de", "Ich vergiss, was du über den Hund gesagt hast.", "forget", {"about": "Hund"}),
+    ("de", "Lösche die Datei Einkauf?", "delete_file", {"name": "Einkauf"}),
+    # Seven is not surely seven in the evening, and nineteen never in the morning.
+    ("en", "Set an alarm for 19:00.", "set_alarm", {"time": "07:00"}),
+    ("en", "Wake me up at seven.", "set_alarm", {"time": "19:00"}),
+    ("de", "Stell den Wecker auf 19 Uhr.", "set_alarm", {"time": "07:00"}),
+    ("es", "Pon la alarma a las 19.", "set_alarm", {"time": "07:00"}),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "name", "arguments"), STATED)
+def test_what_is_stated_or_asked_and_another_time_are_never_certain(
+    language: str, text: str, name: str, arguments: dict[str, Any]
+) -> None:
+    assert not borne_out(language, text, name, arguments)
+
+
+def test_a_polite_question_is_an_order() -> None:
+    assert borne_out("en", "Can you set a timer for five minutes?", "set_timer", {"seconds": 300})
+    assert borne_out("en", "Set an alarm for 19:00.", "set_alarm", {"time": "19:00"})
+
+
+def test_a_turn_that_is_very_long_is_looked_at_in_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = words_of("en")
+    assert words
+    n_tried = 0
+
+    def tried(_: str) -> None:
+        nonlocal n_tried
+        n_tried += 1
+
+    monkeypatch.setattr(words.choice, "_read_secs", tried)
+    for _ in range(3):
+        assert len(words.choice.turn("plainly " * 39).words) == 39
+    # Each word with so many of those behind it, and no turn twice.
+    assert 39 < n_tried <= 39 * MAX_DURATION_WORDS
+    assert words.choice.turn("word " * 100).words == ()
 
 
 @pytest.mark.parametrize(
