@@ -50,3 +50,24 @@ async def test_one_picture_is_taken_when_it_is_asked_for_and_shown_beside_the_tu
         denied = "No picture was sent: the user did not allow the camera."
         await expect(page.locator(".picture .note").last).to_have_text(denied)
         assert list(stub.pictures) == ["m1"]
+
+
+async def test_a_camera_that_shows_nothing_is_closed_when_nobody_waits_for_it_any_more(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url, script=CAMERAS) as page:
+        peer = await call(page, stub)
+        # As in a page that is hidden, and there for ever.
+        await page.evaluate(
+            """() => {
+              HTMLVideoElement.prototype.requestVideoFrameCallback = () => 0;
+              const later = window.setTimeout;
+              window.setTimeout = (then, ms, ...more) => (ms === 1000 ? 0 : later(then, ms, ...more));
+            }"""
+        )
+        peer.send("camera_asked", mark="m1", **ASKED)
+        await wait_until(page, "() => window.cameras.length === 1")
+        assert await page.evaluate("window.cameras[0].readyState") == "live"
+        peer.send("camera_failed", mark="m1", reason="no picture came within 20 seconds")
+        await wait_until(page, "() => window.cameras[0].readyState === 'ended'")
+        assert not stub.pictures

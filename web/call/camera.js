@@ -4,6 +4,8 @@ import { sendPicture } from "/server.js";
 
 // Cameras set themselves to the light first.
 const SETTLING_FRAMES = 4;
+// In a page that is hidden no frame is ever told of.
+const FRAME_MS = 1000;
 const SHRINK = 0.7;
 const QUALITY = 0.85;
 const PROBLEMS = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "none", OverconstrainedError: "none" };
@@ -12,6 +14,7 @@ export class Camera {
   #handlers;
   // The mark of the picture that is asked for now, else "".
   #asked = "";
+  #stream = null;
 
   /**
    * @param {object} handlers
@@ -24,52 +27,60 @@ export class Camera {
   /** @param {object} event - of the event log; those that are not the camera's change nothing */
   follow({ event, ...asked }) {
     if (event === "camera_asked") this.#answer(asked);
-    else if (["camera_taken", "camera_failed"].includes(event) && asked.mark === this.#asked) this.#asked = "";
+    else if (["camera_taken", "camera_failed"].includes(event) && asked.mark === this.#asked) this.hangUp();
   }
 
-  /** The call is over: nobody waits for a picture. */
+  /** Nobody waits for a picture any more, for one because the call is over: the camera is closed. */
   hangUp() {
     this.#asked = "";
+    this.#close();
+  }
+
+  #close() {
+    this.#stream?.getTracks().forEach((track) => track.stop());
+    this.#stream = null;
   }
 
   async #answer({ mark, max_bytes: maxBytes, max_side_px: maxSidePx }) {
     this.#asked = mark;
     const isAsked = () => this.#asked === mark;
     try {
-      const picture = await takePicture(maxBytes, maxSidePx, isAsked);
-      if (picture === null) return;
+      this.#stream = await openCamera(maxSidePx);
+      // It may have been called off while the browser asked.
+      const picture = isAsked() ? await takePicture(this.#stream, maxBytes, maxSidePx) : null;
+      this.#close();
+      if (picture === null || !isAsked()) return;
       this.#handlers.onPicture(mark, await asDataUrl(picture));
       await sendPicture(mark, picture);
     } catch (error) {
       if (isAsked()) this.#handlers.send({ type: "camera", mark, problem: PROBLEMS[error.name] ?? "failed" });
+      this.#close();
     }
   }
 }
 
-/** @returns {Promise<Blob | null>} a JPEG file; null where nobody waits for it any more */
-async function takePicture(maxBytes, maxSidePx, isAsked) {
+async function openCamera(maxSidePx) {
   if (!navigator.mediaDevices) throw new DOMException("no camera is given to this page", "NotFoundError");
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: maxSidePx } } });
-  try {
-    // Called off while the browser asked.
-    if (!isAsked()) return null;
-    const video = document.createElement("video");
-    Object.assign(video, { muted: true, playsInline: true, srcObject: stream });
-    await video.play();
-    for (let n = 0; n < SETTLING_FRAMES; n += 1) await nextFrame(video);
-    const { videoWidth, videoHeight } = video;
-    let scale = Math.min(1, maxSidePx / Math.max(videoWidth, videoHeight));
-    let picture = await asJpeg(video, scale);
-    while (picture.size > maxBytes) picture = await asJpeg(video, (scale *= SHRINK));
-    video.srcObject = null;
-    return isAsked() ? picture : null;
-  } finally {
-    stream.getTracks().forEach((track) => track.stop());
-  }
+  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: maxSidePx } } });
+}
+
+/** @returns {Promise<Blob>} a JPEG file */
+async function takePicture(stream, maxBytes, maxSidePx) {
+  const video = document.createElement("video");
+  Object.assign(video, { muted: true, playsInline: true, srcObject: stream });
+  await video.play();
+  for (let n = 0; n < SETTLING_FRAMES; n += 1) await nextFrame(video);
+  const { videoWidth, videoHeight } = video;
+  let scale = Math.min(1, maxSidePx / Math.max(videoWidth, videoHeight));
+  let picture = await asJpeg(video, scale);
+  while (picture.size > maxBytes) picture = await asJpeg(video, (scale *= SHRINK));
+  video.srcObject = null;
+  return picture;
 }
 
 function nextFrame(video) {
   return new Promise((resolve) => {
+    setTimeout(resolve, FRAME_MS);
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
     else video.addEventListener("timeupdate", resolve, { once: true });
   });

@@ -210,6 +210,8 @@ async def test_it_may_be_asked_first_or_be_off() -> None:
     [
         (b"", "neither a whole PNG nor a whole JPEG"),
         (b"GIF89a" + bytes(40), "neither a whole PNG nor a whole JPEG"),
+        (b"\xff\xd8" + b"\xff" * 100_000 + b"\xff\xd9", "a JPEG file without a frame header"),
+        (b"\xff\xd8" + b"\xff\xe0\x00\x02" * 2_000 + b"\xff\xd9", "a JPEG file without a frame header"),
         (jpeg()[:-2], "neither a whole PNG nor a whole JPEG"),
         (png()[:-1], "neither a whole PNG nor a whole JPEG"),
         (b"\xff\xd8\xff\xda\x00\x02\xff\xd9", "without a frame header"),
