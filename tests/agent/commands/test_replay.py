@@ -114,7 +114,7 @@ def test_whisper_and_kokoro_hold_a_conversation_on_micro_models(tmp_path: Path) 
         *("--stt", "whisper", "--set", f"stt.model={FIXTURES / 'micro_whisper'}"),
         *("--tts", "kokoro", "--set", f"tts.model={FIXTURES / 'micro_kokoro'}"),
         # Else there would be a timer, and the replay would wait for it.
-        *("--llm", "embedded", "--set", "tools.reflexes=false", "--events", "e.jsonl"),
+        *("--set", "tools.reflexes=false", "--set", "tools.choice=off", "--llm", "embedded", "--events", "e.jsonl"),
     )
     assert result.returncode == 0, result.stderr
     events = events_of(tmp_path / "e.jsonl")
