@@ -104,7 +104,7 @@ class TranscriptionServer:
         models: What GET /v1/models lists, or another answer to it.
         lookups: The headers of each GET.
         uploads: In the order of their arrival.
-        arrived: Set with each upload.
+        answered: Set with each upload once its answer has been chosen.
     """
 
     base_url: str = ""
@@ -113,7 +113,7 @@ class TranscriptionServer:
     models: Sequence[str] | Answer = ("whisper-1",)
     lookups: list[dict[str, str]] = field(default_factory=list)
     uploads: list[Upload] = field(default_factory=list)
-    arrived: threading.Event = field(default_factory=threading.Event)
+    answered: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
 
 
@@ -170,14 +170,15 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server_state
         upload = self._read_upload()
         state.uploads.append(upload)
-        state.arrived.set()
         form = upload.fields["response_format"][0]
         asked = {form, *upload.fields.get("timestamp_granularities[]", [])}
         if refused := asked.intersection(state.refused_formats):
             message = f"{', '.join(sorted(refused))} is not supported"
-            self._give(Refused(400, {"error": {"message": message}}), form)
-            return
-        self._give(state.script.pop(0) if state.script else Heard("okay"), form)
+            answer: Answer = Refused(400, {"error": {"message": message}})
+        else:
+            answer = state.script.pop(0) if state.script else Heard("okay")
+        state.answered.set()
+        self._give(answer, form)
 
     def _give(self, answer: Answer, form: str) -> None:
         self.close_connection |= isinstance(answer, Hang | Cut | Drip)

@@ -251,7 +251,7 @@ def test_the_engine_is_usable_once_its_address_is_set() -> None:
     with pytest.raises(EngineUnavailableError, match=r"stt\.engine = openai: no stt\.base_url is set: --set"):
         choose("stt", "openai", [candidate])
     with serve_transcriptions(Heard("yes")) as server:
-        settings = settings_of(base_url=server.base_url, api_key=KEY, model="ears", language="auto", timeout_secs=2)
+        settings = settings_of(base_url=server.base_url, api_key=KEY, model="ears", language="auto", timeout_secs=60)
         choice = choose("stt", "auto", [openai_candidate(settings)])
         recognizer = choice.loaded.recognizer()
         recognizer.accept(HALF_SECOND)
