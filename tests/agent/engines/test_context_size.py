@@ -53,12 +53,14 @@ async def asked(engine: str, get: Any, show: dict[str, Any] | None = None) -> in
         ("vllm", Failure(200, {"data": {"id": "m"}}), None, None),
     ],
 )
+@in_virtual_time
 async def test_the_context_is_what_the_server_has_given_it(
     engine: str, get: Any, show: dict[str, Any] | None, tokens: int | None
 ) -> None:
     assert await asked(engine, get, show) == tokens
 
 
+@in_virtual_time
 async def test_a_server_that_is_away_tells_nothing() -> None:
     async with ScriptedLLM() as server:
         url = server.base_url
@@ -66,6 +68,7 @@ async def test_a_server_that_is_away_tells_nothing() -> None:
     assert await context_tokens(LookUps("", None), "endpoint", "m") is None
 
 
+@in_virtual_time
 async def test_nothing_is_asked_for_twice() -> None:
     async with ScriptedLLM(models_answer=Failure(200, {"models": []})) as server:
         server.answer_to_show = {**TRAINED, "template": "{{ .Prompt }}"}

@@ -11,6 +11,7 @@ from agent.engines.llm_servers import DEFAULT_PORTS, FoundServer, check_endpoint
 from processors.errors import EngineUnavailableError
 from tests.support.ports import free_port
 from tests.support.scripted_llm import Answer, Drop, Failure, Hang, Reply, ScriptedLLM
+from tests.support.virtual_time import in_virtual_time
 
 NAMES = tuple(DEFAULT_PORTS)
 
@@ -49,6 +50,7 @@ def test_the_usual_ports_are_those_of_the_four_servers() -> None:
     assert DEFAULT_PORTS == {"ollama": 11434, "vllm": 8000, "llamacpp": 8080, "lmstudio": 1234}
 
 
+@in_virtual_time
 async def test_servers_are_found_in_the_order_of_preference_with_their_models() -> None:
     async with ScriptedLLM(models=["a", "b"]) as first, ScriptedLLM(models=["c"]) as second:
         closed = free_port()
@@ -86,34 +88,40 @@ async def test_servers_are_found_in_the_order_of_preference_with_their_models() 
         (Drop(), "it speaks no HTTP (RemoteProtocolError)"),
     ],
 )
+@in_virtual_time
 async def test_what_is_no_language_model_server_is_passed_over_with_the_reason(answer: Answer, problem: str) -> None:
     async with ScriptedLLM(models_answer=answer) as server:
         assert await problem_of(server.port) == problem
         assert [request.method for request in server.all_requests] == ["GET"]
 
 
+@in_virtual_time
 async def test_a_server_of_another_protocol_is_passed_over() -> None:
     async with raw_server(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
         assert await problem_of(port) == "it speaks no HTTP (RemoteProtocolError)"
 
 
+@in_virtual_time
 async def test_an_endless_answer_is_cut_off() -> None:
     async with raw_server(b"HTTP/1.1 200 OK\r\n\r\n", endless=True) as port:
         assert await problem_of(port, 5.0) == "its answer is too long for a list of models"
 
 
+@in_virtual_time
 async def test_compressed_nonsense_is_passed_over() -> None:
     payload = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"
     async with raw_server(payload) as port:
         assert await problem_of(port) == "it speaks no HTTP (DecodingError)"
 
 
+@in_virtual_time
 async def test_one_that_hangs_does_not_hide_the_others() -> None:
     async with ScriptedLLM(models_answer=Hang()) as hanging, ScriptedLLM() as working:
         found = await find_servers(0.4, {"ollama": hanging.port, "vllm": working.port})
     assert [server.usable for server in found] == [False, True]
 
 
+@in_virtual_time
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
@@ -142,6 +150,7 @@ def test_the_model_is_the_wanted_one_or_the_first_that_can_chat(
     assert choose_model(models, wanted) == chosen
 
 
+@in_virtual_time
 async def test_a_configured_endpoint_is_asked_with_its_key() -> None:
     async with ScriptedLLM(models=["embed-1", "a", "b"]) as server:
         found = await check_endpoint(server.base_url + "/", "secret", "b")
@@ -162,6 +171,7 @@ async def test_a_configured_endpoint_is_asked_with_its_key() -> None:
         (Reply("no"), ["no list of models"]),
     ],
 )
+@in_virtual_time
 async def test_a_configured_endpoint_that_cannot_be_used_is_one_line_that_says_why(
     answer: Answer, words: list[str]
 ) -> None:
@@ -174,6 +184,7 @@ async def test_a_configured_endpoint_that_cannot_be_used_is_one_line_that_says_w
         assert word in message
 
 
+@in_virtual_time
 async def test_an_endpoint_without_a_model_that_can_chat_is_refused() -> None:
     async with ScriptedLLM(models=["nomic-embed-text"]) as server:
         with pytest.raises(EngineUnavailableError, match=r"no model that can chat at .* which lists nomic-embed-text"):
@@ -181,11 +192,13 @@ async def test_an_endpoint_without_a_model_that_can_chat_is_refused() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:11434", "ftp://127.0.0.1/v1", "http://", "", "http://[::1"])
+@in_virtual_time
 async def test_what_is_no_url_is_refused_without_a_request(url: str) -> None:
     with pytest.raises(EngineUnavailableError, match="is no URL"):
         await check_endpoint(url)
 
 
+@in_virtual_time
 async def test_a_login_in_the_url_is_not_shown() -> None:
     with pytest.raises(EngineUnavailableError) as raised:
         await check_endpoint(f"http://user:password@127.0.0.1:{free_port()}/v1")

@@ -24,6 +24,7 @@ from tests.support.llm_session import options
 from tests.support.scripted_llm import Failure, Hang, Reply, ScriptedLLM
 from tests.support.served import ServedEngine, serving_page
 from tests.support.speech_callers import NotingEngine, until
+from tests.support.virtual_time import in_virtual_time
 
 Event = tuple[str, dict[str, Any]]
 TIMEOUT_SECS = 60
@@ -76,6 +77,7 @@ def said(*texts: str) -> list[dict[str, str]]:
     return [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
 
 
+@in_virtual_time
 async def test_an_answer_comes_in_pieces_and_the_next_question_builds_on_it() -> None:
     async with chatting(Reply("**Ber", "lin**", ".\n- Café"), Reply("Paris.")) as chat:
         (first, *pieces, last) = await chat.ask("  capital of Germany? ")
@@ -94,6 +96,7 @@ async def test_an_answer_comes_in_pieces_and_the_next_question_builds_on_it() ->
         assert sent == [*talk[:2], {"role": "user", "content": f"and of France?\n\n{WRITTEN_HINT}"}]
 
 
+@in_virtual_time
 async def test_typed_questions_go_to_the_model_of_the_rules_and_say_which() -> None:
     async with ScriptedLLM(Reply("def f(): ...")) as huge:
         large = LargeModel(options(huge, model="huge"))
@@ -104,12 +107,14 @@ async def test_typed_questions_go_to_the_model_of_the_rules_and_say_which() -> N
             assert (await chat.ask("a Python function, please"))[-1] == ("done", done)
 
 
+@in_virtual_time
 async def test_thoughts_are_not_part_of_the_answer() -> None:
     async with chatting(Reply("<think>hm, ", "well</think>", "Yes.", thoughts=["so"])) as chat:
         events = await chat.ask("sure?")
         assert events[1:] == [("delta", {"text": "Yes."}), ("done", {"text": "Yes."})]
 
 
+@in_virtual_time
 async def test_an_unknown_conversation_begins_anew() -> None:
     async with chatting() as chat:
         for conversation in ("gone", 7, None, ["x"]):
@@ -119,6 +124,7 @@ async def test_an_unknown_conversation_begins_anew() -> None:
             assert chat.messages(told[1]["conversation"]) == said("hi", "Okay.")
 
 
+@in_virtual_time
 async def test_a_dead_language_model_is_told_and_the_question_can_be_asked_again() -> None:
     async with chatting() as chat:
         await chat.llm.stop()
@@ -134,6 +140,7 @@ async def test_a_dead_language_model_is_told_and_the_question_can_be_asked_again
 
 
 @pytest.mark.parametrize("reply", [Reply("One, ", "two", drop_after=2), Reply("One, ", "two", stall_after=2)])
+@in_virtual_time
 async def test_an_answer_that_breaks_off_stays_as_far_as_it_came(reply: Reply) -> None:
     async with chatting(reply) as chat:
         events = await chat.ask("count")
@@ -145,6 +152,7 @@ async def test_an_answer_that_breaks_off_stays_as_far_as_it_came(reply: Reply) -
         assert chat.llm.requests[-1].messages[-2] == {"role": "assistant", "content": "One, two —"}
 
 
+@in_virtual_time
 async def test_a_caller_that_hangs_up_ends_the_models_run_and_what_was_sent_stays() -> None:
     async with chatting(
         Reply("One, ", "two", "three", stall_after=2), changes={"token_stall_timeout_secs": 60}
@@ -165,6 +173,7 @@ async def test_a_caller_that_hangs_up_ends_the_models_run_and_what_was_sent_stay
         assert (await chat.ask("go on", conversation))[-1] == ("done", {"text": "Okay."})
 
 
+@in_virtual_time
 async def test_a_caller_that_hangs_up_before_the_first_word_leaves_no_trace() -> None:
     async with chatting(Hang(), changes={"first_token_timeout_secs": 60.0}) as chat:
         async with aclosing(chat.events({"text": "count"})) as events:
@@ -178,6 +187,7 @@ async def test_a_caller_that_hangs_up_before_the_first_word_leaves_no_trace() ->
         assert chat.messages(conversation) == []
 
 
+@in_virtual_time
 async def test_one_question_at_a_time_in_a_conversation_and_none_in_a_call() -> None:
     async with chatting(Reply("One", "two", stall_after=1), changes={"token_stall_timeout_secs": 60}) as chat:
         async with aclosing(chat.events({"text": "count"})) as events:
@@ -198,6 +208,7 @@ async def test_one_question_at_a_time_in_a_conversation_and_none_in_a_call() -> 
         assert history.context.messages == []
 
 
+@in_virtual_time
 async def test_one_question_too_many_is_told_to_come_back() -> None:
     script = [Reply("One", "two", stall_after=1)] * 2
     async with chatting(*script, changes={"token_stall_timeout_secs": 60}, max_chats=2) as chat:
@@ -230,6 +241,7 @@ async def test_one_question_too_many_is_told_to_come_back() -> None:
         (b'{"text": "\xff"}', "the body is not JSON"),
     ],
 )
+@in_virtual_time
 async def test_a_bad_question_is_refused_with_a_reason(content: str | bytes, message: str) -> None:
     state = ServerState(load_settings())
     transport = httpx.ASGITransport(build_app(state))
@@ -239,6 +251,7 @@ async def test_a_bad_question_is_refused_with_a_reason(content: str | bytes, mes
     assert len(state.histories) == 0
 
 
+@in_virtual_time
 async def test_half_a_character_does_no_harm() -> None:
     async with chatting(Failure(500), Reply("Hi.")) as chat:
         for _ in range(2):
@@ -247,6 +260,7 @@ async def test_half_a_character_does_no_harm() -> None:
         assert chat.llm.requests[1].messages[-1]["content"].startswith("? hi\n\n")
 
 
+@in_virtual_time
 async def test_while_the_models_are_loaded_it_says_so() -> None:
     transport = httpx.ASGITransport(build_app(ServerState(load_settings())))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -255,6 +269,7 @@ async def test_while_the_models_are_loaded_it_says_so() -> None:
     assert response.json() == {"error": "the agent is still loading its models; try again in a moment"}
 
 
+@in_virtual_time
 async def test_what_needs_no_model_is_answered_without_one_and_a_timer_is_not() -> None:
     async with chatting(Reply("I cannot.")) as chat:
         answers = [(await chat.ask(text))[-1] for text in ("What is 12 * 7?", "Set a timer for five minutes.")]
@@ -262,6 +277,7 @@ async def test_what_needs_no_model_is_answered_without_one_and_a_timer_is_not() 
         assert len(chat.llm.requests) == 1
 
 
+@in_virtual_time
 async def test_tools_that_a_call_has_left_in_the_history_are_not_offered_in_writing() -> None:
     async with chatting(Reply("Yes."), Reply("No.")) as chat:
         ((_, begun), *_) = await chat.ask("hi")

@@ -17,7 +17,7 @@ from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_llm import Reply, ScriptedLLM
 from tests.support.served import serving_page
-from tests.support.virtual_time import LIMIT_SECS, run_in_virtual_time
+from tests.support.virtual_time import LIMIT_SECS, in_virtual_time, run_in_virtual_time
 from tests.support.webrtc_peer import Peer
 from tests.support.websocket_caller import calling, serving_sessions
 
@@ -77,6 +77,7 @@ def test_nothing_of_a_cut_answer_follows_over_a_websocket(n_times: int) -> None:
 
 
 @pytest.mark.parametrize("n_times", TIMES)
+@in_virtual_time
 async def test_nothing_of_a_cut_answer_follows_over_webrtc(n_times: int) -> None:
     async with slow_model() as llm:
         patient = options(llm, token_stall_timeout_secs=9.0, first_token_timeout_secs=9.0)

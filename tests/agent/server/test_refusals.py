@@ -11,6 +11,7 @@ from agent.server.http_server import OncePerMinute
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
 from tests.support.served import listening
+from tests.support.virtual_time import in_virtual_time
 
 PATHS = (
     *("/", "/health", "/api/offer", "/api/chat", "/api/ws", "/api/options", "/api/transcribe", "/api/conversations/x"),
@@ -58,6 +59,7 @@ async def head_of(port: int, method: str, path: str, upgrade: str) -> bytes:
 
 @pytest.mark.parametrize("api_only", [False, True])
 @pytest.mark.parametrize("locks", [{}, {"server.api_key": "key"}, {"server.token": "long enough"}])
+@in_virtual_time
 async def test_every_request_gets_an_answer_in_form(
     locks: dict[str, str], api_only: bool, records: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ FORMS = {200, 304, 307, 400, 401, 403, 404, 405, 415, 503}
         ({"server.token": "long enough"}, 401, "invalid_api_key"),
     ],
 )
+@in_virtual_time
 async def test_a_websocket_to_the_speech_api_is_refused_in_its_own_form(
     locks: dict[str, str], status: int, code: str
 ) -> None:

@@ -4,10 +4,12 @@ import asyncio
 from typing import Any
 
 from agent.server.guard.turnstile import Turnstile
+from tests.support.virtual_time import in_virtual_time
 
 N_REQUESTS = 50
 
 
+@in_virtual_time
 async def test_between_any_two_requests_others_have_their_turn_and_answers_may_overlap() -> None:
     turn, ended = 0, asyncio.Event()
     begun: list[int] = []
@@ -27,6 +29,7 @@ async def test_between_any_two_requests_others_have_their_turn_and_answers_may_o
     await asyncio.gather(*requests)
 
 
+@in_virtual_time
 async def test_a_request_that_is_given_up_lets_the_next_one_in() -> None:
     begun: list[str] = []
 

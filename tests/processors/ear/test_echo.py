@@ -13,6 +13,7 @@ from processors.ear.echo_cancellers import BLOCK_SAMPLES, Pcm16, delay_samples
 from processors.ear.echo_tiers import EchoMode
 from processors.frames import EchoTier, EchoTierFrame
 from tests.support.house import SPEECH
+from tests.support.virtual_time import in_virtual_time
 from transports.recording import load_recording
 from transports.room import AGENT_DBFS, USER_DBFS, Room, RoomSpec, active_dbfs
 
@@ -66,6 +67,7 @@ def level_db(audio_s16: Pcm16) -> float:
 
 
 @pytest.mark.parametrize("n_samples", [160, 320])
+@in_virtual_time
 async def test_the_echo_is_gone_after_warm_up_and_so_is_the_reference(n_samples: int) -> None:
     played_s16 = agent(6)
     mic_s16 = in_room(silence(6), played_s16)
@@ -77,6 +79,7 @@ async def test_the_echo_is_gone_after_warm_up_and_so_is_the_reference(n_samples:
     assert level_db(mic_s16[3 * RATE_HZ :]) - level_db(clean_s16[3 * RATE_HZ :]) > 15
 
 
+@in_virtual_time
 async def test_sound_without_a_reference_passes_untouched_and_unjudged() -> None:
     mic_s16 = in_room(spoken(["what_time_is_it"], 2, USER_DBFS), agent(2))
     sounds, tiers = await through(frames(mic_s16, None))
@@ -85,6 +88,7 @@ async def test_sound_without_a_reference_passes_untouched_and_unjudged() -> None
     assert not any(may_be_echo(frame) for frame in sounds)
 
 
+@in_virtual_time
 async def test_while_the_agent_is_silent_the_user_is_left_as_the_microphone_heard_them() -> None:
     mic_s16 = in_room(spoken(["what_time_is_it", "hello_world"], 3, USER_DBFS), silence(3))
     sounds, _ = await through(frames(mic_s16, silence(3)))
@@ -92,6 +96,7 @@ async def test_while_the_agent_is_silent_the_user_is_left_as_the_microphone_hear
     assert not any(may_be_echo(frame) for frame in sounds)
 
 
+@in_virtual_time
 async def test_between_left_alone_and_cancelled_there_is_no_click() -> None:
     tone_s16 = (np.sin(np.arange(RATE_HZ * 3) * 2 * np.pi * 500 / RATE_HZ) * 3000).astype(np.int16)
     played_s16 = np.concatenate([silence(1), agent(0.5), silence(1.5)])
@@ -100,6 +105,7 @@ async def test_between_left_alone_and_cancelled_there_is_no_click() -> None:
     assert np.abs(np.diff(sound_of(sounds).astype(np.int32))).max() < 1200
 
 
+@in_virtual_time
 async def test_frames_that_are_no_whole_blocks_lose_nothing() -> None:
     mic_s16 = in_room(spoken(["hello_world"], 1.2, USER_DBFS), silence(1.2))
     sounds, _ = await through(frames(mic_s16, silence(1.2), n_samples=100))
@@ -107,6 +113,7 @@ async def test_frames_that_are_no_whole_blocks_lose_nothing() -> None:
     assert {frame.num_frames for frame in sounds} == {BLOCK_SAMPLES}
 
 
+@in_virtual_time
 async def test_tiers_are_told_at_the_first_frame_and_at_every_change() -> None:
     played_s16 = np.concatenate([silence(1), agent(5)])
     mic_s16 = in_room(silence(6), played_s16)
@@ -118,6 +125,7 @@ async def test_tiers_are_told_at_the_first_frame_and_at_every_change() -> None:
     assert tiers[1].echo_db == pytest.approx(30, abs=5)
 
 
+@in_virtual_time
 async def test_with_headphones_nothing_is_gated() -> None:
     played_s16 = np.concatenate([silence(1), agent(4)])
     user_s16 = np.concatenate([silence(3), spoken(["what_time_is_it"], 2, USER_DBFS)])
@@ -128,6 +136,7 @@ async def test_with_headphones_nothing_is_gated() -> None:
     assert level_db(sound_of(sounds)[3 * RATE_HZ :]) > level_db(user_s16[3 * RATE_HZ :]) - 6
 
 
+@in_virtual_time
 async def test_half_duplex_is_deaf_until_the_room_is_silent_again() -> None:
     played_s16 = np.concatenate([silence(1), agent(2), silence(2)])
     played_s16[3 * RATE_HZ - 160 : 3 * RATE_HZ] = 3000
@@ -143,6 +152,7 @@ async def test_half_duplex_is_deaf_until_the_room_is_silent_again() -> None:
     assert (deaf[-1] + 1) / 100 == pytest.approx(3.0 + 0.35 + 0.1, abs=0.02)
 
 
+@in_virtual_time
 async def test_off_leaves_every_byte() -> None:
     played_s16 = agent(2)
     mic_s16 = in_room(silence(2), played_s16)
@@ -160,6 +170,7 @@ async def test_off_leaves_every_byte() -> None:
         (InputAudioRawFrame(bytes(640), RATE_HZ, 2), bytes(640)),
     ],
 )
+@in_virtual_time
 async def test_a_reference_that_does_not_fit_is_an_error_that_shows_both(
     frame: InputAudioRawFrame, reference: bytes
 ) -> None:

@@ -10,6 +10,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from processors.llm.choice import MAX_REPAIRED_CHARS, ChosenCall, ConstrainedChoice, Offer, read_answer
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import as_reply
+from tests.support.virtual_time import in_virtual_time
 
 WORDS = "set a timer"
 OWN = "In words."
@@ -49,11 +50,13 @@ async def come_of(choice: ConstrainedChoice, n_asked: list[int]) -> list[str]:
     return [call.name or "" for call in calls if call] or ["".join(texts)]
 
 
+@in_virtual_time
 async def test_a_choice_that_cannot_be_judged_is_answered_in_words() -> None:
     choice = ConstrainedChoice(Chooses(OverflowError("a number of 400 digits")), LLMOptions("http://h/v1", "m"))
     assert await come_of(choice, []) == [OWN]
 
 
+@in_virtual_time
 async def test_words_that_were_tried_already_are_not_asked_again_when_the_minute_has_turned() -> None:
     choice, n_asked = ConstrainedChoice(Chooses(ChosenCall("set_timer", {}, "1")), LLMOptions("http://h/v1", "m")), []
     assert await come_of(choice, n_asked) == await come_of(choice, n_asked) == ["set_timer"]

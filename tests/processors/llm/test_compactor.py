@@ -173,6 +173,7 @@ def names() -> Sequence[str]:
         ({"content": "Anna has 3 cats. She lives at 12 Elm Str", "finish_reason": "length"}, None),
     ],
 )
+@in_virtual_time
 async def test_an_answer_counts_only_as_a_whole(answer: dict[str, Any], text: str | None) -> None:
     finish_reason = answer.get("finish_reason", "stop")
     choice = {

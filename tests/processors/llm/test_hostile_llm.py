@@ -12,6 +12,7 @@ from tests.support.heard_llm import HeardLLM
 from tests.support.hostile_llm import HostileAnswer
 from tests.support.llm_session import APOLOGY, apologies, one_reply, options, question, session, text_of
 from tests.support.scripted_llm import Failure, Reply, ScriptedLLM
+from tests.support.virtual_time import in_virtual_time
 
 
 async def _hear(seed: int) -> HeardLLM:
@@ -39,6 +40,7 @@ async def _check(seeds: range) -> tuple[int, int]:
     return n_answered, n_failed
 
 
+@in_virtual_time
 async def test_a_hostile_stream_ends_with_words_or_with_one_failure() -> None:
     n_answered, n_failed = await _check(range(300))
     assert n_answered > 60
@@ -46,6 +48,7 @@ async def test_a_hostile_stream_ends_with_words_or_with_one_failure() -> None:
 
 
 @pytest.mark.long
+@in_virtual_time
 async def test_twenty_thousand_hostile_streams_end_with_words_or_with_one_failure() -> None:
     n_answered, n_failed = await _check(range(1000, 21_000))
     assert n_answered + n_failed == 20_000
@@ -67,6 +70,7 @@ async def test_twenty_thousand_hostile_streams_end_with_words_or_with_one_failur
         ),
     ],
 )
+@in_virtual_time
 async def test_hostile_content_of_any_shape_is_read(content: Any, said: str) -> None:
     reply = Reply("x")
     reply.deltas = ((0.0, {"content": content}),)
@@ -74,6 +78,7 @@ async def test_hostile_content_of_any_shape_is_read(content: Any, said: str) -> 
     assert (text_of(frames), apologies(frames), errors) == (said, [], [])
 
 
+@in_virtual_time
 async def test_a_hostile_reply_of_two_choices_is_the_first_one_and_a_refusal_is_heard() -> None:
     reply = Reply("x")
     reply.deltas = ((0.0, {"content": None, "refusal": "I cannot."}),)
@@ -84,6 +89,7 @@ async def test_a_hostile_reply_of_two_choices_is_the_first_one_and_a_refusal_is_
 
 
 @pytest.mark.parametrize("content", [None, True, [], {}, [None, 0.0][:1], {"text": None}, {"type": "image_url"}])
+@in_virtual_time
 async def test_a_hostile_reply_without_words_is_apologised_for_once_and_the_next_turn_works(content: Any) -> None:
     reply = Reply("x")
     reply.deltas = ((0.0, {"content": content}),)
@@ -98,6 +104,7 @@ async def test_a_hostile_reply_without_words_is_apologised_for_once_and_the_next
 
 
 @pytest.mark.parametrize("arguments", ["{", "[1]", "no JSON", '{"a": '])
+@in_virtual_time
 async def test_a_hostile_tool_call_that_cannot_be_read_is_no_silence(arguments: str) -> None:
     reply = Reply()
     reply.deltas = (
@@ -108,6 +115,7 @@ async def test_a_hostile_tool_call_that_cannot_be_read_is_no_silence(arguments: 
     assert "a tool call without a name or without arguments in JSON" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_hostile_tool_call_behind_words_is_no_silence_either() -> None:
     reply = Reply("x")
     call = {"index": 0, "id": "a", "function": {"name": "clock", "arguments": "city=Paris"}}
@@ -116,12 +124,14 @@ async def test_a_hostile_tool_call_behind_words_is_no_silence_either() -> None:
     assert (text_of(frames), apologies(frames), len(errors), len(requests)) == ("Let me see.", [LOST_THREAD], 1, 1)
 
 
+@in_virtual_time
 async def test_a_hostile_tool_call_as_text_is_told_as_what_it_is() -> None:
     frames, errors, _ = await one_reply(Reply('{"name": "clock", ', '"arguments": {}}'), empty_retries=0)
     assert (text_of(frames), apologies(frames)) == ("", [APOLOGY])
     assert "a tool call written as text" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_hostile_address_without_v1_is_tried_with_it() -> None:
     async with ScriptedLLM(Failure(404, ""), Reply("Here."), Reply("Again.")) as server:
         plain = server.base_url.removesuffix("/v1")
@@ -133,6 +143,7 @@ async def test_a_hostile_address_without_v1_is_tried_with_it() -> None:
     assert paths == ["/chat/completions", "/v1/chat/completions", "/v1/chat/completions"]
 
 
+@in_virtual_time
 async def test_a_hostile_address_that_has_no_v1_either_is_told() -> None:
     async with ScriptedLLM(Failure(404, ""), Failure(404, "")) as server:
         plain = server.base_url.removesuffix("/v1")

@@ -29,6 +29,7 @@ def deltas(*contents: Any) -> Reply:
 
 
 @pytest.mark.parametrize("pieces", [["word "] * 500, ["w" * 5000], ["a"] * 2000], ids=["words", "at once", "letters"])
+@in_virtual_time
 async def test_a_hostile_reply_without_end_is_cut_at_what_max_tokens_stands_for(pieces: list[str]) -> None:
     frames, errors, _ = await one_reply(Reply(*pieces), max_tokens=50)
     assert text_of(frames) == "".join(pieces)[: 50 * CHARS_PER_TOKEN]
@@ -36,6 +37,7 @@ async def test_a_hostile_reply_without_end_is_cut_at_what_max_tokens_stands_for(
     assert "did not end its reply within 800 characters" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_hostile_call_whose_arguments_have_no_end_is_cut_too() -> None:
     call = ToolCall("clock", ['{"a": "', *["x" * 100] * 50])
     frames, errors, _ = await one_reply(Reply(tool_calls=[call]), max_tokens=50)
@@ -43,6 +45,7 @@ async def test_a_hostile_call_whose_arguments_have_no_end_is_cut_too() -> None:
     assert "did not end its reply within 800 characters" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_hostile_event_without_end_is_cut() -> None:
     answer = Failure(200, "data: " + "x" * 200_000, "text/event-stream")
     frames, errors, _ = await one_reply(answer, max_tokens=50)
@@ -66,6 +69,7 @@ class Bytes(str):
         (b'data: {"choices": [{"delta": {"content": "Caf\xc3\xa9."}}]}\n\n\xff\xfe\n\n', "Caf\xe9."),
     ],
 )
+@in_virtual_time
 async def test_a_hostile_byte_that_is_no_utf8_costs_a_character(body: bytes, said: str) -> None:
     sent = Bytes()
     sent.body = body
@@ -76,6 +80,7 @@ async def test_a_hostile_byte_that_is_no_utf8_costs_a_character(body: bytes, sai
 @pytest.mark.parametrize(
     ("number", "said"), [(1e300, ""), (float("inf"), ""), (float("nan"), ""), (1234567.0, "1234567"), (0.1, "0.1")]
 )
+@in_virtual_time
 async def test_a_hostile_number_is_read_as_people_write_it_or_not_at_all(number: float, said: str) -> None:
     frames, _, _ = await one_reply(deltas(number, " It is."))
     assert text_of(frames) == f"{said} It is.".lstrip()
@@ -94,6 +99,7 @@ async def test_a_hostile_number_is_read_as_people_write_it_or_not_at_all(number:
         (Reply("One", drop_after=0), "closed the connection before the end of its reply"),
     ],
 )
+@in_virtual_time
 async def test_a_hostile_answer_is_told_as_what_came(answer: Answer, told: str) -> None:
     _, errors, _ = await one_reply(answer, empty_retries=0)
     assert len(errors) == 1
@@ -101,6 +107,7 @@ async def test_a_hostile_answer_is_told_as_what_came(answer: Answer, told: str) 
     assert "ollama serve" not in errors[0].error
 
 
+@in_virtual_time
 async def test_a_hostile_call_of_a_tool_that_nobody_has_is_no_answer() -> None:
     calls = Reply(tool_calls=[ToolCall("open_door")])
     frames, errors, requests = await one_reply(calls, calls, calls)
@@ -108,6 +115,7 @@ async def test_a_hostile_call_of_a_tool_that_nobody_has_is_no_answer() -> None:
     assert "replied with a call of a tool that nobody has (open_door)" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_hostile_call_of_a_tool_that_nobody_has_is_an_error_of_a_typed_question() -> None:
     async with ScriptedLLM() as server:
         server.otherwise = Reply(tool_calls=[ToolCall("open_door")])
@@ -140,6 +148,7 @@ async def test_a_hostile_model_that_calls_tools_for_ever_is_asked_a_few_times(
     assert [text for text in tts.spoken if text != "Hm."] == [APOLOGY, "Okay."]
 
 
+@in_virtual_time
 async def test_a_hostile_turn_longer_than_the_context_loses_its_middle_and_the_others_stay() -> None:
     enormous = "begin " + "x" * 100_000 + " end"
     context = question("q1")
@@ -157,6 +166,7 @@ async def test_a_hostile_turn_longer_than_the_context_loses_its_middle_and_the_o
     assert contents[2] == "q2"
 
 
+@in_virtual_time
 async def test_a_hostile_question_longer_than_the_context_is_shortened_itself() -> None:
     context = question("begin " + "x" * 100_000 + " end")
     frames, errors, requests = await one_reply(OVERFLOW, Reply("Fine."), context=context)

@@ -16,6 +16,7 @@ from tests.support.heard_llm import HeardLLM
 from tests.support.hostile import JSON, TEXTS, Witness, at_length, cut_anywhere, deeply_nested, trying
 from tests.support.hostile_llm import RAW
 from tests.support.recorded_streams import RECORDED, on_the_wire
+from tests.support.virtual_time import in_virtual_time
 
 DONE = b"data: [DONE]\n\n"
 MAX_TOKENS = 64
@@ -69,6 +70,7 @@ async def heard(answer: Answer, witness: Witness) -> HeardLLM:
 
 @pytest.mark.parametrize("name", RECORDED)
 @pytest.mark.parametrize("width", [1, 7, 100_000])
+@in_virtual_time
 async def test_hostile_streams_begin_with_some_that_are_understood_however_they_are_cut(
     name: str, width: int, witness: Witness
 ) -> None:

@@ -25,8 +25,10 @@ from tests.support.llm_session import (
     turns,
 )
 from tests.support.scripted_llm import Failure, Reply, ScriptedLLM, ToolCall
+from tests.support.virtual_time import in_virtual_time
 
 
+@in_virtual_time
 async def test_a_reply_comes_out_token_by_token_between_its_start_and_its_end() -> None:
     frames, errors, requests = await one_reply(Reply("Hello", " there."))
 
@@ -49,6 +51,7 @@ async def test_a_reply_comes_out_token_by_token_between_its_start_and_its_end() 
     }
 
 
+@in_virtual_time
 async def test_nothing_of_the_environment_reaches_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {
         "OPENAI_API_KEY": "leak-key",
@@ -91,11 +94,13 @@ async def test_nothing_of_the_environment_reaches_the_endpoint(monkeypatch: pyte
         Reply("<|channel|>", "analysis<|mess", "age|>hm<|end|><|start|>assistant<|channel|>final<|message|>", "Paris."),
     ],
 )
+@in_virtual_time
 async def test_thoughts_are_never_spoken(reply: Reply) -> None:
     frames, errors, _ = await one_reply(reply)
     assert (text_of(frames), errors) == ("Paris.", [])
 
 
+@in_virtual_time
 async def test_a_model_that_starts_inside_a_thought_is_known_from_its_second_reply_on() -> None:
     unopened = ["The user wants", " Paris.</think>", "Paris."]
     async with (
@@ -107,17 +112,20 @@ async def test_a_model_that_starts_inside_a_thought_is_known_from_its_second_rep
     assert text_of(frames) == "Paris."
 
 
+@in_virtual_time
 async def test_a_model_named_for_its_thinking_is_silent_until_its_thought_is_closed() -> None:
     frames, _, _ = await one_reply(Reply("The user wants Paris.</think>", "Paris."), model="QwQ-32B")
     assert text_of(frames) == "Paris."
 
 
+@in_virtual_time
 async def test_a_reasoning_model_may_take_longer_than_a_stall_as_long_as_it_reasons() -> None:
     # Eight thoughts 0.1 s apart: 0.8 s without a word, but never 0.3 s without a sign of life.
     frames, errors, _ = await one_reply(Reply("Yes.", thoughts=["hm"] * 8, delay_secs=0.1))
     assert (text_of(frames), errors) == ("Yes.", [])
 
 
+@in_virtual_time
 async def test_with_last_turn_only_a_small_model_sees_the_examples_and_the_last_words() -> None:
     context = turns(3)
     context.add_message({"role": "user", "content": "and more"})
@@ -133,6 +141,7 @@ async def test_with_last_turn_only_a_small_model_sees_the_examples_and_the_last_
 
 
 @pytest.mark.parametrize("same_index", [False, True])
+@in_virtual_time
 async def test_tool_calls_reach_their_functions_one_by_one(same_index: bool) -> None:
     called: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
@@ -164,6 +173,7 @@ async def test_tool_calls_reach_their_functions_one_by_one(same_index: bool) -> 
     assert calls_made == [("weather", {"city": "Paris"}), ("clock", {})]
 
 
+@in_virtual_time
 async def test_a_thought_is_no_part_of_a_single_inference() -> None:
     body = {"choices": [{"message": {"role": "assistant", "content": "<think>hm</think>\nA summary."}}]}
     async with ScriptedLLM(Failure(200, body)) as server:

@@ -31,8 +31,10 @@ from tests.support.llm_session import (
     text_of,
 )
 from tests.support.scripted_llm import Answer, Drop, Failure, Hang, Reply, ScriptedLLM, ToolCall
+from tests.support.virtual_time import in_virtual_time
 
 
+@in_virtual_time
 async def test_reasoning_has_an_end() -> None:
     frames, errors, requests = await one_reply(
         Reply("Yes.", thoughts=["hm"] * 200, delay_secs=0.05), reasoning_timeout_secs=0.4
@@ -43,6 +45,7 @@ async def test_reasoning_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("silence", [Hang(), Hang(head=True), Reply("late", first_delay_secs=60)])
+@in_virtual_time
 async def test_a_model_without_a_first_token_is_given_up_and_its_request_closed(silence: Answer) -> None:
     frames, errors, requests = await one_reply(silence, first_token_timeout_secs=0.3)
 
@@ -58,6 +61,7 @@ async def test_a_model_without_a_first_token_is_given_up_and_its_request_closed(
     assert "sent no first token within 0.3 s" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_stalled_reply_ends_with_what_was_said_and_a_few_words() -> None:
     frames, errors, requests = await one_reply(Reply("One,", " two,", " three", stall_after=2))
 
@@ -68,18 +72,21 @@ async def test_a_stalled_reply_ends_with_what_was_said_and_a_few_words() -> None
     assert "stalled for 0.3 s in the middle of its reply" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_dropped_connection_in_the_middle_is_told_apart_from_an_end() -> None:
     frames, errors, _ = await one_reply(Reply("One,", " two", drop_after=1))
     assert (text_of(frames), apologies(frames)) == ("One,", [LOST_THREAD])
     assert "closed the connection before the end of its reply" in errors[0].error
 
 
+@in_virtual_time
 async def test_an_error_in_the_middle_of_a_stream_is_told() -> None:
     frames, errors, _ = await one_reply(Reply("One,", error_after=1, error={"message": "GPU\nfell off"}))
     assert (text_of(frames), apologies(frames)) == ("One,", [LOST_THREAD])
     assert "broke off its reply (GPU fell off)" in errors[0].error
 
 
+@in_virtual_time
 async def test_an_empty_reply_is_asked_for_again() -> None:
     frames, errors, requests = await one_reply(Reply(), Reply("Now."))
     assert (text_of(frames), apologies(frames), errors, len(requests)) == ("Now.", [], [], 2)
@@ -95,6 +102,7 @@ async def test_an_empty_reply_is_asked_for_again() -> None:
         Failure(200, ""),
     ],
 )
+@in_virtual_time
 async def test_empty_replies_are_asked_for_again_only_so_often(empty: Answer) -> None:
     frames, errors, requests = await one_reply(*[empty] * 5, empty_retries=2)
     assert (text_of(frames), apologies(frames), len(requests)) == ("", [APOLOGY], 3)
@@ -102,6 +110,7 @@ async def test_empty_replies_are_asked_for_again_only_so_often(empty: Answer) ->
     assert "scripted at http://127.0.0.1:" in errors[0].error
 
 
+@in_virtual_time
 async def test_a_thought_that_used_up_all_tokens_is_not_asked_for_again() -> None:
     frames, errors, requests = await one_reply(Reply("<think>hm", finish_reason="length"))
     assert (text_of(frames), apologies(frames), len(requests)) == ("", [APOLOGY], 1)
@@ -127,6 +136,7 @@ async def test_a_thought_that_used_up_all_tokens_is_not_asked_for_again() -> Non
         (Reply(error_after=0, error={"message": "no"}), ErrorCategory.SERVER, "broke off"),
     ],
 )
+@in_virtual_time
 async def test_a_failed_request_is_one_line_one_apology_and_never_the_end_of_the_service(
     answer: Answer, category: ErrorCategory, words: str
 ) -> None:
@@ -146,6 +156,7 @@ async def test_a_failed_request_is_one_line_one_apology_and_never_the_end_of_the
             assert (text_of(frames), apologies(frames), errors) == ("Back.", [], [])
 
 
+@in_virtual_time
 async def test_an_endpoint_that_went_away_is_used_again_when_it_is_back() -> None:
     async with ScriptedLLM(Reply("One."), Reply("Three.")) as server:
         service = LocalLLMService(options(server))
@@ -169,6 +180,7 @@ async def test_an_endpoint_that_went_away_is_used_again_when_it_is_back() -> Non
             assert server.requests[-1].messages[1:] == [{"role": "user", "content": "one two three"}]
 
 
+@in_virtual_time
 async def test_an_interruption_closes_the_stream_and_says_nothing() -> None:
     async with (
         ScriptedLLM(Reply("One,", " two", stall_after=1), Reply("Next.")) as server,
@@ -184,6 +196,7 @@ async def test_an_interruption_closes_the_stream_and_says_nothing() -> None:
         assert (text_of(frames), apologies(frames), errors) == ("Next.", [], [])
 
 
+@in_virtual_time
 async def test_a_tool_call_that_breaks_off_is_not_made() -> None:
     called: list[str] = []
 
@@ -223,6 +236,7 @@ class ScriptedVoice(TTSService):
         (Reply("First sentence. ", "Then half of", stall_after=2), ["First sentence.", "Then half of", LOST_THREAD]),
     ],
 )
+@in_virtual_time
 async def test_the_apology_is_spoken_once_after_everything_else(answer: Answer, spoken: list[str]) -> None:
     voice = ScriptedVoice()
     async with (

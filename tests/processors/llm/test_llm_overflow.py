@@ -9,6 +9,7 @@ from processors.llm.failure import is_context_overflow
 from processors.llm.history import drop_oldest_turns, join_user_runs, last_user_words
 from tests.support.llm_session import APOLOGY, SYSTEM, apologies, contents, one_reply, text_of, turns
 from tests.support.scripted_llm import Failure, Reply
+from tests.support.virtual_time import in_virtual_time
 
 OVERFLOWS = [
     {"code": 400, "message": "the request exceeds the available context size, try increasing it"},
@@ -42,6 +43,7 @@ NO_OVERFLOWS = [
 
 
 @pytest.mark.parametrize("error", OVERFLOWS)
+@in_virtual_time
 async def test_every_servers_words_for_a_full_context_shorten_the_conversation(error: dict[str, Any]) -> None:
     status = error.get("code") if isinstance(error.get("code"), int) else 400
     full = Failure(cast(int, status), {"error": error})
@@ -54,17 +56,20 @@ async def test_every_servers_words_for_a_full_context_shorten_the_conversation(e
 
 
 @pytest.mark.parametrize("error", NO_OVERFLOWS)
+@in_virtual_time
 async def test_other_refusals_are_not_asked_again(error: dict[str, Any]) -> None:
     _, errors, requests = await one_reply(Failure(400, {"error": error}), context=turns(3))
     assert (len(errors), len(requests)) == (1, 1)
 
 
+@in_virtual_time
 async def test_an_overflow_told_inside_the_stream_shortens_the_conversation_too() -> None:
     full = Reply(error_after=0, error={"message": "Context size has been exceeded."})
     frames, _, requests = await one_reply(full, Reply("Fine."), context=turns(3))
     assert (text_of(frames), len(requests)) == ("Fine.", 2)
 
 
+@in_virtual_time
 async def test_turns_left_out_are_forgotten_once_the_shorter_conversation_was_answered() -> None:
     full = Failure(400, {"error": OVERFLOWS[0]})
     context = turns(9)
@@ -75,6 +80,7 @@ async def test_turns_left_out_are_forgotten_once_the_shorter_conversation_was_an
     assert contents(context.messages) == ["q7", "a7", "q8", "a8", "q9"]
 
 
+@in_virtual_time
 async def test_a_conversation_that_never_fits_is_kept_whole_and_given_up_after_five_requests() -> None:
     full = Failure(400, {"error": OVERFLOWS[0]})
     context = turns(40)
@@ -86,6 +92,7 @@ async def test_a_conversation_that_never_fits_is_kept_whole_and_given_up_after_f
     assert context.messages == turns(40).messages
 
 
+@in_virtual_time
 async def test_a_turn_is_left_out_with_its_tool_calls_and_the_system_message_stays() -> None:
     messages: list[Any] = [
         {"role": "system", "content": "s"},
@@ -126,6 +133,7 @@ def test_user_messages_without_an_answer_between_them_are_joined_without_touchin
     ]
 
 
+@in_virtual_time
 async def test_with_last_turn_only_an_overflow_leaves_the_conversation_alone() -> None:
     context = turns(3)
     _, errors, requests = await one_reply(Failure(400, {"error": OVERFLOWS[0]}), context=context, last_turn_only=True)

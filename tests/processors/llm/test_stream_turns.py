@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from processors.llm.sse import STEP_BYTES, PatientDecoder
+from tests.support.virtual_time import in_virtual_time
 
 N_BYTES = 256 * 1024
 SHAPES = {
@@ -18,6 +19,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))
+@in_virtual_time
 async def test_what_comes_at_once_is_read_in_steps(shape: str) -> None:
     one = SHAPES[shape]
     whole = one * (N_BYTES // len(one))

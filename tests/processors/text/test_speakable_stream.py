@@ -166,6 +166,7 @@ def summary(frames: list[Frame]) -> list[str]:
     return [frame.text if isinstance(frame, AggregatedTextFrame) else type(frame).__name__ for frame in spoken]
 
 
+@in_virtual_time
 async def test_each_clause_is_one_frame_that_the_voice_speaks_as_it_is() -> None:
     frames = await frames_after(response("**Sure**, it", " costs $5, ", "and that is", " fine. Bye", " 😀"))
     assert summary(frames) == [
@@ -181,11 +182,13 @@ async def test_each_clause_is_one_frame_that_the_voice_speaks_as_it_is() -> None
     assert {frame.append_to_context for frame in spoken} == {True}
 
 
+@in_virtual_time
 async def test_a_response_of_nothing_sayable_speaks_nothing() -> None:
     frames = await frames_after(response("😀", " ***", "\n---\n"))
     assert summary(frames) == ["LLMFullResponseStartFrame", "LLMFullResponseEndFrame"]
 
 
+@in_virtual_time
 async def test_an_interruption_forgets_the_open_clause_and_the_open_code_block() -> None:
     frames = await frames_after(
         [
@@ -209,6 +212,7 @@ async def test_an_interruption_forgets_the_open_clause_and_the_open_code_block()
     ]
 
 
+@in_virtual_time
 async def test_other_frames_pass_unchanged_and_in_order() -> None:
     plain, heard, marker = TextFrame("**plain**"), TranscriptionFrame("*hm*", "user", "now"), LLMMarkerFrame("●")
     frames = await frames_after([plain, heard, marker])
@@ -216,6 +220,7 @@ async def test_other_frames_pass_unchanged_and_in_order() -> None:
     assert [plain.text, heard.text] == ["**plain**", "*hm*"]
 
 
+@in_virtual_time
 async def test_text_that_is_to_be_read_passes_as_it_was_written() -> None:
     silent = LLMTextFrame("**silent**\n- 5°C")
     silent.skip_tts = True
@@ -224,6 +229,7 @@ async def test_text_that_is_to_be_read_passes_as_it_was_written() -> None:
     assert [frame.text for frame in frames if isinstance(frame, AggregatedTextFrame)] == ["Aloud."]
 
 
+@in_virtual_time
 async def test_a_said_sentence_is_made_speakable_and_comes_after_the_text_before_it() -> None:
     frames = await frames_after([LLMTextFrame("Let me look"), TTSSpeakFrame("It's **5°C** 😀"), TTSSpeakFrame("😀")])
     assert [frame.text for frame in frames if isinstance(frame, AggregatedTextFrame | TTSSpeakFrame)] == [
@@ -233,10 +239,12 @@ async def test_a_said_sentence_is_made_speakable_and_comes_after_the_text_before
     assert summary(frames) == ["Let me look", "TTSSpeakFrame"]
 
 
+@in_virtual_time
 async def test_text_without_a_response_around_it_is_spoken_at_the_end() -> None:
     assert summary(await frames_after([LLMTextFrame("Only this")])) == ["Only this"]
 
 
+@in_virtual_time
 async def test_text_that_is_kept_out_of_the_context_stays_out() -> None:
     aside = LLMTextFrame("An aside.")
     aside.append_to_context = False

@@ -67,6 +67,7 @@ async def test_a_cut_while_speech_waits_for_room_leaves_room_for_the_next_reply(
     assert tts.made_secs < N_SENTENCES * 2.0 / 2
 
 
+@in_virtual_time
 async def test_what_was_not_made_is_not_owed() -> None:
     ahead = SpeechAhead(1.0)
     ahead.play(5.0)
