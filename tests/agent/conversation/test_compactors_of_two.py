@@ -9,6 +9,7 @@ from agent.conversation.compactors import MIN_ROOM_TOKENS, compactors
 from processors.llm.compactor import Compactor
 from processors.llm.options import LargeModel, LLMOptions
 from processors.llm.service import LocalLLMService
+from tests.support.virtual_time import in_virtual_time
 
 
 def of(small: dict[str, Any], large: dict[str, Any]) -> list[Compactor]:
@@ -19,6 +20,7 @@ def of(small: dict[str, Any], large: dict[str, Any]) -> list[Compactor]:
     return [one for one in found if isinstance(one, Compactor)]
 
 
+@in_virtual_time
 async def test_the_smallest_context_that_takes_a_history_counts() -> None:
     (both,) = of({"context_tokens": 4096}, {"context_tokens": 32_768})
     assert both._room_tokens == 4096 - 500
@@ -29,6 +31,7 @@ async def test_the_smallest_context_that_takes_a_history_counts() -> None:
     assert of({"last_turn_only": True}, {}) == []
 
 
+@in_virtual_time
 async def test_what_is_asked_anew_is_the_smallest_of_both() -> None:
     async def told() -> int | None:
         return 3000
@@ -39,6 +42,7 @@ async def test_what_is_asked_anew_is_the_smallest_of_both() -> None:
     assert await both._ask_room() == 3000 - 500
 
 
+@in_virtual_time
 async def test_turns_wait_for_nothing_only_where_both_servers_answer_many() -> None:
     (one,) = of({"context_tokens": 4096, "answers_many": True}, {"context_tokens": 4096})
     (both,) = of({"context_tokens": 4096, "answers_many": True}, {"context_tokens": 4096, "answers_many": True})

@@ -15,6 +15,7 @@ from agent.conversation.event_log import Event, EventLog
 from agent.conversation.observer import ConversationObserver
 from agent.conversation.turn_clock import TurnClock
 from agent.errors import InputError
+from tests.support.virtual_time import in_virtual_time
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -100,6 +101,7 @@ def test_a_turn_without_words_wants_no_answer() -> None:
     assert activity.n_turns == 0
 
 
+@in_virtual_time
 async def test_a_key_that_is_pressed_before_the_first_sound_is_told_as_pressed_at_0() -> None:
     events: list[Event] = []
     observer = ConversationObserver([events.append])

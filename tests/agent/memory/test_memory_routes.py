@@ -16,6 +16,7 @@ from tests.support.llm_session import options
 from tests.support.scripted_llm import Reply, ScriptedLLM
 from tests.support.served import serving_page
 from tests.support.speech_callers import NotingEngine
+from tests.support.virtual_time import in_virtual_time
 
 ANNA, BEN = "a" * 32, "b" * 32
 SCOPE: dict[str, Any] = {"client": ("127.0.0.1", 1), "state": {}}
@@ -50,6 +51,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
 
+@in_virtual_time
 async def test_each_caller_has_his_own_alone() -> None:
     async with serving() as (client, memory):
         await fill(memory, "milk", "bread")
@@ -71,6 +73,7 @@ async def test_each_caller_has_his_own_alone() -> None:
         assert len((await client.get("/api/memory", headers=theirs)).json()["items"]) == 1
 
 
+@in_virtual_time
 async def test_what_is_remembered_is_searched_edited_forgotten_and_exported() -> None:
     async with serving() as (client, memory):
         await fill(memory, "the key is red", "milk")
@@ -86,6 +89,7 @@ async def test_what_is_remembered_is_searched_edited_forgotten_and_exported() ->
         assert await texts(client) == ["milk"]
 
 
+@in_virtual_time
 async def test_many_come_in_pages() -> None:
     async with serving() as (client, memory):
         await fill(memory, *map(str, range(120)))
@@ -97,6 +101,7 @@ async def test_many_come_in_pages() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"text": 7}, {"text": "  "}, {"text": "x" * 2_001}])
+@in_virtual_time
 async def test_a_bad_edit_is_refused(body: dict[str, Any]) -> None:
     async with serving() as (client, memory):
         await fill(memory, "milk")
@@ -105,6 +110,7 @@ async def test_a_bad_edit_is_refused(body: dict[str, Any]) -> None:
         assert await texts(client) == ["milk"]
 
 
+@in_virtual_time
 async def test_a_side_of_a_turn_may_be_as_long_when_it_is_edited_as_when_it_was_kept() -> None:
     async with serving() as (client, memory):
         await fill(memory, "milk")
@@ -117,6 +123,7 @@ async def test_a_side_of_a_turn_may_be_as_long_when_it_is_edited_as_when_it_was_
         assert await texts(client) == ["y" * 8_000, "milk"]
 
 
+@in_virtual_time
 async def test_without_the_switch_there_is_nothing_to_see() -> None:
     async with serving(keep=False) as (client, _):
         for method, path in (("GET", ""), ("GET", "/export"), ("DELETE", ""), ("DELETE", "/1"), ("PATCH", "/1")):
@@ -125,6 +132,7 @@ async def test_without_the_switch_there_is_nothing_to_see() -> None:
         assert (await client.get("/api/options")).json()["memory"] is False
 
 
+@in_virtual_time
 async def test_who_sends_no_id_has_no_memory_and_the_token_opens_yours() -> None:
     async with serving() as (client, _):
         assert (await client.get("/api/memory", headers={"X-Sotto-Browser": "short"})).status_code == 400
@@ -136,6 +144,7 @@ async def test_who_sends_no_id_has_no_memory_and_the_token_opens_yours() -> None
         assert [one["text"] for one in (await client.get("/api/memory", headers=shown)).json()["items"]] == ["yours"]
 
 
+@in_virtual_time
 async def test_another_site_cannot_reach_it() -> None:
     async with serving() as (client, memory):
         await fill(memory, "milk")
@@ -144,6 +153,7 @@ async def test_another_site_cannot_reach_it() -> None:
         assert await texts(client) == ["milk"]
 
 
+@in_virtual_time
 async def test_a_damaged_file_is_told_in_one_line() -> None:
     async with serving() as (client, memory):
         await fill(memory, "milk")
@@ -157,6 +167,7 @@ async def test_a_damaged_file_is_told_in_one_line() -> None:
         assert (answer.status_code, "is damaged" in answer.json()["error"]) == (503, True)
 
 
+@in_virtual_time
 async def test_typed_questions_are_kept_with_their_answers_only_if_conversations_are() -> None:
     for turns, expected in ((False, []), (True, ["It rains.", "how is the weather"])):
         async with serving(Reply("It rains."), turns=turns) as (client, _):
@@ -165,6 +176,7 @@ async def test_typed_questions_are_kept_with_their_answers_only_if_conversations
             assert await texts(client) == expected
 
 
+@in_virtual_time
 async def test_a_conversation_that_is_deleted_is_gone_from_the_memory_too() -> None:
     async with serving(Reply("It rains."), Reply("Yes."), turns=True) as (client, memory):
         await fill(memory, "a fact stays")

@@ -9,6 +9,7 @@ from agent.memory.item import Item
 from agent.memory.memory import Memory
 from agent.memory.store import MemoryStore
 from agent.memory.user_memory import UserMemory
+from tests.support.virtual_time import in_virtual_time
 
 FOREVER = float("inf")
 
@@ -28,6 +29,7 @@ async def recalled(mine: UserMemory, about: str, since_secs: float = 0.0, until_
     return [item.text for item in await mine.recall(about, since_secs, until_secs)]
 
 
+@in_virtual_time
 async def test_of_very_many_those_of_the_wanted_days_are_found(mine: UserMemory) -> None:
     old = Item("anna", "fact", "the dentist key is blue", 100.0)
     # More than are ranked say "dentist", all later.
@@ -37,6 +39,7 @@ async def test_of_very_many_those_of_the_wanted_days_are_found(mine: UserMemory)
     assert await recalled(mine, "", 50.0, 200.0) == [old.text]
 
 
+@in_virtual_time
 async def test_however_long_this_conversation_is_others_and_facts_are_found(mine: UserMemory) -> None:
     await keep(mine, Item("anna", "user", "milk of old", 1.0, "old/1"), Item("anna", "fact", "milk is dear", 2.0))
     turns = [Item("anna", "user", f"milk {number}", 10.0 + number, mine.conversation, number) for number in range(99)]
@@ -46,6 +49,7 @@ async def test_however_long_this_conversation_is_others_and_facts_are_found(mine
     assert [item.text for item in await mine.having("milk")] == ["milk is white", "milk is dear"]
 
 
+@in_virtual_time
 async def test_turns_of_this_conversation_that_left_the_history_are_found_again(mine: UserMemory) -> None:
     for number in range(1, 6):
         said = [Item("anna", who, f"{who} {number}", number, mine.conversation, number) for who in ("user", "agent")]

@@ -11,6 +11,7 @@ from agent.memory.memory import Memory
 from agent.memory.store import MemoryStore
 from agent.memory.turns import Turns
 from agent.memory.user_memory import UserMemory
+from tests.support.virtual_time import in_virtual_time
 
 HEARD = {"event": "latency"}
 END = {"event": "bot_stopped_speaking"}
@@ -59,6 +60,7 @@ async def remembering(mine: UserMemory) -> tuple[Turns, Item]:
 
 
 @pytest.mark.parametrize("end", [END, {"event": "session_ended"}])
+@in_virtual_time
 async def test_a_fact_deleted_while_the_agent_speaks_takes_its_turn_along(
     mine: UserMemory, end: dict[str, Any]
 ) -> None:
@@ -70,6 +72,7 @@ async def test_a_fact_deleted_while_the_agent_speaks_takes_its_turn_along(
     assert (await kept(mine))[2:] == [("user", "and you"), ("agent", "Me, too.")]
 
 
+@in_virtual_time
 async def test_a_fact_changed_while_the_agent_speaks_takes_the_old_words_along(mine: UserMemory) -> None:
     turns, fact = await remembering(mine)
     assert await mine.memory.ask(lambda store: store.change("anna", fact.number, "The PIN is secret."))
@@ -78,6 +81,7 @@ async def test_a_fact_changed_while_the_agent_speaks_takes_the_old_words_along(m
     assert ("fact", "The PIN is secret.") in await kept(mine)
 
 
+@in_virtual_time
 async def test_everything_forgotten_while_the_agent_speaks_is_the_turn_that_goes_on_too(mine: UserMemory) -> None:
     turns, _ = await remembering(mine)
     await mine.memory.ask(lambda store: store.forget("ben", None))
@@ -91,6 +95,7 @@ async def test_everything_forgotten_while_the_agent_speaks_is_the_turn_that_goes
     assert await kept(mine) == [("user", "and you"), ("agent", "Me, too.")]
 
 
+@in_virtual_time
 async def test_everything_forgotten_before_anything_was_kept_is_the_first_turn_too(mine: UserMemory) -> None:
     turns = Turns(mine, refuse)
     note(turns, *turn("my name is Anna"), HEARD, *says("Hello,"))
@@ -99,6 +104,7 @@ async def test_everything_forgotten_before_anything_was_kept_is_the_first_turn_t
     assert await kept(mine) == []
 
 
+@in_virtual_time
 async def test_a_failed_answer_to_a_wish_to_forget_does_not_cost_the_next_turn(mine: UserMemory) -> None:
     turns = Turns(mine, refuse)
     note(turns, *turn("forget my PIN"), call("forget"), {"event": "error", "stage": "llm", "message": "away"})
@@ -106,12 +112,14 @@ async def test_a_failed_answer_to_a_wish_to_forget_does_not_cost_the_next_turn(m
     assert await kept(mine) == [("user", "how is the weather"), ("agent", "Rain.")]
 
 
+@in_virtual_time
 async def test_what_is_added_to_a_wish_to_forget_is_not_kept(mine: UserMemory) -> None:
     turns = Turns(mine, refuse)
     note(turns, *turn("forget my PIN"), call("forget"), *turn("forget my PIN, the 4711"), HEARD, *says("Gone."), END)
     assert await kept(mine) == []
 
 
+@in_virtual_time
 async def test_a_sentence_that_ends_while_the_last_one_is_interpreted_loses_neither(mine: UserMemory) -> None:
     turns = Turns(mine, refuse)
     note(turns, *turn("Satz eins."), HEARD, *says("Sentence"))
@@ -124,6 +132,7 @@ async def test_a_sentence_that_ends_while_the_last_one_is_interpreted_loses_neit
     ]
 
 
+@in_virtual_time
 async def test_words_that_are_added_before_the_answer_stand_once(mine: UserMemory) -> None:
     turns = Turns(mine, refuse)
     note(turns, *turn("what time"), *turn("what time is it"), HEARD, *says("Noon."), END)

@@ -90,5 +90,6 @@ async def test_of_a_flood_the_newest_few_are_acted_on() -> None:
         {"type": "signalling", "message": {}},
     ],
 )
+@in_virtual_time
 async def test_what_is_no_message_of_the_page_is_left_alone(message: object) -> None:
     assert await handled(message) == []

@@ -124,6 +124,7 @@ async def test_fault_a_recording_that_is_worked_on_for_long_with_signs_of_life_i
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+@in_virtual_time
 async def test_fault_a_child_that_is_lost_costs_one_recording_at_most(kill: signal.Signals) -> None:
     engine = PocketSphinxEngine()
     wav = (SPEECH / "days_in_a_week.wav").read_bytes()

@@ -239,6 +239,7 @@ class OneCamera:
         return self._camera
 
 
+@in_virtual_time
 async def test_the_route_takes_the_one_picture_that_was_asked_for() -> None:
     asked: list[str] = []
     camera = Camera(has_page=True, has_eyes=True)
@@ -304,5 +305,6 @@ class Told(LookUps):
         ("endpoint", Told(), False),
     ],
 )
+@in_virtual_time
 async def test_servers_tell_whether_their_model_takes_pictures(make: str, server: LookUps, sees: bool) -> None:
     assert await takes_images(server, make, "m") is sees

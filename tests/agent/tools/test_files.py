@@ -17,6 +17,7 @@ from agent.tools.file_tools import file_tools, piece
 from agent.tools.folder import Folder
 from agent.tools.tool import Done, ToolError
 from agent.tools.toolbox import MAX_RESULT_CHARS, Toolbox
+from tests.support.virtual_time import in_virtual_time
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
@@ -71,6 +72,7 @@ def test_a_name_is_what_was_said(said: str, name: str) -> None:
         ("\ud800", "valid string"),
     ],
 )
+@in_virtual_time
 async def test_a_name_that_could_lead_elsewhere_is_refused_in_one_line(tmp_path: Path, said: str, why: str) -> None:
     root = tmp_path / "F"
     told = await done(root, "create_file", name=said, text="x")
@@ -79,6 +81,7 @@ async def test_a_name_that_could_lead_elsewhere_is_refused_in_one_line(tmp_path:
     assert not root.exists()
 
 
+@in_virtual_time
 async def test_a_file_is_created_read_added_to_renamed_binned_and_restored(tmp_path: Path) -> None:
     root = tmp_path / "F"
     assert await done(root, "create_file", name="notes dot text", text="buy milk") == {
@@ -104,6 +107,7 @@ async def test_a_file_is_created_read_added_to_renamed_binned_and_restored(tmp_p
         assert stat.S_IMODE((root / "shopping.txt").stat().st_mode) == 0o600
 
 
+@in_virtual_time
 async def test_what_is_there_is_named_and_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "Notes.txt").write_text("old", "utf-8")
     (tmp_path / "b.txt").write_text("b", "utf-8")
@@ -117,6 +121,7 @@ async def test_what_is_there_is_named_and_never_overwritten(tmp_path: Path) -> N
     assert sorted(held(tmp_path).values()) == ["b", "newer", "old"]
 
 
+@in_virtual_time
 async def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     assert (await done(tmp_path, "read_file", name="x"))["error"] == "there is no file 'x' in the folder; it is empty"
     for name in ("notes.txt", "notes.md", "list.txt"):
@@ -130,6 +135,7 @@ async def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Pa
 
 
 @links
+@in_virtual_time
 async def test_no_link_is_followed(tmp_path: Path) -> None:
     root, secret = tmp_path / "F", tmp_path / "secret.txt"
     root.mkdir()
@@ -153,6 +159,7 @@ async def test_no_link_is_followed(tmp_path: Path) -> None:
 
 @links
 @pytest.mark.parametrize("has_descriptors", [True, False])
+@in_virtual_time
 async def test_a_link_that_is_put_there_between_look_and_use_leads_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_descriptors: bool
 ) -> None:
@@ -180,6 +187,7 @@ async def test_a_link_that_is_put_there_between_look_and_use_leads_nowhere(
 
 @links
 @pytest.mark.parametrize("has_descriptors", [True, False])
+@in_virtual_time
 async def test_what_is_written_through_a_swapped_link_stays_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_descriptors: bool
 ) -> None:
@@ -203,6 +211,7 @@ async def test_what_is_written_through_a_swapped_link_stays_in_the_folder(
 
 
 @pytest.mark.parametrize("way", ["create_file", "append_to_file"])
+@in_virtual_time
 async def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     (tmp_path / "old.txt").write_text("old\n", "utf-8")
     real_write = os.write
@@ -218,6 +227,7 @@ async def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch
     assert held(tmp_path) == {"old.txt": "old\n"}
 
 
+@in_virtual_time
 async def test_a_file_system_without_hard_links_overwrites_nothing_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +242,7 @@ async def test_a_file_system_without_hard_links_overwrites_nothing_either(
     assert held(tmp_path) == {"a.txt": "a\n"}
 
 
+@in_virtual_time
 async def test_limits_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "MAX_FILES", 2)
     monkeypatch.setattr(folder, "MAX_BINNED", 1)
@@ -264,6 +275,7 @@ async def test_limits_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("a.json", "[" * 20_000, "nested too deep"),
     ],
 )
+@in_virtual_time
 async def test_what_is_no_python_or_json_is_not_written(tmp_path: Path, name: str, text: str, problem: str) -> None:
     told = await done(tmp_path, "create_file", name=name, text=text)
     assert told["error"].startswith(f"{name} was not written, for it is no valid ")
@@ -271,6 +283,7 @@ async def test_what_is_no_python_or_json_is_not_written(tmp_path: Path, name: st
     assert held(tmp_path) == {}
 
 
+@in_virtual_time
 async def test_python_and_json_that_can_be_read_are_written_as_they_are(tmp_path: Path) -> None:
     program = "  \nif True:\n    print('é')\n"
     assert (await done(tmp_path, "create_file", name="a.py", text=program))["created"] == "a.py"
@@ -283,6 +296,7 @@ async def test_python_and_json_that_can_be_read_are_written_as_they_are(tmp_path
     assert "no valid Python" in (await done(tmp_path, "rename_file", name="b", new_name="b.py"))["error"]
 
 
+@in_virtual_time
 async def test_a_long_file_comes_in_pieces_that_are_all_of_it(tmp_path: Path) -> None:
     text = "".join(f'Paragraph {n}: "quoted"\tand\n' + "words and words. " * (n % 40) + "\n\n" for n in range(200))
     (tmp_path / "long.txt").write_text(text, "utf-8", newline="")
@@ -304,6 +318,7 @@ async def test_a_long_file_comes_in_pieces_that_are_all_of_it(tmp_path: Path) ->
     assert piece("empty.txt", "", 0) == {"file": "empty.txt", "start": 0, "of": 0, "text": ""}
 
 
+@in_virtual_time
 async def test_a_long_list_comes_in_pieces(tmp_path: Path) -> None:
     names = [f"a file with a rather long name {n:03}.txt" for n in range(300)]
     for name in names:
@@ -318,6 +333,7 @@ async def test_a_long_list_comes_in_pieces(tmp_path: Path) -> None:
     assert listed == names
 
 
+@in_virtual_time
 async def test_many_conversations_add_to_one_file_and_no_line_is_lost(tmp_path: Path) -> None:
     boxes = [Toolbox(file_tools(tmp_path)) for _ in range(2)]
     created = await asyncio.gather(*(box.call("create_file", {"name": "a", "text": "first"}) for box in boxes))
@@ -337,6 +353,7 @@ async def changed(root: Path, name: str, /, **arguments: object) -> Done:
     return given
 
 
+@in_virtual_time
 async def test_each_act_can_be_taken_back(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one", "utf-8")
     for name, arguments, after in (
@@ -358,6 +375,7 @@ async def test_each_act_can_be_taken_back(tmp_path: Path) -> None:
     assert sorted(held(tmp_path).values()) == ["b\n", "one"]
 
 
+@in_virtual_time
 async def test_what_was_changed_since_is_not_taken_back(tmp_path: Path) -> None:
     act = await changed(tmp_path, "create_file", name="a", text="a")
     (tmp_path / "a.txt").write_text("by hand", "utf-8")

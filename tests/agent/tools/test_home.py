@@ -23,6 +23,7 @@ from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_home import TOKEN, ScriptedHome, scripted_home
 from tests.support.scripted_llm import Reply, ScriptedLLM, ToolCall
+from tests.support.virtual_time import in_virtual_time
 
 LANGUAGES = sorted(path.stem for path in TABLES.glob("*.toml"))
 GUARDED = ("lock.front", "cover.garage", "alarm_control_panel.home", "switch.garage_opener", "script.everything")
@@ -39,6 +40,7 @@ async def error_of(box: Toolbox, name: str, arguments: dict[str, Any]) -> str:
     return result["error"]
 
 
+@in_virtual_time
 async def test_a_thing_is_switched_by_its_spoken_name_and_all_of_a_kind_by_its_room() -> None:
     async with scripted_home() as home:
         box = box_of(home)
@@ -61,6 +63,7 @@ async def test_a_thing_is_switched_by_its_spoken_name_and_all_of_a_kind_by_its_r
     ]
 
 
+@in_virtual_time
 async def test_several_or_none_that_may_be_meant_are_named_and_nothing_is_done() -> None:
     async with scripted_home() as home:
         box = box_of(home)
@@ -78,6 +81,7 @@ async def test_several_or_none_that_may_be_meant_are_named_and_nothing_is_done()
     assert home.called == []
 
 
+@in_virtual_time
 async def test_only_what_is_exposed_or_named_is_seen_and_touched() -> None:
     async with scripted_home() as home:
         everything = await box_of(home).call("home_state", {})
@@ -100,6 +104,7 @@ async def test_only_what_is_exposed_or_named_is_seen_and_touched() -> None:
     assert home.called == [("light.turn_off", {"entity_id": "light.kitchen_counter"})]
 
 
+@in_virtual_time
 async def test_what_guards_the_house_always_waits_for_a_yes() -> None:
     async with scripted_home() as home:
         box = box_of(home)
@@ -125,6 +130,7 @@ async def test_what_guards_the_house_always_waits_for_a_yes() -> None:
         ("well", "wrong", 60, "Home Assistant refuses the token: make a new one in your profile there, for home.token"),
     ],
 )
+@in_virtual_time
 async def test_what_goes_wrong_is_one_line(mood: Any, token: str, within_secs: float, error: str) -> None:
     async with scripted_home() as home:
         home.mood = mood
@@ -135,6 +141,7 @@ async def test_what_goes_wrong_is_one_line(mood: Any, token: str, within_secs: f
     assert gone == f"Home Assistant at {url} cannot be reached"
 
 
+@in_virtual_time
 async def test_a_refusal_is_told_with_its_reason_and_an_ordinary_token_needs_names() -> None:
     async with scripted_home() as home:
         box = box_of(home)
@@ -148,6 +155,7 @@ async def test_a_refusal_is_told_with_its_reason_and_an_ordinary_token_needs_nam
         assert done == {"done": "Kitchen ceiling, Kitchen counter"}
 
 
+@in_virtual_time
 async def test_the_token_goes_to_no_other_address_that_the_home_names() -> None:
     heard: list[object] = []
 
@@ -172,6 +180,7 @@ async def test_the_token_goes_to_no_other_address_that_the_home_names() -> None:
     assert heard == [None]
 
 
+@in_virtual_time
 async def test_what_is_done_in_part_is_told_with_what_failed_and_why() -> None:
     async with scripted_home() as home:
         box = box_of(home)
@@ -188,6 +197,7 @@ async def test_what_is_done_in_part_is_told_with_what_failed_and_why() -> None:
     assert home.called == [("light.turn_on", {"entity_id": "light.kitchen_counter"})]
 
 
+@in_virtual_time
 async def test_the_user_is_asked_about_all_that_will_be_done() -> None:
     async with scripted_home() as home:
         home.house |= {f"cover.hall_{n:02}": (f"Blind number {n:02}", "Hall", "open") for n in range(40)}
@@ -231,6 +241,7 @@ async def _talk(home: ScriptedHome, script: list[Reply], *heard: str, permission
 
 
 @pytest.mark.realtime
+@in_virtual_time
 async def test_a_door_is_unlocked_on_a_yes_and_a_lamp_at_once() -> None:
     unlock = ToolCall("home_guarded", (json.dumps({"name": "front door", "action": "unlock"}),), "one")
     lamp = ToolCall("home_switch", (json.dumps({"name": "desk lamp", "action": "off"}),), "two")
@@ -247,6 +258,7 @@ async def test_a_door_is_unlocked_on_a_yes_and_a_lamp_at_once() -> None:
     assert json.loads(results(sent[-1])[0])["done"] == {"done": "Front door (Hall)"}
 
 
+@in_virtual_time
 async def test_a_barge_in_while_a_name_is_looked_up_does_nothing() -> None:
     async with scripted_home() as home:
         home.mood = "slow"

@@ -14,12 +14,14 @@ from agent.tools.home_answers import read_list
 from agent.tools.home_client import HomeClient
 from tests.support.left_over import leaving_nothing
 from tests.support.scripted_home import TOKEN, ScriptedHome, scripted_home
+from tests.support.virtual_time import in_virtual_time
 
 
 def client_of(home: ScriptedHome, **changes: Any) -> HomeClient:
     return HomeClient(HomeSettings.model_validate({"url": home.url, "token": TOKEN, "timeout_secs": 60, **changes}))
 
 
+@in_virtual_time
 async def test_what_seldom_changes_is_asked_once_and_the_states_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[httpx.AsyncClient] = []
 
@@ -46,6 +48,7 @@ async def test_what_seldom_changes_is_asked_once_and_the_states_each_time(monkey
     assert len(made) == 2
 
 
+@in_virtual_time
 async def test_areas_that_are_refused_are_asked_for_again() -> None:
     async with scripted_home() as home:
         home.mood = "admin_only"
@@ -57,6 +60,7 @@ async def test_areas_that_are_refused_are_asked_for_again() -> None:
         assert desk.area == "Office"
 
 
+@in_virtual_time
 async def test_no_connection_outlives_its_answer() -> None:
     async with scripted_home() as home:
         client = client_of(home)
@@ -67,6 +71,7 @@ async def test_no_connection_outlives_its_answer() -> None:
             await client.act("light", "turn_on", {"entity_id": "light.desk"})
 
 
+@in_virtual_time
 async def test_long_answers_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     readers: list[threading.Thread] = []
 

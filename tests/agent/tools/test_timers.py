@@ -56,6 +56,7 @@ async def test_a_cancelled_timer_is_not_due_and_the_others_are() -> None:
 
 
 @pytest.mark.parametrize("secs", [0.0, -5.0, 0.5, 4e7, float("nan")])
+@in_virtual_time
 async def test_a_time_that_makes_no_sense_is_refused(secs: float) -> None:
     book = TimerBook()
     with pytest.raises(ToolError, match="a timer takes from 1 second to 366 days"):
@@ -94,6 +95,7 @@ async def test_kept_timers_outlive_a_restart_and_only_due_time_and_label_are_on_
 
 
 @pytest.mark.parametrize("kept", [True, False])
+@in_virtual_time
 async def test_only_with_the_wish_something_is_on_disk(tmp_path: Path, kept: bool) -> None:
     books = TimerBooks(tmp_path / "timers" if kept else None)
     books.of(("me",)).set(5, "tea")
@@ -102,6 +104,7 @@ async def test_only_with_the_wish_something_is_on_disk(tmp_path: Path, kept: boo
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"due": "soon", "label": "tea"}]', '{"due": 1}'])
+@in_virtual_time
 async def test_a_spoilt_file_is_left_as_it_is_and_timers_go_on_in_memory(tmp_path: Path, content: str) -> None:
     path = tmp_path / "mine.json"
     path.write_text(content)
@@ -112,6 +115,7 @@ async def test_a_spoilt_file_is_left_as_it_is_and_timers_go_on_in_memory(tmp_pat
     await book.close()
 
 
+@in_virtual_time
 async def test_a_folder_that_cannot_be_written_costs_no_timer(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     book = TimerBook(tmp_path / "file" / "mine.json")

@@ -234,6 +234,7 @@ async def test_several_calls_that_are_answered_at_once_have_one_reply() -> None:
     assert " ".join(held.texts("bot_word")) == "All three are saved."
 
 
+@in_virtual_time
 async def test_what_becomes_of_a_call_whose_turn_is_summarised_is_told_as_a_note() -> None:
     box = Toolbox([])
     told: list[Any] = [{"role": "system", "content": "notes"}, {"role": "user", "content": "is it saved"}]
@@ -249,6 +250,7 @@ async def test_what_becomes_of_a_call_whose_turn_is_summarised_is_told_as_a_note
     assert len(context.messages) == 3
 
 
+@in_virtual_time
 async def test_of_a_conversation_that_began_anew_nothing_is_told() -> None:
     box = Toolbox([])
     context = LLMContext([{"role": "user", "content": "hello"}])

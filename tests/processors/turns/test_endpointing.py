@@ -13,6 +13,7 @@ from tests.support.house import SPEECH, hold, hosting
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_llm import Reply, ScriptedLLM
+from tests.support.virtual_time import in_virtual_time
 from transports.recording import Recording, load_recording
 
 BOUNDS = {"min_secs": 0.2, "max_secs": 1.6}
@@ -151,6 +152,7 @@ async def turns_of(first_half: str) -> list[str]:
     return held.texts("turn_ended")
 
 
+@in_virtual_time
 async def test_the_same_pause_ends_a_whole_sentence_and_not_half_of_one() -> None:
     # Smart-turn gives 0.98 to both: only the words differ.
     assert await turns_of("stop") == ["stop", "are in a week"]
