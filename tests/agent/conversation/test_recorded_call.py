@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 import soundfile
 
 from tests.support.house import SPEECH
@@ -14,6 +15,8 @@ from tests.support.webrtc_peer import Peer
 from transports.recording import load_recording
 
 WAIT_SECS = 60
+# Sound flows over WebRTC, to the second.
+pytestmark = pytest.mark.realtime
 
 
 async def until_status(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
