@@ -21,6 +21,8 @@ MAX_QUOTED_CHARS = 200
 
 # As llama.cpp, vLLM, LM Studio, Ollama, OpenAI and their relatives word it; status 400 mostly, 500 at times.
 _REFUSALS = (400, 404, 422, 500, 501)
+# What one conversation sent was no good; another's may be.
+_ABOUT_THE_REQUEST = (400, 413, 415, 422)
 _OVERFLOW = re.compile(
     r"context[_ ]length[_ ]exceeded|exceed(s|ed|_|ing)?[\w' ]*context|context[_ ](size|length|window)[\w' ]*exceeded"
     r"|maximum context length|maximum model length|max_model_len|loaded with context length"
@@ -164,6 +166,7 @@ def _explain_status(error: openai.APIStatusError, url: str, model: str) -> Reply
         f"the language model at {url} refused the request ({said})",
         "look at the server's log",
         ErrorCategory.APPLICATION,
+        of_turn=error.status_code in _ABOUT_THE_REQUEST,
     )
 
 

@@ -149,6 +149,14 @@ async def test_a_model_that_says_nothing_is_replaced_for_that_turn_alone() -> No
         assert models.n_asked == (3, 1)
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+@in_virtual_time
+async def test_a_model_that_refuses_one_request_is_replaced_for_that_turn_alone(status: int) -> None:
+    async with two([Failure(status, "no such field"), Reply("Small.")], []) as models:
+        assert answering((await models.ask("hi"))[0]) == [("big", "large", "failover")]
+        assert answering((await models.ask("hi"))[0]) == [("scripted", "small", "plain")]
+
+
 @in_virtual_time
 async def test_a_server_that_is_gone_costs_no_turn_and_is_asked_again_once_it_is_back() -> None:
     async with two([], []) as models:
