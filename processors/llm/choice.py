@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import json_repair
+import openai
 from loguru import logger
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import (
@@ -28,6 +29,7 @@ from processors.llm.failure import refuses_schema
 from processors.llm.marks import FAMILIES
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import as_reply
+from processors.llm.routing import Rest
 
 CHOICE = "choice"
 # A text to be written may be long; a choice that is cut at its limit is none.
@@ -115,6 +117,8 @@ class ConstrainedChoice:
         self._small = options.last_turn_only
         self._limit_secs = options.first_token_timeout_secs
         self._takes_schema = True
+        # After a choice that took too long.
+        self._rest = Rest()
         # Whether the last turn might have asked for a tool.
         self.has_offered = False
         # Words that were tried while the turn went on are answered alike when it is over.
@@ -158,6 +162,8 @@ class ConstrainedChoice:
             self.has_offered = True
             # The instruction tells the minute, which may have turned.
             known = self._last and replace(self._last[0], instruction=offer.instruction) == offer
+            if not known and self._rest.is_on:
+                return None
             answer = self._last[1] if self._last and known else await self._answer(offer, ask)
             self._last = (offer, answer) if answer else None
             return self._chooser.decide(offer, answer, small=self._small) if answer else None
@@ -169,10 +175,17 @@ class ConstrainedChoice:
         """What the model chose; empty where it, or its server, did not."""
         try:
             async with asyncio.timeout(self._limit_secs):
-                return read_answer(await self._ask(offer, ask))
+                written = await self._ask(offer, ask)
+        except (TimeoutError, openai.APITimeoutError):
+            # Or each turn would wait as long, and then for its words.
+            self._rest.begin()
+            logger.warning(f"llm: no choice of a tool came within {self._limit_secs:g} s; it is answered in words")
+            return {}
         except Exception as error:  # noqa: BLE001 - the ordinary answer is asked for next, and tells what fails
             logger.warning(f"llm: no choice of a tool came ({type(error).__name__}: {error}); it is answered in words")
             return {}
+        self._rest.end()
+        return read_answer(written)
 
     async def _ask(self, offer: Offer, ask: AskOnce) -> str | None:
         request = LLMContext(list(offer.messages))

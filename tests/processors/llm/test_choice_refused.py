@@ -1,5 +1,7 @@
 """A choice that is no good: it costs no turn, and whatever was made up is then answered in words."""
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from processors.llm.choice import MAX_REPAIRED_CHARS, ChosenCall, ConstrainedChoice, Offer, read_answer
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import as_reply
+from processors.llm.routing import REST_SECS
 from tests.support.virtual_time import in_virtual_time
 
 WORDS = "set a timer"
@@ -38,9 +41,10 @@ async def says_own(_: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         yield chunk
 
 
-async def come_of(choice: ConstrainedChoice, n_asked: list[int]) -> list[str]:
+async def come_of(choice: ConstrainedChoice, n_asked: list[int], takes_secs: float = 0.0) -> list[str]:
     async def ask(*_: Any, **__: Any) -> str:
         n_asked.append(1)
+        await asyncio.sleep(takes_secs)
         return '{"action": "set_timer", "parameters": {}, "confidence": 1}'
 
     context = LLMContext([{"role": "user", "content": WORDS}])
@@ -62,6 +66,20 @@ async def test_words_that_were_tried_already_are_not_asked_again_when_the_minute
     assert await come_of(choice, n_asked) == await come_of(choice, n_asked) == ["set_timer"]
     assert len(n_asked) == 1
     assert choice.has_offered
+
+
+@in_virtual_time
+async def test_a_model_that_is_too_slow_to_choose_is_not_waited_for_in_each_turn() -> None:
+    patience_secs = 3.0
+    asked = LLMOptions("http://h/v1", "m", first_token_timeout_secs=patience_secs)
+    choice, n_asked = ConstrainedChoice(Chooses(ChosenCall("set_timer", {}, "1")), asked), []
+    began_secs = time.monotonic()
+    assert await come_of(choice, n_asked, takes_secs=60.0) == [OWN]
+    assert await come_of(choice, n_asked, takes_secs=60.0) == [OWN]
+    assert time.monotonic() - began_secs == pytest.approx(patience_secs)
+    assert (len(n_asked), choice.has_offered) == (1, True)
+    await asyncio.sleep(REST_SECS[0])
+    assert await come_of(choice, n_asked) == ["set_timer"]
 
 
 @pytest.mark.parametrize(
