@@ -99,6 +99,8 @@ class ToolChooser:
             return None
         turn = self._words.turn(offer.words) if self._words else None
         arguments = _as_given(given, self._words, turn)
+        if self._words and turn:
+            arguments = dict(self._words.in_order(tool, arguments, turn))
         call = ChosenCall(tool.name, arguments, f"{PREFIX}{secrets.token_hex(4)}")
         if small:
             return self._of_small(tool, call, turn)

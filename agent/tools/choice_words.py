@@ -5,6 +5,7 @@ In:  a turn, and a tool with arguments that a model has chosen.   Out: how well 
 A table's `choice` tells what a turn must have for a tool to be offered (`needs`; of a phrase all words, in any order),
 which other words go with it (`also`), and words that may stand in any order (`fillers`). An act is certain only if
 every word of the turn is one of these or stands in an argument: `not`, `if`, `should I` and `she said` belong to none.
+Its `order` tells which of two texts is which, by the words between them: "name to new_name" of "rename a to b".
 """
 
 import itertools
@@ -25,6 +26,7 @@ MAX_DURATION_WORDS = 10
 MAX_PIECED = 14
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 _WORD = re.compile(r"\w+")
+_FILE_NAME = re.compile(r"\S+\.[a-z]{1,5}", re.IGNORECASE)
 _ENDINGS = {"txt": "text"}
 # Files may be called as their tools' words are: a list, the notes.
 _OWN_NAMES = {"name", "new_name", "text", "fact"}
@@ -71,6 +73,7 @@ class ChoiceWords:
         self._also: Mapping[str, Sequence[str]] = table["also"]
         self._values: Mapping[str, Sequence[str]] = table.get("values", {})
         self._fillers = {word for one in table["fillers"] for word in plain(one).split() or [one]}
+        self._orders = {name: [one.split() for one in orders] for name, orders in table["order"].items()}
         self._dots = set(table["dots"])
         self._polite, self._no_order = set(table["polite"]), set(table["no_order"])
         self._last = Turn("", (), ())
@@ -119,7 +122,7 @@ class ChoiceWords:
         placed = self._placed(tool, arguments, turn)
         if not turn.words or any(place is None for place in placed.values()):
             return False
-        if wholly and tool.acts and not self._may_be_order(turn):
+        if wholly and tool.acts and not (self._may_be_order(turn) and self._is_in_order(tool, arguments, placed, turn)):
             return False
         spans = sorted(place for name, place in placed.items() if place and isinstance(arguments[name], str))
         # "Call Anna" is one text, and not two arguments.
@@ -128,6 +131,24 @@ class ChoiceWords:
         taken = {at for place in placed.values() for at in place or ()}
         left = {word for at, word in enumerate(turn.words) if at not in taken}
         return not wholly or not left - self._fillers - self._own_words(tool)
+
+    def in_order(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn) -> Mapping[str, Any]:
+        """The arguments, two texts exchanged where the words between them tell that a model has confused them.
+
+        Args:
+            tool: What is to be called.
+            arguments: With what.
+            turn: Said.
+        """
+        placed = self._placed(tool, arguments, turn)
+        if self._is_in_order(tool, arguments, placed, turn):
+            return arguments
+        for first, *_, last in self._orders.get(tool.name, ()):
+            if {first, last} <= set(arguments):
+                exchanged = {**arguments, first: arguments[last], last: arguments[first]}
+                if self._is_in_order(tool, exchanged, self._placed(tool, exchanged, turn), turn):
+                    return exchanged
+        return arguments
 
     def without_made_up(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
         """The arguments without texts that nobody said, where the tool needs none.
@@ -163,6 +184,24 @@ class ChoiceWords:
             turn: What was said.
         """
         return value if value in turn.text else value.replace("_", " ")
+
+    def _is_in_order(
+        self, tool: Tool, arguments: Mapping[str, Any], placed: Mapping[str, Place | None], turn: Turn
+    ) -> bool:
+        """Whether of several texts the words between them tell which is which; of one there is no doubt."""
+        texts = {
+            name: place
+            for name, place in placed.items()
+            if place and name != "time" and isinstance(arguments[name], str) and arguments[name] not in self._values
+        }
+        if len(texts) < 2:
+            return True
+        for first, *between, last in self._orders.get(tool.name, ()):
+            if {first, last} == set(texts):
+                said = turn.words[texts[first][-1] + 1 : texts[last][0]]
+                if _found(said, self._phrase(" ".join(between)), ()) is not None:
+                    return True
+        return False
 
     def _may_be_order(self, turn: Turn) -> bool:
         """Whether a turn does not begin as a statement or a question does, such as "I forget what you said"."""
@@ -202,8 +241,8 @@ class ChoiceWords:
         if value in self._values:
             places = (_found(turn.words, self._phrase(phrase), used) for phrase in self._values[value])
             return next((place for place in places if place), None)
-        # "A poem about the sea" is asked for, and not the text itself.
-        if name == "text" and self._written.is_unsaid(value):
+        # "A poem about the sea" is asked for, and not the text itself; of a file, what it holds may be.
+        if name == "text" and (self._written.is_unsaid(value) or self._is_file_name(value)):
             return None
         words = self._words(self.as_said(value, turn))
         if set(words) <= self._fillers | (set() if name in _OWN_NAMES else self._own_words(tool)):
@@ -211,6 +250,10 @@ class ChoiceWords:
         if (len(words) == 1 or "name" in name) and self._written.is_unnamed(value):
             return None
         return _found(turn.words, words, used)
+
+    def _is_file_name(self, text: str) -> bool:
+        words = text.split()
+        return bool(_FILE_NAME.fullmatch(text.strip())) or (len(words) > 2 and words[-2].casefold() in self._dots)
 
     def _phrase(self, phrase: str) -> tuple[str, ...]:
         if phrase not in self._known:

@@ -64,13 +64,22 @@ class PlainAnswers:
     def _sentence(self, name: str, arguments: Arguments, result: Any) -> str:
         tool = self._tools().get(name)
         if is_error(result):
-            return self._words.say("cannot") if self._chooser.small else ""
+            return self._failed(tool, str(result["error"])) if self._chooser.small else ""
         if tool and tool.beside:
             return self._words.say("okay") if result == BEGUN else ""
         if tool and tool.acts:
             return self._acted(name, arguments)
         read = self._reads.get(name) if self._chooser.small else None
         return read(result, arguments)[:MAX_CHARS] if read else ""
+
+    def _failed(self, tool: Tool | None, error: str) -> str:
+        sentence = self._words.say("cannot")
+        # Reasons of our own tools are in English; behind a semicolon stands what is for a model.
+        if self._words.language != "en" or tool is None or tool.schema is not None:
+            return sentence
+        return (
+            f"{sentence} {reason[:1].upper()}{reason[1:]}." if (reason := error.partition(";")[0].strip()) else sentence
+        )
 
     def _acted(self, name: str, arguments: Arguments) -> str:
         secs = arguments.get("seconds")

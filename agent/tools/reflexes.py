@@ -233,7 +233,7 @@ class Reflexes:
 
     async def _cancel_timers(self, _: Matched, __: object) -> str:
         count = len(self._book.pending())
-        if hindered := await self._hindered("cancel_timer", {}):
+        if hindered := await self._hindered("cancel_timer", {"all": True} if count > 1 else {}):
             return hindered
         return self._words.say("cancelled" if count == 1 else "cancelled_all", count=count)
 

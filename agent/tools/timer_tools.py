@@ -26,7 +26,8 @@ class SetAlarm(Arguments):
 class CancelTimer(Arguments):
     """Which timer."""
 
-    label: str = Field("", max_length=MAX_LABEL_CHARS, description="its label; empty: all timers and alarms")
+    label: str = Field("", max_length=MAX_LABEL_CHARS, description="its label; empty where there is only one")
+    all: bool = Field(False, description="true: all timers and alarms, where the user wants all of them gone")
 
 
 def timer_tools(book: TimerBook, now: Now = local_now) -> list[Tool]:
@@ -48,10 +49,13 @@ def timer_tools(book: TimerBook, now: Now = local_now) -> list[Tool]:
         return [_told(timer, book, now) for timer in book.pending()] or "there are no timers and no alarms"
 
     async def cancel_timer(arguments: CancelTimer) -> object:
-        cancelled = book.cancel(arguments.label or None)
+        pending = book.pending()
+        there = ", ".join(timer.label or "one without a label" for timer in pending) or "none"
+        if len(pending) > 1 and not (arguments.label or arguments.all):
+            raise ToolError(f"there are {len(pending)} timers and alarms ({there}); ask the user which one is meant")
+        cancelled = book.cancel(None if arguments.all else arguments.label or None)
         if not cancelled:
             named = f" named {arguments.label!r}" if arguments.label else ""
-            there = ", ".join(timer.label or "one without a label" for timer in book.pending()) or "none"
             raise ToolError(f"there is no timer{named}; there are: {there}")
         return {"cancelled": len(cancelled)}
 

@@ -184,3 +184,47 @@ def test_results_are_told_below_the_words_that_they_answer_and_cut() -> None:
         f"two\n\n{MARK}\n> recall: {'x' * 22}\n{ANSWER}",
     ]
     assert (asked["content"], len(history)) == ("one", 7)
+
+
+RENAMED = [
+    ("en", "Rename b.txt to secrets.txt.", "rename_file"),
+    ("en", "Rename the file b.txt into secrets.txt", "rename_file"),
+    ("de", "Benenne die Datei b.txt in secrets.txt um.", "rename_file"),
+    ("es", "Renombra el archivo b.txt a secrets.txt.", "rename_file"),
+    ("fr", "Renomme le fichier b.txt en secrets.txt.", "rename_file"),
+    ("it", "Rinomina il file b.txt in secrets.txt.", "rename_file"),
+    ("pt", "Renomeie o arquivo b.txt para secrets.txt.", "rename_file"),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "name"), RENAMED)
+def test_which_of_two_names_is_the_new_one_is_read_from_the_words_and_not_guessed(
+    language: str, text: str, name: str
+) -> None:
+    right, confused = {"name": "b.txt", "new_name": "secrets.txt"}, {"name": "secrets.txt", "new_name": "b.txt"}
+    words = words_of(language)
+    assert words
+    turn = words.choice.turn(text)
+    assert borne_out(language, text, name, right)
+    assert not borne_out(language, text, name, confused)
+    assert words.choice.in_order(TOOLS[name], confused, turn) == right
+    assert words.choice.in_order(TOOLS[name], right, turn) == right
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "name", "arguments"),
+    [
+        # Two texts, and nothing that tells which is which.
+        ("en", "Rename b.txt, secrets.txt.", "rename_file", {"name": "b.txt", "new_name": "secrets.txt"}),
+        ("en", "Rename to b.txt the file secrets.txt.", "rename_file", {"name": "secrets.txt", "new_name": "b.txt"}),
+        # What a file holds may be meant, and not its name.
+        ("en", "Append list.txt to secrets.txt", "append_to_file", {"text": "list.txt", "name": "secrets.txt"}),
+        ("en", "Append list.txt to secrets.txt", "append_to_file", {"text": "secrets.txt", "name": "list.txt"}),
+        ("en", "Add list dot text to my notes", "append_to_file", {"text": "list dot text", "name": "notes"}),
+        ("en", "Add notes to bread.", "append_to_file", {"name": "notes", "text": "bread"}),
+    ],
+)
+def test_texts_that_may_be_meant_the_other_way_round_are_not_certain(
+    language: str, text: str, name: str, arguments: dict[str, Any]
+) -> None:
+    assert not borne_out(language, text, name, arguments)

@@ -177,4 +177,11 @@ async def test_tools_tell_what_is_set_and_what_there_is_to_cancel() -> None:
     with pytest.raises(ToolError, match="there is no timer named 'eggs'; there are: tea"):
         await use("cancel_timer", label="eggs")
     assert await use("cancel_timer") == {"cancelled": 1}
+    for label in ("tea", "pasta", ""):
+        await use("set_timer", seconds=90, label=label)
+    with pytest.raises(ToolError, match=r"there are 3 timers and alarms \(tea, pasta, one without a label\); ask the"):
+        await use("cancel_timer")
+    assert len(book.pending()) == 3
+    assert await use("cancel_timer", label="pasta") == {"cancelled": 1}
+    assert await use("cancel_timer", all=True) == {"cancelled": 2}
     await book.close()
