@@ -7,12 +7,13 @@ Where speech-to-text translates by itself (Whisper, into English) its words are 
 reflex; else the language model is asked for one sentence at a time.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Literal, cast
 
 from babel.core import Locale, UnknownLocaleError
-from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from agent.settings.load import Settings
@@ -78,6 +79,16 @@ class Interpreter:
         """Says what needs no language model; None where everything does."""
         return _settled if self._pair or self._ears_translate else None
 
+    def typed(self, text: str) -> LLMContext:
+        """What the language model is asked for a typed sentence outside of a call; see `options`.
+
+        Args:
+            text: It.
+        """
+        translation = (self._both_ways if self._pair else self._one_way)(text, Spoken(began_secs=math.inf))
+        above = [translation.above] if translation and translation.above else []
+        return LLMContext([*above, cast(LLMContextMessage, {"role": "user", "content": text})])
+
     def _prompt(self, language: str) -> str:
         own = self._settings.llm.system_prompt
         plain = own == LlmSettings.model_fields["system_prompt"].default
@@ -89,9 +100,9 @@ class Interpreter:
         language = spoken.language
         if language == self._into:
             return None
-        by: Literal["ears", "llm"] = "ears" if self._ears_translate else "llm"
-        about = InterpretedFrame(language, self._into, "ears" if language else "", by)
-        return Translation(about, above=_above(_Settled, "") if self._ears_translate else None)
+        by_ears = self._ears_translate and not spoken.is_typed
+        about = InterpretedFrame(language, self._into, "ears" if language else "", "ears" if by_ears else "llm")
+        return Translation(about, above=_above(_Settled, "") if by_ears else None)
 
     def _both_ways(self, text: str, spoken: Spoken) -> Translation | None:
         assert self._pair  # noqa: S101 - else nobody calls

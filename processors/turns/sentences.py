@@ -5,6 +5,7 @@ Out: TurnDecidedFrame upstream at each sentence; the turn's beginning and end; a
      that holds that sentence alone.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,13 +52,18 @@ class Spoken:
         language: ISO 639-1 code, where the recognizer knows it.
         voice: Whether the user speaks.
         turn_open: Whether a turn is open.
-        began_secs: When its sound began, on the monotonic clock.
+        began_secs: When its sound began, on the monotonic clock; never, where it is typed.
     """
 
     language: str | None = None
     voice: bool = False
     turn_open: bool = False
     began_secs: float = 0.0
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it has no sound, which could be heard in another language or be the agent's own."""
+        return self.began_secs == math.inf
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,7 @@ class SentenceStart(BaseUserTurnStartStrategy):
         spoken = self._spoken
         if isinstance(frame, TypedTurnFrame):
             spoken.turn_open = True
-            # Nothing that is typed is an echo.
-            spoken.began_secs = float("inf")
+            spoken.began_secs = math.inf
             # What is typed comes alone, and cuts off what is being said, as in every conversation.
             await self.trigger_user_turn_started(enable_interruptions=True)
         if isinstance(frame, VADUserStartedSpeakingFrame):

@@ -16,13 +16,14 @@ from typing import Any, cast
 
 from fastapi import APIRouter
 from loguru import logger
-from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from agent.conversation.abilities import written_reflexes
 from agent.conversation.histories import History
+from agent.conversation.interpreter import Interpreter
 from agent.conversation.typed_question import AnswerError, write_answer
 from agent.memory.turns import keep_written
 from agent.memory.user_memory import UserMemory
@@ -36,6 +37,7 @@ from processors.llm.history import mark_interrupted
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import FindReflex
 from processors.llm.routing import Answering
+from processors.turns.heard_speech import HeardSpeech
 
 MAX_TEXT_CHARS = 8000
 # A caller that takes in nothing for so long has hung up without a word.
@@ -66,17 +68,26 @@ class _Chat:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await json_object(Request(scope, receive))
         text = _question_of(body)
-        options = self._state.host().llm_options
+        options, find = self._state.host().llm_options, self._find_reflex()
+        interpreter = self._interpreter()
+        if interpreter:
+            options, find = interpreter.options(options), interpreter.find_reflex()
         histories = self._state.histories
         with self._place(), suppress(ClientGoneError):
             await self._turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
             with histories.held(history, "question"):
-                last = await unless_hung_up(receive, _answer(text, history, options, self._find_reflex(), send))
+                asked = interpreter.typed(text) if interpreter else None
+                last = await unless_hung_up(receive, _answer(text, history, options, find, send, asked))
             self._keep(text, history, memory_owner_of(scope, body.get("browser")))
             # Whoever reads that the answer is done may ask on at once.
             await _send(send, last)
             await end_stream(send)
+
+    def _interpreter(self) -> Interpreter | None:
+        """One a question: which language the sentence before was in belongs to a call."""
+        settings = self._state.settings
+        return Interpreter(settings, HeardSpeech()) if settings.interpreter.is_on else None
 
     def _keep(self, text: str, history: History, owner: str | None) -> None:
         """Remember the question and its answer, if that is wanted."""
@@ -119,8 +130,15 @@ def _question_of(body: dict[str, Any]) -> str:
     return plain_text(text).strip()
 
 
-async def _answer(text: str, history: History, options: LLMOptions, find: FindReflex | None, send: Send) -> Message:
-    """Answer in pieces, and remember what was sent.
+async def _answer(
+    text: str,
+    history: History,
+    options: LLMOptions,
+    find: FindReflex | None,
+    send: Send,
+    asked: LLMContext | None,
+) -> Message:
+    """Answer in pieces, and remember what was sent; `asked` is for, where it is not the whole history.
 
     Returns:
         The last event, which the caller is not told yet.
@@ -134,7 +152,7 @@ async def _answer(text: str, history: History, options: LLMOptions, find: FindRe
     try:
         await begin_stream(send)
         await _send(send, event({"conversation": history.id}, "conversation"))
-        async with aclosing(write_answer(options, context, find, answered.append)) as pieces:
+        async with aclosing(write_answer(options, asked or context, find, answered.append)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await _send(send, event({"text": piece}, "delta"))

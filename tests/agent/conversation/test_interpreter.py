@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from pipecat.frames.frames import VADUserStoppedSpeakingFrame
 
 from agent.commands.script import Step, Typed
@@ -128,8 +129,9 @@ async def test_a_sentence_whose_translation_fails_costs_itself_alone() -> None:
     assert said(held).endswith("The train leaves at eight.")
 
 
+@pytest.mark.parametrize("task", ["transcribe", "translate"])
 @in_virtual_time
-async def test_what_is_typed_is_translated_too() -> None:
-    held, sent = await interpret(script=[Reply("Good day.")], steps=[Step(Typed("Guten Tag."))])
+async def test_what_is_typed_is_translated_too(task: str) -> None:
+    held, sent = await interpret(script=[Reply("Good day.")], steps=[Step(Typed("Guten Tag."))], task=task)
     assert [messages[-1]["content"] for messages in sent] == ["Guten Tag."]
     assert said(held) == "Good day."

@@ -286,3 +286,27 @@ async def test_tools_that_a_call_has_left_in_the_history_are_not_offered_in_writ
         history.context.set_tools(Toolbox([clock_tool()]).schema())
         await chat.ask("and now?", begun["conversation"])
         assert ["tools" in request.body for request in chat.llm.requests] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "language"),
+    [
+        ({"interpreter.into": "de"}, "Are you hungry?", "German"),
+        # What is typed no ears can translate.
+        ({"interpreter.into": "en", "stt.task": "translate", "stt.language": "de"}, "Hast du Hunger?", "English"),
+        ({"interpreter.languages": "de,en"}, "Hast du noch großen Hunger?", "English"),
+        ({"interpreter.languages": "de,en"}, "Are you still very hungry?", "German"),
+    ],
+)
+@in_virtual_time
+async def test_an_interpreter_translates_what_is_typed_and_never_answers(
+    settings: dict[str, Any], text: str, language: str
+) -> None:
+    async with chatting(Reply("Guten Tag."), Reply("One."), settings=settings) as chat:
+        first = await chat.ask("Hello.")
+        await chat.ask(text, conversation=first[0][1]["conversation"])
+        above, *sent = chat.llm.requests[-1].messages
+        assert above["role"] == "system"
+        assert f"Say in {language} what the user says" in above["content"]
+        assert sent == [{"role": "user", "content": text}]
+        assert [message["content"] for message in chat.messages(first[0][1]["conversation"])][-2:] == [text, "One."]
