@@ -12,14 +12,14 @@ from collections.abc import Callable, Set
 from processors.llm import marks
 from processors.llm.marks import kind_of, may_become_mark
 from processors.llm.reply_cursor import ReplyCursor
-from processors.llm.written_calls import CallGuess, may_begin_call
+from processors.llm.written_calls import CallGuess, may_begin_call, opens_call
 
 LOOK_AHEAD_CHARS = 200
 # Byte-order marks and joints may stand before the first character that is seen.
 _UNSEEN = " \t\ufeff\u200b\u200c\u200d\u2060"
 
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n`]*)")
-_SPECIAL = re.compile(r"[<\[◁`\n]")
+_SPECIAL = re.compile(r"[<\[{◁`\n]")
 _TICKS = re.compile("`*")
 _CODE_STOP = re.compile(r"[\n<]")
 _CALL_FENCES = frozenset(("tool_code", "tool_call", "tool_calls", "tool_use", "function_call", "function_calls"))
@@ -85,7 +85,21 @@ class AnswerReader:
             return True
         if cursor.here == "`":
             return self._read_ticks()
+        if cursor.here == "{":
+            return self._read_brace()
         return self._read_mark()
+
+    def _read_brace(self) -> bool:
+        """A call may stand behind words, too."""
+        rest = self._cursor.rest(LOOK_AHEAD_CHARS)
+        begins = opens_call(rest) if self._guesses() and not self._n_ticks else False
+        if begins is None and not self._cursor.final and len(rest) < LOOK_AHEAD_CHARS:
+            return False
+        if begins:
+            self._start_guess("")
+        else:
+            self._pass_on(self._cursor.take(1))
+        return True
 
     def _pass_on(self, text: str) -> None:
         if not text:

@@ -12,6 +12,7 @@ _KEY = re.compile(
     r'\s*(?:\[\s*)?\{\s*"(?:name|function|function_call|tool|tool_name|tool_calls|type|id|action|arguments|parameters'
     r'|recipient_name)"\s*:'
 )
+_HALF_KEY = re.compile(r'\{\s*(?:"(?:[a-z_]{0,14}(?:"\s*)?)?)?')
 # `[get_weather(city="Paris")]`, as Llama 4 and LFM2 write it.
 _PYTHON = re.compile(r"\s*\[\s*[A-Za-z_][\w.]*\(")
 _KEY_CHARS = 60
@@ -123,6 +124,13 @@ class CallGuess:
 
     def _counts(self, name: str) -> bool:
         return self._tools is None or name.removeprefix("functions.") in self._tools
+
+
+def opens_call(text: str) -> bool | None:
+    """Whether a text that begins with a brace opens as a call does; None if more text is needed to know."""
+    if _KEY.match(text):
+        return True
+    return None if _HALF_KEY.fullmatch(text) else False
 
 
 def may_begin_call(text: str) -> bool | None:

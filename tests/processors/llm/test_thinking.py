@@ -183,6 +183,17 @@ def test_json_in_the_middle_of_a_reply_is_a_call_only_of_a_tool_that_was_offered
     assert spoken(*reply, tools=frozenset(("get_weather",))) == "Let me see.\n"
 
 
+@pytest.mark.parametrize("before", ["Well: ", "One.\nTwo ", "So [", "{} { "])
+def test_json_behind_words_is_a_call_only_of_a_tool_that_was_offered(before: str) -> None:
+    reply = f"{before}{CALL} Done."
+    for pieces in ((reply,), tuple(reply)):
+        assert spoken(*pieces) == reply
+        assert spoken(*pieces, tools=frozenset(("clock",))) == reply
+        assert spoken(*pieces, tools=frozenset(("get_weather",))) == f"{before} Done."
+    written = f"{before}`{CALL}` is JSON, and so is {{{' ' * 300}}}."
+    assert spoken(*written, tools=frozenset(("get_weather",))) == written
+
+
 FRAGMENTS = [
     *("<think>", "</think>", "<|channel|>", "analysis", "final", "<|message|>", "<|end|>", "<|start|>assistant", "`"),
     *("```", "\n", "```json\n", "{", "}", '"name": ', '"x"', '"arguments": {}', "[THINK]", "[/THINK]", "[", "]", "<"),
