@@ -5,6 +5,7 @@ A candidate is looked at without loading it: is its model on disk, is its librar
 were passed over. Where none keeps up, it takes the fastest, with a note that says so.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -150,7 +151,13 @@ def choose(
         first = passed_over[0]
         raise EngineUnavailableError(f"{stage}.engine = {wanted}: {first.reason}", first.mend)
     reasons = "; ".join(f"{passed.engine}: {passed.reason}" for passed in passed_over)
-    raise EngineUnavailableError(f"no {stage} engine is usable ({reasons})", "sotto doctor")
+    raise EngineUnavailableError(f"no {stage} engine is usable ({reasons})", _mend_of(passed_over))
+
+
+def _mend_of(passed_over: Sequence[PassedOver]) -> str:
+    """What most of the engines wait for, where that is a model."""
+    pulls = Counter(passed.mend for passed in passed_over if passed.mend.startswith("sotto models pull "))
+    return f"{pulls.most_common(1)[0][0]} (sotto doctor tells more)" if pulls else "sotto doctor"
 
 
 class _Slow(Generic[Loaded]):
