@@ -22,6 +22,8 @@ def configure_logs(level: str) -> None:
     if level not in _VERBOSE:
         # It would repeat what a peer sent, whole.
         levels["pipecat.transports.smallwebrtc.connection"] = False
+        # It would repeat words.
+        levels["pipecat.utils.context.aggregated_frame_sequencer"] = False
     logger.add(sys.stderr, level=level, format=pattern, filter=levels, diagnose=False)
 
 
