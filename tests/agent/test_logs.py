@@ -23,7 +23,7 @@ def test_words_that_pipecat_drops_are_told_at_debug_only(
 ) -> None:
     configure_logs(level)
     # As the module itself logs, which says the word.
-    exec("logger.warning('Dropping word secret')", vars(aggregated_frame_sequencer))  # noqa: S102
+    exec("logger.warning('Dropping word secret')", aggregated_frame_sequencer.__dict__)  # noqa: S102
     logger.warning("heard")
     shown = capsys.readouterr().err
     assert "heard" in shown
