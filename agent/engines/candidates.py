@@ -157,7 +157,7 @@ def choose(
 def _mend_of(passed_over: Sequence[PassedOver]) -> str:
     """What most of the engines wait for, where that is a model."""
     pulls = Counter(passed.mend for passed in passed_over if passed.mend.startswith("sotto models pull "))
-    return f"{pulls.most_common(1)[0][0]} (sotto doctor tells more)" if pulls else "sotto doctor"
+    return pulls.most_common(1)[0][0] if pulls else "sotto doctor"
 
 
 class _Slow(Generic[Loaded]):

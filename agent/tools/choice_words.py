@@ -30,6 +30,8 @@ _FILE_NAME = re.compile(r"\S+\.[a-z]{1,5}", re.IGNORECASE)
 _ENDINGS = {"txt": "text"}
 # Files may be called as their tools' words are: a list, the notes.
 _OWN_NAMES = {"name", "new_name", "text", "fact"}
+# Texts that nobody takes for another one's: a time of day, a room.
+_TOLD_APART = {"time", "area"}
 # Of words in a turn: their indexes.
 Place = tuple[int, ...]
 
@@ -189,17 +191,18 @@ class ChoiceWords:
         self, tool: Tool, arguments: Mapping[str, Any], placed: Mapping[str, Place | None], turn: Turn
     ) -> bool:
         """Whether of several texts the words between them tell which is which; of one there is no doubt."""
+        said = {name: place for name, place in placed.items() if place and name not in _TOLD_APART}
         texts = {
             name: place
-            for name, place in placed.items()
-            if place and name != "time" and isinstance(arguments[name], str) and arguments[name] not in self._values
+            for name, place in said.items()
+            if isinstance(arguments[name], str) and arguments[name] not in self._values
         }
         if len(texts) < 2:
             return True
         for first, *between, last in self._orders.get(tool.name, ()):
             if {first, last} == set(texts):
-                said = turn.words[texts[first][-1] + 1 : texts[last][0]]
-                if _found(said, self._phrase(" ".join(between)), ()) is not None:
+                joining = turn.words[texts[first][-1] + 1 : texts[last][0]]
+                if _found(joining, self._phrase(" ".join(between)), ()) is not None:
                     return True
         return False
 

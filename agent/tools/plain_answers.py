@@ -77,9 +77,10 @@ class PlainAnswers:
         # Reasons of our own tools are in English; behind a semicolon stands what is for a model.
         if self._words.language != "en" or tool is None or tool.schema is not None:
             return sentence
-        return (
-            f"{sentence} {reason[:1].upper()}{reason[1:]}." if (reason := error.partition(";")[0].strip()) else sentence
-        )
+        reason = error.partition(";")[0].strip()
+        # The name of a file keeps its small letter.
+        begins = reason[:1].upper() + reason[1:] if reason.partition(" ")[0].isalpha() else reason
+        return f"{sentence} {begins}." if reason else sentence
 
     def _acted(self, name: str, arguments: Arguments) -> str:
         secs = arguments.get("seconds")

@@ -146,7 +146,7 @@ class ReflexWords:
             values: What it takes.
             shown: The same in one line, for a tool that the language has no words for.
         """
-        by_action = f"{tool}_{values.get('action')}"
+        by_action = f"{tool}_{'all' if values.get('all') else values.get('action')}"
         tool = by_action if by_action in self._acts else tool
         if tool not in self._acts:
             answer = "ask_tool" if shown else "ask_tool_alone"

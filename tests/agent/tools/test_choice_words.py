@@ -9,6 +9,7 @@ import pytest
 from agent.memory.tools import Forget, Remember
 from agent.tools.choice_words import MAX_DURATION_WORDS
 from agent.tools.file_tools import file_tools
+from agent.tools.home import HomeSwitch
 from agent.tools.reflex_words import TABLES, words_of
 from agent.tools.timer_tools import timer_tools
 from agent.tools.timers import TimerBook
@@ -28,6 +29,7 @@ TOOLS = {
         *file_tools(Path()),
         Tool("remember", "?", Remember, nothing, acts=True),
         Tool("forget", "?", Forget, nothing, acts=True),
+        Tool("home_switch", "?", HomeSwitch, nothing, acts=True),
     ]
 }
 LANGUAGES = sorted(path.stem for path in TABLES.glob("*.toml"))
@@ -110,6 +112,21 @@ def test_a_turn_that_is_very_long_is_looked_at_in_little_work(monkeypatch: pytes
         ("it", "Cancella il file spesa.", "delete_file", {"name": "spesa"}),
         ("pt", "Defina um temporizador de cinco minutos.", "set_timer", {"seconds": 300}),
         ("pt", "Apague o arquivo compras.", "delete_file", {"name": "compras"}),
+        ("en", "Turn on the lamp in the kitchen.", "home_switch", {"name": "lamp", "area": "kitchen", "action": "on"}),
+        ("en", "Change the name of b.txt to c.txt.", "rename_file", {"name": "b.txt", "new_name": "c.txt"}),
+        ("en", "Rename notes dot text to list dot text", "rename_file", {"name": "notes.txt", "new_name": "list.txt"}),
+        ("en", "Put bread on my shopping list", "append_to_file", {"text": "bread", "name": "shopping list"}),
+        ("en", "Make a note saying buy milk called food", "create_file", {"text": "buy milk", "name": "food"}),
+        ("de", "Füge Milch zur Einkaufsliste hinzu.", "append_to_file", {"text": "Milch", "name": "Einkaufsliste"}),
+        ("de", "Erstelle eine Datei namens Essen mit Milch", "create_file", {"text": "Milch", "name": "Essen"}),
+        ("es", "Añade pan a la lista compras.", "append_to_file", {"text": "pan", "name": "compras"}),
+        ("es", "Crea un archivo llamado cosas que diga pan", "create_file", {"text": "pan", "name": "cosas"}),
+        ("fr", "Ajoute du pain à ma liste.", "append_to_file", {"text": "du pain", "name": "liste"}),
+        ("fr", "Crée un fichier nommé courses disant du pain", "create_file", {"text": "du pain", "name": "courses"}),
+        ("it", "Aggiungi pane alla lista spesa.", "append_to_file", {"text": "pane", "name": "spesa"}),
+        ("it", "Crea un file chiamato cose che dice pane", "create_file", {"text": "pane", "name": "cose"}),
+        ("pt", "Adicione pão à lista compras.", "append_to_file", {"text": "pão", "name": "compras"}),
+        ("pt", "Crie um arquivo chamado coisas que diz pão", "create_file", {"text": "pão", "name": "coisas"}),
     ],
 )
 def test_a_plain_order_bears_out_what_it_says(language: str, text: str, name: str, arguments: dict[str, Any]) -> None:

@@ -148,6 +148,7 @@ def test_every_table_knows_yes_and_no_and_asks_in_its_words(language: str) -> No
     assert (words.agrees(yes), words.agrees(no), words.agrees(f"{yes} {no}")) == (True, False, None)
     assert words.agrees("five") is None
     assert words.agrees("") is None
+    assert words.question("cancel_timer", {"all": True}, "") != words.question("cancel_timer", {"all": False}, "")
     question = words.question("set_timer", {"seconds": 300.0}, "")
     assert question.endswith("?")
     assert "5" in question
