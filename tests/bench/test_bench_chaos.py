@@ -6,8 +6,10 @@ holds any other hour, and prints what happened in it.
 """
 
 import asyncio
+import gc
 import itertools
 import threading
+from abc import ABC
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 
 from tests.bench.chaos.engines import Asked
 from tests.bench.chaos.hour import LOG_BYTES_A_MINUTE, LOG_LINES_A_MINUTE, Report, hold_hour, too_much_log
-from tests.bench.chaos.leftovers import grown, holding
+from tests.bench.chaos.leftovers import SLACK, grown, holding
 from tests.bench.chaos.log import Asking, CallLog, Told
 from tests.bench.chaos.rules import problems_of
 from tests.bench.chaos.script import Visit, rushes, visits
@@ -288,6 +290,17 @@ def test_chaos_bounds_the_log_by_the_minutes_of_calls() -> None:
     assert too_much_log(report) == []
     assert len(too_much_log(replace(report, n_log_lines=10 * LOG_LINES_A_MINUTE + 10))) == 1
     assert len(too_much_log(replace(report, n_log_bytes=10 * LOG_BYTES_A_MINUTE + 10))) == 1
+
+
+@in_virtual_time
+async def test_chaos_takes_what_an_abstract_class_notes_of_classes_for_nothing_left_behind() -> None:
+    class Shape(ABC):  # noqa: B024 - it is only asked about
+        pass
+
+    kinds = list({type(one) for one in gc.get_objects()})[: SLACK + 50]
+    before = holding(1)
+    assert not any(issubclass(kind, Shape) for kind in kinds)
+    assert (len(kinds), list(grown(before, holding(1)))) == (SLACK + 50, [])
 
 
 @in_virtual_time

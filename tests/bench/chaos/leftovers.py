@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import threading
+import types
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -59,8 +60,14 @@ def holding(n_histories: int) -> Holding:
 
 
 def _is_about_a_class(one: object) -> bool:
-    """Whether it is a weak reference to a class: abstract classes note whom they were asked about, once a class."""
+    """Whether it is an abstract class's note of a class that it was asked about: there is one for each two of them.
+
+    A note is a weak reference to the class, with a built-in function bound to a weak reference to the notes, which
+    takes it out again (CPython, Modules/_abc.c).
+    """
     # By `type`, for `isinstance` asks a lazy proxy for its class, which then loads its library.
+    if type(one) is types.BuiltinFunctionType:
+        return type(one.__self__) is weakref.ReferenceType
     return type(one) is weakref.ReferenceType and issubclass(type(one()), type)
 
 
