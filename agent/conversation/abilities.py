@@ -121,7 +121,13 @@ def abilities(
     if wanted.choice == "off":
         return Abilities(toolbox, reflexes, reflexes.find, manner, camera=camera)
     said = words or english_words()
-    chooser = ToolChooser(toolbox, words and words.choice, lambda: said.say("unsure"), always=wanted.choice == "always")
+    chooser = ToolChooser(
+        toolbox,
+        words and words.choice,
+        words and words.memory,
+        lambda: said.say("unsure"),
+        always=wanted.choice == "always",
+    )
     answers = PlainAnswers(said, chooser, lambda: toolbox.tools)
 
     def find(text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:

@@ -5,7 +5,8 @@ In:  the user's words, and the JSON that the model chose.   Out: a call, a quest
 An ordinary question costs nothing: the model is asked to choose only where the words have something of a tool's
 (`tools.choice = auto`). What acts is done at once only where the model is sure and the words bear out every argument
 and hold nothing else; otherwise the user is asked first, and a yes does it. The smallest models are not trusted with a
-question about their guess: they ask what is meant, or answer in words.
+question about their guess: they ask what is meant, or answer in words. Nor is it left to them what is kept of a turn,
+and what is looked up in memory.
 """
 
 import secrets
@@ -19,6 +20,7 @@ from agent.tools.camera import TOOL as LOOK
 from agent.tools.choice_prompts import NAMES, TEXTS, prompt, schema_of, small_prompt
 from agent.tools.choice_words import ChoiceWords, Turn
 from agent.tools.clock import Now, local_now
+from agent.tools.memory_words import MemoryWords
 from agent.tools.tool import Tool
 from agent.tools.toolbox import Toolbox
 from processors.llm.choice import ChosenCall, Offer
@@ -40,6 +42,7 @@ EVER = {"search_knowledge"}
 LOOKED_FOR = {"about", "query"}
 # What reads and is asked for as exactly as an act.
 EXPOSES = {LOOK}
+REMEMBER, RECALL = "remember", "recall"
 
 
 class ToolChooser:
@@ -48,11 +51,13 @@ class ToolChooser:
     Args:
         toolbox: What can be done.
         words: The language's; None where it has no table.
+        memory_words: The same.
         unsure: Gives the question what is meant.
         always: Whether each turn may ask for a tool, whatever its words.
         now: Gives the local time, with its zone.
 
     Attributes:
+        memory_words: The language's; None where it has no table.
         small: Whether the model that chooses is one of the smallest.
     """
 
@@ -60,6 +65,7 @@ class ToolChooser:
         self,
         toolbox: Toolbox,
         words: ChoiceWords | None,
+        memory_words: MemoryWords | None,
         unsure: Callable[[], str],
         *,
         always: bool = False,
@@ -67,6 +73,7 @@ class ToolChooser:
     ) -> None:
         self._toolbox = toolbox
         self._words = words
+        self.memory_words = memory_words
         self._unsure = unsure
         self._always = always
         self._now = now
@@ -92,6 +99,10 @@ class ToolChooser:
 
     def decide(self, offer: Offer, answer: Mapping[str, Any], *, small: bool) -> ChosenCall | str | None:
         """See `Chooser`."""
+        chosen = self._chosen(offer, answer, small=small)
+        return (self._of_memory(offer, chosen) or chosen) if small else chosen
+
+    def _chosen(self, offer: Offer, answer: Mapping[str, Any], *, small: bool) -> ChosenCall | str | None:
         name, given = answer.get("action"), answer.get("parameters")
         # Tools of servers come and go.
         tool = self._toolbox.tools.get(name) if isinstance(name, str) and name in offer.names else None
@@ -101,7 +112,7 @@ class ToolChooser:
         arguments = _as_given(given, self._words, turn)
         if self._words and turn:
             arguments = dict(self._words.in_order(tool, arguments, turn))
-        call = ChosenCall(tool.name, arguments, f"{PREFIX}{secrets.token_hex(4)}")
+        call = _call(tool.name, arguments)
         if small:
             return self._of_small(tool, call, turn)
         certain = _confidence(answer) >= MIN_CONFIDENCE
@@ -125,6 +136,19 @@ class ToolChooser:
             found |= dict.fromkeys(refused, 0)
         ranked = sorted(tools, key=lambda tool: -found[tool.name])
         return [tool for tool in ranked if self._always or found[tool.name]][:most]
+
+    def _of_memory(self, offer: Offer, chosen: ChosenCall | str | None) -> ChosenCall | None:
+        """What the memory is surely asked, whatever a small model makes of it."""
+        words = self.memory_words
+        if words is None:
+            return None
+        if REMEMBER in offer.names and (fact := words.fact(offer.words)):
+            return _call(REMEMBER, {"fact": fact})
+        # Something else of the user's may be meant, such as a timer.
+        if RECALL not in offer.names or isinstance(chosen, str) or (chosen and chosen.name != RECALL):
+            return None
+        asked = words.asked_about(offer.words)
+        return None if asked is None else _call(RECALL, {"about": offer.words if asked else ""})
 
     def _of_small(self, tool: Tool, call: ChosenCall, turn: Turn | None) -> ChosenCall | str | None:
         if turn is None or self._words is None:
@@ -158,6 +182,10 @@ def _as_given(given: Mapping[str, Any], words: ChoiceWords | None, turn: Turn | 
         name: words.as_said(value, turn) if isinstance(value, str) and name in SAID else value
         for name, value in left.items()
     }
+
+
+def _call(name: str, arguments: Mapping[str, Any]) -> ChosenCall:
+    return ChosenCall(name, arguments, f"{PREFIX}{secrets.token_hex(4)}")
 
 
 def _confidence(answer: Mapping[str, Any]) -> float:

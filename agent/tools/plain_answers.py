@@ -14,6 +14,7 @@ from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from agent.tools.beside import BEGUN
 from agent.tools.choice import ToolChooser, is_chosen
+from agent.tools.memory_words import ASKED_TO_REMEMBER
 from agent.tools.reflex_words import ReflexWords
 from agent.tools.tool import Tool
 from agent.tools.toolbox import is_error
@@ -21,6 +22,8 @@ from processors.llm.reflex import Reflex
 
 TOLD = "told"
 MAX_CHARS = 500
+# Of what was recalled, so many are said.
+MAX_RECALLED = 2
 Arguments = Mapping[str, Any]
 
 
@@ -90,10 +93,16 @@ class PlainAnswers:
         answer = "set_label" if label else "set_timer"
         return self._words.say(answer, duration=self._words.duration(secs), label=label)
 
-    def _recalled(self, result: Any, _: Arguments) -> str:
-        texts = [str(one["text"]) for one in _items(result, "from_memory")]
+    def _recalled(self, result: Any, arguments: Arguments) -> str:
+        words = self._words.memory
+        found = _items(result, "from_memory")
+        facts = [str(one["text"]) for one in found if one.get("who") == ASKED_TO_REMEMBER]
+        texts = facts or [str(one["text"]) for one in found]
+        asked = words.asked_about(str(arguments.get("about", "")))
+        if asked:
+            texts = [text for text in texts if words.tells_of(asked, text)]
         # Nothing of it may be about what was asked: then the model answers as well as it can.
-        return self._words.say("recalled", text=". ".join(texts[:2])) if texts else ""
+        return self._words.say("recalled", text=". ".join(texts[:MAX_RECALLED])) if texts else ""
 
     def _read(self, result: Any, _: Arguments) -> str:
         if not isinstance(result, dict) or not str(result.get("text", "")).strip():

@@ -24,6 +24,7 @@ from text_to_num import alpha2digit
 
 from agent.tools.choice_words import ChoiceWords
 from agent.tools.duration_words import NUMBER, UNIT_SECS, DurationWords
+from agent.tools.memory_words import MemoryWords
 from agent.tools.unit_words import UnitWords
 from agent.tools.units import convert
 from agent.tools.written_words import WrittenWords
@@ -97,6 +98,7 @@ class ReflexWords:
         self._asked_operators = {sign: [*said, *asked.get(sign, [])] for sign, said in self._operators.items()}
         self._said_units = {str(key): str(value) for key, value in table["units"].items()}
         self.choice = ChoiceWords(table["choice"], self._plain, self._durations.read, self._written)
+        self.memory = MemoryWords(table["memory"], table["choice"], self._plain, self._written)  # pyright: ignore[reportArgumentType]
 
     @functools.cached_property
     def units(self) -> UnitWords:

@@ -32,8 +32,9 @@ class WrittenWords:
     """
 
     def __init__(self, table: Mapping[str, Any], polite: str) -> None:
+        self._before = rf"(?P<polite>(?:(?:{polite})[ ,]+)*)"
         self._patterns = [
-            (name, re.compile(rf"(?P<polite>(?:(?:{polite})[ ,]+)*){_places(pattern)}", re.IGNORECASE))
+            (name, self.whole_turn(_places(pattern)))
             for name, several in table["written"].items()
             for pattern in several
         ]
@@ -59,6 +60,24 @@ class WrittenWords:
                 return (name, said) if surely else None
         return None
 
+    def whole_turn(self, pattern: str) -> re.Pattern[str]:
+        """A regular expression of a whole turn, which may begin politely (group `polite`).
+
+        Args:
+            pattern: Of the rest.
+        """
+        return re.compile(f"{self._before}{pattern}", re.IGNORECASE)
+
+    def certain(self, said: str, *, asked: bool) -> str:
+        """A text without the end of its turn; empty where an order may follow it, or a word to the agent.
+
+        Args:
+            said: What stands behind the words that ask to write it down.
+            asked: Whether the turn is a polite question.
+        """
+        bare = _without_end(said, asked=asked)
+        return "" if self._order.search(bare) or self._politely.fullmatch(bare) else bare
+
     def is_unsaid(self, text: str) -> bool:
         """Whether a text is none, or may be none, such as `a poem` or `that`."""
         return self._unsaid.fullmatch(text.strip().rstrip(".!?")) is not None
@@ -76,9 +95,7 @@ class WrittenWords:
         if bare[:1] and bare[0] in _OPENING:
             return ""
         # A "please" at the end may be meant for the agent.
-        if self._order.search(bare) or self._unsaid.fullmatch(bare.rstrip(".!?")) or self._politely.fullmatch(bare):
-            return ""
-        return bare
+        return "" if self._unsaid.fullmatch(bare.rstrip(".!?")) else self.certain(said, asked=asked)
 
 
 def _without_end(text: str, *, asked: bool) -> str:

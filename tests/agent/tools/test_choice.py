@@ -271,6 +271,40 @@ async def test_memory_works_for_a_model_that_calls_no_tools(tmp_path: Path) -> N
     await memory.close()
 
 
+@pytest.mark.parametrize(
+    "made_of_it", [chosen("none"), chosen("remember", fact="called Rex"), chosen("recall", about="the sea")]
+)
+@in_virtual_time
+async def test_the_smallest_models_keep_and_find_what_was_said_whatever_they_choose(
+    tmp_path: Path, made_of_it: Failure
+) -> None:
+    store = MemoryStore(tmp_path / "memory.sqlite3")
+    memory = Memory(store)
+    words = ["remember that my dog is called Rex", "what's my dog's name?", "what is my car called"]
+    held, _ = await talk(
+        [made_of_it, made_of_it, made_of_it, Reply("I do not know.")],
+        words,
+        memory=UserMemory(memory, "anna", "here"),
+        last_turn_only=True,
+    )
+    assert [item.text for item in store.items("anna")] == ["my dog is called Rex"]
+    assert " ".join(held.texts("bot_word")) == "Done. I remember this: my dog is called Rex I do not know."
+    await memory.close()
+
+
+@in_virtual_time
+async def test_the_smallest_models_may_still_look_elsewhere_than_into_memory(tmp_path: Path) -> None:
+    memory = Memory(MemoryStore(tmp_path / "memory.sqlite3"))
+    held, _ = await talk(
+        [chosen("list_timers")],
+        ["is there any timer in my list"],
+        memory=UserMemory(memory, "anna", "here"),
+        last_turn_only=True,
+    )
+    assert [name for name, _ in calls(held)] == ["list_timers"]
+    await memory.close()
+
+
 @in_virtual_time
 async def test_the_smallest_models_see_examples_and_their_guesses_are_never_offered(tmp_path: Path) -> None:
     script = [chosen("set_timer", seconds=10), Reply("I do not know."), chosen("delete_file", name="notes")]
