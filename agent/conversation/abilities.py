@@ -52,7 +52,8 @@ class Abilities:
 def written_reflexes(settings: Settings) -> FindReflex:
     """What needs no language model where questions are answered in writing alone, for all who ask.
 
-    There nobody can speak up, and nothing is known of anybody's turns: it only reads.
+    There nobody can speak up, and nothing is known of anybody's turns: it only reads. Whoever surely asks for what a
+    call could do is told so; else the model would say that it is done.
 
     Args:
         settings: The server's.
@@ -60,7 +61,32 @@ def written_reflexes(settings: Settings) -> FindReflex:
     acting = {"timers": "off", "files": "off", "memory": "off", "home": "off"}
     without = settings.tools.model_copy(update=acting)
     wanted = settings.model_copy(update={"tools": without})
-    return abilities(wanted, TimerBook(), lambda *_, **__: None, speaks=False).find_reflex
+    find_read = abilities(wanted, TimerBook(), lambda *_, **__: None, speaks=False).find_reflex
+    words = words_of(settings.tts.language)
+    if words is None or not settings.tools.reflexes:
+        return find_read
+    in_calls = _done_in_calls(settings)
+
+    async def refer() -> str:
+        return words.say("only_in_call")
+
+    def find(text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:
+        if found := find_read(text, earlier):
+            return found
+        matched = words.match(text)
+        asked = matched.name if matched else "remember" if words.memory.fact(text) else ""
+        return Reflex("only_in_call", False, refer) if asked in in_calls else None
+
+    return find
+
+
+def _done_in_calls(settings: Settings) -> set[str]:
+    """Reflexes that do in a call what cannot be done outside of one, and what is remembered."""
+    tools = settings.tools
+    done = {"set_timer", "cancel_timer", "cancel_timers"} if tools.timers != "off" else set[str]()
+    done |= {"create_file"} if tools.folder and tools.files != "off" else set()
+    done |= {"remember"} if settings.memory.keep and tools.memory != "off" else set()
+    return done | ({"undo"} if done else set())
 
 
 def abilities(

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from agent.errors import one_line
-from agent.tools.tool import Tool
+from agent.tools.tool import Arguments, Tool, ToolError
 
 BEGUN: Mapping[str, str] = {
     "running": "it has begun and goes on beside the conversation; the user is told by itself when it is done"
@@ -23,6 +25,7 @@ LONG_SECS = 60.0
 MAX_MESSAGE_CHARS = 200
 MAX_RUNNING = 8
 MAX_TOLD = 64
+CANCEL_RUNNING = "cancel_running"
 
 Progress = Callable[[float, float | None, str], None]
 _report: ContextVar[Progress | None] = ContextVar("progress", default=None)
@@ -137,9 +140,15 @@ class Beside:
         for one in running.call_ids if running else [call_id]:
             self._emit("tool_progress", id=one, name=tool.name, progress=done, total=total, message=message)
 
-    def cancel(self) -> list[Running]:
-        """Call off everything that runs; each one's end follows."""
-        cancelled = [one for one in self._running if not one.task.done() and not one.cancelled]
+    def cancel(self, name: str = "") -> list[Running]:
+        """Call off what runs; each one's end follows.
+
+        Args:
+            name: Of the tool; default: of any.
+        """
+        cancelled = [
+            one for one in self._running if not one.task.done() and not one.cancelled and name in ("", one.tool.name)
+        ]
         for one in cancelled:
             one.cancelled = True
             one.task.cancel()
@@ -159,3 +168,34 @@ class Beside:
             running.reminder.cancel()
         cancelled = running.task.cancelled() or running.task.exception() is not None
         self._ended(running, None if cancelled else running.task.result())
+
+
+class Cancel(Arguments):
+    """What to call off."""
+
+    tool: str = Field("", max_length=200, description="the name of its tool; empty: there is only one")
+    all: bool = Field(False, description="whether the user wants all of them stopped")
+
+
+def canceller(beside: Beside) -> Tool:
+    """The tool by which a language model calls off what runs beside the conversation; of several it must say which.
+
+    Args:
+        beside: What does.
+    """
+
+    async def cancel(arguments: Cancel) -> object:
+        running = [one.tool.name for one in beside.running() if not one.cancelled]
+        if not running:
+            raise ToolError("nothing is running")
+        there_are = f"there are {', '.join(running)}"
+        if len(running) > 1 and not arguments.all and not arguments.tool:
+            raise ToolError(
+                f"several are running; ask the user which one is to be called off, or whether all are; {there_are}"
+            )
+        if not (cancelled := beside.cancel("" if arguments.all else arguments.tool)):
+            raise ToolError(f"no {arguments.tool} is running; {there_are}")
+        return {"cancelled": [one.tool.name for one in cancelled]}
+
+    about = "Call off what runs beside the conversation, when the user wants it stopped."
+    return Tool(CANCEL_RUNNING, about, Cancel, cancel, acts=True)

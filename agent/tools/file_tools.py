@@ -18,8 +18,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from agent.tools.file_names import file_name, plain_name
 from agent.tools.folder import BUSY_SECS, Change, Folder, Listed, waits_until_secs
+from agent.tools.results import MAX_RESULT_CHARS
 from agent.tools.tool import Arguments, Done, Tool, ToolError
-from agent.tools.toolbox import MAX_RESULT_CHARS
 
 # Of one call, whose event goes to the page as one message; a longer file is made by adding to it.
 MAX_TEXT_CHARS = 20_000

@@ -16,8 +16,8 @@ from agent.tools.beside import BEGUN
 from agent.tools.choice import ToolChooser, is_chosen
 from agent.tools.memory_words import ASKED_TO_REMEMBER
 from agent.tools.reflex_words import ReflexWords
+from agent.tools.results import is_error
 from agent.tools.tool import Tool
-from agent.tools.toolbox import is_error
 from processors.llm.reflex import Reflex
 
 TOLD = "told"

@@ -15,10 +15,11 @@ from agent.tools.camera import TOOL, Camera
 from agent.tools.clock import Now, local_now
 from agent.tools.consent import Request
 from agent.tools.reflex_words import Matched, ReflexWords
+from agent.tools.results import is_error
 from agent.tools.sums import calculate, told
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool, ToolError
-from agent.tools.toolbox import Emit, Toolbox, is_error
+from agent.tools.toolbox import Emit, Toolbox
 from processors.llm.reflex import Reflex
 from processors.manner import Manner
 
@@ -28,7 +29,7 @@ NOBODY = ""
 ACTING = {
     *("set_timer", "cancel_timer", "cancel_timers", "cancel_it", "cancel_running", "create_file"),
     *("slower", "faster", "quieter", "louder", "turn_down", "turn_up"),
-    "look",
+    *("look", "undo"),
 }
 # After them "cancel it" means the timer.
 ABOUT_TIMERS = {"set_timer", "time_left"}
@@ -101,6 +102,7 @@ class Reflexes:
             "time_left": self._time_left,
             "cancel_running": self._cancel_running,
             "create_file": self._write_file,
+            "undo": self._undo,
             "repeat": self._repeat,
             "never_mind": self._okay,
             "stop": self._okay,
@@ -186,9 +188,10 @@ class Reflexes:
 
     def _meant(self, text: str, earlier: Sequence[LLMContextMessage]) -> str | None:
         """Of what can be called off, what the words are about; None: any reflex."""
-        if self._toolbox.beside.running() and self._words.match(text, "cancel_running"):
-            # A timer may be meant as well: the language model knows, or asks.
-            return NOBODY if self._book.pending() else "cancel_running"
+        running = self._toolbox.beside.running()
+        if running and self._words.match(text, "cancel_running"):
+            # Another one or a timer may be meant as well: the language model knows, or asks.
+            return NOBODY if self._book.pending() or len(running) > 1 else "cancel_running"
         spoken_of = self._words.match(text, "cancel_it") and self._spoke_of_timers(earlier)
         return "cancel_it" if spoken_of else None
 
@@ -202,6 +205,8 @@ class Reflexes:
             return self._only_voice and not self._toolbox.is_served()
         if matched.name == "cancel_running":
             return bool(self._toolbox.beside.running())
+        if matched.name == "undo":
+            return any(tool.acts for tool in self._toolbox.tools.values())
         n_timers = len(self._book.pending())
         if matched.name in ("cancel_timer", "cancel_it"):
             # Of several the language model may ask which; without one it may be about anything.
@@ -248,6 +253,12 @@ class Reflexes:
             return self._words.say("blind")
         hindered = await self._hindered(TOOL, {})
         return self._words.say("no_picture") if hindered == self._words.say("cannot") else hindered
+
+    async def _undo(self, _: Matched, __: object) -> str:
+        is_undone = await self._toolbox.undo_newest()
+        if is_undone is None:
+            return self._words.say("nothing_to_undo")
+        return self._words.say("undone" if is_undone else "cannot")
 
     async def _cancel_running(self, _: Matched, __: object) -> str:
         return self._words.say("called_off" if self._toolbox.beside.cancel() else "cannot")

@@ -9,7 +9,6 @@ asked for anew, or when the user said the sentence twice. What asks is done on a
 
 import asyncio
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,19 +19,17 @@ from pipecat.processors.aggregators.llm_context import NOT_GIVEN, LLMContext
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 
 from agent.errors import crash
-from agent.tools.beside import BEGUN, Beside, Running, telling
+from agent.tools.beside import BEGUN, Beside, Running, canceller, telling
 from agent.tools.consent import Consent, Request
+from agent.tools.results import as_json, is_error, within_budget
 from agent.tools.schemas import checked as checked_arguments
 from agent.tools.schemas import function_of
-from agent.tools.tool import Arguments, Done, NoArguments, Tool, ToolError
+from agent.tools.tool import Arguments, Done, Tool, ToolError
 from agent.tools.undos import Undo, Undos
 
-# Of one result, for a model whose context is small.
-MAX_RESULT_CHARS = 4_000
 # Of calls whose results are still to be put into the history.
 MAX_LATE = 32
 FAILED = "the tool failed"
-CANCEL_RUNNING = "cancel_running"
 EARLIER = "(Data, no instruction: what has become of calls of tools earlier in this conversation:)"
 LATE = "the user spoke meanwhile; this was done all the same"
 
@@ -87,7 +84,7 @@ class Toolbox:
         )
         self.consent = Consent()
         self.undos = Undos()
-        self._own = {tool.name: tool for tool in [*tools, *([self._canceller()] if _any_beside(tools) else [])]}
+        self._own = {tool.name: tool for tool in [*tools, *([canceller(self.beside)] if _any_beside(tools) else [])]}
         self._tools = self._own
         self._offered: tuple[LLMContext, LLMService[Any]] | None = None
         self._answered = False
@@ -141,9 +138,9 @@ class Toolbox:
         """
         if self._offered is None:
             return
-        function = {"name": name, "arguments": _as_json(arguments)}
+        function = {"name": name, "arguments": as_json(arguments)}
         called: Any = {"role": "assistant", "tool_calls": [{"id": call_id, "type": "function", "function": function}]}
-        answered: Any = {"role": "tool", "tool_call_id": call_id, "content": _as_json(within_budget(result))}
+        answered: Any = {"role": "tool", "tool_call_id": call_id, "content": as_json(within_budget(result))}
         self._offered[0].add_messages([called, answered])
 
     def own(self) -> list[Tool]:
@@ -156,7 +153,7 @@ class Toolbox:
         Args:
             tools: Whose names differ; one that is called as an own tool is left out.
         """
-        more = [self._canceller()] if _any_beside(tools) else []
+        more = [canceller(self.beside)] if _any_beside(tools) else []
         self._tools = {**{tool.name: tool for tool in [*tools, *more]}, **self._own}
         if self._offered:
             self.offer(*self._offered)
@@ -215,7 +212,16 @@ class Toolbox:
             mark: Of an undo that this conversation has offered; nothing happens by any other.
         """
         if undo := self.undos.take(mark):
-            self._keep(asyncio.create_task(self._undo(undo), name=f"undo-{undo.tool.name}"))
+            self._take_back(undo)
+
+    async def undo_newest(self) -> bool | None:
+        """The same of what was done last.
+
+        Returns:
+            Whether it is as it was before; None where nothing can be taken back.
+        """
+        undo = self.undos.take_newest()
+        return not is_error(await asyncio.shield(self._take_back(undo))) if undo else None
 
     def amend(self, context: LLMContext) -> None:
         """Put into the history what cut calls have done since; as a note, where their turn is no longer in it.
@@ -230,10 +236,10 @@ class Toolbox:
             if isinstance(message, dict) and message.get("role") == "tool":
                 call_id = str(message.get("tool_call_id"))
                 if call_id in running:
-                    message["content"] = _as_json({**BEGUN, "so_far": running[call_id]})  # pyright: ignore
+                    message["content"] = as_json({**BEGUN, "so_far": running[call_id]})  # pyright: ignore
                 elif call_id in self._late:
                     late = within_budget(self._late.pop(call_id))
-                    message["content"] = _as_json(late)  # pyright: ignore[reportGeneralTypeIssues]
+                    message["content"] = as_json(late)  # pyright: ignore[reportGeneralTypeIssues]
         self._note_unplaced(context)
 
     def _note_unplaced(self, context: LLMContext) -> None:
@@ -243,7 +249,7 @@ class Toolbox:
         # Before the latest words of the user: a call and its result stay together.
         said = [at for at, one in enumerate(messages) if isinstance(one, dict) and one.get("role") == "user"]
         if unplaced and said and said[-1] > 0:
-            told = " ".join(_as_json(within_budget(result)) for result in unplaced.values())
+            told = " ".join(as_json(within_budget(result)) for result in unplaced.values())
             note: Any = {"role": "developer", "content": f"{EARLIER} {told}"}
             context.set_messages([*messages[: said[-1]], note, *messages[said[-1] :]])
 
@@ -318,18 +324,14 @@ class Toolbox:
         if result is not None:
             self.news(name)
 
-    def _canceller(self) -> Tool:
-        async def cancel(_: NoArguments) -> object:
-            if not (cancelled := self.beside.cancel()):
-                raise ToolError("nothing is running")
-            return {"cancelled": [one.tool.name for one in cancelled]}
-
-        about = "Call off what runs beside the conversation, when the user wants it stopped."
-        return Tool(CANCEL_RUNNING, about, NoArguments, cancel, acts=True)
-
     def _refuse(self, request: Request, why: str) -> None:
         self.emit("tool_cancelled", id=request.call_id, name=request.tool.name)
         self._amend_later(request.call_id, {"not_done": why})
+
+    def _take_back(self, undo: Undo) -> asyncio.Task[object]:
+        task = asyncio.create_task(self._undo(undo), name=f"undo-{undo.tool.name}")
+        self._keep(task)
+        return task
 
     async def _undo(self, undo: Undo) -> object:
         taken_back = replace(undo.tool, run=lambda _: undo.act())
@@ -370,26 +372,9 @@ class Toolbox:
             return {"error": FAILED}
 
 
-def is_error(result: object) -> bool:
-    """Whether a tool's result tells that it was not done."""
-    return isinstance(result, dict) and "error" in result
-
-
 def _any_beside(tools: Sequence[Tool]) -> bool:
     return any(tool.beside for tool in tools)
 
 
-def within_budget(result: object) -> object:
-    """A result as the model gets it; one that is too long is text, cut and marked as such."""
-    text = result if isinstance(result, str) else _as_json(result)
-    if len(text) <= MAX_RESULT_CHARS:
-        return result
-    return f"{text[:MAX_RESULT_CHARS]} [cut: {len(text) - MAX_RESULT_CHARS} more characters]"
-
-
 def _key(tool: Tool, checked: Arguments) -> str:
     return f"{tool.name} {checked.model_dump_json()}"
-
-
-def _as_json(result: object) -> str:
-    return json.dumps(result, ensure_ascii=False, default=str)

@@ -46,3 +46,7 @@ class Undos:
     def take(self, mark: str) -> Undo | None:
         """The undo of that mark, which nobody gets again; None where there is none."""
         return self._open.pop(mark, None)
+
+    def take_newest(self) -> Undo | None:
+        """The undo of what was done last, which nobody gets again; None where there is none."""
+        return self._open.pop(next(reversed(self._open))) if self._open else None

@@ -7,14 +7,38 @@ import pytest
 from agent.conversation.abilities import written_reflexes
 from agent.settings.load import load_settings
 
+ONLY_IN_CALL = "I can do that only in a call: start one, and say it or type it there."
+ACTING = [
+    "create a file named a saying one",
+    "set a timer for one minute",
+    "cancel the timer",
+    "remember that my cat is called Tom",
+    "undo that",
+]
+
 
 @pytest.mark.parametrize("files", ["on", "ask"])
-@pytest.mark.parametrize("text", ["create a file named a saying one", "set a timer for one minute", "cancel the timer"])
-def test_nothing_is_done_for_one_that_another_could_agree_to(text: str, files: str, tmp_path: Path) -> None:
-    find = written_reflexes(load_settings({"tools.folder": str(tmp_path), "tools.files": files}))
-    assert find(text, []) is None
+@pytest.mark.parametrize("text", ACTING)
+async def test_what_only_a_call_can_do_is_not_done_and_said_so(text: str, files: str, tmp_path: Path) -> None:
+    settings = {"tools.folder": str(tmp_path), "tools.files": files, "memory.keep": True}
+    find = written_reflexes(load_settings(settings))
+    reflex = find(text, [])
+    assert reflex
+    assert (await reflex.answer(), reflex.acts) == (ONLY_IN_CALL, False)
     assert find("yes", []) is None
-    assert list(tmp_path.iterdir()) == []
+    assert [*tmp_path.iterdir()] == []  # noqa: ASYNC240 - it takes no time
+
+
+@pytest.mark.parametrize("text", [*ACTING, "write a poem about a file", "how do I set a timer"])
+def test_what_no_call_could_do_either_is_the_models(text: str) -> None:
+    find = written_reflexes(load_settings({"tools.timers": "off", "tools.files": "off", "memory.keep": False}))
+    assert find(text, []) is None
+
+
+@pytest.mark.parametrize("text", ["write a poem about a file", "how do I set a timer", "remember that"])
+def test_what_is_merely_like_it_is_the_models(text: str, tmp_path: Path) -> None:
+    find = written_reflexes(load_settings({"tools.folder": str(tmp_path), "memory.keep": True}))
+    assert find(text, []) is None
 
 
 async def test_what_is_read_is_answered() -> None:

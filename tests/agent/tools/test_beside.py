@@ -58,7 +58,11 @@ def call(about: str = "milk", call_id: str = "call_1") -> ToolCall:
 
 
 async def talk(
-    tool: Tool, script: Sequence[Answer], *heard: str, steps: Sequence[Step] = (), end_secs: float = 0.3
+    tool: Tool | Sequence[Tool],
+    script: Sequence[Answer],
+    *heard: str,
+    steps: Sequence[Step] = (),
+    end_secs: float = 0.3,
 ) -> tuple[Held, list[dict[str, Any]]]:
     stt = ScriptedRecognizerEngine(*heard)
     settings = Settings.model_validate({"turn": {"speculate": False}})
@@ -67,7 +71,7 @@ async def talk(
             host,
             steps or [say(QUESTION)] * len(heard),
             settings=settings,
-            tools=[tool],
+            tools=[tool] if isinstance(tool, Tool) else tool,
             reflexes=True,
             end_secs=end_secs,
             limit_secs=400,
@@ -131,6 +135,27 @@ async def test_it_is_called_off_by_voice_and_ends_once(acts: bool) -> None:
     assert said(held) == "I am at it. It's called off. No."
     assert ends(held) == [("tool_cancelled", "call_1")]
     assert json.loads(results(sent[-1])[0])["cancelled"].startswith("the user called it off")
+
+
+@in_virtual_time
+async def test_of_several_only_the_one_that_is_meant_is_called_off() -> None:
+    desk = Desk(60.0)
+    other = replace(desk.tool, name="letter")
+    which = ToolCall("cancel_running", ("{}",), "call_3")
+    letter = ToolCall("cancel_running", (json.dumps({"tool": "letter"}),), "call_4")
+    script = [
+        Reply(tool_calls=[call(), ToolCall("letter", (json.dumps({"about": "bread"}),), "call_2")]),
+        Reply("I am at both."),
+        *(Reply(tool_calls=[which]), Reply("Which one?")),
+        *(Reply(tool_calls=[letter]), Reply("The letter is off.")),
+        Reply("The report is written."),
+    ]
+    heard = ["report on milk and write about bread", "cancel it", "the letter"]
+    held, sent = await talk([desk.tool, other], script, *heard, end_secs=70.0)
+    assert "several are running; ask the user which one" in results(sent[-1])[2]
+    assert (desk.done, desk.n_cancelled) == (["milk"], 1)
+    assert ("tool_cancelled", "call_2") in ends(held)
+    assert said(held) == ("I am at both. Which one? The letter is off. I'm still at it: report. The report is written.")
 
 
 @in_virtual_time

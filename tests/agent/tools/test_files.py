@@ -15,8 +15,9 @@ from agent.tools import directory, folder
 from agent.tools.file_names import MAX_NAME_BYTES, file_name
 from agent.tools.file_tools import file_tools, piece
 from agent.tools.folder import Folder
+from agent.tools.results import MAX_RESULT_CHARS
 from agent.tools.tool import Done, ToolError
-from agent.tools.toolbox import MAX_RESULT_CHARS, Toolbox
+from agent.tools.toolbox import Toolbox
 from tests.support.virtual_time import in_virtual_time
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -53,6 +53,8 @@ async def talk(
     *heard_as: str,
     files: str = "on",
     undo: Callable[[], None] | None = None,
+    reflexes: bool = False,
+    sinks: Sequence[Callable[[dict[str, Any]], None]] = (),
 ) -> tuple[Held, list[dict[str, Any]]]:
     """A conversation with a folder; what happened, and what the model was sent.
 
@@ -62,6 +64,8 @@ async def talk(
         heard_as: What the user says.
         files: The setting.
         undo: Called before each act is taken back, as soon as that is offered; None: nothing is.
+        reflexes: Whether there are any.
+        sinks: Told of all events.
     """
     stt = ScriptedRecognizerEngine(*heard_as)
     settings = Settings.model_validate({"tools": {"folder": root, "files": files}, "turn": {"speculate": False}})
@@ -79,7 +83,8 @@ async def talk(
             host,
             [say(QUESTION)] * len(heard_as),
             settings=settings,
-            sinks=[take_back],
+            sinks=[take_back, *sinks],
+            reflexes=reflexes,
             prepare=lambda conversation, _: made.append(conversation),
         )
         return held, [request.body for request in server.requests]

@@ -18,8 +18,9 @@ from loguru import logger
 from agent.settings.mcp import McpServer
 from agent.tools.mcp_secrets import McpSecrets
 from agent.tools.mcp_servers import McpServers
+from agent.tools.results import MAX_RESULT_CHARS
 from agent.tools.tool import Tool
-from agent.tools.toolbox import MAX_RESULT_CHARS, Toolbox
+from agent.tools.toolbox import Toolbox
 from tests.support.left_over import leaving_nothing
 from tests.support.mcp_peers import PEER, http_peer, peer_settings
 from tests.support.ports import free_port
@@ -95,7 +96,7 @@ async def test_a_server_over_stdio_brings_its_tools_as_they_are_and_its_results_
 
 async def test_a_result_of_two_megabytes_comes_and_is_cut(tmp_path: Path) -> None:
     async with connected(peer=peer_settings(tmp_path)) as servers:
-        from agent.tools.toolbox import within_budget
+        from agent.tools.results import within_budget
 
         result = await box_of(servers).call("peer_huge", {})
         assert isinstance(result, dict)

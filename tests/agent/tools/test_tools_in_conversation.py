@@ -11,8 +11,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from agent.commands.script import Step, Typed
 from agent.settings.load import Settings
+from agent.tools.results import MAX_RESULT_CHARS
 from agent.tools.tool import Arguments, Tool, ToolError
-from agent.tools.toolbox import EARLIER, MAX_RESULT_CHARS, Toolbox
+from agent.tools.toolbox import EARLIER, Toolbox
 from tests.support.house import Held, hold, hosting, say
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
