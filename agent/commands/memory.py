@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH_COLUMNS = 180
 MAX_SHOWN_CHARS = 200
+MAX_NUMBER, MAX_DIGITS = 2**53, 20
 WHO = {"fact": "asked to remember", "user": "user said", "agent": "agent said"}
 
 memory_app = typer.Typer(help="What the agent remembers: see it, forget it, take it along.", no_args_is_help=True)
@@ -51,9 +52,7 @@ def list_memory(
 
 @memory_app.command("forget")
 def forget_memory(
-    numbers: Annotated[
-        list[int] | None, typer.Argument(help="Numbers of `sotto memory list`.", min=1, max=2**53)
-    ] = None,
+    numbers: Annotated[list[str] | None, typer.Argument(help="Numbers of `sotto memory list`.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything, of everybody.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before forgetting everything.")] = False,
 ) -> None:
@@ -66,8 +65,9 @@ def forget_memory(
                 "everything would be forgotten; to do so without being asked: sotto memory forget --all --yes"
             )
         typer.confirm("Forget everything, of everybody, for good?", abort=True)
-    n_forgotten = _store().forget(None, None if everything else numbers)
-    if not everything and n_forgotten < len(set(numbers or ())):
+    wanted = [_number(one) for one in numbers or ()]
+    n_forgotten = _store().forget(None, None if everything else wanted)
+    if not everything and n_forgotten < len(set(wanted)):
         typer.echo(f"forgotten: {n_forgotten}")
         raise InputError("nothing is remembered under the other numbers: sotto memory list")
     typer.echo(f"forgotten: {n_forgotten}")
@@ -90,6 +90,12 @@ def export_memory(
         out.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise InputError(f"the memory cannot be written to {out}: {error.strerror}") from error
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:MAX_DIGITS]) < MAX_NUMBER:
+        raise InputError(f"{text[:60]!r} is no number of what is remembered; to see them: sotto memory list")
+    return int(text)
 
 
 def _store() -> "MemoryStore":

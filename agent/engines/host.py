@@ -22,7 +22,7 @@ from agent.engines.speed import answer_secs
 from agent.engines.standby import StageStandby, after
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
-from agent.settings.load import Settings
+from agent.settings.load import Settings, without_effect
 from processors.ear.silero import SharedSilero, load_silero
 from processors.engine_threads import EngineThreads, Standby
 from processors.llm.answers import Answers
@@ -171,6 +171,8 @@ async def start_model_host(settings: Settings) -> ModelHost:
     host.llm.loaded.options = beside(host.llm_options, host.large, settings)
     chosen_ones = [choice for choice in (host.stt, host.llm, host.large, host.tts) if choice]
     _log_choices(chosen_ones, time.monotonic() - started_secs)
+    for line in without_effect(settings):
+        logger.warning(line)
     return host
 
 

@@ -8,8 +8,9 @@ import dataclasses
 from typing import Any
 
 from agent.engines.candidates import Candidate, Choice, choose
-from agent.engines.llm import LlmBackend, llm_candidates
+from agent.engines.llm import LlmBackend, is_gguf, llm_candidates
 from agent.settings.load import Settings
+from processors.errors import EngineUnavailableError
 from processors.llm.options import LargeModel, LLMOptions
 from processors.llm.routing import Rules
 
@@ -36,7 +37,11 @@ async def large_candidates(settings: Settings) -> list[Candidate[LlmBackend]]:
     found = await llm_candidates(settings.model_copy(update={"llm": llm.model_copy(update=changed)}))
     # An address is not to be another's, and without a name what is embedded is the small model itself.
     only = "endpoint" if large.base_url and large.engine == "auto" else large.engine
-    wanted = [one for one in found if one.engine == only or (only == "auto" and one.engine != "embedded")]
+    # What a server lists may be called as a file, too.
+    takes_own = only == "auto" and is_gguf(large.model or "")
+    wanted = [
+        one for one in found if one.engine == only or (only == "auto" and (takes_own or one.engine != "embedded"))
+    ]
     return [_with_own_names(_checked(one, settings)) for one in wanted]
 
 
@@ -50,7 +55,11 @@ async def choose_large(settings: Settings) -> Choice[LlmBackend] | None:
         return None
     candidates = await large_candidates(settings)
     wanted = candidates[0].engine if len(candidates) == 1 else settings.large.engine
-    choice = await asyncio.to_thread(choose, STAGE, wanted, candidates)
+    try:
+        choice = await asyncio.to_thread(choose, STAGE, wanted, candidates)
+    except EngineUnavailableError as error:
+        named = settings.large.model and f"large.model = {settings.large.model}: "
+        raise EngineUnavailableError(f"{named or ''}{error.reason}", error.mend) from error
     try:
         choice.note = await asyncio.to_thread(choice.loaded.warm_up)
     except BaseException:

@@ -186,14 +186,25 @@ def _start(settings: Settings, path: Path) -> LlmBackend:
     return LlmBackend(dataclasses.replace(options, keeper=embedded), embedded)
 
 
+def is_gguf(model: str) -> bool:
+    """Whether the name of a model is that of a file, which can be embedded.
+
+    Args:
+        model: As settings have it.
+    """
+    return model.lower().endswith(".gguf")
+
+
 def _gguf(settings: Settings) -> tuple[Path | None, str | None]:
     """The GGUF to embed: the one that is named, else an installed one, else the bundled one."""
-    wanted = settings.llm.model if settings.llm.engine == "embedded" else None
+    model = settings.llm.model or ""
+    # Whoever names a file wants no other one.
+    wanted = model if settings.llm.engine == "embedded" or is_gguf(model) else None
     if wanted and Path(wanted).is_file():
         return Path(wanted), None
-    for model in installed(settings.models_dir, "llm"):
-        if wanted in (None, model.name):
-            return model_dir(settings.models_dir, model) / model.files[0].name, None
+    for one in installed(settings.models_dir, "llm"):
+        if wanted in (None, "", one.name):
+            return model_dir(settings.models_dir, one) / one.files[0].name, None
     if wanted:
         return None, f"model {wanted} is neither installed nor a GGUF file"
     bundled = bundled_gguf()

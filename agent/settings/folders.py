@@ -1,10 +1,14 @@
 """Folders that a setting names."""
 
+import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+
+# Of the system, whose files are no documents.
+SYSTEM = tuple(Path(name) for name in ("/proc", "/sys"))
 
 
 def read_folder(value: Any, *, beside: Path = Path()) -> Any:
@@ -24,13 +28,17 @@ def read_folder(value: Any, *, beside: Path = Path()) -> Any:
     except RuntimeError as error:
         raise ValueError(f"it cannot be a folder: {error}") from None
     try:
-        if stat.S_ISDIR(folder.stat().st_mode):
-            return folder
+        place = Path(os.path.realpath(folder))
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except FileNotFoundError:
         return folder
     except (OSError, ValueError) as error:
         raise ValueError(f"it cannot be a folder: {getattr(error, 'strerror', None) or error}") from None
-    raise ValueError("there is a file of that name, not a folder; name another one")
+    if not is_folder:
+        raise ValueError("there is a file of that name, not a folder; name another one")
+    if place == Path(place.anchor) or any(place.is_relative_to(one) for one in SYSTEM):
+        raise ValueError("it is the whole disk, or the system's own; name a folder of yours")
+    return folder
 
 
 FolderOrNone = Annotated[Path | None, BeforeValidator(read_folder)]

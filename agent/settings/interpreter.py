@@ -21,6 +21,8 @@ class InterpreterSettings(Section):
     @field_validator("languages", mode="before")
     @classmethod
     def _may_be_none(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.strip() and not value.strip(" ,"):
+            raise ValueError("name two languages, such as de,en")
         return [] if value is None else value
 
     @property

@@ -5,6 +5,7 @@ keys are written `stt.engine` in flags, `[stt] engine = ...` in the file and `SO
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal, cast
 
 import platformdirs
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -50,6 +52,8 @@ ENV_PREFIX = "SOTTO_"
 ENV_DELIMITER = "__"
 CONFIG_NAME = "sotto.toml"
 MAX_SHOWN_CHARS = 120
+# What pydantic finds wrong with a number.
+OF_NUMBERS = ("greater_than", "less_than", "int_", "float_", "finite_number")
 # Parts of keys whose values no message repeats.
 SECRETS = ("api_key", "base_url", "server.token", "ice_servers", "mcp.servers", "home")
 # Of Hugging Face's tools and Ollama; `sotto models` heeds them, too.
@@ -216,9 +220,31 @@ def load_settings(
         settings = Settings(_file=file_values, _alone=alone, **flags)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         raise SettingsError(_first_problem(error, flags, file_values, path)) from error
+    _check_together(settings)
     settings._config_file = path and path.absolute()
     settings._above = _values_at(settings, [*_dotted(flags), *(() if alone else _environment_keys())])
     return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Refuse what would have no effect, and what no section can know by itself.
+
+    Raises:
+        SettingsError: The message names both sides.
+    """
+    if settings.large.api_key and not settings.large.is_set:
+        raise SettingsError("large.api_key is set and no large model: set large.model or large.base_url, too")
+
+
+def without_effect(settings: Settings) -> Iterator[str]:
+    """What is set and does nothing for now, one line each.
+
+    Args:
+        settings: With a persona, if there is one.
+    """
+    folder = settings.persona.knowledge
+    if folder and not folder.is_dir():
+        yield f"persona.knowledge = {folder}: there is no such folder; until it is made, nothing is found in it"
 
 
 def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
@@ -311,10 +337,21 @@ def _first_problem(
             break
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
-    # A section that does not fit together may hold secrets, too.
-    is_secret = any(part in key for part in SECRETS) or isinstance(problem["input"], Mapping | Section)
-    value = "" if is_secret else f" = {repr(problem['input'])[:MAX_SHOWN_CHARS]}"
-    return f"invalid setting in {source}: {key}{value}: {problem['msg'].removeprefix('Value error, ')}"
+    named = f"{key}{_shown(key, problem)}"
+    return f"invalid setting in {source}: {named}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _shown(key: str, problem: ErrorDetails) -> str:
+    """What a setting was to be, as far as that may be shown: no secret, and no section, which may hold some."""
+    value = problem["input"]
+    if isinstance(value, Mapping | Section):
+        return ""
+    if key.endswith("url") and isinstance(value, str):
+        # Behind it may stand a key.
+        value = re.split("[?#]", shown_url(value))[0]
+    elif any(part in key for part in SECRETS) and not problem["type"].startswith(OF_NUMBERS):
+        return ""
+    return f" = {repr(value)[:MAX_SHOWN_CHARS]}"
 
 
 def _holds(values: Any, place: Sequence[int | str]) -> bool:

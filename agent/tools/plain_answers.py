@@ -13,7 +13,7 @@ from typing import Any
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from agent.tools.beside import BEGUN
-from agent.tools.choice import ToolChooser, is_chosen
+from agent.tools.choice import EVER, ToolChooser, is_chosen
 from agent.tools.memory_words import ASKED_TO_REMEMBER
 from agent.tools.reflex_words import ReflexWords
 from agent.tools.results import is_error
@@ -67,6 +67,9 @@ class PlainAnswers:
     def _sentence(self, name: str, arguments: Arguments, result: Any) -> str:
         tool = self._tools().get(name)
         if is_error(result):
+            if name in EVER:
+                # Nobody has asked for it.
+                return ""
             return self._failed(tool, str(result["error"])) if self._chooser.small else ""
         if tool and tool.beside:
             return self._words.say("okay") if result == BEGUN else ""

@@ -68,6 +68,14 @@ def test_some_or_all_are_forgotten(store: MemoryStore) -> None:
     assert store.items(None) == []
 
 
+@pytest.mark.parametrize("text", ["dog", "0", "1.5", "٣", "9" * 5000])
+def test_what_is_no_number_is_named_and_nothing_is_forgotten(store: MemoryStore, text: str) -> None:
+    n_items = len(store.items(None))
+    with pytest.raises(InputError, match=r"is no number of what is remembered; to see them: sotto memory list"):
+        run("forget", "1", text)
+    assert len(store.items(None)) == n_items > 0
+
+
 def test_without_a_memory_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert run("list").startswith("nothing is remembered\n")

@@ -57,6 +57,22 @@ async def test_a_name_alone_is_looked_for_where_the_small_model_is(servers: list
         assert (asked.base_url, asked.model, asked.api_key) == (server.base_url, "huge", "key-of-it")
 
 
+async def test_a_file_is_taken_by_its_name_alone_and_named_where_it_is_not_there(
+    servers: list[FoundServer], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        EngineUnavailableError, match=r"^large\.model = none\.gguf: .*neither installed nor a GGUF file"
+    ):
+        await choose_large(settings(tmp_path, large__model="none.gguf"))
+    (tmp_path / "mine.gguf").touch()
+    mine = await large_candidates(settings(tmp_path, large__model=str(tmp_path / "mine.gguf")))
+    assert [(one.engine, one.model, one.usable) for one in mine] == [("embedded", "mine.gguf", True)]
+    servers.append(FoundServer("llamacpp", "http://127.0.0.1:8080/v1", ("none.gguf",)))
+    chosen = await choose_large(settings(tmp_path, large__model="none.gguf"))
+    assert chosen
+    assert (chosen.engine, chosen.model) == ("llamacpp", "none.gguf")
+
+
 async def test_a_server_of_its_own_gets_its_own_key_alone(servers: list[FoundServer], tmp_path: Path) -> None:
     async with ScriptedLLM(models=("huge",)) as server:
         wanted = settings(tmp_path, llm__api_key="key-of-the-small-one", large__base_url=server.base_url)

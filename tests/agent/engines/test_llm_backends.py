@@ -123,6 +123,20 @@ async def test_an_unknown_embedded_model_is_named(running: list[FoundServer], tm
         choose("llm", "embedded", await llm.llm_candidates(wanted))
 
 
+async def test_a_file_that_is_named_is_embedded_and_no_other_one_in_its_place(
+    running: list[FoundServer], tmp_path: Path
+) -> None:
+    offers = await llm.llm_candidates(settings(tmp_path, llm__model="none.gguf"))
+    with pytest.raises(EngineUnavailableError, match=r"model none\.gguf is neither installed nor a GGUF file"):
+        choose("llm", "auto", offers)
+    (tmp_path / "mine.gguf").touch()
+    offers = await llm.llm_candidates(settings(tmp_path, llm__model=str(tmp_path / "mine.gguf")))
+    assert [(offer.engine, offer.model) for offer in offers if offer.usable] == [("embedded", "mine.gguf")]
+    running[2] = FoundServer("llamacpp", "http://127.0.0.1:8080/v1", ("none.gguf",))
+    offers = await llm.llm_candidates(settings(tmp_path, llm__model="none.gguf"))
+    assert [(offer.engine, offer.model) for offer in offers if offer.usable] == [("llamacpp", "none.gguf")]
+
+
 def test_auto_takes_the_next_one_when_loading_fails() -> None:
     def broken() -> str:
         raise EngineUnavailableError("its file is broken", "pull it again")

@@ -17,11 +17,11 @@ from agent.settings.load import effective_values, load_settings, public_values
         ('[mcp.servers.x]\nurl="http://h/"\nenv={A="t0psecret"}', "mcp.servers.x: args and env belong to a command"),
         (
             '[mcp.servers.x]\nurl="ftp://h/"',
-            "mcp.servers.x.url: expected an address without a password, such as http://127.0.0.1:8000/mcp",
+            "mcp.servers.x.url = 'ftp://h/': expected an address without a password, such as http://127.0.0.1:8000/mcp",
         ),
         (
             '[mcp.servers.x]\nurl="http://me:t0psecret@h/"',
-            "mcp.servers.x.url: expected an address without a password, such as http://127.0.0.1:8000/mcp",
+            "mcp.servers.x.url = 'http://h/': expected an address without a password, such as http://127.0.0.1:8000/mcp",
         ),
         ('[mcp.servers."x y"]\nurl="http://h/"', "'x y' is no name of a server: up to 32 letters, digits, - and _"),
         ('[mcp.servers.x]\nurl="http://h/"\nheaders={"A B"="t0psecret"}', "'A B' is no name of a header"),
@@ -35,6 +35,9 @@ from agent.settings.load import effective_values, load_settings, public_values
         ),
         ('[home]\nurl="http://h/"\ntoken="t0psecret\u00e9"', "home.token: it holds characters that no header may have"),
         ('[home]\nurl="http://h/"\ntoken=" "', "home.url and home.token go together; one of them is missing"),
+        ("[home]\nmax_entities=-3", "home.max_entities = -3: Input should be greater than or equal to 1"),
+        ('[home]\nurl="ftp://h/?t0psecret"', "home.url = 'ftp://h/': expected an address without a password"),
+        ('[large]\napi_key="t0psecret"', "large.api_key is set and no large model: set large.model or large.base_url"),
         ('[llm]\napi_key="t0psecret\\u0007"', "llm.api_key: it holds characters that no header may have"),
         ('[mcp.servers.x]\nurl="http://h/"\nprefix="a b"', "prefix: expected up to 32 letters, digits, - and _"),
         ('[mcp.servers.x]\nulr="http://h/"', "unknown setting in {path}: mcp.servers.x.ulr"),

@@ -7,7 +7,7 @@ import pytest
 
 from agent.errors import SettingsError
 from agent.settings.in_persona import with_persona
-from agent.settings.load import Settings, load_settings
+from agent.settings.load import Settings, load_settings, without_effect
 from agent.settings.persona import BUNDLED, PersonaError
 from agent.settings.session import OptionError, describe_options, session_settings
 
@@ -188,9 +188,24 @@ def test_a_folder_may_begin_at_home_and_no_text_is_none(
         *(None, None, tmp_path / "docs", Path("docs"), tmp_path),
     ]
     (tmp_path / "file").touch()
-    for text in ("~nobody-of-this-name/docs", "~/file"):
+    for text in ("~nobody-of-this-name/docs", "~/file", Path(tmp_path.anchor).as_posix()):
         with pytest.raises(SettingsError, match=rf"invalid setting in a flag: {key} = "):
             read(text)
+
+
+@pytest.mark.skipif(not Path("/proc/1").is_dir(), reason="this system shows no processes as files")
+@pytest.mark.parametrize("text", ["/proc", "/proc/1", "/sys", "/proc/../proc/self"])
+def test_the_systems_own_folders_are_nobodys(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"tools\.folder = .*: it is the whole disk, or the system's own"):
+        load_settings({"tools.folder": text})
+
+
+def test_knowledge_that_is_not_there_is_told_and_hinders_nothing(tmp_path: Path) -> None:
+    settings = load_settings({"persona.knowledge": str(tmp_path / "none")})
+    (line,) = without_effect(settings)
+    assert line.startswith(f"persona.knowledge = {tmp_path / 'none'}: there is no such folder")
+    (tmp_path / "none").mkdir()
+    assert list(without_effect(settings)) == []
 
 
 def test_knowledge_of_a_persona_may_begin_at_home(

@@ -130,3 +130,9 @@ def test_every_field_has_a_dotted_key() -> None:
         for field in Settings.model_fields.values()
     )
     assert len(setting_keys()) == leaves
+
+
+@pytest.mark.parametrize("text", [",", " , ", "de", "de,de", "de,en,fr", "auto,en"])
+def test_an_interpreter_of_other_than_two_languages_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"interpreter\.languages = .*: name two languages, such as de,en"):
+        load_settings({"interpreter.languages": text})
