@@ -4,6 +4,7 @@ This is the only module that reads the environment; `agent` sets libraries' swit
 keys are written `stt.engine` in flags, `[stt] engine = ...` in the file and `SOTTO_STT__ENGINE` in the environment.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -285,7 +286,18 @@ def effective_values(settings: Settings) -> Iterator[tuple[str, str]]:
         value: Any = settings
         for part in key.split("."):
             value = getattr(value, part)
-        yield key, shown_url(value) if key.endswith(".base_url") and value else str(value)
+        yield key, shown_url(value) if key.endswith(".base_url") and value else _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    """A value as a reader knows it; a table as JSON, with what stands in it alone."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    shown = {
+        name: one.model_dump(mode="json", exclude_unset=True) if isinstance(one, Section) else one
+        for name, one in value.items()
+    }
+    return json.dumps(shown, ensure_ascii=False, default=str)
 
 
 def parse_assignment(text: str) -> tuple[str, str]:

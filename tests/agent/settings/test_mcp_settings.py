@@ -1,5 +1,6 @@
 """Settings of servers of tools: one line for each mistake, and no secret in any."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,9 @@ def test_a_flag_takes_servers_as_json_and_nothing_shows_their_secrets(monkeypatc
     assert list(load_settings().mcp.servers) == ["y"]
     settings = load_settings({"mcp.servers": secret})
     assert settings.mcp.servers["x"].args[1].get_secret_value() == "t0psecret"
+    shown = json.loads(dict(effective_values(settings))["mcp.servers"])
+    assert (shown["x"]["command"], list(shown["x"]["env"])) == ("c", ["A"])
+    assert dict(effective_values(load_settings(alone=True)))["mcp.servers"] == "{}"
     assert "t0psecret" not in f"{public_values(settings)} {list(effective_values(settings))} {settings!r}"
     with pytest.raises(SettingsError, match=r"mcp\.servers: expected a JSON object: server by name"):
         load_settings({"mcp.servers": "{"})
