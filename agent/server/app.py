@@ -95,7 +95,7 @@ def build_app(state: ServerState) -> FastAPI:
             return http_error_answer(request, error)
         return await http_exception_handler(request, error)
 
-    app.mount(PREFIX, build_speech_api(state.settings, state.jobs), name="speech")
+    app.mount(PREFIX, build_speech_api(state.settings, state.jobs, state.speaking), name="speech")
     if not state.api_only:
         _add_page_routes(app, state)
 

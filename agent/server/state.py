@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from agent.conversation.histories import Histories
 from agent.engines.host import EarsHost, ModelHost
+from agent.engines.speaking import Speaking
 from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.guard.token import with_token
 from agent.server.speech.jobs import TranscriptionJobs
+from agent.server.wire.errors import LoadingError
 from agent.settings.load import Settings
 
 LOADING = "the agent is still loading its models; try again in a moment"
@@ -45,6 +47,19 @@ class ServerState:
     def jobs(self) -> TranscriptionJobs | None:
         """What transcribes recordings; None while the models are being loaded."""
         return self.loaded.jobs if self.loaded else None
+
+    def speaking(self) -> Speaking | None:
+        """What speaks texts; None where no voice is.
+
+        Raises:
+            LoadingError: The models are still being loaded.
+        """
+        if self.loaded is None:
+            raise LoadingError
+        host = self.loaded.host
+        if not isinstance(host, ModelHost):
+            return None
+        return Speaking(host.tts.loaded, host.tts_threads, self.settings.tts, host.tts_standby)
 
     def sessions(self) -> LiveSessions:
         """The conversations.

@@ -387,6 +387,7 @@ class ServerSettings(Section):
         description="for sound files being uploaded or waiting, one of any allowed size at least; others come back",
     )
     max_audio_secs: float = Field(7200.0, gt=0, le=86400, description="a longer sound file is refused")
+    max_speeches: int = Field(4, ge=1, le=256, description="one more text to be spoken is told to come back")
     max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
 
     @model_validator(mode="after")

@@ -60,6 +60,17 @@ def speakable(text: str, language: str = "en") -> str:
     return speak_text(text, language)
 
 
+async def read_tables(language: str) -> None:
+    """Read a language's tables once, on a thread, which takes longer than any text.
+
+    Args:
+        language: ISO 639-1 code.
+    """
+    if language not in _READ_LANGUAGES:
+        await asyncio.to_thread(speakable, _USES_TABLES, language)
+        _READ_LANGUAGES.add(language)
+
+
 class SpeakableText(FrameProcessor):
     """Stands between the language model and the voice; hands on each clause as soon as it is complete.
 
@@ -106,12 +117,10 @@ class SpeakableText(FrameProcessor):
         self._timers: list[asyncio.TimerHandle] = []
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
-        """Read the language's tables, which takes longer than any text, on a thread."""
+        """Read the language's tables."""
         await super().setup(setup)
         for language in (self._language, *self._also):
-            if language not in _READ_LANGUAGES:
-                await asyncio.to_thread(speakable, _USES_TABLES, language)
-                _READ_LANGUAGES.add(language)
+            await read_tables(language)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""

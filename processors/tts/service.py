@@ -9,7 +9,6 @@ speech wait to be heard.
 
 import asyncio
 import re
-import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -27,20 +26,18 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
-from processors.engine_threads import HUNG_SECS, EngineThreads, Job, Standby
+from processors.engine_threads import Standby
 from processors.errors import EngineError, EngineHungError, MendedError, one_line
 from processors.frames import REPLY_LANGUAGE, ReplySourceFrame
 from processors.manner import Manner
 from processors.speech_ahead import SpeechAhead
-from processors.tts.at_rate import speech_at_rate
-from processors.tts.synthesizer import SpeechChunk, SpokenWord, StoppableSpeech, Synthesizer
+from processors.tts.running import speech_chunks
+from processors.tts.synthesizer import SpeechChunk, SpokenWord, Synthesizer
 
 BYTES_PER_SAMPLE = 2
 SILENCE_BYTES = 480
 # Pipecat closes an utterance after this silence of the engine; a slow engine must not be mistaken for a finished one.
 ENGINE_SILENCE_SECS = 30.0
-# Of speech that an engine makes at half the pace at which it is spoken.
-PATIENCE_SECS_A_CHAR = 0.15
 # The slowest voice needs less: a digit is a word, and a word takes less than two seconds.
 MOST_SECS, MOST_SECS_A_CHAR = 10.0, 2.0
 _SPEAKABLE = re.compile(r"[A-Za-z0-9]")
@@ -137,7 +134,7 @@ class SynthesizerTTSService(TTSService):
             engine, threads = voice
             try:
                 spoken_by = await self._of_language(engine)
-                async with aclosing(self._chunks(text, spoken_by, threads)) as chunks:
+                async with aclosing(speech_chunks(spoken_by, text, threads, self.sample_rate)) as chunks:
                     async for chunk in chunks:
                         self._ahead.make(len(chunk.pcm16) / BYTES_PER_SAMPLE / self.sample_rate)
                         for pcm16, word in cut_at_words(chunk, spoken_secs, self.sample_rate):
@@ -225,41 +222,6 @@ class SynthesizerTTSService(TTSService):
         if isinstance(error, EngineHungError) or self._n_failures >= MAX_FAILURES:
             self._engine, self._threads = other
         return other
-
-    async def _chunks(self, text: str, engine: Synthesizer, threads: Executor) -> AsyncGenerator[SpeechChunk, None]:
-        """Run the engine on its threads and take its chunks as they come."""
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
-        cancelled = threading.Event()
-        under_way: list[StoppableSpeech] = []
-
-        def synthesize() -> None:
-            if cancelled.is_set():
-                return
-            chunks = speech_at_rate(engine, text, self.sample_rate)
-            if isinstance(chunks, StoppableSpeech):
-                under_way.append(chunks)
-            for chunk in chunks:
-                job.live()
-                if cancelled.is_set():
-                    break
-                loop.call_soon_threadsafe(arrived.put_nowait, chunk)
-
-        job = Job(synthesize, HUNG_SECS + PATIENCE_SECS_A_CHAR * len(text))
-        if isinstance(threads, EngineThreads):
-            work: asyncio.Future[None] = asyncio.ensure_future(threads.back(threads.put(job)))
-        else:
-            work = loop.run_in_executor(threads, synthesize)
-        work.add_done_callback(lambda _: arrived.put_nowait(None))
-        try:
-            while (chunk := await arrived.get()) is not None:
-                yield chunk
-            await work
-        finally:
-            cancelled.set()
-            for speech in under_way:
-                speech.stop()
-            work.cancel()
 
 
 def cut_at_words(

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible speech-to-text API: /v1/audio/transcriptions, /v1/audio/translations and /v1/models.
+"""The OpenAI-compatible speech API below /v1: recordings to text here, text to speech in synthesis.py.
 
 In:  multipart uploads.   Out: text, JSON, subtitles, or server-sent events while decoding goes on.
 Source: the OpenAI API reference, and what its Python client parses. One engine serves every model name.
@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 
 from agent.server.speech.jobs import TranscriptionJob, TranscriptionJobs
 from agent.server.speech.request import FIELDS, AudioRequest, audio_request_of
+from agent.server.speech.synthesis import GetSpeaking, SpeechRoute, Voices
 from agent.server.wire.errors import ApiError, LoadingError, api_error_of
 from agent.server.wire.events import (
     UPLOAD_LINGER_SECS,
@@ -51,19 +52,23 @@ FAILURES = (EngineError, RecordingError)
 GetJobs = Callable[[], TranscriptionJobs | None]
 
 
-def build_speech_api(settings: Settings, get_jobs: GetJobs) -> Starlette:
+def build_speech_api(settings: Settings, get_jobs: GetJobs, get_speaking: GetSpeaking) -> Starlette:
     """The application below /v1.
 
     Args:
         settings: Limits, and the key or token that callers need, if any.
         get_jobs: Gives what transcribes, or None while it is being loaded.
+        get_speaking: Gives what speaks.
     """
     keys = [key for key in (settings.server.api_key, settings.server.token) if key and key.get_secret_value()]
-    models = _Models(get_jobs)
+    models, voices = _Models(get_jobs), Voices(get_speaking)
     return Starlette(
         routes=[
             Route("/audio/transcriptions", AudioRoute("transcribe", settings, get_jobs), methods=["POST"]),
             Route("/audio/translations", AudioRoute("translate", settings, get_jobs), methods=["POST"]),
+            Route("/audio/speech", SpeechRoute(settings.server.max_speeches, get_speaking), methods=["POST"]),
+            Route("/audio/voices", voices.voices),
+            Route("/audio/models", voices.models),
             Route("/models", models.listing),
             Route("/models/{name:path}", models.one),
             WebSocketRoute("/{path:path}", _no_socket),

@@ -174,7 +174,7 @@ class TranscriptionJobs:
             TooBusyError: All places are taken.
         """
         if self._n_active >= self.max_jobs:
-            raise TooBusyError(self.max_jobs)
+            raise TooBusyError(self.max_jobs, "transcription", "server.max_transcriptions")
         self._n_active += 1
         try:
             yield

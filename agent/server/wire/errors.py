@@ -2,7 +2,7 @@
 
 ApiError             a request cannot be answered; an HTTP status and `{"error": {message, type, param, code}}`
   LoadingError       503: the models are still being loaded
-  TooBusyError       429: as many recordings are being transcribed as may be
+  TooBusyError       429: as much of one kind is under way as may be
 """
 
 import json
@@ -76,13 +76,19 @@ class LoadingError(ApiError):
 
 
 class TooBusyError(ApiError):
-    """As many recordings are being transcribed as may be."""
+    """As much of one kind is under way as may be.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        most: So many.
+        what: One of them.
+        setting: That says how many may be.
+    """
+
+    def __init__(self, most: int, what: str, setting: str) -> None:
         super().__init__(
             429,
-            f"{most} transcription{'s are' if most > 1 else ' is'} under way, which is as many as may be "
-            "(setting server.max_transcriptions); try again in a moment",
+            f"{most} {what}{'s are' if most > 1 else ' is'} under way, which is as many as may be "
+            f"(setting {setting}); try again in a moment",
             code="rate_limit_exceeded",
             headers={"Retry-After": str(RETRY_AFTER_SECS)},
         )
