@@ -169,6 +169,29 @@ def transcribe(
 
 
 @app.command()
+def say(
+    words: Annotated[list[str] | None, typer.Argument(help="The text; - or none: standard input.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write it into this file, in place of the loudspeaker; -: standard output.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--format", help="mp3, opus, aac, flac, wav or pcm; default: by the file's ending.")
+    ] = None,
+    voice: Annotated[str | None, typer.Option(help="A voice's name, of the engine or of OpenAI's.")] = None,
+    language: Annotated[str | None, typer.Option(help="The text's, such as es or German.")] = None,
+    speed: Annotated[float, typer.Option(help="0.25 to 4; 1 is the natural pace.")] = 1.0,
+    tts: Tts = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Say a text, or write its sound into a file."""
+    settings = _settings(None, None, tts, sets, config, {})
+    from agent.commands.say import run_say
+
+    run_say(words or [], settings, out=out, kind=kind, voice=voice, language=language, speed=speed)
+
+
+@app.command()
 def doctor(
     stt: Stt = None,
     llm: Llm = None,

@@ -37,6 +37,8 @@ _CODED: dict[str, tuple[str, str, int, dict[str, str]]] = {
 BYTES_PER_SAMPLE = 2
 # What a header says that goes before sound of unknown length.
 _UNKNOWN_BYTES = 0xFFFFFFFF
+# Where a WAV of ours tells its sizes.
+_RIFF_AT, _DATA_AT = 4, 40
 
 
 class SoundEncoder:
@@ -136,6 +138,21 @@ class _Coded:
     def _encode(self, frames: list[AudioFrame]) -> None:
         for frame in frames:
             self._container.mux(self._stream.encode(frame))
+
+
+def complete_wav(n_bytes: int) -> list[tuple[int, bytes]]:
+    """What makes the header of a WAV true once its length is known, for a file in which one can go back.
+
+    Args:
+        n_bytes: Of the whole file.
+
+    Returns:
+        (place, bytes) pairs that are to be written over.
+    """
+    if n_bytes > _UNKNOWN_BYTES:
+        return []
+    riff, data = n_bytes - _RIFF_AT - 4, n_bytes - _DATA_AT - 4
+    return [(_RIFF_AT, struct.pack("<I", riff)), (_DATA_AT, struct.pack("<I", data))]
 
 
 def _wav_header(rate_hz: int) -> bytes:

@@ -44,12 +44,13 @@ def voice_called(name: str, voices: Sequence[Voice], language: str = "en-us") ->
         EngineUnavailableError: Nobody knows the name; the message tells some.
     """
     wanted = name.strip().casefold()
+    own = [voice for voice in voices if voice.language == language]
     for voice in voices:
         if voice.name.casefold() == wanted:
             return voice
     if wanted not in OPENAI_VOICES:
-        shown = ", ".join(voice.name for voice in voices[:MAX_SHOWN])
+        nearest = [*own, *(voice for voice in voices if voice not in own)]
+        shown = ", ".join(voice.name for voice in nearest[:MAX_SHOWN])
         raise EngineUnavailableError(f"there is no voice {name[:60]!r}", f"name one such as {shown}")
-    own = [voice for voice in voices if voice.language == language]
     same = [voice for voice in own if voice.name == OPENAI_VOICES[wanted]]
     return (same or [own[list(OPENAI_VOICES).index(wanted) % len(own)]])[0] if own else None

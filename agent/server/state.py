@@ -9,7 +9,6 @@ from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.guard.token import with_token
 from agent.server.speech.jobs import TranscriptionJobs
-from agent.server.wire.errors import LoadingError
 from agent.settings.load import Settings
 
 LOADING = "the agent is still loading its models; try again in a moment"
@@ -49,14 +48,8 @@ class ServerState:
         return self.loaded.jobs if self.loaded else None
 
     def speaking(self) -> Speaking | None:
-        """What speaks texts; None where no voice is.
-
-        Raises:
-            LoadingError: The models are still being loaded.
-        """
-        if self.loaded is None:
-            raise LoadingError
-        host = self.loaded.host
+        """What speaks texts; None where no voice is, or not yet."""
+        host = self.loaded.host if self.loaded else None
         if not isinstance(host, ModelHost):
             return None
         return Speaking(host.tts.loaded, host.tts_threads, self.settings.tts, host.tts_standby)

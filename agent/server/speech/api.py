@@ -21,6 +21,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from agent.engines.speaking import Speaking
 from agent.server.speech.jobs import TranscriptionJob, TranscriptionJobs
 from agent.server.speech.request import FIELDS, AudioRequest, audio_request_of
 from agent.server.speech.synthesis import GetSpeaking, SpeechRoute, Voices
@@ -58,15 +59,21 @@ def build_speech_api(settings: Settings, get_jobs: GetJobs, get_speaking: GetSpe
     Args:
         settings: Limits, and the key or token that callers need, if any.
         get_jobs: Gives what transcribes, or None while it is being loaded.
-        get_speaking: Gives what speaks.
+        get_speaking: Gives what speaks, or None where no voice is, or not yet.
     """
     keys = [key for key in (settings.server.api_key, settings.server.token) if key and key.get_secret_value()]
-    models, voices = _Models(get_jobs), Voices(get_speaking)
+
+    def speaking() -> Speaking | None:
+        if get_jobs() is None:
+            raise LoadingError
+        return get_speaking()
+
+    models, voices = _Models(get_jobs), Voices(speaking)
     return Starlette(
         routes=[
             Route("/audio/transcriptions", AudioRoute("transcribe", settings, get_jobs), methods=["POST"]),
             Route("/audio/translations", AudioRoute("translate", settings, get_jobs), methods=["POST"]),
-            Route("/audio/speech", SpeechRoute(settings.server.max_speeches, get_speaking), methods=["POST"]),
+            Route("/audio/speech", SpeechRoute(settings.server.max_speeches, speaking), methods=["POST"]),
             Route("/audio/voices", voices.voices),
             Route("/audio/models", voices.models),
             Route("/models", models.listing),
