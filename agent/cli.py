@@ -58,7 +58,7 @@ def serve(
     sets: Sets = None,
     config: Config = None,
 ) -> None:
-    """Serve the page to talk on and an OpenAI-compatible speech-to-text API, at http://127.0.0.1:7860 by default."""
+    """Serve the page to talk on and an OpenAI-compatible speech API, at http://127.0.0.1:7860 by default."""
     flags: dict[str, Any] = {"server.host": host, "server.port": port, "server.https": https or None}
     flags |= {"compute.device": device, "persona.name": persona}
     settings = _settings(stt, llm, tts, sets, config, flags)

@@ -14,7 +14,7 @@ from agent.settings.load import Settings, setting_keys
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SPOKEN_OF = r"sotto (?:serve|replay|transcribe|doctor|models|memory)[^\n|`]*"
+SPOKEN_OF = r"sotto (?:serve|replay|say|transcribe|doctor|models|memory)[^\n|`]*"
 COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(SPOKEN_OF, README)})
 
 
