@@ -1,16 +1,22 @@
 """Runs a synthesizer on its threads: its chunks come to the event loop one by one, and leaving early stops its work."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 
 from processors.engine_threads import HUNG_SECS, EngineThreads, Job
+from processors.errors import EngineError
 from processors.tts.at_rate import speech_at_rate
 from processors.tts.synthesizer import SpeechChunk, StoppableSpeech, Synthesizer
 
 # Of speech that an engine makes at half the pace at which it is spoken.
 PATIENCE_SECS_A_CHAR = 0.15
+# The slowest voice needs less: a digit is a word, and a word takes less than two seconds.
+MOST_SECS, MOST_SECS_A_CHAR = 10.0, 2.0
+BYTES_PER_SAMPLE = 2
+_SPEAKABLE = re.compile(r"[A-Za-z0-9]")
 
 
 async def speech_chunks(
@@ -28,7 +34,8 @@ async def speech_chunks(
         Chunks in order, as they come. Closing the generator stops the work.
 
     Raises:
-        EngineError: The engine failed, or did not come back from its work.
+        EngineError: The engine failed, did not come back from its work, makes no sound or does not end it; what came
+            before stands.
     """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
@@ -53,10 +60,17 @@ async def speech_chunks(
     else:
         work = loop.run_in_executor(threads, synthesize)
     work.add_done_callback(lambda _: arrived.put_nowait(None))
+    n_bytes = 0
+    most_bytes = BYTES_PER_SAMPLE * rate_hz * (MOST_SECS + MOST_SECS_A_CHAR * len(text))
     try:
         while (chunk := await arrived.get()) is not None:
             yield chunk
+            n_bytes += len(chunk.pcm16)
+            if n_bytes > most_bytes:
+                raise EngineError(f"{engine.name} does not end its speech")
         await work
+        if not n_bytes and _SPEAKABLE.search(text):
+            raise EngineError(f"{engine.name} makes no sound")
     finally:
         cancelled.set()
         for speech in under_way:

@@ -219,6 +219,31 @@ async def test_a_voice_that_fails_at_once_is_an_error_and_later_ends_the_answer_
         assert (await client.post(SPEECH, json={"input": "Six."})).status_code == 200
 
 
+class EndlessVoice(ScriptedSynthesizer):
+    """Never ends, or never begins; a scripted one at the edge."""
+
+    def __init__(self, *, sounds: bool) -> None:
+        super().__init__()
+        self._sounds = sounds
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        while self._sounds:
+            yield SpeechChunk(bytes(48_000))
+
+
+@pytest.mark.parametrize(("sounds", "told"), [(True, "does not end its speech"), (False, "makes no sound")])
+async def test_a_voice_that_does_not_end_or_begin_is_given_up(sounds: bool, told: str) -> None:
+    voice = EndlessVoice(sounds=sounds)
+    asked = {"input": "Hi.", "response_format": "pcm", "stream_format": "sse"}
+    async with (
+        serving_page(ScriptedRecognizerEngine(), NO_MODEL, voice) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
+    ):
+        answer = await client.post(SPEECH, json=asked)
+    assert told in answer.text
+    assert answer.status_code == (200 if sounds else 500)
+
+
 async def test_the_next_engine_says_what_one_cannot() -> None:
     voice, other = ScriptedSynthesizer(failing=["Four"]), ScriptedSynthesizer()
     async with serving_page(ScriptedRecognizerEngine(), NO_MODEL, voice) as server:
