@@ -255,10 +255,7 @@ class Reflexes:
         return self._words.say("no_picture") if hindered == self._words.say("cannot") else hindered
 
     async def _undo(self, _: Matched, __: object) -> str:
-        is_undone = await self._toolbox.undo_newest()
-        if is_undone is None:
-            return self._words.say("nothing_to_undo")
-        return self._words.say("undone" if is_undone else "cannot")
+        return self._words.say(await self._toolbox.undo_newest())
 
     async def _cancel_running(self, _: Matched, __: object) -> str:
         return self._words.say("called_off" if self._toolbox.beside.cancel() else "cannot")

@@ -11,7 +11,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -214,14 +214,15 @@ class Toolbox:
         if undo := self.undos.take(mark):
             self._take_back(undo)
 
-    async def undo_newest(self) -> bool | None:
-        """The same of what was done last.
+    async def undo_newest(self) -> Literal["undone", "cannot", "nothing_to_undo", "cannot_undo"]:
+        """The same of what was done last, and of nothing older.
 
         Returns:
-            Whether it is as it was before; None where nothing can be taken back.
+            What came of it, as the words' tables name it.
         """
-        undo = self.undos.take_newest()
-        return not is_error(await asyncio.shield(self._take_back(undo))) if undo else None
+        if undo := self.undos.take_newest():
+            return "cannot" if is_error(await asyncio.shield(self._take_back(undo))) else "undone"
+        return "cannot_undo" if self.undos.is_lasting else "nothing_to_undo"
 
     def amend(self, context: LLMContext) -> None:
         """Put into the history what cut calls have done since; as a note, where their turn is no longer in it.
@@ -334,7 +335,7 @@ class Toolbox:
         return task
 
     async def _undo(self, undo: Undo) -> object:
-        taken_back = replace(undo.tool, run=lambda _: undo.act())
+        taken_back = replace(undo.tool, run=lambda _: undo.act(), acts=False)
         result = await self._run(taken_back, None, undo.call_id)
         told = {"state": "failed", **result} if isinstance(result, dict) and is_error(result) else {"state": "done"}
         self.emit("tool_undo", id=undo.call_id, name=undo.tool.name, undo=undo.mark, **told)
@@ -358,6 +359,7 @@ class Toolbox:
             async with asyncio.timeout(tool.limit_secs):
                 result = await tool.run(checked)
             if not isinstance(result, Done):
+                self.undos.is_lasting |= tool.acts
                 return result
             mark = self.undos.add(call_id, tool, result.undo)
             self.emit("tool_undo", id=call_id, name=tool.name, undo=mark, state="offered")

@@ -42,6 +42,27 @@ async def test_what_cannot_be_taken_back_is_said_so_and_tried_once(tmp_path: Pat
 
 
 @in_virtual_time
+async def test_nothing_older_is_taken_back_in_the_place_of_what_cannot_be(tmp_path: Path) -> None:
+    heard = [
+        ASK,
+        "set a timer for ten minutes",
+        "undo that",
+        "cancel the timer",
+        "undo",
+        ASK.replace("notes", "more"),
+        "undo",
+    ]
+    held, sent = await talk(tmp_path, [], *heard, reflexes=True)
+    assert contents(tmp_path) == {"notes.txt": "buy milk\n"}
+    assert held.texts("bot_written") == [
+        *("Done.", "Timer set for 10 minutes.", "I can't take that back."),
+        *("The timer is cancelled.", "I can't take that back.", "Done.", "I've taken it back."),
+    ]
+    assert [event["state"] for event in held.named("tool_undo")] == ["offered", "offered", "done"]
+    assert sent == []
+
+
+@in_virtual_time
 async def test_the_next_turn_knows_what_was_taken_back(tmp_path: Path) -> None:
     _, sent = await talk(tmp_path, [Reply("It is not.")], ASK, "undo that", "is it there", reflexes=True)
     assert contents(tmp_path) == {}
