@@ -286,7 +286,7 @@ def effective_values(settings: Settings) -> Iterator[tuple[str, str]]:
         value: Any = settings
         for part in key.split("."):
             value = getattr(value, part)
-        yield key, shown_url(value) if key.endswith(".base_url") and value else _as_text(value)
+        yield key, public_url(value) if key.endswith("url") and value else _as_text(value)
 
 
 def _as_text(value: Any) -> str:
@@ -297,7 +297,19 @@ def _as_text(value: Any) -> str:
         name: one.model_dump(mode="json", exclude_unset=True) if isinstance(one, Section) else one
         for name, one in value.items()
     }
+    for one in shown.values():
+        if isinstance(one, dict) and isinstance(one.get("url"), str):
+            one["url"] = public_url(one["url"])
     return json.dumps(shown, ensure_ascii=False, default=str)
+
+
+def public_url(url: str) -> str:
+    """An address without its login, and without what stands behind it, which may be a key.
+
+    Args:
+        url: Any.
+    """
+    return re.split("[?#]", shown_url(url))[0]
 
 
 def parse_assignment(text: str) -> tuple[str, str]:
@@ -359,8 +371,7 @@ def _shown(key: str, problem: ErrorDetails) -> str:
     if isinstance(value, Mapping | Section):
         return ""
     if key.endswith("url") and isinstance(value, str):
-        # Behind it may stand a key.
-        value = re.split("[?#]", shown_url(value))[0]
+        value = public_url(value)
     elif any(part in key for part in SECRETS) and not problem["type"].startswith(OF_NUMBERS):
         return ""
     return f" = {repr(value)[:MAX_SHOWN_CHARS]}"
@@ -383,5 +394,7 @@ def public_values(settings: Settings) -> dict[str, Any]:
     values = settings.model_dump(mode="json")
     for section in ("stt", "llm", "large"):
         if values[section]["base_url"]:
-            values[section]["base_url"] = shown_url(values[section]["base_url"])
+            values[section]["base_url"] = public_url(values[section]["base_url"])
+    for server in values["mcp"]["servers"].values():
+        server["url"] = server["url"] and public_url(server["url"])
     return values

@@ -23,6 +23,7 @@ PROGRESS_SECS = 1.0
 # After so long the user is told once that it still runs.
 LONG_SECS = 60.0
 MAX_MESSAGE_CHARS = 200
+MAX_GIVEN_CHARS = 120
 MAX_RUNNING = 8
 MAX_TOLD = 64
 CANCEL_RUNNING = "cancel_running"
@@ -58,6 +59,8 @@ class Running:
         task: Does it.
         cancelled: Whether the user has called it off.
         far: How far it is, in words; empty where it has not said.
+        number: Tells it from others, from 1.
+        given: What the tool was called with, in one line.
     """
 
     tool: Tool
@@ -65,6 +68,8 @@ class Running:
     task: asyncio.Task[object]
     cancelled: bool = False
     far: str = ""
+    number: int = 0
+    given: str = ""
     reminder: asyncio.TimerHandle | None = None
 
 
@@ -85,6 +90,7 @@ class Beside:
     ) -> None:
         self._emit, self._ended, self._takes_long = emit, ended, takes_long
         self._running: list[Running] = []
+        self._n_begun = 0
         # When each call last told how far it is.
         self._told_secs: dict[str, float] = {}
 
@@ -96,19 +102,21 @@ class Beside:
         """Whether no more may begin."""
         return len(self._running) >= MAX_RUNNING
 
-    def add(self, call_id: str, tool: Tool, task: asyncio.Task[object]) -> None:
+    def add(self, call_id: str, tool: Tool, task: asyncio.Task[object], given: str = "") -> None:
         """Follow one to its end.
 
         Args:
             call_id: The call that it is the answer of; a further call for the same task shares its end.
             tool: What is done.
             task: Does it.
+            given: What it was called with.
         """
         for one in self._running:
             if one.task is task:
                 one.call_ids.append(call_id)
                 return
-        running = Running(tool, [call_id], task)
+        self._n_begun += 1
+        running = Running(tool, [call_id], task, number=self._n_begun, given=one_line(given, MAX_GIVEN_CHARS))
         self._running.append(running)
         running.reminder = asyncio.get_running_loop().call_later(LONG_SECS, self._takes_long, tool)
         task.add_done_callback(lambda _: self._end(running))
@@ -140,15 +148,13 @@ class Beside:
         for one in running.call_ids if running else [call_id]:
             self._emit("tool_progress", id=one, name=tool.name, progress=done, total=total, message=message)
 
-    def cancel(self, name: str = "") -> list[Running]:
+    def cancel(self, only: Running | None = None) -> list[Running]:
         """Call off what runs; each one's end follows.
 
         Args:
-            name: Of the tool; default: of any.
+            only: The one that is meant; default: all.
         """
-        cancelled = [
-            one for one in self._running if not one.task.done() and not one.cancelled and name in ("", one.tool.name)
-        ]
+        cancelled = [one for one in self._running if not one.task.done() and not one.cancelled and only in (None, one)]
         for one in cancelled:
             one.cancelled = True
             one.task.cancel()
@@ -173,7 +179,7 @@ class Beside:
 class Cancel(Arguments):
     """What to call off."""
 
-    tool: str = Field("", max_length=200, description="the name of its tool; empty: there is only one")
+    number: int | None = Field(None, description="which of several; left out: there is only one")
     all: bool = Field(False, description="whether the user wants all of them stopped")
 
 
@@ -185,17 +191,16 @@ def canceller(beside: Beside) -> Tool:
     """
 
     async def cancel(arguments: Cancel) -> object:
-        running = [one.tool.name for one in beside.running() if not one.cancelled]
+        running = {one.number: one for one in beside.running() if not one.cancelled}
         if not running:
             raise ToolError("nothing is running")
-        there_are = f"there are {', '.join(running)}"
-        if len(running) > 1 and not arguments.all and not arguments.tool:
-            raise ToolError(
-                f"several are running; ask the user which one is to be called off, or whether all are; {there_are}"
-            )
-        if not (cancelled := beside.cancel("" if arguments.all else arguments.tool)):
-            raise ToolError(f"no {arguments.tool} is running; {there_are}")
-        return {"cancelled": [one.tool.name for one in cancelled]}
+        there_are = "; ".join(f"number {number}: {one.tool.name} {one.given}" for number, one in running.items())
+        if arguments.number is None and len(running) > 1 and not arguments.all:
+            raise ToolError(f"several are running; ask the user which one is meant, or whether all are: {there_are}")
+        if arguments.number is not None and arguments.number not in running:
+            raise ToolError(f"nothing runs under number {arguments.number}; there are {there_are}")
+        cancelled = beside.cancel(running[arguments.number] if arguments.number is not None else None)
+        return {"cancelled": [f"{one.tool.name} {one.given}".strip() for one in cancelled]}
 
     about = "Call off what runs beside the conversation, when the user wants it stopped."
     return Tool(CANCEL_RUNNING, about, Cancel, cancel, acts=True)

@@ -42,7 +42,7 @@ EVER = {"search_knowledge"}
 LOOKED_FOR = {"about", "query"}
 # What reads and is asked for as exactly as an act.
 EXPOSES = {LOOK}
-REMEMBER, RECALL = "remember", "recall"
+REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
 
 
 class ToolChooser:
@@ -144,6 +144,8 @@ class ToolChooser:
             return None
         if REMEMBER in offer.names and (fact := words.fact(offer.words)):
             return _call(REMEMBER, {"fact": fact})
+        if FORGET in offer.names and (fact := words.forgotten(offer.words)):
+            return _call(FORGET, {"about": fact})
         # Something else of the user's may be meant, such as a timer.
         if RECALL not in offer.names or isinstance(chosen, str) or (chosen and chosen.name != RECALL):
             return None

@@ -7,13 +7,16 @@ A table's `memory` tells how both are said. A question is answered from memory o
 which say something; the language model answers any other.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.tools.written_words import WrittenWords
+from processors.text.clauses import Boundary, Strength, find_boundaries
 
 # How the memory tells of a fact who said it.
 ASKED_TO_REMEMBER = "the user asked to remember this"
+MIN_FACT_WORDS = 3
 # Of a longer word an ending may differ: "birthdays", "Tages".
 MIN_STEM_CHARS = 4
 ENDING_CHARS = 2
@@ -25,10 +28,10 @@ class MemoryWords:
     """Of one language.
 
     Args:
-        table: What it says under `memory`: `remember` are regular expressions of a whole turn, in which {fact} takes
-            words; a question begins with one of `asks`; `naming` are words that ask for a name; a question that has
-            one of `latest` and tells nothing else asks for what was remembered last; `bare` are words that tell
-            nothing of what is asked about, beside those of `choice` that do not.
+        table: What it says under `memory`: `remember` and `forget` are regular expressions of a whole turn, in which
+            {fact} takes words; a question begins with one of `asks`; `naming` are words that ask for a name; a
+            question that has one of `latest` and tells nothing else asks for what was remembered last; `bare` are
+            words that tell nothing of what is asked about, beside those of `choice` that do not.
         choice: What it says under `choice`.
         plain: Makes words plain.
         written: Knows where a text ends.
@@ -43,7 +46,10 @@ class MemoryWords:
     ) -> None:
         self._plain = plain
         self._written = written
-        self._facts = [written.whole_turn(pattern.replace("{fact}", "(?P<fact>.+)")) for pattern in table["remember"]]
+        self._facts, self._forgotten = (
+            [written.whole_turn(pattern.replace("{fact}", "(?P<fact>.+)")) for pattern in table[name]]
+            for name in ("remember", "forget")
+        )
         # Polite words are no part of what is compared.
         self._asks = [words for one in table["asks"] if (words := tuple(plain(one).split()))]
         self._latest, self._naming = ({plain(one) for one in table[name]} for name in ("latest", "naming"))
@@ -56,9 +62,24 @@ class MemoryWords:
         Args:
             text: One turn.
         """
-        for pattern in self._facts:
+        return self._said(text, self._facts)
+
+    def forgotten(self, text: str) -> str:
+        """The fact that is to be forgotten, as it was said; empty where that is not certain.
+
+        Args:
+            text: One turn.
+        """
+        said = self._said(text, self._forgotten)
+        # "Forget that idea" is nothing of the memory's.
+        return said if len(said.split()) >= MIN_FACT_WORDS else ""
+
+    def _said(self, text: str, patterns: Sequence[re.Pattern[str]]) -> str:
+        for pattern in patterns:
             if found := pattern.fullmatch(" ".join(text.split())):
-                return self._written.certain(found["fact"].strip(" ,:"), asked=bool(found["polite"]))
+                said = self._written.certain(found["fact"].strip(" ,:"), asked=bool(found["polite"]))
+                # A second sentence may take it back.
+                return "" if _has_sentences(said) else said
         return ""
 
     def asked_about(self, text: str) -> frozenset[str] | None:
@@ -75,22 +96,42 @@ class MemoryWords:
             return frozenset(telling - {NAMING})
         return frozenset(telling) if telling or self._latest & set(words) else None
 
+    def asked_of(self, about: str) -> frozenset[str] | None:
+        """The words that what is remembered must have for an answer.
+
+        Args:
+            about: A question, or words that a model looks for; empty: the latest.
+
+        Returns:
+            None where nothing would be an answer.
+        """
+        asked = self.asked_about(about) if about else frozenset()
+        return asked if asked is not None else frozenset(self._telling(self._plain(about).split())) or None
+
     def tells_of(self, asked: frozenset[str], text: str) -> bool:
         """Whether a text has all that was asked about, and is no question itself.
 
         Args:
-            asked: What `asked_about` gave.
+            asked: What `asked_of` gave.
             text: What is remembered.
         """
         words = self._plain(text).split()
         if self.asked_about(text) is not None or text.rstrip().endswith("?"):
             return False
-        told = {NAMING if word in self._naming else word for word in words}
+        told = [NAMING if word in self._naming else word for word in words]
+        if asked == {NAMING} and NAMING in told:
+            # The user's own name is asked for, and not that of a cat.
+            return not self._telling(words[: told.index(NAMING)])
         return all(any(_same(word, one) for one in told) for word in asked)
 
     def _telling(self, words: Sequence[str]) -> set[str]:
         told = {word for word in words if len(word) > 1 or word.isdigit()}
         return {NAMING if word in self._naming else word for word in told - self._bare}
+
+
+def _has_sentences(text: str) -> bool:
+    ends = (one for one in find_boundaries(text) if isinstance(one, Boundary) and one.strength is Strength.SENTENCE)
+    return any(end.start < len(text) for end in ends)
 
 
 def _same(one: str, other: str) -> bool:

@@ -101,9 +101,10 @@ class PlainAnswers:
         found = _items(result, "from_memory")
         facts = [str(one["text"]) for one in found if one.get("who") == ASKED_TO_REMEMBER]
         texts = facts or [str(one["text"]) for one in found]
-        asked = words.asked_about(str(arguments.get("about", "")))
-        if asked:
-            texts = [text for text in texts if words.tells_of(asked, text)]
+        asked = words.asked_of(str(arguments.get("about", "")).strip())
+        if asked is None:
+            return ""
+        texts = [text for text in texts if not asked or words.tells_of(asked, text)]
         # Nothing of it may be about what was asked: then the model answers as well as it can.
         return self._words.say("recalled", text=". ".join(texts[:MAX_RECALLED])) if texts else ""
 

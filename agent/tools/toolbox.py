@@ -194,7 +194,7 @@ class Toolbox:
         work = self._start(request.tool, request.arguments, request.call_id)
         if isinstance(work.task, asyncio.Task):
             if work.beside:
-                self.beside.add(request.call_id, request.tool, work.task)
+                self.beside.add(request.call_id, request.tool, work.task, as_json(request.values))
                 return await work.result()
             note = functools.partial(self._note_late, request.call_id, request.tool.name, "the user said yes")
             work.task.add_done_callback(note)
@@ -294,7 +294,8 @@ class Toolbox:
     async def _handle(self, params: FunctionCallParams) -> None:
         work = await self._begin(params.function_name, params.arguments, params.tool_call_id)
         if work.beside and isinstance(work.task, asyncio.Task):
-            self.beside.add(params.tool_call_id, self._tools[params.function_name], work.task)
+            tool = self._tools[params.function_name]
+            self.beside.add(params.tool_call_id, tool, work.task, as_json(params.arguments))
         try:
             await params.result_callback(within_budget(await work.result()))
         except asyncio.CancelledError:

@@ -74,6 +74,10 @@ def test_a_flag_takes_servers_as_json_and_nothing_shows_their_secrets(monkeypatc
     shown = json.loads(dict(effective_values(settings))["mcp.servers"])
     assert (shown["x"]["command"], list(shown["x"]["env"])) == ("c", ["A"])
     assert dict(effective_values(load_settings(alone=True)))["mcp.servers"] == "{}"
+    keyed = load_settings({"mcp.servers": '{"z": {"url": "http://h/mcp?key=t0psecret#t0psecret"}}'})
+    assert keyed.mcp.servers["z"].url == "http://h/mcp?key=t0psecret#t0psecret"
+    assert "http://h/mcp" in str(public_values(keyed))
+    assert "t0psecret" not in f"{public_values(keyed)} {list(effective_values(keyed))}"
     assert "t0psecret" not in f"{public_values(settings)} {list(effective_values(settings))} {settings!r}"
     with pytest.raises(SettingsError, match=r"mcp\.servers: expected a JSON object: server by name"):
         load_settings({"mcp.servers": "{"})

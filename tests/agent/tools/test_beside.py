@@ -137,25 +137,31 @@ async def test_it_is_called_off_by_voice_and_ends_once(acts: bool) -> None:
     assert json.loads(results(sent[-1])[0])["cancelled"].startswith("the user called it off")
 
 
+@pytest.mark.parametrize("names", [("report", "letter"), ("report", "report")])
 @in_virtual_time
-async def test_of_several_only_the_one_that_is_meant_is_called_off() -> None:
+async def test_of_several_only_the_one_that_is_meant_is_called_off(names: tuple[str, str]) -> None:
     desk = Desk(60.0)
-    other = replace(desk.tool, name="letter")
+    tools = [replace(desk.tool, name=name) for name in dict.fromkeys(names)]
+    second = ToolCall(names[1], (json.dumps({"about": "bread"}),), "call_2")
     which = ToolCall("cancel_running", ("{}",), "call_3")
-    letter = ToolCall("cancel_running", (json.dumps({"tool": "letter"}),), "call_4")
+    wrong = ToolCall("cancel_running", (json.dumps({"number": 7}),), "call_4")
+    bread = ToolCall("cancel_running", (json.dumps({"number": 2}),), "call_5")
     script = [
-        Reply(tool_calls=[call(), ToolCall("letter", (json.dumps({"about": "bread"}),), "call_2")]),
-        Reply("I am at both."),
+        *(Reply(tool_calls=[call(), second]), Reply("I am at both.")),
         *(Reply(tool_calls=[which]), Reply("Which one?")),
-        *(Reply(tool_calls=[letter]), Reply("The letter is off.")),
+        *(Reply(tool_calls=[wrong]), Reply(tool_calls=[bread]), Reply("That one is off.")),
         Reply("The report is written."),
     ]
-    heard = ["report on milk and write about bread", "cancel it", "the letter"]
-    held, sent = await talk([desk.tool, other], script, *heard, end_secs=70.0)
-    assert "several are running; ask the user which one" in results(sent[-1])[2]
+    heard = ["report on milk and on bread", "cancel it", "the one on bread"]
+    held, sent = await talk(tools, script, *heard, end_secs=70.0)
+    told = results(sent[-1])
+    assert f'number 1: report {{"about": "milk"}}; number 2: {names[1]} {{"about": "bread"}}' in told[2].replace(
+        "\\", ""
+    )
+    assert "nothing runs under number 7" in told[3]
     assert (desk.done, desk.n_cancelled) == (["milk"], 1)
     assert ("tool_cancelled", "call_2") in ends(held)
-    assert said(held) == ("I am at both. Which one? The letter is off. I'm still at it: report. The report is written.")
+    assert said(held) == "I am at both. Which one? That one is off. I'm still at it: report. The report is written."
 
 
 @in_virtual_time

@@ -281,14 +281,18 @@ async def test_the_smallest_models_keep_and_find_what_was_said_whatever_they_cho
     store = MemoryStore(tmp_path / "memory.sqlite3")
     memory = Memory(store)
     words = ["remember that my dog is called Rex", "what's my dog's name?", "what is my car called"]
+    words.append("forget that my dog is called Rex")
     held, _ = await talk(
-        [made_of_it, made_of_it, made_of_it, Reply("I do not know.")],
+        [made_of_it, made_of_it, made_of_it, Reply("I do not know."), made_of_it],
         words,
         memory=UserMemory(memory, "anna", "here"),
         last_turn_only=True,
     )
-    assert [item.text for item in store.items("anna")] == ["my dog is called Rex"]
-    assert " ".join(held.texts("bot_word")) == "Done. I remember this: my dog is called Rex I do not know."
+    assert store.items("anna") == []
+    assert " ".join(held.texts("bot_word")) == "Done. I remember this: my dog is called Rex I do not know. Done."
+    assert [(name, given) for name, given in calls(held) if name != "recall"] == [
+        *(("remember", {"fact": "my dog is called Rex"}), ("forget", {"about": "my dog is called Rex"})),
+    ]
     await memory.close()
 
 

@@ -17,6 +17,7 @@ def words(language: str) -> MemoryWords:
 FACTS = [
     ("en", "Remember that my cat is called Tom.", "my cat is called Tom"),
     ("en", "please remember that I don't like olives", "I don't like olives"),
+    ("en", "Remember that Dr. Smith is my doctor.", "Dr. Smith is my doctor."),
     ("en", "Could you remember that Anna's birthday is on 3 May?", "Anna's birthday is on 3 May"),
     ("en", "Keep in mind that the gate code is 4711.", "the gate code is 4711"),
     ("de", "Merk dir, dass mein Hund Rex heißt.", "mein Hund Rex heißt"),
@@ -34,6 +35,8 @@ NO_FACTS = [
     ("en", "Remember the milk."),
     ("en", "Remember that my cat is called Tom and then tell me a story."),
     ("en", "Remember that please."),
+    ("en", "Remember that I don't like tea. No wait, don't."),
+    ("de", "Merk dir, dass mein Hund Rex heißt. Ach nein, lass es."),
     ("de", "Merkst du, dass es regnet?"),
     ("fr", "Je me souviens que mon chat s'appelle Tom."),
 ]
@@ -47,6 +50,41 @@ def test_a_fact_is_kept_as_it_was_said(language: str, text: str, fact: str) -> N
 @pytest.mark.parametrize(("language", "text"), NO_FACTS)
 def test_what_only_speaks_of_remembering_is_no_fact(language: str, text: str) -> None:
     assert words(language).fact(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "fact"),
+    [
+        ("en", "Forget that my cat is called Tom.", "my cat is called Tom"),
+        ("en", "please forget that I like olives", "I like olives"),
+        ("de", "Vergiss, dass mein Hund Rex heißt.", "mein Hund Rex heißt"),
+        ("fr", "Oublie que mon chat s'appelle Tom.", "mon chat s'appelle Tom"),
+        ("es", "Olvida que mi gato se llama Tom.", "mi gato se llama Tom"),
+        ("it", "Dimentica che il mio gatto si chiama Tom.", "il mio gatto si chiama Tom"),
+        ("pt", "Esquece que o meu gato se chama Tom.", "o meu gato se chama Tom"),
+        ("en", "Forget that.", ""),
+        ("en", "Forget that idea.", ""),
+        ("en", "I forget that my cat is called Tom.", ""),
+        ("en", "Forget that my cat is called Tom. No, keep it.", ""),
+    ],
+)
+def test_a_fact_is_forgotten_as_it_was_said(language: str, text: str, fact: str) -> None:
+    assert words(language).forgotten(text) == fact
+
+
+@pytest.mark.parametrize(
+    ("about", "text", "answers"),
+    [
+        ("dog", "my dog is called Rex", True),
+        ("dog", "my cat is called Tom", False),
+        ("", "my cat is called Tom", True),
+        ("I remember that day well.", "I am allergic to nuts", False),
+        ("I remember that.", "I am allergic to nuts", False),
+    ],
+)
+def test_what_a_model_looks_for_is_answered_by_what_has_its_words(about: str, text: str, answers: bool) -> None:
+    asked = words("en").asked_of(about)
+    assert (asked is not None and (not asked or words("en").tells_of(asked, text))) == answers
 
 
 ANSWERED = [
@@ -69,6 +107,9 @@ NOT_ANSWERED = [
     ("en", "What is my cat called?", "my dog is called Rex"),
     ("en", "How old is my car?", "my car is a red Volvo"),
     ("en", "What's my name?", "my cat is from Rome"),
+    ("en", "What's my name?", "my cat is called Tom"),
+    ("de", "Wie heiße ich?", "mein Hund heißt Rex"),
+    ("en", "What is my dog called?", "my name is Ben"),
     ("en", "What is my cat called?", "What is my cat called?"),
     ("de", "Wie heißt mein Hund?", "meine Katze heißt Tom"),
     ("de", "Wann hat Anna Geburtstag?", "Anna ist Vegetarierin"),
@@ -77,14 +118,14 @@ NOT_ANSWERED = [
 
 @pytest.mark.parametrize(("language", "question", "text"), ANSWERED)
 def test_a_question_is_answered_by_what_has_all_its_words(language: str, question: str, text: str) -> None:
-    asked = words(language).asked_about(question)
+    asked = words(language).asked_of(question)
     assert asked
     assert words(language).tells_of(asked, text)
 
 
 @pytest.mark.parametrize(("language", "question", "text"), NOT_ANSWERED)
 def test_a_question_is_not_answered_by_what_is_merely_like_it(language: str, question: str, text: str) -> None:
-    asked = words(language).asked_about(question)
+    asked = words(language).asked_of(question)
     assert asked
     assert not words(language).tells_of(asked, text)
 
