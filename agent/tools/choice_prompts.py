@@ -100,7 +100,11 @@ def _narrowed(parameters: dict[str, Any], secs: float | None, pieces: Sequence[s
         properties["seconds"] = {"type": "number", "enum": [int(secs) if secs == int(secs) else secs]}
     if pieces is not None:
         # Nothing that is optional is thought up, but names are.
-        properties = {name: one for name, one in properties.items() if name in required or _is_text(one)}
+        properties = {
+            name: one
+            for name, one in properties.items()
+            if name in required or _is_text(one) or (name == "seconds" and secs is not None)
+        }
         required = list(properties)
         if pieces:
             properties |= {name: {"type": "string", "enum": list(pieces)} for name in TEXTS & set(properties)}

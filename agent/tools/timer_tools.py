@@ -27,6 +27,9 @@ class CancelTimer(Arguments):
     """Which timer."""
 
     label: str = Field("", max_length=MAX_LABEL_CHARS, description="its label; empty where there is only one")
+    seconds: float | None = Field(
+        None, gt=0, le=MAX_SECS, description="for how long it was set, where it has no label and there are several"
+    )
     all: bool = Field(False, description="true: all timers and alarms, where the user wants all of them gone")
 
 
@@ -50,13 +53,14 @@ def timer_tools(book: TimerBook, now: Now = local_now) -> list[Tool]:
 
     async def cancel_timer(arguments: CancelTimer) -> object:
         pending = book.pending()
-        there = ", ".join(timer.label or "one without a label" for timer in pending) or "none"
-        if len(pending) > 1 and not (arguments.label or arguments.all):
+        there = ", ".join(map(_named, pending)) or "none"
+        if len(pending) > 1 and not (arguments.label or arguments.seconds or arguments.all):
             raise ToolError(f"there are {len(pending)} timers and alarms ({there}); ask the user which one is meant")
-        cancelled = book.cancel(None if arguments.all else arguments.label or None)
+        cancelled = book.cancel() if arguments.all else book.cancel(arguments.label or None, arguments.seconds)
         if not cancelled:
             named = f" named {arguments.label!r}" if arguments.label else ""
-            raise ToolError(f"there is no timer{named}; there are: {there}")
+            length = f" of {arguments.seconds:g} seconds" if arguments.seconds else ""
+            raise ToolError(f"there is no timer{named}{length}; there are: {there}")
         return {"cancelled": len(cancelled)}
 
     return [
@@ -65,6 +69,22 @@ def timer_tools(book: TimerBook, now: Now = local_now) -> list[Tool]:
         Tool("list_timers", "All timers and alarms that are set, with the time left.", NoArguments, list_timers),
         Tool("cancel_timer", "Cancel a timer or an alarm.", CancelTimer, cancel_timer, acts=True),
     ]
+
+
+def _named(timer: Timer) -> str:
+    """What tells a timer from others."""
+    if timer.label:
+        return timer.label
+    return "an alarm" if timer.whole_secs is None else f"one of {_in_words(timer.whole_secs)}"
+
+
+def _in_words(secs: float) -> str:
+    mins, left = divmod(round(secs), 60)
+    hours, mins = divmod(mins, 60)
+    parts = [
+        f"{n} {unit}{'s' if n > 1 else ''}" for n, unit in ((hours, "hour"), (mins, "minute"), (left, "second")) if n
+    ]
+    return " and ".join(parts)
 
 
 def next_time(text: str, now: datetime) -> datetime:

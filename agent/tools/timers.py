@@ -44,9 +44,19 @@ class Timer:
     set_secs: float
     alarm: bool = False
 
+    @property
+    def whole_secs(self) -> float | None:
+        """For how long it was set; None of an alarm."""
+        return None if self.alarm else self.due_secs - self.set_secs
+
     def left_secs(self, now_secs: float) -> float:
         """Until it is due; 0 if it is."""
         return max(0.0, self.due_secs - now_secs)
+
+    def is_meant(self, label: str | None, secs: float | None) -> bool:
+        """Whether it has this label, in any case, and this duration; None: any."""
+        is_named = not label or self.label.casefold() == label.strip().casefold()
+        return is_named and (secs is None or (self.whole_secs is not None and abs(self.whole_secs - secs) < 0.5))
 
 
 class TimerBook:
@@ -100,13 +110,14 @@ class TimerBook:
         self.watch()
         return timer
 
-    def cancel(self, label: str | None = None) -> list[Timer]:
-        """Cancel those of that label; all of them without one.
+    def cancel(self, label: str | None = None, secs: float | None = None) -> list[Timer]:
+        """Cancel those of that label and duration; all of them without either.
 
         Args:
             label: In any case; the only timer there is needs none.
+            secs: For how long it was set; an alarm was set for no duration.
         """
-        wanted = [timer for timer in self.pending() if not label or timer.label.casefold() == label.strip().casefold()]
+        wanted = [timer for timer in self.pending() if timer.is_meant(label, secs)]
         for timer in wanted:
             del self._timers[timer.number]
             self._tell("cancelled", timer)

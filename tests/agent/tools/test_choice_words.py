@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent.memory.tools import Forget, Remember
+from agent.tools.choice_prompts import schema_of
 from agent.tools.choice_words import MAX_DURATION_WORDS
 from agent.tools.file_tools import file_tools
 from agent.tools.home import HomeSwitch
@@ -127,10 +128,21 @@ def test_a_turn_that_is_very_long_is_looked_at_in_little_work(monkeypatch: pytes
         ("it", "Crea un file chiamato cose che dice pane", "create_file", {"text": "pane", "name": "cose"}),
         ("pt", "Adicione pão à lista compras.", "append_to_file", {"text": "pão", "name": "compras"}),
         ("pt", "Crie um arquivo chamado coisas que diz pão", "create_file", {"text": "pão", "name": "coisas"}),
+        ("en", "Cancel the twenty minute timer.", "cancel_timer", {"seconds": 1200}),
+        ("de", "Lösche den Timer von zwanzig Minuten.", "cancel_timer", {"seconds": 1200}),
     ],
 )
 def test_a_plain_order_bears_out_what_it_says(language: str, text: str, name: str, arguments: dict[str, Any]) -> None:
     assert borne_out(language, text, name, arguments)
+
+
+def test_a_duration_that_was_said_is_the_only_one_that_can_be_chosen() -> None:
+    def properties(secs: float | None, name: str) -> dict[str, Any]:
+        return schema_of([TOOLS[name]], secs, [])["anyOf"][0]["properties"]["parameters"]["properties"]
+
+    assert properties(1200, "cancel_timer")["seconds"] == {"type": "number", "enum": [1200]}
+    assert "seconds" not in properties(None, "cancel_timer")
+    assert properties(90.5, "set_timer")["seconds"] == {"type": "number", "enum": [90.5]}
 
 
 @pytest.mark.parametrize(
@@ -143,6 +155,8 @@ def test_a_plain_order_bears_out_what_it_says(language: str, text: str, name: st
         ("en", "Cancel all timers except the tea timer.", "cancel_timer", {}),
         ("en", "Cancel all timers except the tea timer.", "cancel_timer", {"label": "tea"}),
         ("en", "Cancel the tea timer.", "cancel_timer", {}),
+        ("en", "Cancel the twenty minute timer.", "cancel_timer", {}),
+        ("en", "Cancel the twenty minute timer.", "cancel_timer", {"seconds": 600}),
         ("en", "Delete it.", "delete_file", {"name": "it"}),
         ("en", "Should I delete my notes?", "delete_file", {"name": "notes"}),
         ("en", "Add call Anna to my list.", "append_to_file", {"name": "call", "text": "Anna"}),

@@ -179,9 +179,18 @@ async def test_tools_tell_what_is_set_and_what_there_is_to_cancel() -> None:
     assert await use("cancel_timer") == {"cancelled": 1}
     for label in ("tea", "pasta", ""):
         await use("set_timer", seconds=90, label=label)
-    with pytest.raises(ToolError, match=r"there are 3 timers and alarms \(tea, pasta, one without a label\); ask the"):
+    with pytest.raises(
+        ToolError, match=r"there are 3 timers and alarms \(tea, pasta, one of 1 minute and 30 seconds\); ask"
+    ):
         await use("cancel_timer")
     assert len(book.pending()) == 3
     assert await use("cancel_timer", label="pasta") == {"cancelled": 1}
-    assert await use("cancel_timer", all=True) == {"cancelled": 2}
+    await use("set_alarm", time="23:59")
+    with pytest.raises(
+        ToolError, match="no timer of 60 seconds; there are: tea, one of 1 minute and 30 seconds, an alarm"
+    ):
+        await use("cancel_timer", seconds=60)
+    await use("set_timer", seconds=3600)
+    assert await use("cancel_timer", seconds=3600) == {"cancelled": 1}
+    assert await use("cancel_timer", all=True) == {"cancelled": 3}
     await book.close()
