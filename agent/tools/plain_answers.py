@@ -14,6 +14,7 @@ from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from agent.tools.beside import BEGUN
 from agent.tools.choice import EVER, ToolChooser, is_chosen
+from agent.tools.failures import why_not
 from agent.tools.memory_words import ASKED_TO_REMEMBER
 from agent.tools.reflex_words import ReflexWords
 from agent.tools.results import is_error
@@ -70,23 +71,13 @@ class PlainAnswers:
             if name in EVER:
                 # Nobody has asked for it.
                 return ""
-            return self._failed(tool, str(result["error"])) if self._chooser.small else ""
+            return why_not(self._words, tool, str(result["error"])) if self._chooser.small else ""
         if tool and tool.beside:
             return self._words.say("okay") if result == BEGUN else ""
         if tool and tool.acts:
             return self._acted(name, arguments)
         read = self._reads.get(name) if self._chooser.small else None
         return read(result, arguments)[:MAX_CHARS] if read else ""
-
-    def _failed(self, tool: Tool | None, error: str) -> str:
-        sentence = self._words.say("cannot")
-        # Reasons of our own tools are in English; behind a semicolon stands what is for a model.
-        if self._words.language != "en" or tool is None or tool.schema is not None:
-            return sentence
-        reason = error.partition(";")[0].strip()
-        # The name of a file keeps its small letter.
-        begins = reason[:1].upper() + reason[1:] if reason.partition(" ")[0].isalpha() else reason
-        return f"{sentence} {begins}." if reason else sentence
 
     def _acted(self, name: str, arguments: Arguments) -> str:
         secs = arguments.get("seconds")

@@ -14,6 +14,7 @@ from pipecat.processors.aggregators.llm_context import LLMContextMessage, standa
 from agent.tools.camera import TOOL, Camera
 from agent.tools.clock import Now, local_now
 from agent.tools.consent import Request
+from agent.tools.failures import why_not
 from agent.tools.reflex_words import Matched, ReflexWords
 from agent.tools.results import is_error
 from agent.tools.sums import calculate, told
@@ -252,7 +253,7 @@ class Reflexes:
         if not self._camera.has_eyes:
             return self._words.say("blind")
         hindered = await self._hindered(TOOL, {})
-        return self._words.say("no_picture") if hindered == self._words.say("cannot") else hindered
+        return self._words.say("no_picture") if hindered.startswith(self._words.say("cannot")) else hindered
 
     async def _undo(self, _: Matched, __: object) -> str:
         return self._words.say(await self._toolbox.undo_newest())
@@ -313,7 +314,9 @@ class Reflexes:
         self._toolbox.record(call_id, name, arguments, result)
         if request := self._toolbox.consent.question_due():
             return await self._ask(request)
-        return self._words.say("cannot") if is_error(result) else ""
+        if not isinstance(result, dict) or not is_error(result):
+            return ""
+        return why_not(self._words, self._toolbox.tools.get(name), str(result["error"]))
 
 
 def _has_value(expression: str) -> bool:

@@ -105,6 +105,16 @@ async def test_the_file_is_there_once_however_often_it_is_asked_for(tmp_path: Pa
 
 
 @in_virtual_time
+async def test_what_a_reflex_could_not_do_is_told_with_its_reason(tmp_path: Path) -> None:
+    write(tmp_path, "mine")
+    held, sent = await talk(tmp_path, [], ASK, reflexes=True)
+    told = "".join(held.texts("bot_written"))
+    assert told.startswith("That didn't work. ")
+    assert "notes.txt" in told
+    assert (contents(tmp_path), sent) == ({"notes.txt": "mine"}, [])
+
+
+@in_virtual_time
 async def test_without_a_folder_or_permission_there_is_no_such_tool(tmp_path: Path) -> None:
     for root, files in ((None, "on"), (tmp_path, "off")):
         _, sent = await talk(root, [Reply("Hello.")], "hello", files=files)
