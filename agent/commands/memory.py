@@ -68,8 +68,10 @@ def forget_memory(
     wanted = [_number(one) for one in numbers or ()]
     n_forgotten = _store().forget(None, None if everything else wanted)
     if not everything and n_forgotten < len(set(wanted)):
-        typer.echo(f"forgotten: {n_forgotten}")
-        raise InputError("nothing is remembered under the other numbers: sotto memory list")
+        raise InputError(
+            f"{n_forgotten} of {len(set(wanted))} forgotten; nothing is remembered under the other numbers:"
+            " sotto memory list"
+        )
     typer.echo(f"forgotten: {n_forgotten}")
 
 

@@ -27,6 +27,12 @@ from agent.tools.toolbox import Emit, Toolbox
 from processors.llm.reflex import FindReflex, Reflex
 from processors.manner import Manner
 
+# Typed outside of a call, their words can hardly mean anything else; "write" and "add" can.
+SURELY_ASKED = {
+    *("set_timer", "set_alarm", "cancel_timer"),
+    *("delete_file", "rename_file", "restore_file", "list_files"),
+}
+
 
 @dataclass(frozen=True)
 class Abilities:
@@ -66,6 +72,7 @@ def written_reflexes(settings: Settings) -> FindReflex:
     if words is None or not settings.tools.reflexes:
         return find_read
     in_calls = _done_in_calls(settings)
+    tools = [tool for tool in _tools_of_calls(settings) if tool.name in SURELY_ASKED]
 
     async def refer() -> str:
         return words.say("only_in_call")
@@ -75,9 +82,17 @@ def written_reflexes(settings: Settings) -> FindReflex:
             return found
         matched = words.match(text)
         asked = matched.name if matched else "remember" if words.memory.fact(text) else ""
-        return Reflex("only_in_call", False, refer) if asked in in_calls else None
+        turn = words.choice.turn(text)
+        refers = asked in in_calls or any(words.choice.surely_asks_for(tool, turn) for tool in tools)
+        return Reflex("only_in_call", False, refer) if refers and text else None
 
     return find
+
+
+def _tools_of_calls(settings: Settings) -> list[Tool]:
+    tools = settings.tools
+    found = timer_tools(TimerBook()) if tools.timers != "off" else []
+    return [*found, *(file_tools(tools.folder) if tools.folder and tools.files != "off" else [])]
 
 
 def _done_in_calls(settings: Settings) -> set[str]:

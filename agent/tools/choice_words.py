@@ -112,6 +112,19 @@ class ChoiceWords:
         """
         return self._may_be_order(turn) and turn.words[0] in self._own_words(tool)
 
+    def surely_asks_for(self, tool: Tool, turn: Turn) -> bool:
+        """Whether a turn can hardly ask for anything else: an order with two words of the tool's, or its words alone.
+
+        Args:
+            tool: Any.
+            turn: Said.
+        """
+        if not self.n_matching(tool, turn):
+            return False
+        if not tool.acts:
+            return self.bears_out(tool, {}, turn, wholly=True)
+        return self.is_order(tool, turn) and len(self._own_words(tool) & set(turn.words)) > 1
+
     def bears_out(self, tool: Tool, arguments: Mapping[str, Any], turn: Turn, *, wholly: bool) -> bool:
         """Whether arguments are what was said, each in words of its own.
 

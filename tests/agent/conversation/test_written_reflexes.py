@@ -14,6 +14,21 @@ ACTING = [
     "cancel the timer",
     "remember that my cat is called Tom",
     "undo that",
+    "set an alarm for seven",
+    "delete the file a.txt",
+    "rename the file a to b",
+    "which files are there",
+]
+
+
+OTHERS = [
+    "create a list of ten fruits",
+    "add two and two",
+    "delete the second paragraph",
+    "rename the variable x to y",
+    "what is a timer",
+    "the alarm woke me up at seven",
+    "put the words into a list",
 ]
 
 
@@ -35,7 +50,7 @@ def test_what_no_call_could_do_either_is_the_models(text: str) -> None:
     assert find(text, []) is None
 
 
-@pytest.mark.parametrize("text", ["write a poem about a file", "how do I set a timer", "remember that"])
+@pytest.mark.parametrize("text", ["write a poem about a file", "how do I set a timer", "remember that", *OTHERS])
 def test_what_is_merely_like_it_is_the_models(text: str, tmp_path: Path) -> None:
     find = written_reflexes(load_settings({"tools.folder": str(tmp_path), "memory.keep": True}))
     assert find(text, []) is None
