@@ -8,9 +8,12 @@ text only and never on where the pieces were cut.
 
 import re
 from collections.abc import Callable, Set
+from typing import Literal, get_args
 
 from processors.llm import marks
+from processors.llm.call_texts import CallTexts
 from processors.llm.marks import kind_of, may_become_mark
+from processors.llm.named_calls import NamedCall, NamedCalls
 from processors.llm.reply_cursor import ReplyCursor
 from processors.llm.written_calls import CallGuess, may_begin_call, opens_call
 
@@ -19,12 +22,15 @@ LOOK_AHEAD_CHARS = 200
 _UNSEEN = " \t\ufeff\u200b\u200c\u200d\u2060"
 
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n`]*)")
-_SPECIAL = re.compile(r"[<\[{◁`\n]")
+_SPECIALS = "<[{◁`\n"
+_SPECIAL = re.compile(rf"[{re.escape(_SPECIALS)}]")
 _TICKS = re.compile("`*")
 _CODE_STOP = re.compile(r"[\n<]")
 _CALL_FENCES = frozenset(("tool_code", "tool_call", "tool_calls", "tool_use", "function_call", "function_calls"))
 _DATA_FENCES = frozenset(("", "json", "xml", "tool", "python", "javascript"))
 _MAX_INFO_CHARS = 80
+# What a call may begin with.
+_Guess = Literal["brace", "list", "named", "fence"]
 # Words that open a thought, and words that open its answer; behind the last, a call in brackets.
 _OPENINGS = (
     *marks.PHRASES,
@@ -48,13 +54,17 @@ class AnswerReader:
     def __init__(self, tools: Set[str]) -> None:
         self.called = False
         self._tools = tools
+        self._named = NamedCalls(tools)
+        self._texts = CallTexts()
         self._cursor = ReplyCursor()
         self._out: list[str] = []
         self._state: Callable[[], bool] = self._read
         self._phrases: tuple[str, ...] = ()
         self._guess = CallGuess()
+        self._guessed: _Guess = "brace"
         self._held = ""
-        self._n_no_guess = 0
+        # Over so many characters no such guess is made again: each is read once for each kind.
+        self._n_no_guess: dict[_Guess, int] = dict.fromkeys(get_args(_Guess), 0)
         self._fence = ""
         self._n_ticks = 0
         self._visible = False
@@ -68,15 +78,15 @@ class AnswerReader:
     def _worded_thought(self) -> bool:
         raise NotImplementedError
 
-    def _over(self) -> bool:
-        raise NotImplementedError
-
     def _read(self) -> bool:
         cursor = self._cursor
         if self._line_start and not self._n_ticks and (begun := self._begin_line()) is not None:
             return begun
-        self._pass_on(cursor.take_until(_SPECIAL))
-        if cursor.done:
+        if not self._n_ticks and (begun := self._begin_named()) is not None:
+            return begun
+        if cursor.here not in _SPECIALS:
+            # What stands here has been looked at; a name may begin behind it.
+            self._pass_on(cursor.take(1) + cursor.take_until(self._named.starts or _SPECIAL))
             return True
         if cursor.here == "\n":
             if self._before == "\n":
@@ -84,29 +94,69 @@ class AnswerReader:
             self._pass_on(cursor.take(1))
             return True
         if cursor.here == "`":
-            return self._read_ticks()
+            begun = self._begin_fence(0) if self._visible and not self._n_ticks else None
+            return self._read_ticks() if begun is None else begun
+        if cursor.here in "{[" and (begun := self._begin_data()) is not None:
+            return begun
         if cursor.here == "{":
-            return self._read_brace()
+            self._pass_on(cursor.take(1))
+            return True
         return self._read_mark()
 
-    def _read_brace(self) -> bool:
-        """A call may stand behind words, too."""
-        rest = self._cursor.rest(LOOK_AHEAD_CHARS)
-        begins = opens_call(rest) if self._guesses() and not self._n_ticks else False
-        if begins is None and not self._cursor.final and len(rest) < LOOK_AHEAD_CHARS:
-            return False
+    def _begin_data(self) -> bool | None:
+        """A call in JSON, or a list of calls, may stand behind words, too; None for none, False to wait."""
+        cursor = self._cursor
+        kind: _Guess = "brace" if cursor.here == "{" else "list"
+        if self._n_ticks or not self._guesses(kind):
+            return None
+        rest = cursor.rest(LOOK_AHEAD_CHARS)
+        begins = opens_call(rest, self._tools)
+        if begins is not True and kind == "list" and self._tools:
+            inside = len(rest) - len(rest[1:].lstrip())
+            final = cursor.final or len(rest) == LOOK_AHEAD_CHARS
+            called = self._named.at(rest, inside, final=final) if inside < len(rest) else None
+            begins = None if called is None else isinstance(called, NamedCall) or begins
+        if begins is None:
+            return None if cursor.final or len(rest) == LOOK_AHEAD_CHARS else False
         if begins:
-            self._start_guess("")
+            self._start_guess(kind)
+        return True if begins else None
+
+    def _begin_named(self) -> bool | None:
+        """A call that the name of an offered tool tells; None for none, False to wait."""
+        cursor = self._cursor
+        if not self._tools or self._before.isalnum() or self._before == "_":
+            return None
+        call = self._named.at(cursor.text, cursor.at, final=cursor.final)
+        if not isinstance(call, NamedCall):
+            return False if call is None else None
+        if call.to_end:
+            self._take_call("")
+            self._state = self._called_to_end
+        elif self._guesses("named"):
+            cursor.take(len(call.head))
+            self._start_guess("named", head=call.head, name=call.name)
         else:
-            self._pass_on(self._cursor.take(1))
+            return None
         return True
+
+    def _called_to_end(self) -> bool:
+        """A call without an end: what the model makes up as the tool's answer counts as little."""
+        self._texts.add(self._cursor.take_all())
+        return True
+
+    def _take_call(self, text: str) -> None:
+        """Take out a call, which begins so."""
+        self.called = True
+        self._texts.begin(text)
 
     def _pass_on(self, text: str) -> None:
         if not text:
             return
         self._out.append(text)
         self._before = text[-1]
-        self._n_no_guess = max(0, self._n_no_guess - len(text))
+        for kind, n_chars in self._n_no_guess.items():
+            self._n_no_guess[kind] = max(0, n_chars - len(text))
         if text.strip().strip(_UNSEEN):
             self._visible, self._line_start = True, False
         if text == "\n":
@@ -131,12 +181,13 @@ class AnswerReader:
             return None if cursor.final or len(rest) == LOOK_AHEAD_CHARS else False
         if line[0] in "`~":
             return self._begin_fence(len(rest) - len(line))
-        if line[0] in "{[" and self._guesses():
+        kind: _Guess = "brace" if line[0] == "{" else "list"
+        if line[0] in "{[" and self._guesses(kind):
             begins = may_begin_call(line)
             if begins is None and not cursor.final:
                 return False
             if begins:
-                self._start_guess("")
+                self._start_guess(kind)
                 return True
         return self._begin_words(line) if self._reads_openings and not self._visible else None
 
@@ -153,20 +204,21 @@ class AnswerReader:
                 continue
             self._cursor.take(self._cursor.text.index(words, self._cursor.at) - self._cursor.at)
             if words == "functools[":
-                self._start_guess(self._cursor.take(len("functools")))
+                self._start_guess("list", self._cursor.take(len("functools")))
             elif words in marks.BARE_CALLS:
-                self._state, self.called = self._over, True
+                self._take_call(words)
+                self._state = self._called_to_end
             else:
                 self._phrases, self._state = closes, self._worded_thought
             return True
         return None
 
-    def _guesses(self) -> bool:
-        return not self._n_no_guess and (not self._visible or bool(self._tools))
+    def _guesses(self, kind: "_Guess") -> bool:
+        return not self._n_no_guess[kind] and (not self._visible or bool(self._tools))
 
-    def _start_guess(self, held: str) -> None:
-        self._held = held
-        self._guess = CallGuess(self._tools if self._visible else None)
+    def _start_guess(self, kind: "_Guess", held: str = "", *, head: str = "", name: str = "") -> None:
+        self._guessed, self._held = kind, held
+        self._guess = CallGuess(self._tools, any_name=not self._visible, name=name, head=head)
         self._state = self._guessing
 
     def _guessing(self) -> bool:
@@ -180,10 +232,10 @@ class AnswerReader:
     def _end_guess(self, *, is_call: bool) -> None:
         self._state = self._read
         if is_call:
-            self.called = True
+            self._take_call(self._guess.text)
             self._state = self._fenced_call if self._fence else self._read
             return
-        self._n_no_guess = len(self._held) + len(self._guess.text)
+        self._n_no_guess[self._guessed] = len(self._held) + len(self._guess.text)
         self._cursor.text = self._held + self._guess.text + self._cursor.rest()
         self._cursor.at = 0
         self._fence = ""
@@ -204,7 +256,7 @@ class AnswerReader:
             return self._enter_fence(fence, self._fenced_call, end + 1, shown=False)
         if marks.is_thought_name(info) and not self._visible:
             return self._enter_fence(fence, self._fenced_call, end + 1, shown=False, calls=False)
-        if info in _DATA_FENCES and self._guesses():
+        if info in _DATA_FENCES and self._guesses("fence"):
             inside = self._first_in_fence(end + 1)
             if inside is None:
                 return False
@@ -212,7 +264,7 @@ class AnswerReader:
                 return self._enter_fence(fence, self._fenced_call, end + 1, shown=False)
             if inside == "json":
                 self._fence = fence
-                self._start_guess(cursor.take(end + 1 - cursor.at))
+                self._start_guess("fence", cursor.take(end + 1 - cursor.at))
                 return True
         return self._enter_fence(fence, self._code, end + 1, shown=True)
 
@@ -235,8 +287,10 @@ class AnswerReader:
         line = self._cursor.take(end - self._cursor.at)
         if shown:
             self._pass_on(line)
+        elif calls:
+            self._take_call("")
         else:
-            self.called = self.called or calls
+            self._texts.end()
         self._fence, self._state, self._line_start = fence, state, True
         return True
 
@@ -247,7 +301,10 @@ class AnswerReader:
         return bool(line) or self._state != self._code
 
     def _fenced_call(self) -> bool:
-        return bool(self._code_line(keep_marks=True)) or self._state != self._fenced_call
+        line = self._code_line(keep_marks=True)
+        if self._state == self._fenced_call:
+            self._texts.add(line)
+        return bool(line) or self._state != self._fenced_call
 
     def _code_line(self, *, keep_marks: bool = False) -> str:
         """The next piece of a fenced block; "" to wait. The fence that closes it ends the state."""

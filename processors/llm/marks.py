@@ -6,6 +6,7 @@ with "think" in it opens a thought, and whatever stands in `<|...|>` is a contro
 """
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -117,6 +118,10 @@ _ANSWER = frozenset(
 _CALL_ENDS = re.compile(
     r"</\|[^>]*>|<\|[^>]*end[^>]*\|>|<\|/[^>]*\|>|<[^>|]*\|>|<\|(?:eom_id|eot_id|return|call)\|>|</s>|\[eos\]"
 )
+_RESULT = re.compile(r"respon[sc]e|result|output")
+# Behind the mark of a call: a name, and what its arguments begin with.
+_CONTENT = re.compile(r"\n?[\w.-]{1,80}(?:[(\[:{<]|\n\s{0,3}[{<])")
+_CONTENT_HALF = re.compile(r"\s{0,3}(?P<name>[\w.-]{0,80})\s{0,4}")
 # Marks behind which the name of a speaker stands, and marks that are the name of one.
 _TURN = frozenset(
     ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "<|turn>", "<|start|>", "<|start_of_role|>")
@@ -221,6 +226,27 @@ def ends_text(mark: str) -> bool:
 def is_bare_call(mark: str) -> bool:
     """Whether a mark opens a call only where data follow."""
     return _BARE_CALL.fullmatch(_plain(mark)) is not None
+
+
+def is_result(mark: str) -> bool:
+    """Whether a mark opens what a tool answers, which a model can only have made up."""
+    return _RESULT.search(_plain(mark)) is not None
+
+
+def opens_content(text: str, end: int, tools: Set[str]) -> bool:
+    """Whether what stands behind the mark of a call is one, and no sentence about the mark.
+
+    Args:
+        text: Of the reply.
+        end: Of the mark.
+        tools: Those that were offered.
+    """
+    return _CONTENT.match(text, end) is not None or _CONTENT_HALF.match(text, end)["name"] in tools  # pyright: ignore[reportOptionalSubscript]
+
+
+def may_open_content(text: str, end: int) -> bool:
+    """Whether more text is needed to know what stands behind the mark of a call."""
+    return _CONTENT_HALF.fullmatch(text, end) is not None
 
 
 @dataclass(frozen=True)

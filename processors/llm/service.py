@@ -362,6 +362,7 @@ class LocalLLMService(AsksBeside):
             starts_inside_thought=model.starts_inside_thought,
             again=model.options.template.again,
             tools=tool_names(context),
+            makes_written=model.takes_tools,
             budget=ReplyBudget(model.options.max_tokens),
             # Where there are tools, Pipecat tells the model that this is none of them, and the model may do better.
             is_callable=lambda name: bool(self._functions) or self.has_function(name),

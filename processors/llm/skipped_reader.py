@@ -135,5 +135,7 @@ class SkippedReader(TurnReader):
         if text:
             self._skipped_before = text[-1]
             self._skipped_text = self._skipped_text or not text.isspace()
+            if self._state == self._call:
+                self._texts.add(text)
             if not self._drops and (self._holds or self._state not in (self._thought, self._call)):
                 self._unproven.append(text)

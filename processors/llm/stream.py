@@ -4,17 +4,20 @@ In:  a chat completion stream.   Out: chunks that hold text to speak, a piece of
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from loguru import logger
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from pipecat.utils.errors import ErrorCategory
 
 from processors.llm.budget import ReplyBudget
-from processors.llm.chunks import CallCollector, Piece, read_chunk
+from processors.llm.call_texts import calls_in
+from processors.llm.chunks import CallCollector, CallPiece, Piece, read_chunk
 from processors.llm.failure import ReplyError, ReplyTimeoutError, quote
 from processors.llm.thinking import ThinkFilter
 
@@ -60,10 +63,24 @@ class ReplyStream:
         starts_inside_thought: bool = False,
         again: bool = False,
         tools: Set[str] = frozenset(),
+        makes_written: bool = False,
         budget: ReplyBudget,
         is_callable: Callable[[str], bool] = lambda _: True,
         call_id: Callable[[str], str] = lambda given: given,
     ) -> None:
+        """Begin to wait; nothing is sent yet.
+
+        Args:
+            patience: How long it may keep silent.
+            url: Of the server, for errors.
+            starts_inside_thought: It begins inside a thought.
+            again: The model's template allows thoughts in the middle of a reply.
+            tools: The history's, whose calls are not spoken.
+            makes_written: The model is offered them: a call that it writes as text is made.
+            budget: How long it may get.
+            is_callable: Whether anybody makes a call of a name.
+            call_id: A name for a call that no other one has.
+        """
         self.content_type = ""
         self.spoke = False
         self.called_tools = False
@@ -72,6 +89,7 @@ class ReplyStream:
         self._patience = patience
         self._again = again
         self._tools = tools
+        self._makes_written = makes_written
         self._think = ThinkFilter(starts_inside=starts_inside_thought, again=again, tools=tools)
         self._half = ""
         self._url = url
@@ -92,7 +110,7 @@ class ReplyStream:
 
     @property
     def wrote_call(self) -> bool:
-        """Whether a tool call came as text, which nobody makes and nobody is to hear."""
+        """Whether a tool call came as text, which nobody is to hear."""
         return self._think.called
 
     @property
@@ -139,6 +157,7 @@ class ReplyStream:
             if self.finish_reason != "length" or not self._think.thinking:
                 for piece in self._text_chunk(self._think.flush()):
                     yield piece
+            self._take_written()
             for piece in self._tool_calls():
                 yield piece
             if self.misfit and self.spoke:
@@ -226,6 +245,21 @@ class ReplyStream:
             return []
         self.spoke = True
         return [_chunk_of(ChoiceDelta(content=text))]
+
+    def _take_written(self) -> None:
+        """Calls that were written as text are made like others, if their server has read none itself."""
+        texts = self._think.call_texts
+        if self.called_tools or not texts:
+            return
+        made = self._makes_written and self.finish_reason != "length"
+        found = [calls_in(text, self._tools) if made else [] for text in texts]
+        calls = [call for one in found for call in one]
+        for index, call in enumerate(call for at, call in enumerate(calls) if call not in calls[:at]):
+            self.called_tools = True
+            self._calls.add(CallPiece(index, None, call.name, json.dumps(call.arguments, ensure_ascii=False)))
+        if n_dropped := sum(not one for one in found):
+            why = "they name no tool that is offered, or their arguments cannot be read"
+            logger.warning(f"llm: tool calls that were written as text were dropped ({n_dropped}): {why}")
 
     def _tool_calls(self) -> list[ChatCompletionChunk]:
         """One chunk a call that somebody can make: Pipecat reads only the first of a chunk."""

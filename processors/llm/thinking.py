@@ -19,13 +19,16 @@ from processors.llm.marks import (
     ends_text,
     is_bare_call,
     is_doubtful,
+    is_result,
     is_special,
     kind_of,
     may_become_mark,
+    may_open_content,
     opened,
+    opens_content,
 )
 from processors.llm.skipped_reader import SkippedReader
-from processors.llm.turn_reader import AFTER_MENTION, BEFORE_MENTION
+from processors.llm.turn_reader import AFTER_MENTION, BEFORE_MENTION, QUOTES
 
 # A thought never begins so, but a sentence about its mark does.
 _IS_NAMED = re.compile(
@@ -69,6 +72,11 @@ class ThinkFilter(SkippedReader):
             self._state = self._inside
 
     @property
+    def call_texts(self) -> list[str]:
+        """What was taken out as tool calls; whole once the reply has ended."""
+        return self._texts.texts
+
+    @property
     def thinking(self) -> bool:
         """Whether the text so far ends inside a thought."""
         return self._state in (self._inside, self._thought, self._worded_thought)
@@ -86,9 +94,12 @@ class ThinkFilter(SkippedReader):
         """End the reply and return what was held back; the rest of an unfinished thought is dropped."""
         self._cursor.final = True
         spoken = self.feed("")
-        if self._state == self._guessing:
-            self._end_guess(is_call=self._guess.looks_unfinished and not self._visible)
+        while self._state == self._guessing:
+            # A list without an end may hold whole calls, and words behind them.
+            doubtful = self._visible and self._guessed == "list"
+            self._end_guess(is_call=self._guess.looks_unfinished and not doubtful)
             spoken += self.feed("")
+        self._texts.end()
         if self._unproven:
             plain = ThinkFilter(again=self._again, tools=self._tools, thought_apart=self._thought_before)
             plain._reads_openings = False
@@ -96,6 +107,7 @@ class ThinkFilter(SkippedReader):
             self._unproven.clear()
             spoken += plain.feed(held) + plain.flush()
             self.called = plain.called
+            self._texts = plain._texts
         return spoken
 
     # ---- marks in the answer ----
@@ -140,6 +152,8 @@ class ThinkFilter(SkippedReader):
             return False
         if cursor.next_after(end) is None and kind in ("call", "closing"):
             return True
+        if kind == "call" and self._visible and may_open_content(cursor.text, end):
+            return True
         behind = cursor.text[end : end + _NAMED_CHARS]
         return not behind or (not self._visible and behind[0] in " \t," and len(behind) < _NAMED_CHARS)
 
@@ -154,7 +168,7 @@ class ThinkFilter(SkippedReader):
         if kind == "empty":
             return not self._visible
         if kind == "call":
-            return self._begins_call(mark, after)
+            return self._begins_call(mark, after, self._cursor.at)
         if kind == "answer":
             if mark[1] == "/" or mark.lower().startswith("[end"):
                 return self._answer_wrapped
@@ -189,15 +203,20 @@ class ThinkFilter(SkippedReader):
             self._unproven.append(mark)
         return True
 
-    def _begins_call(self, mark: str, after: str) -> bool:
+    def _begins_call(self, mark: str, after: str, end: int) -> bool:
         special = is_special(mark)
         data = bool(after) and after in "{[<"
         alone = not self._visible or self._line_start
-        if is_bare_call(mark) and not (alone and data):
+        begins = alone or self._before.isspace() or self._before in _SENTENCE_ENDS
+        if is_bare_call(mark) and not (begins and data):
             return False
-        if not (alone or data or self._before in _SENTENCE_ENDS or (special and self._glued)):
+        told = data or (self._before not in QUOTES and opens_content(self._cursor.text, end, self._tools))
+        if not (alone or told or self._before in _SENTENCE_ENDS or (special and self._glued)):
             return special
-        self._closes, self._state, self.called = call_closes(mark), self._call, True
+        self._closes, self._state = call_closes(mark), self._call
+        self._take_call(mark)
+        if is_result(mark):
+            self._texts.end()
         return True
 
     def _is_mention(self, next_to: str) -> bool:

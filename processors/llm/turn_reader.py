@@ -18,6 +18,7 @@ _THOUGHT_CLOSES = Closes(frozenset(("<|end|>", "<|return|>", "<|call|>", "<|star
 _CALL_CLOSES = Closes(frozenset(("<|end|>", "<|return|>", "<|call|>", "<|start|>")))
 _HEADER = re.compile(r"\s*(\w*)([^<]*(?:<\|(?:constrain|channel)\|>[^<]*){0,3})<\|message\|>")
 _NAME = re.compile(r"\s*(analysis|commentary|final)?( to=[\w.]+)?", re.IGNORECASE)
+_CHANNELS = ("analysis", "commentary", "final")
 _TO_TOOL = " to="
 _HEADER_CHARS = 160
 
@@ -63,7 +64,8 @@ class TurnReader(AnswerReader):
         speaker = found[1].lower()
         cursor.at = found.end() if speaker in SPEAKERS else end
         if speaker in SPEAKERS and rest == _TO_TOOL:
-            self._closes, self._state, self.called = _CALL_CLOSES, self._call, True
+            self._closes, self._state = _CALL_CLOSES, self._call
+            self._take_call(rest)
             return True
         foreign = speaker in SPEAKERS and speaker not in OWN_SPEAKERS
         own_line = cursor.text[found.end() : found.end() + 1] == "\n"
@@ -75,18 +77,19 @@ class TurnReader(AnswerReader):
     def _read_channel(self, end: int) -> bool:
         """Read `<|channel|>analysis<|message|>` and its like; the name counts even where its end is lost."""
         cursor = self._cursor
-        if self._visible and not (self._harmony or self._turn_over):
-            cursor.at = end
-            return True
         if not cursor.final and len(cursor.text) - end < _HEADER_CHARS and "<|message|>" not in cursor.text[end:]:
             return False
-        self._harmony = True
         header = _HEADER.match(cursor.text[: end + _HEADER_CHARS], end)
+        if self._visible and not (self._harmony or self._turn_over) and not _heads(header):
+            cursor.at = end
+            return True
+        self._harmony = True
         found = header or _NAME.match(cursor.text, end)
         cursor.at = found.end() if found else end
         name, to_tool = (found[1] or "", found[2] or "") if found else ("", "")
         if "to=" in to_tool:
-            self._closes, self._state, self.called = _CALL_CLOSES, self._call, True
+            self._closes, self._state = _CALL_CLOSES, self._call
+            self._take_call(to_tool)
         elif name.lower() not in ("final", "commentary"):
             self._closes, self._state = _THOUGHT_CLOSES, self._thought
         elif self._visible and not self._before.isspace():
@@ -94,6 +97,11 @@ class TurnReader(AnswerReader):
         return True
 
     def _over(self) -> bool:
-        """The model goes on with what others might say, or calls without an end: nothing of it counts."""
+        """The model goes on with what others might say: nothing of it counts."""
         self._cursor.take_all()
         return True
+
+
+def _heads(header: re.Match[str] | None) -> bool:
+    """Whether a header behind words is one, and no sentence about it."""
+    return header is not None and (header[1].lower() in _CHANNELS or _TO_TOOL in f" {header[2]}")

@@ -1,0 +1,139 @@
+"""Tools called in the words of a reply: never heard, done like any other call, or told where it cannot be."""
+
+import json
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from tests.agent.tools.test_consent import said
+from tests.agent.tools.test_consent import talk as talk_with_consent
+from tests.agent.tools.test_tools_in_conversation import Notes, call, results, talk
+from tests.support.house import say
+from tests.support.scripted_llm import Reply
+from tests.support.virtual_time import in_virtual_time
+
+WORDS = "Sure, I save it. "
+ARGUMENTS = '{"text": "milk"}'
+DATA = f'{{"name": "save", "arguments": {ARGUMENTS}}}'
+SHAPES = [
+    *(DATA, f"```json\n{DATA}\n```", f"[TOOL_CALLS]save[ARGS]{ARGUMENTS}", f"[TOOL_CALLS] [{DATA}]"),
+    f"<|channel|>commentary to=functions.save <|constrain|>json<|message|>{ARGUMENTS}<|call|>",
+    *('<|python_tag|>save(text="milk")', '<tool_code>save(text="milk")</tool_code>', "[save(text='milk')]"),
+    *(f"<function=save>{ARGUMENTS}</function>", f"<function_call>{DATA}</function_call>", 'save(text="milk")'),
+    *(f'{{"save": {ARGUMENTS}}}', "{'name': 'save', 'arguments': {'text': 'milk'}}", f">>>save\n{ARGUMENTS}"),
+    f"Action: save\nAction Input: {ARGUMENTS}\nObservation: it is on the moon",
+]
+UNKNOWN = '<tool_call>{"name": "launch", "arguments": {"text": "milk"}}</tool_call>'
+
+
+@pytest.fixture
+def warnings() -> Any:
+    """What is logged at that level meanwhile."""
+    told: list[str] = []
+    sink = logger.add(told.append, level="WARNING", format="{message}")
+    yield told
+    logger.remove(sink)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("words", ["", WORDS])
+@in_virtual_time
+async def test_a_call_in_words_is_done_once_and_its_result_is_told(shape: str, words: str) -> None:
+    notes = Notes()
+    held, sent = await talk([Reply(*words, *shape), Reply("It is saved.")], [notes.tool])
+    assert notes.written == ["milk"]
+    assert " ".join(held.texts("bot_word")) == f"{words}It is saved."
+    assert results(sent[1]) == ['{"saved": "milk"}']
+    (called,), (result,) = held.named("tool_call"), held.named("tool_result")
+    assert called["id"] == result["id"]
+    assert held.named("error") == []
+
+
+@in_virtual_time
+async def test_what_only_looks_a_little_like_a_call_is_spoken_whole() -> None:
+    notes = Notes()
+    text = "Action: take an umbrella, use print(x) or save as you like."
+    held, sent = await talk([Reply(*text)], [notes.tool])
+    assert " ".join(held.texts("bot_word")) == text
+    assert (notes.written, len(sent)) == ([], 1)
+
+
+@in_virtual_time
+async def test_an_unknown_tool_in_words_is_not_called_and_a_line_tells(warnings: list[str]) -> None:
+    notes = Notes()
+    held, sent = await talk([Reply(WORDS, UNKNOWN)], [notes.tool])
+    assert notes.written == []
+    assert len(sent) == 1
+    assert " ".join(held.texts("bot_word")) == WORDS.strip()
+    assert held.named("tool_call") == []
+    assert [line.strip() for line in warnings if "as text" in line] == [
+        "llm: tool calls that were written as text were dropped (1): they name no tool that is offered, or their"
+        " arguments cannot be read"
+    ]
+
+
+@in_virtual_time
+async def test_of_a_reply_with_nothing_but_an_unknown_call_it_is_told_what_it_was() -> None:
+    held, _ = await talk([Reply(UNKNOWN), Reply(UNKNOWN)], [Notes().tool])
+    (error,) = held.named("error")
+    assert "replied with a tool call written as text" in error["message"]
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "stop"])
+@in_virtual_time
+async def test_a_call_that_broke_off_is_not_made(finish_reason: str) -> None:
+    notes = Notes()
+    held, sent = await talk([Reply(WORDS, f"<tool_call>{DATA[:-1]}", finish_reason=finish_reason)], [notes.tool])
+    assert (notes.written, len(sent)) == ([], 1)
+    assert " ".join(held.texts("bot_word")) == WORDS.strip()
+
+
+@in_virtual_time
+async def test_what_a_server_reads_itself_is_not_done_again_for_its_text() -> None:
+    notes = Notes()
+    both = Reply(WORDS, f"<tool_call>{DATA.replace('milk', 'bread')}</tool_call>", tool_calls=[call()])
+    held, _ = await talk([both, Reply("Done.")], [notes.tool])
+    assert notes.written == ["milk"]
+    assert [event["id"] for event in held.named("tool_call")] == ["call_1"]
+
+
+@in_virtual_time
+async def test_the_same_call_twice_in_one_turn_is_done_once_and_each_has_an_id_of_its_own() -> None:
+    notes = Notes()
+    script = [Reply(f"{DATA}\n{DATA}"), Reply(WORDS, DATA), Reply("Done.")] * 2
+    held, _ = await talk(
+        script, [notes.tool], steps=[say("days_in_a_week.wav")] * 2, heard_as=["save it", "and once more"]
+    )
+    assert notes.written == ["milk", "milk"]
+    ids = [event["id"] for event in held.named("tool_result")]
+    assert len(ids) == len(set(ids)) == 4
+
+
+@in_virtual_time
+async def test_nothing_that_is_written_is_done_before_the_turn_is_over() -> None:
+    notes = Notes()
+    held, _ = await talk([*[Reply(DATA)] * 2, Reply("Done.")], [notes.tool], speculate=True)
+    assert [event["outcome"] for event in held.named("speculation")] == ["thrown_away"]
+    assert notes.written == ["milk"]
+    assert held.named("tool_call")[0]["t"] >= held.named("turn_ended")[0]["t"]
+
+
+@in_virtual_time
+async def test_what_asks_first_asks_first_when_it_is_written_too() -> None:
+    notes = Notes()
+    held, sent = await talk_with_consent(
+        [Reply(DATA), Reply("It is.")], notes, "save it as milk", "Yes, please.", "is it saved"
+    )
+    assert notes.written == ["milk"]
+    assert said(held) == "Shall I use the tool save, with text milk? Done. It is."
+    assert json.loads(results(sent[-1])[0]) == {"done": {"saved": "milk"}, "note": "the user said yes"}
+
+
+@in_virtual_time
+async def test_a_tool_that_is_not_offered_is_not_called_in_words_either() -> None:
+    notes = Notes()
+    off: dict[str, Any] = {"tools": {"clock": "off", "sums": "off", "timers": "off"}}
+    held, sent = await talk([Reply("Well. ", f"<tool_call>{DATA}</tool_call>")], [], settings=off)
+    assert "tools" not in sent[0]
+    assert (notes.written, held.texts("bot_word")) == ([], ["Well."])
