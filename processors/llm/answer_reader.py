@@ -130,6 +130,9 @@ class AnswerReader:
         call = self._named.at(cursor.text, cursor.at, final=cursor.final)
         if not isinstance(call, NamedCall):
             return False if call is None else None
+        if call.is_word and self._before == ".":
+            # What a thing can do, as in `image.save(...)`.
+            return None
         if call.to_end:
             self._take_call("")
             self._state = self._called_to_end

@@ -113,7 +113,7 @@ def _by_name(name: str, text: str, at: int) -> tuple[list[WrittenCall], int]:
     # Without a word between its tags it has no arguments.
     bare = not _TAG.sub("", inside).strip(' \n\t">')
     if len(given) < len(_PARAMETER_BEGINS.findall(inside)) or not (given or bare):
-        return [], at
+        return [], at if "{" in inside else at + len(inside)
     return _made(name, given), at + len(inside)
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"[\w-]{0,64}")
 _BLANKS = re.compile(r"[ \t]{0,2}")
-_DATA = re.compile(r"\s{0,4}(?:\[ARGS\]\s{0,4}(?=\{)|(?=[({]))")
+_DATA = re.compile(r"\s{0,4}(?:\[ARGS\]\s{0,4})?(?=\{)|(?=\()")
+# Behind a word that is one of the language, too.
+_GLUED_DATA = re.compile(r"\s{0,4}\[ARGS\]\s{0,4}(?=\{)|(?=[({])")
 _LINE_ENDS = re.compile(r"[ \t]{0,4}(?:\n|\Z)")
 _BLOCK = re.compile(r"[ \t]{0,4}(?:[\n{]|\Z)")
 _NAME_ENDS = re.compile(r"(?![\w-])")
@@ -54,11 +56,13 @@ class NamedCall:
         name: Of the tool.
         head: All that stands in front of the arguments, the name with it.
         to_end: Whether the rest of the reply belongs to it.
+        is_word: Whether nothing but a word that may as well be one of the language begins it.
     """
 
     name: str
     head: str
     to_end: bool
+    is_word: bool
 
 
 class NamedCalls:
@@ -106,5 +110,6 @@ class NamedCalls:
             return False
         if not final and _HALF.fullmatch(text, end):
             return None
-        behind = shape.behind.match(text, end)
-        return NamedCall(name, text[at : behind.end()], shape.to_end) if behind else False
+        is_word = not shape.head and "_" not in name
+        behind = (_GLUED_DATA if is_word else shape.behind).match(text, end)
+        return NamedCall(name, text[at : behind.end()], shape.to_end, is_word) if behind else False

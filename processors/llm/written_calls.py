@@ -116,6 +116,9 @@ class CallGuess:
         return bool(calls) and all(self._counts(call.name) for call in calls)
 
     def _judge_arguments(self, text: str) -> bool:
+        if text == "()" and "_" not in self._name:
+            # As people write that a word is a function.
+            return False
         if text.startswith("("):
             return read_python(f"f{text}") is not False or _VALUES.search(text) is not None
         return isinstance(read_data(text), dict)

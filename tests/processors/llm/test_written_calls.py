@@ -13,7 +13,7 @@ from processors.llm.call_texts import MAX_CALLS, WrittenCall, calls_in
 from processors.llm.thinking import ThinkFilter
 from tests.support.counted_work import grows_linearly
 
-TOOLS = frozenset(("set_timer", "set_alarm", "list_timers"))
+TOOLS = frozenset(("set_timer", "set_alarm", "list_timers", "recall", "save"))
 ARGUMENTS = '{"seconds": 605}'
 CALL = f'{{"name": "set_timer", "arguments": {ARGUMENTS}}}'
 MADE = [WrittenCall("set_timer", {"seconds": 605})]
@@ -53,6 +53,8 @@ SHAPES = [
 WORDS = ["", "Fine. ", "Fine.", "Well, ", "One.\nTwo: ", "One.\n\n"]
 # Ordinary text, with tools on offer.
 NEAR = [
+    "I recall (from 1999) that we save {much}, and recall\n(more) of it.",
+    'Use save() to keep it, or image.save(path="x"); we save {"a": 1} as JSON.',
     "Use print(x) to show x, and timer(seconds=5) to wait.",
     "[1] see below, [2](http://example.com), [x(y)] and [a, b].",
     "Action: take an umbrella.\nAction: set off early.\nActions speak.",
