@@ -172,7 +172,7 @@ PROSE = [
     st.lists(st.tuples(st.sampled_from(PROSE), st.sampled_from(SHAPES)), min_size=1, max_size=4),
     st.lists(st.integers(0, 600), max_size=12),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_no_piece_of_a_call_is_spoken_in_200_fuzzed_streams(parts: Sequence[tuple[str, str]], cuts: list[int]) -> None:
     reply = "".join(before + shape + "\n" for before, shape in parts)
     ends = [0, *sorted(min(cut, len(reply)) for cut in cuts), len(reply)]
@@ -229,7 +229,7 @@ PARTS = [
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=12), st.randoms(use_true_random=False))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600, deadline=None, derandomize=True)
 def test_what_is_a_call_does_not_depend_on_where_the_stream_is_cut(parts: list[str], chance: random.Random) -> None:
     reply = "".join(parts)
     whole = read(reply)
