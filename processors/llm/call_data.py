@@ -12,8 +12,8 @@ from typing import Any
 
 import json_repair
 
-# Repairing takes time by the square of the length.
-MAX_REPAIRED_CHARS = 2_000
+# Repairing takes time by the square of the length, and of what is opened in it: half a second for a thousand braces.
+MAX_REPAIRED_CHARS, MAX_OPENED = 2_000, 64
 NAMES = ("name", "tool_name", "tool", "recipient_name", "action", "function")
 ARGUMENTS = ("arguments", "parameters", "args", "action_input", "input", "tool_input")
 # More than any template nests.
@@ -47,8 +47,10 @@ def read_data(text: str, *, repairs: bool = True) -> Any:
             return None
     if "'" in text and (tree := _python(text)) is not None and (value := _literal(tree)) is not None:
         return value
+    if not repairs or text.count("{") + text.count("[") > MAX_OPENED:
+        return None
     try:
-        return json_repair.loads(text, skip_json_loads=True) if repairs else None
+        return json_repair.loads(text, skip_json_loads=True)
     except (ValueError, RecursionError):
         return None
 

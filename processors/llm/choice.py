@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import json_repair
 import openai
 from loguru import logger
 from openai.types.chat import ChatCompletionChunk
@@ -25,6 +24,7 @@ from openai.types.chat.chat_completion_chunk import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 
+from processors.llm.call_data import read_data
 from processors.llm.failure import refuses_schema
 from processors.llm.marks import FAMILIES
 from processors.llm.options import LLMOptions
@@ -35,8 +35,6 @@ CHOICE = "choice"
 # A text to be written may be long; a choice that is cut at its limit is none.
 MAX_TOKENS = 400
 MAX_ANSWER_CHARS = 20_000
-# Repairing takes time by the square of the length.
-MAX_REPAIRED_CHARS = 2_000
 # What is likeliest, and nothing by chance.
 SURE = {"temperature": 0.0}
 _THOUGHT_ENDS = tuple(close for family in FAMILIES for close in family.closes)
@@ -214,15 +212,7 @@ def read_answer(text: str | None) -> Mapping[str, Any]:
         return {}
     for mark in _THOUGHT_ENDS:
         text = text.rpartition(mark)[2]
-    try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        if len(text) > MAX_REPAIRED_CHARS:
-            return {}
-        try:
-            found = json_repair.loads(text, skip_json_loads=True)
-        except (ValueError, RecursionError):
-            return {}
+    found: Any = read_data(text)
     # Of several the last one counts: models correct themselves.
     found = found[-1] if isinstance(found, list) and found else found
     return found if isinstance(found, dict) else {}

@@ -9,7 +9,8 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 
-from processors.llm.choice import MAX_REPAIRED_CHARS, ChosenCall, ConstrainedChoice, Offer, read_answer
+from processors.llm.call_data import MAX_REPAIRED_CHARS
+from processors.llm.choice import ChosenCall, ConstrainedChoice, Offer, read_answer
 from processors.llm.options import LLMOptions
 from processors.llm.reflex import as_reply
 from processors.llm.routing import REST_SECS

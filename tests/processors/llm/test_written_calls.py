@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.llm import call_data
+from processors.llm.call_data import read_data
 from processors.llm.call_texts import MAX_CALLS, WrittenCall, calls_in
 from processors.llm.thinking import ThinkFilter
 from tests.support.counted_work import grows_linearly
@@ -250,3 +252,16 @@ def test_what_looks_like_calls_takes_work_in_proportion_to_its_length(unit: str)
             calls_in(text, TOOLS)
 
     assert grows_linearly(lambda n_units: lambda: work(n_units), 1_500)
+
+
+def test_what_would_take_long_to_repair_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    repaired: list[str] = []
+
+    def note(text: str, **_: object) -> dict[str, str]:
+        repaired.append(text)
+        return {}
+
+    monkeypatch.setattr(call_data.json_repair, "loads", note)
+    few, many, long = '{"a": [1, 2', "{" * 65, '{"a": "' + "x" * 2_000
+    assert [read_data(text) for text in (few, many, long)] == [{}, None, None]
+    assert repaired == [few]
