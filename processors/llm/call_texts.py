@@ -5,9 +5,11 @@ In:  the texts of calls, with their marks.   Out: names of offered tools, with t
 
 import json
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
+
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from processors.llm.call_data import calls_of, read_data, read_python
 from processors.llm.nesting import end_of
@@ -97,6 +99,40 @@ def calls_in(text: str, tools: Set[str]) -> list[WrittenCall]:
             name = ""
         calls += [call for call in made if call not in calls]
     return calls
+
+
+def is_quoted(call: WrittenCall, messages: Sequence[LLMContextMessage]) -> bool:
+    """Whether a call may be no wish of the model's, but what it reads out of a file, a page or a tool's answer.
+
+    Args:
+        call: As it was written.
+        messages: The history.
+
+    Returns:
+        True where one result of a tool, or one note, has the tool's name and all that is given to it; or where one
+        thing that the user said has them as data.
+    """
+    given = [_bare(str(value)) for value in call.arguments.values() if isinstance(value, (str, int, float))]
+    data = _bare(json.dumps(call.arguments, ensure_ascii=False))
+    name = re.compile(rf"(?<![\w-]){re.escape(call.name)}(?![\w-])")
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") == "assistant":
+            continue
+        text = str(message.get("content"))
+        if not name.search(text):
+            continue
+        bare = _bare(text)
+        if message.get("role") == "user":
+            if data != "{}" and data in bare:
+                return True
+        elif all(value in bare for value in given):
+            return True
+    return False
+
+
+def _bare(text: str) -> str:
+    """Without white space, with one kind of quotes, and however often it stands in JSON."""
+    return re.sub(r"\\+[nrt]|[\s\\]+", "", text).replace("'", '"')
 
 
 def _by_name(name: str, text: str, at: int) -> tuple[list[WrittenCall], int]:

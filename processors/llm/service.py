@@ -38,6 +38,7 @@ from processors.llm.asked_model import AskedModel
 from processors.llm.beside import AsksBeside
 from processors.llm.budget import ReplyBudget
 from processors.llm.call_ids import CallIds, tool_names
+from processors.llm.call_texts import is_quoted
 from processors.llm.choice import Chooser, ConstrainedChoice
 from processors.llm.empty_reply import empty_reply
 from processors.llm.failure import (
@@ -362,7 +363,7 @@ class LocalLLMService(AsksBeside):
             starts_inside_thought=model.starts_inside_thought,
             again=model.options.template.again,
             tools=tool_names(context),
-            makes_written=model.takes_tools,
+            makes_written=(lambda call: not is_quoted(call, context.messages)) if model.takes_tools else None,
             budget=ReplyBudget(model.options.max_tokens),
             # Where there are tools, Pipecat tells the model that this is none of them, and the model may do better.
             is_callable=lambda name: bool(self._functions) or self.has_function(name),

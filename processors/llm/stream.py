@@ -16,7 +16,7 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from pipecat.utils.errors import ErrorCategory
 
 from processors.llm.budget import ReplyBudget
-from processors.llm.call_texts import calls_in
+from processors.llm.call_texts import WrittenCall, calls_in
 from processors.llm.chunks import CallCollector, CallPiece, Piece, read_chunk
 from processors.llm.failure import ReplyError, ReplyTimeoutError, quote
 from processors.llm.thinking import ThinkFilter
@@ -63,7 +63,7 @@ class ReplyStream:
         starts_inside_thought: bool = False,
         again: bool = False,
         tools: Set[str] = frozenset(),
-        makes_written: bool = False,
+        makes_written: Callable[[WrittenCall], bool] | None = None,
         budget: ReplyBudget,
         is_callable: Callable[[str], bool] = lambda _: True,
         call_id: Callable[[str], str] = lambda given: given,
@@ -76,7 +76,7 @@ class ReplyStream:
             starts_inside_thought: It begins inside a thought.
             again: The model's template allows thoughts in the middle of a reply.
             tools: The history's, whose calls are not spoken.
-            makes_written: The model is offered them: a call that it writes as text is made.
+            makes_written: Whether a call that it writes as text is made; None: none is, for it is offered no tools.
             budget: How long it may get.
             is_callable: Whether anybody makes a call of a name.
             call_id: A name for a call that no other one has.
@@ -251,14 +251,14 @@ class ReplyStream:
         texts = self._think.call_texts
         if self.called_tools or not texts:
             return
-        made = self._makes_written and self.finish_reason != "length"
-        found = [calls_in(text, self._tools) if made else [] for text in texts]
+        makes = self._makes_written if self.finish_reason != "length" else None
+        found = [[call for call in calls_in(text, self._tools) if makes(call)] if makes else [] for text in texts]
         calls = [call for one in found for call in one]
         for index, call in enumerate(call for at, call in enumerate(calls) if call not in calls[:at]):
             self.called_tools = True
             self._calls.add(CallPiece(index, None, call.name, json.dumps(call.arguments, ensure_ascii=False)))
         if n_dropped := sum(not one for one in found):
-            why = "they name no tool that is offered, or their arguments cannot be read"
+            why = "they name no tool that is offered, cannot be read, or are quoted"
             logger.warning(f"llm: tool calls that were written as text were dropped ({n_dropped}): {why}")
 
     def _tool_calls(self) -> list[ChatCompletionChunk]:
