@@ -221,20 +221,13 @@ def load_settings(
         settings = Settings(_file=file_values, _alone=alone, **flags)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         raise SettingsError(_first_problem(error, flags, file_values, path)) from error
-    _check_together(settings)
+    if settings.large.api_key and not settings.large.is_set:
+        source = _source_of(("large", "api_key"), flags, file_values, path)
+        reason = "there is no large model: set large.model or large.base_url, too"
+        raise SettingsError(f"invalid setting in {source}: large.api_key: {reason}")
     settings._config_file = path and path.absolute()
     settings._above = _values_at(settings, [*_dotted(flags), *(() if alone else _environment_keys())])
     return settings
-
-
-def _check_together(settings: Settings) -> None:
-    """Refuse what would have no effect, and what no section can know by itself.
-
-    Raises:
-        SettingsError: The message names both sides.
-    """
-    if settings.large.api_key and not settings.large.is_set:
-        raise SettingsError("large.api_key is set and no large model: set large.model or large.base_url, too")
 
 
 def without_effect(settings: Settings) -> Iterator[str]:
@@ -353,12 +346,8 @@ def _first_problem(
 ) -> str:
     problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
-    source = "the environment"
     place = problem["loc"][:-1] if problem["type"] == "missing" else problem["loc"]
-    for name, values in (("a flag", flags), (str(path), file_values)):
-        if _holds(values, place):
-            source = name
-            break
+    source = _source_of(place, flags, file_values, path)
     if problem["type"] == "extra_forbidden":
         return f"unknown setting in {source}: {key} (`sotto doctor` lists every setting)"
     named = f"{key}{_shown(key, problem)}"
@@ -375,6 +364,15 @@ def _shown(key: str, problem: ErrorDetails) -> str:
     elif any(part in key for part in SECRETS) and not problem["type"].startswith(OF_NUMBERS):
         return ""
     return f" = {repr(value)[:MAX_SHOWN_CHARS]}"
+
+
+def _source_of(
+    place: Sequence[int | str], flags: Mapping[str, Any], file_values: Mapping[str, Any], path: Path | None
+) -> str:
+    for name, values in (("a flag", flags), (str(path), file_values)):
+        if _holds(values, place):
+            return name
+    return "the environment"
 
 
 def _holds(values: Any, place: Sequence[int | str]) -> bool:

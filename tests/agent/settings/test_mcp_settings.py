@@ -38,7 +38,7 @@ from agent.settings.load import effective_values, load_settings, public_values
         ('[home]\nurl="http://h/"\ntoken=" "', "home.url and home.token go together; one of them is missing"),
         ("[home]\nmax_entities=-3", "home.max_entities = -3: Input should be greater than or equal to 1"),
         ('[home]\nurl="ftp://h/?t0psecret"', "home.url = 'ftp://h/': expected an address without a password"),
-        ('[large]\napi_key="t0psecret"', "large.api_key is set and no large model: set large.model or large.base_url"),
+        ('[large]\napi_key="t0psecret"', "large.api_key: there is no large model: set large.model or"),
         ('[llm]\napi_key="t0psecret\\u0007"', "llm.api_key: it holds characters that no header may have"),
         ('[mcp.servers.x]\nurl="http://h/"\nprefix="a b"', "prefix: expected up to 32 letters, digits, - and _"),
         ('[mcp.servers.x]\nulr="http://h/"', "unknown setting in {path}: mcp.servers.x.ulr"),
