@@ -31,6 +31,8 @@ from transports.sound_encoder import MEDIA_TYPES, SoundEncoder
 
 # A caller that takes in nothing for so long has hung up without a word.
 SEND_SECS = 30.0
+# A fifth of a second.
+STEP_BYTES = 2 * RATE_HZ // 5
 # Of a text in which nothing can be said; a file without any sound is none.
 SILENCE = bytes(2 * RATE_HZ // 10)
 # Clients want to read it; there are no tokens here.
@@ -162,8 +164,10 @@ async def _encoded(speaking: Speaking, request: SpeechRequest) -> AsyncGenerator
     async with aclosing(speaking.speak(request.text, request.wish)) as sounds:
         async for pcm16 in sounds:
             is_silent = False
-            if encoded := await asyncio.to_thread(encoder.encode, pcm16):
-                yield encoded
+            # An engine's first chunk may be seconds long, and be encoded as slowly as it was made.
+            for at in range(0, len(pcm16), STEP_BYTES):
+                if encoded := await asyncio.to_thread(encoder.encode, pcm16[at : at + STEP_BYTES]):
+                    yield encoded
     if is_silent and (silence := await asyncio.to_thread(encoder.encode, SILENCE)):
         yield silence
     if rest := await asyncio.to_thread(encoder.finish):
