@@ -18,7 +18,7 @@ from agent.tools.file_tools import file_tools
 from agent.tools.home import home_tools
 from agent.tools.plain_answers import PlainAnswers
 from agent.tools.reflex_words import english_words, words_of
-from agent.tools.reflexes import Reflexes
+from agent.tools.reflexes import NEEDS, Reflexes
 from agent.tools.sums import sums_tool
 from agent.tools.timer_tools import timer_tools
 from agent.tools.timers import TimerBook
@@ -64,15 +64,16 @@ def written_reflexes(settings: Settings) -> FindReflex:
     Args:
         settings: The server's.
     """
-    acting = {"timers": "off", "files": "off", "memory": "off", "home": "off"}
-    without = settings.tools.model_copy(update=acting)
+    without = settings.tools.model_copy(update=dict.fromkeys(("timers", "files", "memory", "home"), "off"))
     wanted = settings.model_copy(update={"tools": without})
     find_read = abilities(wanted, TimerBook(), lambda *_, **__: None, speaks=False).find_reflex
     words = words_of(settings.tts.language)
     if words is None or not settings.tools.reflexes:
         return find_read
-    in_calls = _done_in_calls(settings)
-    tools = [tool for tool in _tools_of_calls(settings) if tool.name in SURELY_ASKED]
+    tools = _tools_of_calls(settings)
+    acting = {tool.name for tool in tools if tool.acts}
+    surely = [tool for tool in tools if tool.name in SURELY_ASKED]
+    remembers = settings.memory.keep and settings.tools.memory != "off"
 
     async def refer() -> str:
         return words.say("only_in_call")
@@ -81,10 +82,12 @@ def written_reflexes(settings: Settings) -> FindReflex:
         if found := find_read(text, earlier):
             return found
         matched = words.match(text)
-        asked = matched.name if matched else "remember" if words.memory.fact(text) else ""
+        asked = matched.name if matched else ""
+        refers = NEEDS.get(asked) in acting or (asked == "undo" and bool(acting or remembers))
+        refers = refers or (remembers and bool(words.memory.fact(text)))
         turn = words.choice.turn(text)
-        refers = asked in in_calls or any(words.choice.surely_asks_for(tool, turn) for tool in tools)
-        return Reflex("only_in_call", False, refer) if refers and text else None
+        refers = refers or any(words.choice.surely_asks_for(tool, turn) for tool in surely)
+        return Reflex("only_in_call", False, refer) if refers else None
 
     return find
 
@@ -93,15 +96,6 @@ def _tools_of_calls(settings: Settings) -> list[Tool]:
     tools = settings.tools
     found = timer_tools(TimerBook()) if tools.timers != "off" else []
     return [*found, *(file_tools(tools.folder) if tools.folder and tools.files != "off" else [])]
-
-
-def _done_in_calls(settings: Settings) -> set[str]:
-    """Reflexes that do in a call what cannot be done outside of one, and what is remembered."""
-    tools = settings.tools
-    done = {"set_timer", "cancel_timer", "cancel_timers"} if tools.timers != "off" else set[str]()
-    done |= {"create_file"} if tools.folder and tools.files != "off" else set()
-    done |= {"remember"} if settings.memory.keep and tools.memory != "off" else set()
-    return done | ({"undo"} if done else set())
 
 
 def abilities(

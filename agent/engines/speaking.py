@@ -119,24 +119,23 @@ class Speaking:
 
     async def _sounds(self, piece: str, engine: Synthesizer) -> AsyncGenerator[bytes, None]:
         """The sound of one piece; of the next engine where this one fails before it has made any."""
-        has_sound = False
-        try:
-            async with aclosing(speech_chunks(engine, piece, self._threads, RATE_HZ)) as chunks:
-                async for chunk in chunks:
-                    has_sound = has_sound or bool(chunk.pcm16)
-                    if chunk.pcm16:
-                        yield chunk.pcm16
-            return
-        # Whatever an engine raises costs one piece.
-        except Exception as error:
-            other = None if has_sound or self._standby is None else await self._standby.next()
-            if other is None or other[0] is self.engine:
-                raise EngineError(f"text-to-speech: {one_line(error)}") from error
-            logger.error(f"tts: {one_line(error)}; {other[0].name} says it")
-        async with aclosing(speech_chunks(other[0], piece, other[1], RATE_HZ)) as chunks:
-            async for chunk in chunks:
-                if chunk.pcm16:
-                    yield chunk.pcm16
+        threads = self._threads
+        while True:
+            has_sound = False
+            try:
+                async with aclosing(speech_chunks(engine, piece, threads, RATE_HZ)) as chunks:
+                    async for chunk in chunks:
+                        has_sound = has_sound or bool(chunk.pcm16)
+                        if chunk.pcm16:
+                            yield chunk.pcm16
+                return
+            # Whatever an engine raises costs one piece.
+            except Exception as error:
+                other = None if has_sound or self._standby is None else await self._standby.next()
+                if other is None or threads is other[1]:
+                    raise EngineError(f"text-to-speech: {one_line(error)}") from error
+                logger.error(f"tts: {one_line(error)}; {other[0].name} says it")
+                engine, threads = other
 
 
 async def _pieces(text: str, language: str) -> AsyncGenerator[str, None]:

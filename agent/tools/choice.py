@@ -95,7 +95,7 @@ class ToolChooser:
             day: datetime = self._now()
             instruction = prompt(tools, day)
             sent = within(_spoken(messages), MAX_EARLIER_CHARS)
-        return Offer(text, instruction, sent, schema, names)
+        return Offer(text, instruction, sent, schema, names, self._sure(text, names) if small else None)
 
     def decide(self, offer: Offer, answer: Mapping[str, Any], *, small: bool) -> ChosenCall | str | None:
         """See `Chooser`."""
@@ -137,15 +137,20 @@ class ToolChooser:
         ranked = sorted(tools, key=lambda tool: -found[tool.name])
         return [tool for tool in ranked if self._always or found[tool.name]][:most]
 
+    def _sure(self, text: str, names: Sequence[str]) -> ChosenCall | None:
+        """What a turn surely keeps or forgets, for which no small model need be asked."""
+        words = self.memory_words
+        if words and REMEMBER in names and (fact := words.fact(text)):
+            return _call(REMEMBER, {"fact": fact})
+        if words and FORGET in names and (fact := words.forgotten(text)):
+            return _call(FORGET, {"about": fact})
+        return None
+
     def _of_memory(self, offer: Offer, chosen: ChosenCall | str | None) -> ChosenCall | None:
-        """What the memory is surely asked, whatever a small model makes of it."""
+        """What the memory is asked, where a small model found nothing else."""
         words = self.memory_words
         if words is None:
             return None
-        if REMEMBER in offer.names and (fact := words.fact(offer.words)):
-            return _call(REMEMBER, {"fact": fact})
-        if FORGET in offer.names and (fact := words.forgotten(offer.words)):
-            return _call(FORGET, {"about": fact})
         # Something else of the user's may be meant, such as a timer.
         if RECALL not in offer.names or isinstance(chosen, str) or (chosen and chosen.name != RECALL):
             return None

@@ -50,6 +50,7 @@ class Offer:
         messages: What the model is sent, the user's words last.
         schema: Of its answer.
         names: Of what is offered.
+        sure: What the words surely ask for: it is done without asking the model.
     """
 
     words: str
@@ -57,6 +58,7 @@ class Offer:
     messages: Sequence[LLMContextMessage]
     schema: Mapping[str, Any]
     names: tuple[str, ...]
+    sure: "ChosenCall | None" = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class ConstrainedChoice:
             if offer is None:
                 return None
             self.has_offered = True
+            if offer.sure:
+                return offer.sure
             # The instruction tells the minute, which may have turned.
             known = self._last and replace(self._last[0], instruction=offer.instruction) == offer
             if not known and self._rest.is_on:

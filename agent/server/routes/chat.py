@@ -10,8 +10,7 @@ no trace, so that it can be asked again.
 import asyncio
 import functools
 import time
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 from fastapi import APIRouter
@@ -29,9 +28,10 @@ from agent.memory.turns import keep_written
 from agent.memory.user_memory import UserMemory
 from agent.plain_text import plain_text
 from agent.server.state import ServerState
-from agent.server.wire.events import begin_stream, end_stream, event, unless_hung_up
+from agent.server.wire.events import begin_stream, end_stream, event, send_soon, unless_hung_up
 from agent.server.wire.json_body import RequestError, json_object
 from agent.server.wire.owner import memory_owner_of, owner_of
+from agent.server.wire.slots import Slots
 from agent.server.wire.uploads import ClientGoneError
 from processors.llm.history import mark_interrupted
 from processors.llm.options import LLMOptions
@@ -40,8 +40,6 @@ from processors.llm.routing import Answering
 from processors.turns.heard_speech import HeardSpeech
 
 MAX_TEXT_CHARS = 8000
-# A caller that takes in nothing for so long has hung up without a word.
-SEND_SECS = 30.0
 RETRY_AFTER_SECS = 1
 # Nobody types faster; a flood of questions, each of which builds a pipeline, leaves calls their turns.
 BETWEEN_SECS = 0.1
@@ -61,7 +59,7 @@ class _Chat:
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
-        self._n_active = 0
+        self._places = Slots(state.settings.server.max_chats, self._too_many)
         self._next_secs = 0.0
         self._find_reflex = functools.cache(lambda: written_reflexes(state.settings))
 
@@ -73,7 +71,7 @@ class _Chat:
         if interpreter:
             options, find = interpreter.options(options), interpreter.find_reflex()
         histories = self._state.histories
-        with self._place(), suppress(ClientGoneError):
+        with self._places.taken(), suppress(ClientGoneError):
             await self._turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
             with histories.held(history, "question"):
@@ -81,7 +79,7 @@ class _Chat:
                 last = await unless_hung_up(receive, _answer(text, history, options, find, send, asked))
             self._keep(text, history, memory_owner_of(scope, body.get("browser")))
             # Whoever reads that the answer is done may ask on at once.
-            await _send(send, last)
+            await send_soon(send, last)
             await end_stream(send)
 
     def _interpreter(self) -> Interpreter | None:
@@ -96,29 +94,17 @@ class _Chat:
         if memory and owner and question.get("text") == text and self._state.settings.tools.memory != "off":
             keep_written(UserMemory(memory, owner, history.id), text, answer["text"], logger.error)
 
+    def _too_many(self) -> RequestError:
+        most = self._state.settings.server.max_chats
+        message = f"{most} typed question{'s are' if most > 1 else ' is'} being answered; try again in a moment"
+        return RequestError(429, message, {"Retry-After": str(RETRY_AFTER_SECS)})
+
     async def _turn(self) -> None:
         """Wait until this question may begin: one after the other, with a moment between."""
         now_secs = time.monotonic()
         begins_secs = max(now_secs, self._next_secs)
         self._next_secs = begins_secs + BETWEEN_SECS
         await asyncio.sleep(begins_secs - now_secs)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """A place for one question.
-
-        Raises:
-            RequestError: 429: all places are taken.
-        """
-        most = self._state.settings.server.max_chats
-        if self._n_active >= most:
-            message = f"{most} typed question{'s are' if most > 1 else ' is'} being answered; try again in a moment"
-            raise RequestError(429, message, {"Retry-After": str(RETRY_AFTER_SECS)})
-        self._n_active += 1
-        try:
-            yield
-        finally:
-            self._n_active -= 1
 
 
 def _question_of(body: dict[str, Any]) -> str:
@@ -151,11 +137,11 @@ async def _answer(
     answered: list[Answering] = []
     try:
         await begin_stream(send)
-        await _send(send, event({"conversation": history.id}, "conversation"))
+        await send_soon(send, event({"conversation": history.id}, "conversation"))
         async with aclosing(write_answer(options, asked or context, find, answered.append)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
-                await _send(send, event({"text": piece}, "delta"))
+                await send_soon(send, event({"text": piece}, "delta"))
         failure = ""
     except AnswerError as error:
         failure = str(error)
@@ -164,14 +150,6 @@ async def _answer(
         _remember(history, question, "".join(sent).strip(), cut=bool(failure))
     told = answered[-1].as_fields() if answered else {}
     return event({"text": "".join(sent).strip(), **told}, "done")
-
-
-async def _send(send: Send, message: Message) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECS):
-            await send(message)
-    except TimeoutError:
-        raise ClientGoneError from None
 
 
 def _remember(history: History, question: LLMContextMessage, reply: str, *, cut: bool) -> None:

@@ -7,15 +7,16 @@ engine that does not come back is given up, and the next one in the stage's orde
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Protocol
 
 from loguru import logger
 
 from agent.engines.candidates import Choice
 from agent.server.wire.errors import TooBusyError
+from agent.server.wire.slots import Slots
 from agent.server.wire.upload_budget import MEGABYTE, UploadBudget
 from processors.engine_threads import EngineThreads, Job, Standby
 from processors.errors import EngineError, EngineHungError, one_line
@@ -151,7 +152,7 @@ class TranscriptionJobs:
         self.uploads = UploadBudget(upload_memory_bytes)
         self._host = host
         self._max_audio_secs = max_audio_secs
-        self._n_active = 0
+        self._slots = Slots(max_jobs, lambda: TooBusyError(max_jobs, "transcription", "server.max_transcriptions"))
         self._working: dict[TranscriptionJob, Job] = {}
         self._engine, self._engine_model = host.stt.loaded, host.stt.model
         self._threads, self._standby = host.file_threads, host.stt_standby
@@ -164,22 +165,15 @@ class TranscriptionJobs:
     @property
     def n_active(self) -> int:
         """How many requests are being answered, uploads included."""
-        return self._n_active
+        return self._slots.n_active
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self) -> AbstractContextManager[None]:
         """A place for one request, from its upload to the end of its answer.
 
         Raises:
-            TooBusyError: All places are taken.
+            TooBusyError: All places are taken, as soon as it is entered.
         """
-        if self._n_active >= self.max_jobs:
-            raise TooBusyError(self.max_jobs, "transcription", "server.max_transcriptions")
-        self._n_active += 1
-        try:
-            yield
-        finally:
-            self._n_active -= 1
+        return self._slots.taken()
 
     def job(self, source: BinaryIO, request: TranscriptionRequest) -> TranscriptionJob:
         """A recording to be transcribed; nothing happens before its segments are asked for.

@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.server.wire.errors import ApiError
+from agent.server.wire.errors import MAX_SHOWN_CHARS, ApiError, invalid_field
 from agent.transcripts import Format
 from processors.stt.languages import language_code, read_language
 from processors.stt.recognizer import Task, TranscriptionRequest
 
-MAX_SHOWN_CHARS = 80
 STREAMABLE: tuple[Format, ...] = ("json", "text")
 
 
@@ -90,9 +89,7 @@ def audio_request_of(fields: Mapping[str, list[str]]) -> AudioRequest:
     try:
         request = AudioRequest.model_validate(values)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        name, shown = str(problem["loc"][0]), str(problem["input"])[:MAX_SHOWN_CHARS]
-        raise ApiError(400, f"{name} = {shown!r}: {problem['msg']}", param=name, code="invalid_value") from None
+        raise invalid_field(error) from None
     _check_languages(request)
     if request.stream and request.response_format not in STREAMABLE:
         raise ApiError(

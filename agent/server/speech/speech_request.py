@@ -12,13 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, V
 
 from agent.engines.speaking import FASTEST, SLOWEST, Wish
 from agent.plain_text import plain_text
-from agent.server.wire.errors import ApiError
+from agent.server.wire.errors import MAX_SHOWN_CHARS, ApiError, invalid_field
 from processors.stt.languages import read_language
 from transports.sound_encoder import SoundKind
 
 # OpenAI takes 4,096.
 MAX_INPUT_CHARS = 20_000
-MAX_SHOWN_CHARS = 80
 
 
 def _name_of(voice: Any) -> Any:
@@ -68,10 +67,7 @@ def speech_request_of(body: Mapping[str, Any]) -> SpeechRequest:
         if request.language:
             read_language(request.language[:MAX_SHOWN_CHARS])
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        name = str(problem["loc"][0])
-        shown = f" = {str(problem['input'])[:MAX_SHOWN_CHARS]!r}" if name != "input" else ""
-        raise ApiError(400, f"{name}{shown}: {problem['msg']}", param=name, code="invalid_value") from None
+        raise invalid_field(error, without_value={"input"}) from None
     except ValueError as error:
         raise ApiError(400, f"language = {error}", param="language", code="invalid_value") from None
     if not request.text.strip():

@@ -10,8 +10,8 @@ for the whole, or is its last event.
 import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from typing import Any
 
 from loguru import logger
@@ -23,14 +23,22 @@ from agent.engines.speaking import RATE_HZ, Speaking
 from agent.engines.voice_names import OPENAI_VOICES
 from agent.server.speech.speech_request import SpeechRequest, speech_request_of
 from agent.server.wire.errors import ApiError, TooBusyError
-from agent.server.wire.events import Body, begin_stream, chunk, end_stream, event, refuse_unread, unless_hung_up
+from agent.server.wire.events import (
+    Body,
+    begin_stream,
+    chunk,
+    end_stream,
+    event,
+    refuse_unread,
+    send_soon,
+    unless_hung_up,
+)
 from agent.server.wire.json_body import RequestError, json_object
+from agent.server.wire.slots import Slots
 from agent.server.wire.uploads import ClientGoneError
 from processors.errors import EngineError, EngineUnavailableError
 from transports.sound_encoder import MEDIA_TYPES, SoundEncoder
 
-# A caller that takes in nothing for so long has hung up without a word.
-SEND_SECS = 30.0
 # A fifth of a second.
 STEP_BYTES = 2 * RATE_HZ // 5
 # Of a text in which nothing can be said; a file without any sound is none.
@@ -51,31 +59,20 @@ class SpeechRoute:
     """
 
     def __init__(self, max_speeches: int, get_speaking: GetSpeaking) -> None:
-        self._most = max_speeches
+        self._places = Slots(max_speeches, lambda: TooBusyError(max_speeches, "speech", "server.max_speeches"))
         self._get_speaking = get_speaking
-        self._n_active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(receive)
         try:
             speaking = voice_of(self._get_speaking)
-            with self._place(), suppress(ClientGoneError, ClientDisconnect):
+            with self._places.taken(), suppress(ClientGoneError, ClientDisconnect):
                 request = speech_request_of(await _json(Request(scope, body)))
                 await unless_hung_up(receive, _answer(speaking, request, send))
         except ApiError as error:
             if body.ended:
                 raise
             await refuse_unread(error.response(), body, send)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._n_active >= self._most:
-            raise TooBusyError(self._most, "speech", "server.max_speeches")
-        self._n_active += 1
-        try:
-            yield
-        finally:
-            self._n_active -= 1
 
 
 class Voices:
@@ -140,18 +137,18 @@ async def _answer(speaking: Speaking, request: SpeechRequest, send: Send) -> Non
             await send({"type": "http.response.start", "status": 200, "headers": _headers(request)})
         first_secs = time.monotonic() - started_secs
         try:
-            await _send(send, _piece(first, is_sse=is_sse))
+            await send_soon(send, _piece(first, is_sse=is_sse))
             async for piece in pieces:
-                await _send(send, _piece(piece, is_sse=is_sse))
+                await send_soon(send, _piece(piece, is_sse=is_sse))
         except EngineError as error:
             logger.error(f"tts: a text could not be spoken to its end: {error}")
             # Sound without its end closes the connection.
             if is_sse:
-                await _send(send, event(ApiError(500, str(error), code="engine_failed").body(), name="error"))
+                await send_soon(send, event(ApiError(500, str(error), code="engine_failed").body(), name="error"))
                 await end_stream(send)
             return
     if is_sse:
-        await _send(send, event({"type": "speech.audio.done", "usage": USAGE}))
+        await send_soon(send, event({"type": "speech.audio.done", "usage": USAGE}))
     await end_stream(send)
     took_secs = time.monotonic() - started_secs
     logger.info(f"text spoken: chars={len(request.text)} first_secs={first_secs:.2f} took_secs={took_secs:.2f}")
@@ -185,11 +182,3 @@ def _piece(encoded: bytes, *, is_sse: bool) -> Message:
     if not is_sse:
         return chunk(encoded)
     return event({"type": "speech.audio.delta", "audio": base64.b64encode(encoded).decode()})
-
-
-async def _send(send: Send, message: Message) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECS):
-            await send(message)
-    except TimeoutError:
-        raise ClientGoneError from None

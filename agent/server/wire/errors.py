@@ -6,9 +6,10 @@ ApiError             a request cannot be answered; an HTTP status and `{"error":
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from agent.errors import SottoError
@@ -17,6 +18,7 @@ from transports.errors import RecordingError
 from transports.sound_file import TooLongError
 
 MAX_MESSAGE_CHARS = 500
+MAX_SHOWN_CHARS = 80
 RETRY_AFTER_SECS = 1
 
 
@@ -92,6 +94,19 @@ class TooBusyError(ApiError):
             code="rate_limit_exceeded",
             headers={"Retry-After": str(RETRY_AFTER_SECS)},
         )
+
+
+def invalid_field(error: ValidationError, *, without_value: Collection[str] = ()) -> ApiError:
+    """What a caller is told of the first field that is no use.
+
+    Args:
+        error: Of a model whose fields are those of the request.
+        without_value: Fields whose values are not repeated.
+    """
+    problem = error.errors(include_url=False)[0]
+    name = str(problem["loc"][0])
+    shown = "" if name in without_value else f" = {str(problem['input'])[:MAX_SHOWN_CHARS]!r}"
+    return ApiError(400, f"{name}{shown}: {problem['msg']}", param=name, code="invalid_value")
 
 
 def api_error_of(error: EngineError | RecordingError) -> ApiError:

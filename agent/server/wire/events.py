@@ -22,6 +22,8 @@ STREAM_HEADERS = [
 ]
 # How long a body that was refused unread is still taken in: closing at once could cost the caller its answer.
 LINGER_SECS = 2.0
+# A caller that takes in nothing for so long has hung up without a word.
+SEND_SECS = 30.0
 # Most clients read no answer before they have sent a whole file; what comes is thrown away as it comes.
 UPLOAD_LINGER_SECS = 15.0
 
@@ -89,6 +91,23 @@ def event(content: dict[str, Any], name: str | None = None) -> Message:
 def chunk(body: bytes) -> Message:
     """A piece of an answer, not the last."""
     return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def send_soon(send: Send, message: Message) -> None:
+    """Send to a caller that takes it in.
+
+    Args:
+        send: Takes the message.
+        message: A piece of an answer.
+
+    Raises:
+        ClientGoneError: It took in nothing for SEND_SECS.
+    """
+    try:
+        async with asyncio.timeout(SEND_SECS):
+            await send(message)
+    except TimeoutError:
+        raise ClientGoneError from None
 
 
 async def unless_hung_up(receive: Receive, answering: Coroutine[Any, Any, Result]) -> Result:

@@ -1,0 +1,36 @@
+"""So many of one kind at the same time, and no more."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Slots:
+    """Places for requests of one kind.
+
+    Args:
+        most: How many there are.
+        refusal: Makes what is raised where all are taken.
+
+    Attributes:
+        n_active: How many are taken.
+    """
+
+    def __init__(self, most: int, refusal: Callable[[], Exception]) -> None:
+        self.n_active = 0
+        self._most = most
+        self._refusal = refusal
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """A place for one request.
+
+        Raises:
+            Exception: The refusal; all places are taken.
+        """
+        if self.n_active >= self._most:
+            raise self._refusal()
+        self.n_active += 1
+        try:
+            yield
+        finally:
+            self.n_active -= 1
