@@ -257,6 +257,20 @@ async def test_the_next_engine_says_what_one_cannot() -> None:
     assert other.spoken == ["Four five six seven."]
 
 
+async def test_where_the_next_engine_fails_as_well_its_failure_is_told() -> None:
+    voice, other = ScriptedSynthesizer(failing=["Hi"]), ScriptedSynthesizer(failing=["Hi"])
+    async with (
+        serving_page(ScriptedRecognizerEngine(), NO_MODEL, voice) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
+    ):
+        standby = ReadyStandby(other)
+        server.state.host().tts_standby = standby
+        error = error_of(await client.post(SPEECH, json={"input": "Hi."}), 500)
+        standby.shutdown()
+    assert (error["code"], error["message"]) == ("engine_failed", "text-to-speech: scripted failure on 'Hi.'")
+    assert (voice.spoken, other.spoken) == (["Hi."], ["Hi."])
+
+
 async def test_so_many_are_spoken_at_once_and_a_caller_who_leaves_frees_the_place() -> None:
     voice = SteppingVoice()
     async with (
