@@ -27,6 +27,7 @@ from processors.stt.foundry_catalogue import (
     unavailable_on_error,
 )
 from processors.stt.foundry_session import LiveSession
+from processors.stt.languages import LANGUAGE_NAMES
 from processors.stt.pauses import transcribe_by_pauses
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
@@ -81,6 +82,11 @@ class FoundryEngine:
     def recognizer(self) -> "FoundryRecognizer":
         """A recognizer for one conversation."""
         return FoundryRecognizer(self, self.language)
+
+    @property
+    def languages(self) -> list[str]:
+        """See `KnowsLanguages`; which ones a model of several languages knows is not told."""
+        return ["en"] if knows_english_only(self.model) else sorted(LANGUAGE_NAMES)
 
     def transcribe(self, audio_s16: Pcm16, request: TranscriptionRequest) -> Iterator[Segment]:
         """See `RecognizerEngine.transcribe`; it does not translate, and has no word times."""

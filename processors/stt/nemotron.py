@@ -97,6 +97,11 @@ class NemotronEngine:
         """Free the model's memory."""
         del self._streams
 
+    @property
+    def languages(self) -> list[str]:
+        """See `KnowsLanguages`."""
+        return ["en"] if self.export.languages is None else sorted({one.split("-")[0] for one in self.export.languages})
+
     def _knows(self, language: str) -> bool:
         known = {"en"} if self.export.languages is None else self.export.languages
         return language == "auto" or language.lower() in known

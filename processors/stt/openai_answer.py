@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from processors.clean_text import clean_text
 from processors.errors import EngineError
 from processors.stt.recognizer import Segment, Transcript, Word
 
@@ -21,11 +22,6 @@ MIN_AVERAGE_LOG_PROBABILITY = -1.0
 MAX_SECS = 86_400.0
 LEAST_LOG_PROBABILITY = -100.0
 MAX_COMPRESSION_RATIO = 1000.0
-
-_SPACING = re.compile(r"[\t\n\v\f\r\x85]+")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# JSON can escape half a character; no file and no terminal takes it.
-_LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 # As Whisper names the languages that most people speak.
 _LANGUAGE_CODES = {
@@ -123,18 +119,6 @@ class Answer:
                 end_secs=min(start_secs + segment.end_secs, end_secs),
                 words=words,
             )
-
-
-def clean_text(text: str) -> str:
-    """Text on one line that can be encoded and does not steer a terminal.
-
-    Args:
-        text: As a server's JSON gave it.
-
-    Returns:
-        Line breaks and tabs as single spaces, without other C0 and C1 controls; lone surrogates as U+FFFD.
-    """
-    return _LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", _SPACING.sub(" ", text)))
 
 
 def read_answer(payload: dict[str, Any], shown_url: str, language: str | None) -> Answer:

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from processors.errors import EngineError, EngineUnavailableError, UnsupportedRequestError
+from processors.openai_client import NO_SUCH_ROUTE, OpenAIClient, ServerError
+from processors.stt.languages import LANGUAGE_NAMES
 from processors.stt.openai_answer import Answer, read_answer
-from processors.stt.openai_client import NO_SUCH_ROUTE, OpenAIClient, ServerError
 from processors.stt.pauses import joined, speech_spans
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
@@ -107,6 +108,11 @@ class OpenAIRecognizerEngine:
             self._client.close()
             raise EngineUnavailableError(error.reason, error.mend) from error
         self.model = model or choose_model(listed)
+
+    @property
+    def languages(self) -> list[str]:
+        """See `KnowsLanguages`; what its model knows is for the server to say when it is asked."""
+        return sorted(LANGUAGE_NAMES)
 
     def recognizer(self) -> "OpenAIRecognizer":
         """A recognizer for one conversation."""

@@ -7,7 +7,7 @@ All calls block and are made from the engine's own threads, never from the event
 recognizer never overlap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -145,6 +145,16 @@ class MendsItself(Protocol):
 
     def take_trouble(self) -> str | None:
         """What has failed and been mended since it was last asked; None if nothing has."""
+        ...
+
+
+@runtime_checkable
+class KnowsLanguages(Protocol):
+    """An engine that knows more than English."""
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """ISO 639-1 codes of what it transcribes."""
         ...
 
 

@@ -126,6 +126,11 @@ class LoadedWhisper:
         return language
 
     @property
+    def languages(self) -> list[str]:
+        """See `KnowsLanguages`."""
+        return list(self.library.supported_languages)
+
+    @property
     def window(self) -> WindowLimits:
         """See `UtteranceModel.window`."""
         return WINDOW

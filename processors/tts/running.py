@@ -34,8 +34,8 @@ async def speech_chunks(
         Chunks in order, as they come. Closing the generator stops the work.
 
     Raises:
-        EngineError: The engine failed, did not come back from its work, makes no sound or does not end it; what came
-            before stands.
+        EngineError: The engine failed, did not come back from its work, makes no sound, half a sample or no end; what
+            came before stands.
     """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
@@ -48,28 +48,34 @@ async def speech_chunks(
         chunks = speech_at_rate(engine, text, rate_hz)
         if isinstance(chunks, StoppableSpeech):
             under_way.append(chunks)
+        n_bytes = 0
         for chunk in chunks:
             job.live()
             if cancelled.is_set():
                 break
+            n_bytes += len(chunk.pcm16)
+            if len(chunk.pcm16) % BYTES_PER_SAMPLE:
+                # All that follows would be noise.
+                raise EngineError(f"{engine.name} made half a sample")
+            # Counted here, for an engine may be quicker than whoever listens.
+            if n_bytes > most_bytes:
+                raise EngineError(f"{engine.name} does not end its speech")
             loop.call_soon_threadsafe(arrived.put_nowait, chunk)
 
+    most_bytes = BYTES_PER_SAMPLE * rate_hz * (MOST_SECS + MOST_SECS_A_CHAR * len(text))
     job = Job(synthesize, HUNG_SECS + PATIENCE_SECS_A_CHAR * len(text))
     if isinstance(threads, EngineThreads):
         work: asyncio.Future[None] = asyncio.ensure_future(threads.back(threads.put(job)))
     else:
         work = loop.run_in_executor(threads, synthesize)
     work.add_done_callback(lambda _: arrived.put_nowait(None))
-    n_bytes = 0
-    most_bytes = BYTES_PER_SAMPLE * rate_hz * (MOST_SECS + MOST_SECS_A_CHAR * len(text))
+    has_sound = False
     try:
         while (chunk := await arrived.get()) is not None:
             yield chunk
-            n_bytes += len(chunk.pcm16)
-            if n_bytes > most_bytes:
-                raise EngineError(f"{engine.name} does not end its speech")
+            has_sound = has_sound or bool(chunk.pcm16)
         await work
-        if not n_bytes and _SPEAKABLE.search(text):
+        if not has_sound and _SPEAKABLE.search(text):
             raise EngineError(f"{engine.name} makes no sound")
     finally:
         cancelled.set()

@@ -45,3 +45,32 @@ def spread_words(
         spread.append(SpokenWord(word, at_secs, until_secs))
         at_secs = until_secs
     return tuple(spread)
+
+
+class GuessedWords:
+    """Where words are likely to stand, of a sound whose length is not known yet.
+
+    Attributes:
+        n_chars: Of all words.
+    """
+
+    def __init__(self, words: list[str], secs_a_char: float) -> None:
+        self.n_chars = sum(map(len, words))
+        self._left = list(words)
+        self._secs_a_char = secs_a_char
+        self._at_secs = 0.0
+
+    def until(self, secs: float) -> tuple[SpokenWord, ...]:
+        """The words that start before then."""
+        begun: list[SpokenWord] = []
+        while self._left and self._at_secs < secs:
+            begun.append(self._next(self._at_secs + len(self._left[0]) * self._secs_a_char))
+        return tuple(begun)
+
+    def rest(self, end_secs: float) -> tuple[SpokenWord, ...]:
+        """The others, which end with the sound."""
+        return tuple(self._next(end_secs) for _ in range(len(self._left)))
+
+    def _next(self, end_secs: float) -> SpokenWord:
+        start_secs, self._at_secs = min(self._at_secs, end_secs), end_secs
+        return SpokenWord(self._left.pop(0), start_secs, end_secs)

@@ -1,33 +1,51 @@
-"""HTTP to a server with OpenAI's audio API: what it lists, one upload, and every failure in one line.
+"""HTTP to a server with OpenAI's audio API: what it lists, what is posted, and every failure in one line.
 
-In:  form fields and a WAV.   Out: the JSON object that it answers.
+In:  form fields and a WAV, or JSON.   Out: the JSON object that it answers, or its sound piece by piece.
 
 Plain httpx instead of the `openai` package: that one takes further headers and an organisation from variables of the
 environment, and sends an upload again by itself. Sound goes to the configured endpoint and nowhere else: proxies and
 logins of the environment are not used, and redirects are not followed, so the token stays with the host it was set for.
 """
 
-import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from processors.clean_text import clean_text
 from processors.errors import EngineError, EngineUnavailableError
+from processors.http_line import Line, Streamed
 from processors.shown_url import shown_url
-from processors.stt.openai_answer import clean_text
 
 CONNECT_TIMEOUT_SECS = 5.0
 # Servers drop an idle connection after 5 s (uvicorn); a request on it at that very moment would be lost.
 KEEP_ALIVE_SECS = 3.0
 MAX_ANSWER_BYTES = 8 << 20
 MAX_QUOTED_CHARS = 200
+MAX_QUOTED_BYTES = 64 << 10
 # A server without a list of models answers so.
 NO_SUCH_ROUTE = (404, 405, 501)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a server is asked for, as messages name it.
+
+    Attributes:
+        section: Of the settings: `stt` or `tts`.
+        kind: Of the server, such as `speech-to-text`.
+    """
+
+    section: str
+    kind: str
+
+
+EARS = Service("stt", "speech-to-text")
+VOICE = Service("tts", "text-to-speech")
 
 
 class ServerError(EngineError):
@@ -48,46 +66,6 @@ class ServerError(EngineError):
         self.may_pass = may_pass
 
 
-class _Line:
-    """One connection, kept for the next request, that can be cut while a request waits on it.
-
-    httpx bounds each read alone: headers that drip, or one `100 Continue` after another, would last for ever.
-    """
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
-        self.overdue = False
-        self._socket: socket.socket | None = None
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """See httpcore's `trace` extension, which shows the connection before an answer has come."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self.overdue:
-                self._cut()
-
-    @contextmanager
-    def bounded(self, timeout_secs: float) -> Iterator[None]:
-        """Cut the line unless the block ends in time; once it has ended, nothing cuts it."""
-        timer = threading.Timer(timeout_secs, self._cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-    def _cut(self) -> None:
-        # Before the socket is read: `trace` does it the other way round, so one of the two finds both.
-        self.overdue = True
-        if self._socket is not None:
-            # A shutdown ends a read in another thread, a close does not. That of SSLSocket would drop the encryption
-            # first, and the rest of an upload might leave in the clear.
-            with suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
 class OpenAIClient:
     """One server; any number of threads may ask it at the same time.
 
@@ -95,18 +73,23 @@ class OpenAIClient:
         base_url: Usually ends in /v1; a user name and password in it are sent as basic authentication.
         api_key: Bearer token, if the server wants one.
         timeout_secs: The longest wait for the whole of an answer.
+        service: What it is asked for.
 
     Raises:
         EngineUnavailableError: The address is no URL, or the token cannot be sent.
     """
 
-    def __init__(self, base_url: str, api_key: str | None, timeout_secs: float) -> None:
+    def __init__(self, base_url: str, api_key: str | None, timeout_secs: float, service: Service = EARS) -> None:
+        self._service = service
+        self._setting = f"{service.section}.base_url"
         self.shown = shown_url(base_url).rstrip("/")
         self.timeout_secs = timeout_secs
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         if api_key and not (api_key.isascii() and api_key.isprintable()):
-            raise EngineUnavailableError("stt.api_key holds characters that no HTTP header can carry", "set it anew")
+            raise EngineUnavailableError(
+                f"{service.section}.api_key holds characters that no HTTP header can carry", "set it anew"
+            )
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sotto"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -115,11 +98,11 @@ class OpenAIClient:
             httpx.URL(base_url)
         except (ValueError, httpx.InvalidURL) as error:
             raise EngineUnavailableError(
-                f"stt.base_url is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1"
+                f"{self._setting} is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1"
             ) from error
         # The system's own certificates, so that a house may have an authority of its own.
         self._verify = ssl.create_default_context() if secure else False
-        self._idle_lines: list[_Line] = []
+        self._idle_lines: list[Line] = []
         self._closed = False
 
     def models(self) -> tuple[str, ...]:
@@ -162,9 +145,56 @@ class OpenAIClient:
             kind = response.headers.get("content-type", "nothing").split(";")[0]
             raise ServerError(
                 f"{self.shown}{route} answers {self._quote(kind)}, no JSON object",
-                "set stt.base_url to an OpenAI-compatible server; its path mostly ends in /v1",
+                f"set {self._setting} to an OpenAI-compatible server; its path mostly ends in /v1",
             )
         return answer
+
+    def listing(self, route: str) -> Any:
+        """What a server lists there; None where it keeps no such list, or is not to be read.
+
+        Raises:
+            ServerError: It does not answer.
+        """
+        response, body = self._send("GET", route, min(self.timeout_secs, CONNECT_TIMEOUT_SECS))
+        return _json(body) if response.status_code == 200 else None
+
+    @contextmanager
+    def streaming(self, route: str, fields: dict[str, Any], *, timeout_secs: float) -> Iterator[Streamed]:
+        """Post JSON, and read the answer while it comes; leaving early ends the request.
+
+        Args:
+            route: Such as `/audio/speech`.
+            fields: The JSON object.
+            timeout_secs: For the whole of the answer; between two pieces it is the client's own time.
+
+        Raises:
+            ServerError: No answer, a refusal, or one that broke off. None where `Streamed.stop` was called.
+        """
+        silence_secs = min(timeout_secs, self.timeout_secs)
+        timeout = httpx.Timeout(silence_secs, connect=min(silence_secs, CONNECT_TIMEOUT_SECS))
+        line = self._take_line()
+        streamed = Streamed(line)
+        try:
+            with (
+                line.bounded(timeout_secs),
+                line.client.stream(
+                    "POST", self._base_url + route, json=fields, timeout=timeout, extensions={"trace": line.trace}
+                ) as response,
+            ):
+                self._check_plain(response, route)
+                if response.status_code != 200:
+                    raise self._refusal(response, _beginning(response), route, str(fields.get("model")))
+                streamed.begin(response)
+                yield streamed
+            if line.overdue and not streamed.is_stopped:
+                raise httpx.ReadTimeout("cut off")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            if not streamed.is_stopped:
+                waited_secs = timeout_secs if line.overdue else silence_secs
+                raise self._failure(error, waited_secs, overdue=line.overdue) from error
+        finally:
+            streamed.end()
+            self._give_back(line)
 
     def close(self) -> None:
         """Close every connection, those in use with the end of their requests."""
@@ -183,12 +213,13 @@ class OpenAIClient:
                 line.bounded(timeout_secs),
                 line.client.stream(method, self._base_url + route, timeout=timeout, **content) as response,
             ):
+                self._check_plain(response, route)
                 for part in response.iter_bytes():
                     body += part
                     if len(body) > MAX_ANSWER_BYTES:
                         raise ServerError(
                             f"{self.shown}{route} answers more than {MAX_ANSWER_BYTES >> 20} MiB",
-                            "correct stt.base_url",
+                            f"correct {self._setting}",
                         )
             if line.overdue:
                 # An answer without a length seems to end where it was cut.
@@ -199,10 +230,19 @@ class OpenAIClient:
             self._give_back(line)
         return response, bytes(body)
 
-    def _take_line(self) -> _Line:
+    def _check_plain(self, response: httpx.Response, route: str) -> None:
+        """A few packed bytes could be unpacked into more than there is memory for."""
+        packed = response.headers.get("content-encoding", "identity")
+        if packed.lower() != "identity":
+            raise ServerError(
+                f"{self.shown}{route} answers packed ({self._quote(packed)}), which it was asked not to",
+                "look at its settings",
+            )
+
+    def _take_line(self) -> Line:
         with suppress(IndexError):
             return self._idle_lines.pop()
-        return _Line(
+        return Line(
             httpx.Client(
                 headers=self._headers,
                 trust_env=False,
@@ -212,7 +252,7 @@ class OpenAIClient:
             )
         )
 
-    def _give_back(self, line: _Line) -> None:
+    def _give_back(self, line: Line) -> None:
         if line.overdue:
             line.client.close()
             return
@@ -223,19 +263,20 @@ class OpenAIClient:
     def _failure(self, error: Exception, timeout_secs: float, *, overdue: bool) -> ServerError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return ServerError(
-                f"no speech-to-text server answers at {self.shown} ({self._quote(str(error))})",
-                "start it, or correct stt.base_url",
+                f"no {self._service.kind} server answers at {self.shown} ({self._quote(str(error))})",
+                f"start it, or correct {self._setting}",
             )
         if overdue or isinstance(error, httpx.TimeoutException):
             return ServerError(
-                f"the speech-to-text server at {self.shown} gave no answer within {round(timeout_secs, 2):g} s",
-                "raise stt.timeout_secs, or run a smaller model there",
+                f"the {self._service.kind} server at {self.shown} gave no answer within {round(timeout_secs, 2):g} s",
+                f"raise {self._service.section}.timeout_secs, or run a smaller model there",
                 may_pass=True,
             )
         if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-            return ServerError(f"stt.base_url is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1")
+            return ServerError(f"{self._setting} is no URL: {self.shown}", "give one such as http://127.0.0.1:8000/v1")
         return ServerError(
-            f"the speech-to-text server at {self.shown} broke off ({type(error).__name__}: {self._quote(str(error))})",
+            f"the {self._service.kind} server at {self.shown} broke off"
+            f" ({type(error).__name__}: {self._quote(str(error))})",
             "look at its log",
             may_pass=True,
         )
@@ -243,24 +284,26 @@ class OpenAIClient:
     def _refusal(self, response: httpx.Response, body: bytes, route: str, model: str | None) -> ServerError:
         status = response.status_code
         said = f"HTTP {status}, {self._quote(_message(body) or response.reason_phrase)}"
-        server = f"the speech-to-text server at {self.shown}"
+        server = f"the {self._service.kind} server at {self.shown}"
         if status in (401, 403):
-            return ServerError(f"{server} refused the API key ({said})", "set stt.api_key", status=status)
+            return ServerError(
+                f"{server} refused the API key ({said})", f"set {self._service.section}.api_key", status=status
+            )
         if 300 <= status < 400:
             target = shown_url(response.headers.get("location", "nowhere"))
             return ServerError(
                 f"{server} redirects to {self._quote(target)}, which is not followed",
-                "set stt.base_url to where it leads",
+                f"set {self._setting} to where it leads",
                 status=status,
             )
         if status == 404:
             return ServerError(
                 f"{self.shown}{route} does not know model {model} ({said})",
-                f"set stt.model to one that {self.shown}/models lists, or correct stt.base_url",
+                f"set {self._service.section}.model to one that {self.shown}/models lists, or correct {self._setting}",
                 status=status,
             )
         if status == 429:
-            return ServerError(f"{server} is busy ({said})", "speak again in a moment", status=status, may_pass=True)
+            return ServerError(f"{server} is busy ({said})", "try again in a moment", status=status, may_pass=True)
         if status >= 500:
             return ServerError(f"{server} failed ({said})", "look at its log", status=status, may_pass=status == 503)
         return ServerError(f"{server} refused the request ({said})", "look at its log", status=status)
@@ -271,6 +314,16 @@ class OpenAIClient:
         if self._api_key:
             line = line.replace(self._api_key, "***")
         return line if len(line) <= MAX_QUOTED_CHARS else line[: MAX_QUOTED_CHARS - 1] + "…"
+
+
+def _beginning(response: httpx.Response) -> bytes:
+    """Of a refusal as much as is worth reading."""
+    body = bytearray()
+    for part in response.iter_bytes():
+        body += part
+        if len(body) > MAX_QUOTED_BYTES:
+            break
+    return bytes(body)
 
 
 def _json(body: bytes) -> Any:
