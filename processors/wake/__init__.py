@@ -1,0 +1,1 @@
+"""Wake words: what hears them, and the gate that lets sound in when one was said."""
