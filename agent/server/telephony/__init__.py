@@ -1,0 +1,1 @@
+"""The telephone door: providers' media streams in the place of a page."""
