@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent.errors import SottoError
+from agent.server.wire.errors import ApiError
 from transports.json_text import TooDeepError, read_json
 
 MAX_BODY_BYTES = 256 * 1024
@@ -43,11 +44,17 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(json.dumps({"error": shown}), status, dict(headers or {}), "application/json")
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """Read a body that holds one JSON object.
+async def read_body(request: Request, max_bytes: int, what: str = "the body", *, too_large: int = 400) -> bytes:
+    """Read a body whole.
+
+    Args:
+        request: Whose.
+        max_bytes: How long it may be.
+        what: What it is, in words.
+        too_large: The status for one that is longer.
 
     Raises:
-        RequestError: 400: it is too large, too slow, nested too deep, no JSON or no object.
+        RequestError: `too_large`: it is longer; 400: it is too slow.
         ClientDisconnect: The client hung up.
     """
     data = bytearray()
@@ -55,12 +62,23 @@ async def json_object(request: Request) -> dict[str, Any]:
         async with asyncio.timeout(BODY_TIMEOUT_SECS):
             async for piece in request.stream():
                 data += piece
-                if len(data) > MAX_BODY_BYTES:
-                    raise RequestError(400, f"the body is larger than {MAX_BODY_BYTES} bytes")
+                if len(data) > max_bytes:
+                    raise RequestError(too_large, f"{what} is larger than {max_bytes} bytes")
     except TimeoutError:
-        raise RequestError(400, f"the body did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
+        raise RequestError(400, f"{what} did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
+    return bytes(data)
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Read a body that holds one JSON object.
+
+    Raises:
+        RequestError: 400: it is too large, too slow, nested too deep, no JSON or no object.
+        ClientDisconnect: The client hung up.
+    """
+    data = await read_body(request, MAX_BODY_BYTES)
     try:
-        body = read_json(bytes(data))
+        body = read_json(data)
     except TooDeepError as error:
         raise RequestError(400, f"the body is {error}") from None
     except ValueError:
@@ -68,3 +86,16 @@ async def json_object(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise RequestError(400, "the body is not a JSON object")
     return body
+
+
+async def api_object(request: Request) -> dict[str, Any]:
+    """Read a body of the API that holds one JSON object.
+
+    Raises:
+        ApiError: See `json_object`.
+        ClientDisconnect: The client hung up.
+    """
+    try:
+        return await json_object(request)
+    except RequestError as error:
+        raise ApiError(error.status, str(error), code="invalid_body", headers=error.headers) from None

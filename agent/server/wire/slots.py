@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 class Slots:
@@ -34,3 +35,16 @@ class Slots:
             yield
         finally:
             self.n_active -= 1
+
+
+@dataclass(frozen=True)
+class Places:
+    """What all doors of a server share.
+
+    Attributes:
+        questions: Places for what is answered in writing.
+        speeches: Places for texts that are to be spoken.
+    """
+
+    questions: Slots
+    speeches: Slots

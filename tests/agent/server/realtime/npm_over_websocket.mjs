@@ -1,0 +1,29 @@
+// node npm_over_websocket.mjs PACKAGE_FOLDER URL: holds the conversation over a WebSocket, and prints what came of it.
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { talk } from "./npm_agent.mjs";
+
+const [folder, url, sounds, ask] = process.argv.slice(2);
+const require = createRequire(pathToFileURL(`${folder}/x.js`));
+const Agents = require("@openai/agents-realtime");
+// Of 24 kHz s16: sent as it is spoken, and silence behind it, as a microphone does.
+const PIECE_BYTES = 4800;
+const waiting = [];
+const say = async (session, name) => {
+  if (!waiting.started) {
+    waiting.started = setInterval(() => {
+      const piece = waiting.shift() ?? new Uint8Array(PIECE_BYTES);
+      if (session.transport.status === "connected") session.sendAudio(piece.slice().buffer);
+    }, 100);
+  }
+  const sound = readFileSync(`${sounds}/${name}.pcm`);
+  for (let at = 0; at + PIECE_BYTES <= sound.length; at += PIECE_BYTES) {
+    waiting.push(new Uint8Array(sound.subarray(at, at + PIECE_BYTES)));
+  }
+};
+const transport = new Agents.OpenAIRealtimeWebSocket();
+const told = await talk({ Agents, transport, url, apiKey: "none", say, ask: JSON.parse(ask) });
+clearInterval(waiting.started);
+console.log(JSON.stringify(told));
+process.exit(0);
