@@ -5,13 +5,16 @@ import { Choices } from "/settings/choices.js";
 import { Composer } from "/conversation/composer.js";
 import { Conversation } from "/conversation/conversation.js";
 import { listenToTools } from "/conversation/conversation_tools.js";
+import { listenToDetails } from "/details.js";
 import { DevicePickers } from "/call/devices.js";
 import { byId } from "/dom.js";
 import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
 import { keepConversation, keptConversation } from "/kept.js";
+import { listenToKeys } from "/keys.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
+import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
 import { deleteConversation } from "/server.js";
@@ -21,14 +24,17 @@ import { SettingsPanel } from "/settings/settings_panel.js";
 import { describeUndo, listenToUndo } from "/conversation/tool_item.js";
 import { View } from "/conversation/view.js";
 import { Voice } from "/call/voice.js";
+import { keepAwake } from "/call/wake_lock.js";
 import { WrittenAnswer } from "/conversation/written_answer.js";
 
 const LINK_POLL_MS = 2_000;
+const WAKE_KEY_MS = 500;
 const TAKEN_OVER = "the page joined again";
 const GOING_DOWN = "the server stops";
 
 const view = new View();
 const meters = new LevelMeters();
+const presence = new Presence(byId("presence"), byId("middle"), meters.levels);
 const choices = new Choices();
 let conversation = new Conversation(keptConversation());
 let problem = null;
@@ -55,6 +61,7 @@ const memory = new MemoryPanel();
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
   const state = stateNow();
+  presence.follow(state, conversation.items.length > 0);
   composer.isEnabled = session.phase === "joined" || (session.phase === "left" && !written.isUnderWay);
   view.draw({
     state,
@@ -76,7 +83,10 @@ function draw() {
 }
 
 function stateNow() {
-  if (session.phase === "joined") return conversation.activity;
+  if (session.phase === "joined") {
+    const { activity } = conversation;
+    return isMuted && ["asleep", "listening", "hearing"].includes(activity) ? "muted" : activity;
+  }
   if (session.phase === "joining") return microphone === "asking" ? "asking" : "connecting";
   if (session.phase === "waiting") return "waiting";
   if (written.isUnderWay) return conversation.activity === "writing" ? "writing" : "thinking";
@@ -180,10 +190,35 @@ function onChange() {
   }
   if (phase === "left" && phaseBefore === "joined") view.announcer.say("You have left the call.");
   phaseBefore = phase;
+  keepAwake(session.isWanted);
   draw();
 }
 
+function toggleMute() {
+  isMuted = !isMuted;
+  applyMute();
+  draw();
+}
+
+/** The presence and the space bar do what is next: they begin the call, wake the agent, or (the presence) stop it. */
+function press() {
+  if (isAgentBusy(stateNow())) interrupt();
+  else beginOrWake();
+}
+
+function beginOrWake() {
+  if (stateNow() === "asleep") wake();
+  else if (!session.isWanted && !byId("talk").disabled) toggleCall();
+}
+
+/** To the agent a key that is held for a moment. */
+function wake() {
+  session.send({ type: "push_to_talk", active: true });
+  setTimeout(() => session.send({ type: "push_to_talk", active: false }), WAKE_KEY_MS);
+}
+
 function interrupt() {
+  if (!isAgentBusy(stateNow())) return;
   if (session.phase === "joined") session.send({ type: "interrupt" });
   written.stop();
 }
@@ -192,6 +227,7 @@ function interrupt() {
 
 function write(text) {
   problem = null;
+  session.dismissProblem();
   if (session.phase === "joined") {
     conversation.type(text);
     session.send({ type: "text", text, spoken: choices.isSpoken });
@@ -283,10 +319,10 @@ const onClick = (id, handle) => byId(id).addEventListener("click", handle);
 
 onClick("talk", toggleCall);
 onClick("try-now", () => session.tryNow());
-onClick("mute", () => {
-  isMuted = !isMuted;
-  applyMute();
-});
+onClick("mute", toggleMute);
+onClick("presence", press);
+// The keyboard stays where it was.
+byId("presence").addEventListener("mousedown", (event) => event.preventDefault());
 onClick("interrupt", interrupt);
 onClick("play-sound", () => voice.play());
 onClick("open-settings", openSettings);
@@ -305,8 +341,14 @@ holdToTalk(byId("hold"), (held) => {
   applyMute();
   session.send({ type: "push_to_talk", active: held });
 });
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !document.querySelector("dialog[open]") && isAgentBusy(stateNow())) interrupt();
+byId("chips").addEventListener("click", ({ target }) => target.closest("button") && write(target.textContent));
+listenToDetails(choices);
+listenToKeys(choices, {
+  " ": beginOrWake,
+  m: () => byId("mute").hidden || toggleMute(),
+  i: interrupt,
+  escape: interrupt,
+  "/": () => byId("message").focus(),
 });
 // A page in the back/forward cache must hold neither a call nor the microphone.
 addEventListener("pagehide", () => {

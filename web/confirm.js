@@ -11,13 +11,14 @@ byId("confirm-yes").addEventListener("click", () => {
 });
 
 /**
- * @param {{title: string, text: string, yes: string}} words - what is asked, what would happen, and its button
+ * @param {{title: string, text: string, yes: string, no?: string}} words - what is asked, what would happen, its buttons
  * @param {() => void} handle - done on a yes
  */
-export function askFirst({ title, text, yes }, handle) {
+export function askFirst({ title, text, yes, no = "Keep it" }, handle) {
   onYes = handle;
   setText(byId("confirm-title"), title);
   setText(byId("confirm-text"), text);
   setText(byId("confirm-yes"), yes);
+  setText(byId("confirm-no"), no);
   byId("confirm").showModal();
 }

@@ -42,9 +42,9 @@ export function keepConversation(id) {
   write("sessionStorage", CONVERSATION, id || null);
 }
 
-/** @returns {{options: object, microphoneId: string, loudspeakerId: string, isSpoken: boolean}} */
+/** @returns {{options: object, microphoneId: string, loudspeakerId: string, isSpoken: boolean, hasDetails: boolean, hasKeys: boolean}} */
 export function keptChoices() {
-  const standard = { options: {}, microphoneId: "", loudspeakerId: "", isSpoken: true };
+  const standard = { options: {}, microphoneId: "", loudspeakerId: "", isSpoken: true, hasDetails: false, hasKeys: true };
   try {
     return { ...standard, ...JSON.parse(read("localStorage", CHOICES) ?? "{}") };
   } catch (error) {

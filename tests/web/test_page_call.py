@@ -18,6 +18,7 @@ async def test_the_engines_are_shown_with_the_reason_and_the_command_that_brings
     async with visit(browser, stub.url, viewport={"width": 1280, "height": 800}) as page:
         rows = page.locator("#engines-list .stage")
         await expect(rows).to_have_count(5)
+        await page.get_by_role("button", name="Details").click()
         texts = [" ".join(text.split()) for text in await rows.all_inner_texts()]
         assert texts == [
             "Speech to text pocketsphinx en-us"

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.chromium import visit, wait_until
-from tests.support.stub_server import StubServer, call, say_a_turn
+from tests.support.stub_server import StubServer, call, choose, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -205,13 +205,13 @@ async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(brows
         peer.start()
         say_a_turn(peer, "hello", "Good morning.")
         peer.send("bot_stopped_speaking")
-        await page.get_by_role("button", name="Start over").click()
+        await choose(page, "Start over")
         peer.send("started_over")
         await expect(page.locator("#conversation > li")).to_have_count(0)
         assert await peer.commands(1) == [{"type": "start_over"}]
         say_a_turn(peer, "again", "Good night.")
         await page.get_by_role("button", name="Leave").click()
-        await page.get_by_role("button", name="Start over").click()
+        await choose(page, "Start over")
         await expect(page.get_by_text("Say something.")).to_be_visible()
         again = await call(page, stub)
         assert "conversation" not in again.offer
@@ -225,7 +225,7 @@ async def test_the_conversation_can_be_saved_as_text(browser: Browser, stub: Stu
         peer.send("error", stage="llm", message="no answer")
         await expect(page.locator(".notice")).to_be_visible()
         async with page.expect_download() as saved:
-            await page.get_by_role("button", name="Save as text").click()
+            await choose(page, "Save as text")
         await (await saved.value).save_as(tmp_path / "saved.txt")
         assert (tmp_path / "saved.txt").read_text("utf-8").split("\n\n") == [
             "You: tell me a story",

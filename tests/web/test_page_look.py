@@ -33,7 +33,7 @@ async def hold_a_conversation(page: Page, stub: StubServer) -> None:
 async def test_nothing_hangs_over_the_edge_at_any_width(browser: Browser, stub: StubServer, width_px: int) -> None:
     async with visit(browser, stub.url, viewport={"width": width_px, "height": 700}) as page:
         await hold_a_conversation(page, stub)
-        await page.evaluate("document.querySelector('#engines').open = true")
+        await page.get_by_role("button", name="Details").click()
         assert await page.evaluate("document.scrollingElement.scrollWidth") == width_px
         await expect(page.get_by_role("button", name="Leave")).to_be_in_viewport(ratio=1)
         await expect(page.locator("#state")).to_be_in_viewport(ratio=1)
@@ -46,7 +46,7 @@ async def test_on_a_low_screen_and_at_400_percent_everything_can_be_scrolled_to(
     async with visit(browser, stub.url, viewport={"width": size[0], "height": size[1]}) as page:
         await hold_a_conversation(page, stub)
         assert await page.evaluate("document.scrollingElement.scrollWidth") == size[0]
-        for name in ("Leave", "Mute", "Settings", "Save as text"):
+        for name in ("Leave", "Mute", "Settings", "Conversation"):
             await page.get_by_role("button", name=name).scroll_into_view_if_needed()
             await expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
 
@@ -101,10 +101,11 @@ async def test_a_call_can_be_held_with_the_keyboard_alone(browser: Browser, stub
     async with visit(browser, stub.url, viewport={"width": 390, "height": 700}) as page:
         await expect(page.locator("#engines-list .stage")).to_have_count(5)
         order = []
-        for _ in range(9):
+        for _ in range(11):
             await page.keyboard.press("Tab")
             order.append(await page.evaluate(f"document.activeElement.className === 'skip' ? 'skip' : {focused}"))
-        assert order == "skip open-settings talk-section timing engines talk message send aloud".split()
+        before = "skip open-details open-settings talk-section chips chips chips"
+        assert order == f"{before} talk message send open-keys".split()
         await page.get_by_role("button", name="Start talking").focus()
         await page.keyboard.press("Enter")
         peer = await stub.next_peer()
@@ -121,6 +122,7 @@ async def test_the_page_can_be_read_by_its_roles(browser: Browser, stub: StubSer
     async with visit(browser, stub.url) as page:
         assert await page.locator("html").get_attribute("lang") == "en"
         await expect(page.get_by_role("heading", level=1)).to_have_text("sotto")
+        await page.get_by_role("button", name="Details").click()
         for role in ("banner", "main", "complementary"):
             await expect(page.get_by_role(role)).to_have_count(1)
         for region in ("Conversation", "Call"):

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from tests.support import chromium
 from tests.support.served import Served, serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.asyncio(loop_scope="module")]
 
 WAIT_MS = 60_000
 ORDINARY = tuple(flag for flag in chromium.FLAGS if flag != "--allow-loopback-in-peer-connection")

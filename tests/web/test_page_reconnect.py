@@ -36,6 +36,11 @@ FALTER = """() => {
   Object.defineProperty(peer, "connectionState", { value: "disconnected", configurable: true });
   peer.dispatchEvent(new Event("connectionstatechange"));
 }"""
+# No attempt of the page's own comes in time.
+RARE_ATTEMPTS = """
+const later = window.setTimeout;
+window.setTimeout = (call, ms, ...more) => later(call, [400, 2_000, 4_000, 8_000].includes(ms) ? 600_000 : ms, ...more);
+"""
 TRACKS = "microphones.map(({ track }) => track.readyState)"
 SLOW_MS = 30_000
 
@@ -152,11 +157,58 @@ async def test_who_has_muted_the_microphone_is_not_heard_by_the_next_call_either
         await page.keyboard.press("Enter")
         await expect(page.locator(".user .note")).to_have_text("sending…")
         await peer.close()
-        await talk_again(page, stub)
+        await stub.next_peer()
+        await expect(page.locator("#state")).to_have_text("Muted")
         await expect(page.locator("#microphone")).to_have_text("Microphone is muted")
         # Shut before it was given to the connection.
         assert await page.evaluate("sentOpen") == [True, False]
         await expect(page.get_by_role("textbox")).to_have_value("not taken")
+
+
+async def test_a_killed_server_is_missed_at_once_and_joined_when_it_is_ready_again(
+    browser: Browser, stub: StubServer
+) -> None:
+    allowed = ["ERR_CONNECTION_REFUSED", "status of 503"]
+    async with visit(browser, stub.url, allowed_errors=allowed, script=RARE_ATTEMPTS) as page:
+        peer = await call(page, stub)
+        peer.start()
+        await page.get_by_role("textbox").fill("half a thought")
+        await stub.stop(is_killed=True)
+        # Its end of the WebRTC connection stands: the browser itself would wait for ever.
+        await expect(page.locator("#state")).to_have_text("Reconnecting…")
+        async with page.expect_event("requestfailed", lambda request: request.url.endswith("/health")):
+            pass
+        stub.health["status"] = "starting"
+        await stub.start()
+        async with page.expect_response(lambda response: response.status == 503):
+            pass
+        stub.health["status"] = "ready"
+        again = await talk_again(page, stub)
+        assert again.offer["conversation"] == peer.conversation
+        await expect(page.get_by_role("textbox")).to_have_value("half a thought")
+
+
+async def test_a_server_that_was_away_and_refuses_is_asked_once_and_then_no_more_often_than_others(
+    browser: Browser, stub: StubServer
+) -> None:
+    allowed = ["ERR_CONNECTION_REFUSED", "status of 503"]
+    async with visit(browser, stub.url, allowed_errors=allowed, script=RARE_ATTEMPTS) as page:
+        await call(page, stub)
+        await stub.stop(is_killed=True)
+        await expect(page.locator("#state")).to_have_text("Reconnecting…")
+        async with page.expect_event("requestfailed", lambda request: request.url.endswith("/health")):
+            pass
+        stub.refusal = (503, "the agent is busy with 4 conversations; try again later")
+        async with page.expect_event("request", lambda request: request.url.endswith("/api/offer")):
+            await stub.start()
+        await expect(page.locator("#problem")).to_contain_text("busy")
+        offers: list[str] = []
+        page.on("request", lambda request: offers.append(request.url) if "offer" in request.url else None)
+        # It looks on whether the server is there, and does not knock at each look: once more after its usual second.
+        for _ in range(4):
+            async with page.expect_response(lambda response: response.url.endswith("/health")):
+                pass
+        assert len(offers) <= 1
 
 
 async def test_leaving_the_page_ends_the_call(browser: Browser, stub: StubServer) -> None:

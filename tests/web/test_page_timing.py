@@ -26,6 +26,7 @@ async def test_a_turn_shows_where_its_time_went_in_a_picture_and_in_words(browse
             "first sound 50 ms, everything else 150 ms."
         )
         await expect(page.get_by_role("img", name=told)).to_be_visible()
+        await page.get_by_role("button", name="Details").click()
         rows = page.locator("#stages-body tr")
         await expect(rows).to_have_text(
             [
@@ -48,7 +49,7 @@ async def test_a_turn_shows_where_its_time_went_in_a_picture_and_in_words(browse
 
 async def test_median_and_95th_percentile_run_along(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url) as page:
-        await page.evaluate("document.querySelector('#timing').open = true")
+        await page.get_by_role("button", name="Details").click()
         peer = await call(page, stub)
         for n, total_ms in enumerate([500, 300, 900, 400, 700]):
             say_a_turn(peer, f"question {n}", "Answer.")

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from tests.support.axe import find_barriers
 from tests.support.chromium import visit
 from tests.support.stub_peer import StubPeer
-from tests.support.stub_server import StubServer, call, items, say_a_turn
+from tests.support.stub_server import StubServer, call, choose, items, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -152,6 +152,6 @@ async def test_the_saved_text_tells_of_what_was_done(browser: Browser, stub: Stu
         create(peer)
         await expect(page.locator(".tool")).to_have_count(1)
         async with page.expect_download() as saving:
-            await page.get_by_role("button", name="Save as text").click()
+            await choose(page, "Save as text")
         saved = await (await saving.value).path()
         assert saved.read_text("utf-8") == "[Create a file: notes.txt, buy milk (done in 42 ms)]\n"

@@ -9,7 +9,7 @@ from processors.text.speakable_stream import SpeakableStream
 from processors.text.written_places import WrittenReply
 from tests.support.chromium import visit
 from tests.support.stub_peer import StubPeer
-from tests.support.stub_server import StubServer, call
+from tests.support.stub_server import StubServer, call, choose
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -138,7 +138,7 @@ async def test_an_answer_is_saved_as_it_was_written(browser: Browser, stub: Stub
         peer.send("interruption", heard="Do this", planned="Do this: Then say hello.")
         await expect(page.locator(".said s.unsaid").last).to_have_text("Then say hello.")
         async with page.expect_download() as downloading:
-            await page.get_by_role("button", name="Save as text").click()
+            await choose(page, "Save as text")
         path = await (await downloading.value).path()
         assert path.read_text("utf-8") == (
             "You: how\n\nAgent: Do **this**: [interrupted, not said: ```sh\nls\n```\n\nThen say hello.]\n"

@@ -8,6 +8,8 @@ import { isReachable, sendCandidates, sendOffer } from "/server.js";
 const CONNECT_TIMEOUT_MS = 10_000;
 const INTERRUPTED_GRACE_MS = 5_000;
 const KEEP_ALIVE_MS = 1_000;
+// So many looks in a row without a packet of sound: is the server still there?
+const STILL_LOOKS = 2;
 
 /** One of Call's transports, used once: open it, close it, and make a new one for the next call. */
 export class Connection {
@@ -21,6 +23,8 @@ export class Connection {
   #candidates = [];
   #keepAlive = 0;
   #interrupted = 0;
+  #nReceived = -1;
+  #nStillLooks = 0;
   #quality = null;
 
   constructor(handlers, wishes) {
@@ -132,7 +136,7 @@ export class Connection {
       });
       this.#channel.addEventListener("open", () => {
         clearTimeout(timer);
-        this.#keepAlive = setInterval(() => this.#ping(), KEEP_ALIVE_MS);
+        this.#keepAlive = setInterval(() => this.#tick(), KEEP_ALIVE_MS);
         this.#ping();
         resolve();
       });
@@ -176,13 +180,32 @@ export class Connection {
     if (state === "failed") lost();
     if (state !== "disconnected") return;
     this.#interrupted = setTimeout(lost, INTERRUPTED_GRACE_MS);
-    this.#askServer(lost);
+    this.#askServer(lost, () => this.#peer.connectionState === "disconnected");
   }
 
   /** The network may mend itself within the grace; a server that is gone will not. */
-  async #askServer(lost) {
+  async #askServer(lost, isStillBad) {
     if (!navigator.onLine || (await isReachable(INTERRUPTED_GRACE_MS))) return;
-    if (this.#peer.connectionState === "disconnected") lost();
+    if (!this.#ending.signal.aborted && isStillBad()) lost();
+  }
+
+  #tick() {
+    this.#ping();
+    this.#listenForServer();
+  }
+
+  /** The browser takes seconds to find that a server was killed; its sound stops at once. */
+  async #listenForServer() {
+    const nReceived = await this.#quality.nReceived();
+    if (this.#ending.signal.aborted) return;
+    this.#nStillLooks = nReceived === this.#nReceived ? this.#nStillLooks + 1 : 0;
+    this.#nReceived = nReceived;
+    if (this.#nStillLooks < STILL_LOOKS) return;
+    this.#nStillLooks = 0;
+    this.#askServer(
+      () => this.close(lostWay()),
+      () => this.#nReceived === nReceived,
+    );
   }
 
   #ping() {

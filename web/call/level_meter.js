@@ -7,7 +7,9 @@ const FLOOR_DBFS = -60;
 const SHOWN_IN = document.querySelector(".floor");
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
+/** levels: of both sides, 0 to 1, as they were drawn last */
 export class LevelMeters {
+  levels = { you: 0, agent: 0 };
   #context = null;
   #sources = new Map();
   #timer = 0;
@@ -19,7 +21,7 @@ export class LevelMeters {
   follow(side, stream) {
     this.#sources.get(side)?.source.disconnect();
     this.#sources.delete(side);
-    show(side, 0);
+    this.#show(side, 0);
     if (stream !== null && !STILL.matches) this.#listen(side, stream);
     if (this.#sources.size === 0) this.#rest();
   }
@@ -37,8 +39,13 @@ export class LevelMeters {
     if (document.hidden) return;
     for (const [side, { analyser, samples }] of this.#sources) {
       analyser.getFloatTimeDomainData(samples);
-      show(side, levelOf(samples));
+      this.#show(side, levelOf(samples));
     }
+  }
+
+  #show(side, level) {
+    this.levels[side] = level;
+    SHOWN_IN.style.setProperty(`--${side}-level`, level.toFixed(3));
   }
 
   #rest() {
@@ -54,8 +61,4 @@ function levelOf(samples) {
   const meanSquare = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
   const dbfs = 10 * Math.log10(meanSquare + 1e-12);
   return Math.min(1, Math.max(0, 1 - dbfs / FLOOR_DBFS));
-}
-
-function show(side, level) {
-  SHOWN_IN.style.setProperty(`--${side}-level`, level.toFixed(3));
 }

@@ -25,6 +25,12 @@ export class LinkQuality {
     };
   }
 
+  /** @returns {Promise<number>} packets of the agent's sound so far; it sends silence, too */
+  async nReceived() {
+    const reports = [...(await this.#peer.getStats()).values()];
+    return reports.find(({ type, kind }) => type === "inbound-rtp" && kind === "audio")?.packetsReceived ?? 0;
+  }
+
   #lostDown(inbound) {
     if (inbound === undefined) return null;
     const nLost = Math.max(0, inbound.packetsLost - this.#nLost);

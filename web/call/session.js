@@ -1,9 +1,11 @@
 // The wish to be in a call: joins, joins again with other wishes, and comes back by itself when a call is lost.
 
 import { Call } from "/call/call.js";
+import { fetchHealth } from "/server.js";
 
 const BACKOFF_MS = [400, 1_000, 2_000, 4_000, 8_000, 15_000];
 const GIVE_UP_AFTER_MS = 5 * 60_000;
+const LOOK_MS = 1_000;
 
 /**
  * phase: "left"      no call is wanted
@@ -24,6 +26,8 @@ export class Session {
   #nFailures = 0;
   #lostAtMs = 0;
   #retry = 0;
+  #look = 0;
+  #wasAway = false;
   #isMuted = false;
 
   /** @param {() => object} wishes - of the next Call */
@@ -67,9 +71,14 @@ export class Session {
   }
 
   leave(problem = null) {
-    clearTimeout(this.#retry);
+    this.#stopWaiting();
     this.#drop();
     this.#change("left", problem);
+  }
+
+  /** Who goes on in another way need not read why a call could not be had. */
+  dismissProblem() {
+    if (this.phase === "left") this.problem = null;
   }
 
   /** Leave and join with the wishes of now; the conversation goes on. */
@@ -96,8 +105,13 @@ export class Session {
     if (!isInUse) this.rejoin();
   }
 
-  async #open() {
+  #stopWaiting() {
     clearTimeout(this.#retry);
+    clearTimeout(this.#look);
+  }
+
+  async #open() {
+    this.#stopWaiting();
     const told = (handle) => (...what) => {
       if (call === this.#call) handle(...what);
     };
@@ -117,6 +131,7 @@ export class Session {
     await call.open();
     if (call !== this.#call) return;
     this.#nFailures = 0;
+    this.#wasAway = false;
     this.#change("joined", null);
   }
 
@@ -132,9 +147,26 @@ export class Session {
     const delayMs = BACKOFF_MS[Math.min(this.#nFailures, BACKOFF_MS.length - 1)];
     this.#nFailures += 1;
     this.retryAtMs = Date.now() + delayMs;
-    clearTimeout(this.#retry);
+    this.#stopWaiting();
     this.#retry = setTimeout(() => this.tryNow(), delayMs);
+    this.#look = setTimeout(() => this.#lookForServer(), LOOK_MS);
     this.#change("waiting", problem);
+  }
+
+  /** A server that was away is joined as soon as it is ready; one that refuses is not asked more often for it. */
+  async #lookForServer() {
+    const look = this.#look;
+    const status = await fetchHealth().then(
+      (health) => health?.status,
+      () => "away",
+    );
+    if (this.phase !== "waiting" || look !== this.#look) return;
+    if (status === "ready" && this.#wasAway) {
+      this.#wasAway = false;
+      return this.tryNow();
+    }
+    this.#wasAway ||= status !== "ready";
+    this.#look = setTimeout(() => this.#lookForServer(), LOOK_MS);
   }
 
   /** Let the call go; nothing of it is told any more. */

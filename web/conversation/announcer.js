@@ -1,6 +1,9 @@
 // What a screen reader is told: only while neither side speaks, so that it never talks over the agent or the user.
 
-const QUIET = new Set(["starting", "idle", "connecting", "waiting", "listening", "thinking", "writing"]);
+const QUIET = new Set([
+  ...["starting", "idle", "connecting", "waiting"],
+  ...["asleep", "listening", "muted", "thinking", "writing"],
+]);
 
 export class Announcer {
   #region;

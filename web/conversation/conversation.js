@@ -45,6 +45,7 @@ export class Conversation {
   #isThinking = false;
   #isAnswerDue = false;
   #playout = "full";
+  #phrases = [];
   #latency = null;
   #answering = null;
   #wasRecorded = false;
@@ -53,14 +54,20 @@ export class Conversation {
     this.id = id;
   }
 
-  /** @returns {"listening" | "hearing" | "thinking" | "speaking" | "ducked" | "paused" | "writing"} */
+  /** @returns {"listening" | "hearing" | "thinking" | "speaking" | "ducked" | "paused" | "writing" | "asleep"} */
   get activity() {
     // What is lowered or paused before it sounds is nothing to see.
     if (this.#isAgentSpeaking && this.#playout !== "full") return this.#playout;
     if (this.#isUserSpeaking) return "hearing";
     if (this.#isAgentSpeaking) return "speaking";
     if (this.#writtenItem) return "writing";
-    return this.#isThinking ? "thinking" : "listening";
+    if (this.#isThinking) return "thinking";
+    return this.#phrases.length > 0 ? "asleep" : "listening";
+  }
+
+  /** @returns {string} what wakes the agent while it sleeps, as it is said; else "" */
+  get wakePhrase() {
+    return this.#phrases.join(" or ");
   }
 
   /** @param {object} event - one line of the event log; unknown ones change nothing */
@@ -82,6 +89,8 @@ export class Conversation {
       case "bot_written": this.#noteWritten(event); break;
       case "bot_word": this.#say(text, event); break;
       case "bot_stopped_speaking": this.#isAgentSpeaking = false; break;
+      case "asleep": this.#phrases = Array.isArray(event.phrases) ? event.phrases.map(words).filter(Boolean) : []; break;
+      case "awake": this.#phrases = []; break;
       case "playout": this.#play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
       case "false_interruption": this.#goOn(); break;
@@ -152,6 +161,7 @@ export class Conversation {
     this.#isUserSpeaking = this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
     this.#playout = "full";
     this.isRecording = this.isPushToTalk = false;
+    this.#phrases = [];
     return pending.map(({ text }) => text).join("\n");
   }
 

@@ -7,6 +7,7 @@ const STAGES = {
   llm: "Language model",
   large: "Large language model",
   tts: "Text to speech",
+  wake: "Wake word",
   vad: "Voice activity",
   turn: "End of turn",
   tools: "Tools",
@@ -29,6 +30,14 @@ export function enginesNow(known, serving) {
 /** @returns {string} the engines that do the work, in the order of a turn */
 export function summarizeEngines(engines) {
   return ["stt", "llm", "tts"].map((stage) => describe(engines[stage]).engine).filter(Boolean).join(" → ");
+}
+
+/** @returns {string} one line where ears or voice could be better, else "" */
+export function describeBetter(engines) {
+  const named = { stt: "ears", tts: "voice" };
+  const basic = Object.keys(named).filter((stage) => describe(engines[stage]).passed_over.some(({ mend }) => mend));
+  if (basic.length === 0) return "";
+  return `Basic ${basic.map((stage) => named[stage]).join(" and ")} for now. Details names better ones and how to get them.`;
 }
 
 /** @param {HTMLElement} list - a dl, drawn anew */

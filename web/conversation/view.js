@@ -2,7 +2,7 @@
 
 import { Announcer } from "/conversation/announcer.js";
 import { byId, create, setText } from "/dom.js";
-import { drawAnswerTime, drawEngines, summarizeEngines } from "/conversation/engines.js";
+import { describeBetter, drawAnswerTime, drawEngines, summarizeEngines } from "/conversation/engines.js";
 import { FLOOR, MICROPHONE, isAgentBusy } from "/floor.js";
 import { describePrivacy } from "/privacy.js";
 import { recordingAddresses } from "/server.js";
@@ -15,11 +15,6 @@ export class View {
   #drawnEngines = "";
   #drawnProblem = null;
   #microphone = "off";
-
-  constructor() {
-    const isWide = matchMedia("(min-width: 64rem)").matches;
-    for (const id of ["engines", "timing"]) byId(id).open = isWide;
-  }
 
   /**
    * @param {object} page
@@ -34,7 +29,9 @@ export class View {
     const { state, conversation } = page;
     document.body.dataset.state = state;
     document.title = ["on", "held"].includes(page.microphone) ? "● Sotto" : "Sotto";
-    setText(byId("state"), FLOOR[state]);
+    const told = state === "asleep" ? `${FLOOR.asleep}: say ${conversation.wakePhrase}` : FLOOR[state];
+    if (state === "asleep" && byId("state").textContent !== told) this.announcer.say(`${told}.`);
+    setText(byId("state"), told);
     this.#drawMicrophone(page.microphone);
     drawButtons(page);
     drawConversationTools(page);
@@ -77,6 +74,9 @@ export class View {
     this.#drawnEngines = wanted;
     setText(byId("engines-short"), summarizeEngines(engines) || "not known yet");
     setText(byId("why"), describePrivacy(engines, location.hostname));
+    const better = describeBetter(engines);
+    byId("better").hidden = better === "";
+    setText(byId("better"), better);
     drawEngines(byId("engines-list"), engines);
   }
 }
@@ -88,11 +88,20 @@ function drawButtons({ state, isWanted, microphone, conversation, canRecord, nCh
   byId("mute").setAttribute("aria-pressed", String(microphone === "muted"));
   show("hold", isOpen && conversation.isPushToTalk);
   show("mute", isOpen);
-  show("interrupt", isAgentBusy(state));
+  drawInterrupt(state, isOpen);
   show("try-now", state === "waiting");
   show("record-choice", canRecord);
+  // Without a call nothing sounds.
+  show("aloud-choice", isWanted);
   show("n-choices", nChoices > 0);
   setText(byId("n-choices"), `${nChoices} changed`);
+}
+
+/** In a call it keeps its place and the keyboard, so that nothing else comes under the thumb, Leave least of all. */
+function drawInterrupt(state, isOpen) {
+  const isBusy = isAgentBusy(state);
+  byId("interrupt").setAttribute("aria-disabled", String(!isBusy));
+  show("interrupt", isOpen || isBusy);
 }
 
 /** What is hidden cannot keep the keyboard: the call's button takes it. */
@@ -103,7 +112,7 @@ function show(id, isShown) {
 }
 
 function drawConversationTools({ conversation, recorded, isWanted }) {
-  show("tools", conversation.items.length > 0);
+  show("open-menu", conversation.items.length > 0);
   show("delete", conversation.id !== "");
   byId("recording").hidden = recorded === "" || isWanted;
   if (recorded === "") return;
@@ -119,5 +128,7 @@ function drawWelcome({ state, conversation, isRestored, isWanted }) {
   const first = isAsking ? "May the agent hear you?" : isRestored ? "Welcome back." : "Say something.";
   setText(byId("welcome-first"), isInCall ? "Go ahead." : first);
   byId("welcome-how").hidden = isInCall || isAsking;
+  byId("chips").hidden = isAsking || ["starting", "connecting", "waiting"].includes(state);
   byId("why").hidden = isInCall;
+  byId("better").classList.toggle("unwanted", isInCall || isAsking);
 }

@@ -6,6 +6,8 @@ import { keepChoices, keptChoices } from "/kept.js";
  * options: {setting: value} where it is not the server's own
  * microphoneId, loudspeakerId: of devices, "" for the browser's own choice
  * isSpoken: whether typed questions are answered aloud
+ * hasDetails: whether times, network and engines are shown
+ * hasKeys: whether single letters do something
  */
 export class Choices {
   constructor() {

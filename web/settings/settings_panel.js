@@ -1,12 +1,21 @@
 // The settings of the next call, and of this one by joining it again: built from what the server offers.
 
+import { askFirst } from "/confirm.js";
 import { byId, create, setText } from "/dom.js";
 import { describeEngines, voiceSelect } from "/settings/engine_field.js";
 import { settingField } from "/settings/setting_field.js";
 import { groupsOf } from "/settings/settings_list.js";
 
+const UNSAVED = {
+  title: "Throw your changes away?",
+  text: "What you changed here is not applied yet.",
+  no: "Keep editing",
+  yes: "Throw away",
+};
+
 export class SettingsPanel {
   #dialog = byId("settings");
+  #chosen = "{}";
   #fields = new Map();
   #offer = null;
   #serving = {};
@@ -18,7 +27,12 @@ export class SettingsPanel {
       onApply(this.#read());
       this.#dialog.close();
     });
-    byId("settings-close").addEventListener("click", () => this.#dialog.close());
+    byId("settings-close").addEventListener("click", () => this.#leave());
+    this.#dialog.addEventListener("cancel", (event) => {
+      if (event.target !== this.#dialog) return;
+      event.preventDefault();
+      this.#leave();
+    });
     byId("settings-reset").addEventListener("click", () => {
       onReset();
       this.#dialog.close();
@@ -40,7 +54,14 @@ export class SettingsPanel {
     byId("settings-reset").hidden = Object.keys(chosen).length === 0;
     setText(byId("settings-apply"), isInCall ? "Apply and go on" : "Apply");
     setText(byId("settings-hint"), isInCall ? "The call is joined again at once; the conversation goes on." : "");
+    this.#chosen = JSON.stringify(this.#read());
     if (!this.#dialog.open) this.#dialog.showModal();
+  }
+
+  /** An edit is not lost without a question. */
+  #leave() {
+    if (JSON.stringify(this.#read()) === this.#chosen) this.#dialog.close();
+    else askFirst(UNSAVED, () => this.#dialog.close());
   }
 
   #drawFields(chosen) {
