@@ -10,6 +10,7 @@ one writer and little to write.
 MemoryFailure    it cannot be read or written; one line says why, and what mends it
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ BUSY_SECS = 2.0
 PAGE_BYTES = 4096
 # Of the whole file.
 MAX_BYTES = 1024**3
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _SCHEMA = (
     """create table items(
         id integer primary key autoincrement, owner text not null, kind text not null, text text not null,
@@ -180,8 +182,11 @@ def _why(error: Exception, path: Path) -> str:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return f"the memory in {path} is in use by another program; try again in a moment"
-    if name.startswith("SQLITE_FULL"):
-        return f"there is no room for more in the memory {path}: the disk is full, or it has reached its 1 GB"
+    if name.startswith("SQLITE_FULL") or getattr(error, "errno", None) in _FULL:
+        return (
+            f"there is no room for more in the memory {path}: the disk is full, or it has reached its 1 GB;"
+            " nothing was changed"
+        )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return f"the memory in {path} is damaged ({error}); it was left as it is: move it away to begin a new one"
     return f"the memory in {path} cannot be used: {error}"

@@ -12,10 +12,11 @@ from pydantic import Field
 from agent.memory.database import MemoryFailure
 from agent.memory.item import MAX_FACT_CHARS, Item
 from agent.memory.user_memory import UserMemory
+from agent.tools.memory_reflexes import FORGET_ALL, REMEMBER
 from agent.tools.memory_words import ASKED_TO_REMEMBER
-from agent.tools.tool import Arguments, Tool, ToolError
+from agent.tools.tool import Arguments, NoArguments, Tool, ToolError
 
-REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
+RECALL, FORGET = "recall", "forget"
 # Of one item, and of all that is recalled at once, so that what is told stays whole.
 MAX_SHOWN_CHARS = 500
 MAX_RECALLED_CHARS = 2_800
@@ -83,6 +84,9 @@ def memory_tools(mine: UserMemory) -> list[Tool]:
             raise ToolError(f"nothing is remembered under {', '.join(map(str, numbers))}; recall tells the numbers")
         return {"forgotten": forgotten}
 
+    async def forget_everything(_: NoArguments) -> object:
+        return {"forgotten": await _told(mine.forget_everything())}
+
     return [
         Tool(
             REMEMBER, "Keep a fact for later conversations, when the user asks for it.", Remember, remember, acts=True
@@ -95,6 +99,14 @@ def memory_tools(mine: UserMemory) -> list[Tool]:
             recall,
         ),
         Tool(FORGET, "Delete something from memory for good, when the user asks for it.", Forget, forget, acts=True),
+        Tool(
+            FORGET_ALL,
+            "Delete all that is remembered of the user, for good, when the user wants all of it gone.",
+            NoArguments,
+            forget_everything,
+            acts=True,
+            asks=True,
+        ),
     ]
 
 

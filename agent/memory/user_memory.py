@@ -117,3 +117,11 @@ class UserMemory:
             MemoryFailure: All of them stay.
         """
         return await self.memory.ask(lambda store: store.forget(self.owner, numbers))
+
+    async def forget_everything(self) -> int:
+        """Delete all that is remembered of this user; how much there was.
+
+        Raises:
+            MemoryFailure: All of it stays.
+        """
+        return await self.memory.ask(lambda store: store.forget(self.owner, None))

@@ -16,11 +16,14 @@ from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
 
+from agent.tools.alarm_words import ALARM, AlarmWords
 from agent.tools.camera import TOOL as LOOK
 from agent.tools.choice_prompts import NAMES, TEXTS, prompt, schema_of, small_prompt
 from agent.tools.choice_words import ChoiceWords, Turn
 from agent.tools.clock import Now, local_now
+from agent.tools.hang_up import HANG_UP
 from agent.tools.memory_words import MemoryWords
+from agent.tools.reflex_words import Matched
 from agent.tools.tool import Tool
 from agent.tools.toolbox import Toolbox
 from processors.llm.choice import ChosenCall, Offer
@@ -53,6 +56,8 @@ class ToolChooser:
         words: The language's; None where it has no table.
         memory_words: The same.
         unsure: Gives the question what is meant.
+        alarms: Knows for what time an alarm is wanted; None where the language has no table.
+        match: Tells what a turn's words are by themselves.
         always: Whether each turn may ask for a tool, whatever its words.
         now: Gives the local time, with its zone.
 
@@ -68,6 +73,8 @@ class ToolChooser:
         memory_words: MemoryWords | None,
         unsure: Callable[[], str],
         *,
+        alarms: AlarmWords | None = None,
+        match: Callable[[str], Matched | None] = lambda _: None,
         always: bool = False,
         now: Now = local_now,
     ) -> None:
@@ -75,6 +82,8 @@ class ToolChooser:
         self._words = words
         self.memory_words = memory_words
         self._unsure = unsure
+        self._alarms = alarms
+        self._match = match
         self._always = always
         self._now = now
         self.small = False
@@ -84,7 +93,8 @@ class ToolChooser:
         self.small = small
         text = standard_message_text(messages[-1]) if isinstance(messages[-1], dict) else ""
         tools = self._offered(text, small=small)
-        if not tools:
+        sure = self._sure(text, [tool.name for tool in tools], messages[:-1]) if small else None
+        if not tools and sure is None:
             return None
         turn = self._words.turn(text) if self._words else None
         schema = schema_of(tools, turn and _only_duration(turn), _pieces(self._words, turn) if small else None)
@@ -95,7 +105,7 @@ class ToolChooser:
             day: datetime = self._now()
             instruction = prompt(tools, day)
             sent = within(_spoken(messages), MAX_EARLIER_CHARS)
-        return Offer(text, instruction, sent, schema, names, self._sure(text, names) if small else None)
+        return Offer(text, instruction, sent, schema, names, sure)
 
     def decide(self, offer: Offer, answer: Mapping[str, Any], *, small: bool) -> ChosenCall | str | None:
         """See `Chooser`."""
@@ -115,6 +125,9 @@ class ToolChooser:
         call = _call(tool.name, arguments)
         if small:
             return self._of_small(tool, call, turn)
+        if tool.name == HANG_UP:
+            # It is not asked about: the caller's words must ask for it, and nothing else.
+            return call if self._words and turn and self._words.surely_asks_for(tool, turn) else None
         certain = _confidence(answer) >= MIN_CONFIDENCE
         if tool.acts or tool.name in EXPOSES:
             certain &= bool(self._words and turn and self._words.bears_out(tool, arguments, turn, wholly=True))
@@ -137,14 +150,31 @@ class ToolChooser:
         ranked = sorted(tools, key=lambda tool: -found[tool.name])
         return [tool for tool in ranked if self._always or found[tool.name]][:most]
 
-    def _sure(self, text: str, names: Sequence[str]) -> ChosenCall | None:
-        """What a turn surely keeps or forgets, for which no small model need be asked."""
+    def _sure(self, text: str, names: Sequence[str], earlier: Sequence[LLMContextMessage]) -> ChosenCall | str | None:
+        """What a turn surely asks for, for which no small model need be asked; or what it is asked back."""
+        if (alarm := self._alarm(text, names, earlier)) is not None:
+            return alarm
+        hang_up = self._toolbox.tools.get(HANG_UP)
+        if hang_up and self._words and self._words.surely_asks_for(hang_up, self._words.turn(text)):
+            return _call(HANG_UP, {})
         words = self.memory_words
         if words and REMEMBER in names and (fact := words.fact(text)):
             return _call(REMEMBER, {"fact": fact})
         if words and FORGET in names and (fact := words.forgotten(text)):
             return _call(FORGET, {"about": fact})
         return None
+
+    def _alarm(self, text: str, names: Sequence[str], earlier: Sequence[LLMContextMessage]) -> ChosenCall | str | None:
+        """The alarm that a turn asks for; the question for its time, where that is not understood."""
+        tool = self._toolbox.tools.get(ALARM)
+        if tool is None or self._alarms is None or self._words is None:
+            return None
+        matched = self._match(text)
+        if asked := self._alarms.asked(text, matched, earlier):
+            due = asked.due
+            return _call(ALARM, self._alarms.arguments(due, asked.label)) if due else self._alarms.question
+        is_order = matched is None and ALARM in names and self._words.surely_asks_for(tool, self._words.turn(text))
+        return self._alarms.question if is_order else None
 
     def _of_memory(self, offer: Offer, chosen: ChosenCall | str | None) -> ChosenCall | None:
         """What the memory is asked, where a small model found nothing else."""

@@ -103,6 +103,15 @@ class ChoiceWords:
         """
         return sum(set(self._phrase(one)) <= set(turn.words) for one in self._needed(tool))
 
+    def may_ask_for(self, name: str, turn: Turn) -> bool:
+        """Whether a turn has words that a tool needs, which may be switched off.
+
+        Args:
+            name: Of a tool that the table knows.
+            turn: Said.
+        """
+        return any(set(self._phrase(one)) <= set(turn.words) for one in self._needs.get(name, ()))
+
     def is_order(self, tool: Tool, turn: Turn) -> bool:
         """Whether a turn begins as an order to this tool does.
 

@@ -33,7 +33,7 @@ LOCK_POLL_SECS = 0.02
 
 
 class NotPlainError(OSError):
-    """A name stands for no plain file: a link, a folder, a device, a pipe."""
+    """A name stands for no plain file, or not for it alone: a link, a folder, a device, a pipe."""
 
 
 class BusyError(Exception):
@@ -120,21 +120,20 @@ class Directory:
         """What a plain file holds, up to one byte more than was asked for.
 
         Raises:
-            NotPlainError: It is a link or anything else.
+            NotPlainError: It is a link or anything else, or has another name, which may be in another folder.
             OSError: It is not there, or cannot be read.
         """
-        before = self.status(name)
-        if not stat.S_ISREG(before.st_mode):
-            raise NotPlainError(f"{name} is no plain file")
+        before = self._plain(name)
         with os.fdopen(os.open(self._at(name), _READ, dir_fd=self._descriptor), "rb") as file:
             # Where links are followed, one may have been put there in between.
             opened = os.fstat(file.fileno())
             if not stat.S_ISREG(opened.st_mode) or not os.path.samestat(before, opened):
                 raise NotPlainError(f"{name} is no plain file")
+            _check_alone(name, opened)
             return file.read(max_bytes + 1)
 
     def write(self, name: str, content: bytes, *, new: bool) -> None:
-        """Write a file whole or not at all; other links to the old file keep the old content.
+        """Write a file whole or not at all.
 
         Args:
             name: Its name.
@@ -143,9 +142,10 @@ class Directory:
 
         Raises:
             FileExistsError: It is there, though it was to be new.
+            NotPlainError: As `read` has it.
             OSError: It cannot be written, or its owner may not; then everything is as before.
         """
-        mode = 0o600 if new else self.status(name).st_mode & 0o777
+        mode = 0o600 if new else self._plain(name).st_mode & 0o777
         if not mode & stat.S_IWUSR:
             raise PermissionError(errno.EACCES, "it is only to be read")
         part = f".{secrets.token_hex(8)}.part"
@@ -187,8 +187,29 @@ class Directory:
         else:
             os.unlink(self._at(name), dir_fd=self._descriptor)
 
+    def check_alone(self, name: str) -> None:
+        """Make sure that a plain file has no other name.
+
+        Raises:
+            NotPlainError: As `read` has it.
+            OSError: It is not there.
+        """
+        self._plain(name)
+
+    def _plain(self, name: str) -> os.stat_result:
+        status = self.status(name)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotPlainError(f"{name} is no plain file")
+        _check_alone(name, status)
+        return status
+
     def _at(self, name: str) -> str | Path:
         return name if self._descriptor is not None else self._path / name
+
+
+def _check_alone(name: str, status: os.stat_result) -> None:
+    if status.st_nlink > 1:
+        raise NotPlainError(f"{name} is a file of another name, too (a hard link)")
 
 
 def _lock(descriptor: int, until_secs: float) -> None:

@@ -156,6 +156,7 @@ class Folder:
         """
         with self._opened(said, "moved") as folder:
             name = _find(folder, said)
+            folder.check_alone(name)
             n_bytes = folder.files()[name].st_size
             binned = self._bin(folder, name)
         return Change(name, n_bytes, lambda: self._out_of_bin(binned))

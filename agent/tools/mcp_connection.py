@@ -23,11 +23,12 @@ from agent import __version__
 from agent.errors import one_line
 from agent.settings.mcp import McpServer
 from agent.tools.beside import progress as progress_of_tool
+from agent.tools.mcp_bounds import only_usable
 from agent.tools.mcp_http import http_client
 from agent.tools.mcp_results import tool_of
 from agent.tools.mcp_secrets import McpSecrets
 from agent.tools.mcp_state import McpState
-from agent.tools.mcp_stdio import MAX_MESSAGE_BYTES, Child, child_streams
+from agent.tools.mcp_stdio import Child, child_streams
 from agent.tools.tool import Tool, ToolError
 from processors.retries import Retries
 
@@ -130,7 +131,7 @@ class McpConnection:
             async with asyncio.timeout(CONNECT_SECS):
                 transport = self._child() if self._server.command else self._http(stack)
                 client = Client(
-                    transport,
+                    only_usable(transport),
                     mode=self._mode,
                     message_handler=self._hear,
                     client_info=Implementation(name="sotto", version=__version__),
@@ -163,7 +164,8 @@ class McpConnection:
         assert server.url  # noqa: S101 - the settings say so
         http = http_client(server)
         stack.push_async_callback(http.aclose)
-        return streamable_http_client(server.url, http_client=http, max_sse_event_size=MAX_MESSAGE_BYTES)
+        # Events have their bound in `http_client`.
+        return streamable_http_client(server.url, http_client=http, max_sse_event_size=None)
 
     async def _stay(self) -> str:
         """Until it is lost; why."""

@@ -3,13 +3,14 @@
 In:  a server's settings.   Out: the HTTP client that mcp's transport uses.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import httpx2
 
 from agent.settings.mcp import McpServer
-from agent.tools.mcp_stdio import MAX_MESSAGE_BYTES
+from agent.tools.mcp_bounds import SLICE_BYTES, StreamWeight, Weight
 
 
 def http_client(server: McpServer) -> httpx2.AsyncClient:
@@ -32,22 +33,27 @@ def http_client(server: McpServer) -> httpx2.AsyncClient:
 
 
 async def _bound(response: httpx2.Response) -> None:
-    """A whole answer may be of MAX_MESSAGE_BYTES; of a stream of events mcp bounds each."""
+    """Whatever is read of an answer comes in slices, and ends where a message of it is too much."""
     is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
     packed = response.headers.get("content-encoding", "identity").lower() != "identity"
     unbounded = response.aiter_bytes
+    # mcp tells whoever waits for the answer what such an error says.
+    error = httpx2.SSEError if is_stream else httpx2.StreamError
 
     async def aiter_bytes(chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
-        # mcp tells whoever waits for the answer what a StreamError says.
         if packed:
-            raise httpx2.StreamError("it is packed, which it was asked not to be")
-        n_bytes = 0
+            raise error("it is packed, which it was asked not to be")
+        weight = StreamWeight() if is_stream else Weight()
         async with aclosing(unbounded(chunk_size)) as parts:
             async for part in parts:
-                n_bytes += len(part)
-                if n_bytes > MAX_MESSAGE_BYTES and not is_stream:
-                    raise httpx2.StreamError(f"it is longer than {MAX_MESSAGE_BYTES >> 20} MB")
-                yield part
+                for start in range(0, len(part), SLICE_BYTES):
+                    piece = part[start : start + SLICE_BYTES]
+                    weight.add(piece)
+                    if fault := weight.fault():
+                        raise error(fault)
+                    yield piece
+                    # Others have their turn, however fast it comes.
+                    await asyncio.sleep(0)
 
     # The one way by which a response is read, whoever reads it.
     response.aiter_bytes = aiter_bytes

@@ -3,6 +3,7 @@
 In:  mcp's tools and results.   Out: Tool, and results as data for the model.
 """
 
+import contextlib
 import json
 import math
 import re
@@ -31,8 +32,8 @@ MAX_NAME_CHARS = 64
 MAX_DESCRIPTION_CHARS = 1_000
 MAX_SCHEMA_CHARS = 8_000
 MAX_ERROR_CHARS = 500
-# Far more than a result may have in the end: what is cut is told with its length.
-MAX_TEXT_CHARS = 4_000_000
+# A longer text is not read as JSON, which would hold up everybody.
+MAX_READ_CHARS = 50_000
 
 # All but tabs and line ends.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -108,7 +109,7 @@ def result_of(result: CallToolResult) -> object:
     Raises:
         ToolError: The server says that it is an error.
     """
-    text = "\n".join(filter(None, map(_told, result.content)))[:MAX_TEXT_CHARS]
+    text = "\n".join(filter(None, map(_told, result.content)))
     if result.is_error:
         raise ToolError(one_line(text, MAX_ERROR_CHARS) or "the tool says that it failed, and not why")
     structured = result.structured_content
@@ -137,10 +138,10 @@ def _plain(value: Any) -> Any:
 
 
 def _is_same(text: str, structured: object) -> bool:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = text
+    found: object = text
+    if len(text) <= MAX_READ_CHARS:
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(text)
     return structured in (found, {"result": found}, {"result": text.split("\n")})
 
 

@@ -26,10 +26,14 @@ from loguru import logger
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
+from agent.tools.mcp_bounds import MessageLines, RefusedLine
 from processors.child_process import is_ending
 
-# Of one message.
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+# No more is read, and no more lines are looked at, before the conversations have their turn.
+READ_BYTES = 8 * 1024
+LINES_A_STEP = 50
+# Some print greetings where only messages belong; what writes nothing else is no server.
+MAX_STRAYS = 1_000
 MAX_STDERR_CHARS = 300
 MAX_STDERR_LINES_A_MINUTE = 30
 CLOSES_SECS = 1.0
@@ -49,6 +53,8 @@ class Child:
         ended: Set when nothing more comes from it.
         last_words: The latest lines of its standard error.
         problem: Why it is no longer spoken with; empty where it merely ended.
+        n_strays: How many lines in a row were no messages, up to now.
+        told: What the log says of those.
     """
 
     name: str
@@ -59,6 +65,8 @@ class Child:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_words: deque[str] = field(default_factory=lambda: deque(maxlen=3))
     problem: str = ""
+    n_strays: int = 0
+    told: set[str] = field(default_factory=set)
     process: asyncio.subprocess.Process | None = None
 
     def why(self) -> str:
@@ -116,7 +124,6 @@ async def _start(child: Child) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment,
-        limit=MAX_MESSAGE_BYTES,
         # A signal for sotto is none for it, and what it starts in turn ends with it.
         start_new_session=sys.platform != "win32",
     )
@@ -126,25 +133,65 @@ async def _read(
     child: Child, process: asyncio.subprocess.Process, to_client: "MemoryObjectSendStream[SessionMessage | Exception]"
 ) -> None:
     assert process.stdout  # noqa: S101 - it is a pipe
+    lines = MessageLines()
     try:
-        while line := await process.stdout.readline():
-            try:
-                message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-            except ValueError:
-                # Some print greetings where only messages belong.
-                logger.debug(f"mcp {child.name}: no message: {line[:MAX_STDERR_CHARS]!r}")
-                continue
-            await to_client.send(SessionMessage(message))
-    except ValueError:
-        child.problem = f"{child.command} sent a message of more than {MAX_MESSAGE_BYTES >> 20} MB"
+        while not child.problem and (piece := await process.stdout.read(READ_BYTES)):
+            for n_lines, line in enumerate(lines.add(piece), 1):
+                if (message := _message(child, line)) is not None:
+                    await to_client.send(SessionMessage(message))
+                if child.problem:
+                    break
+                if n_lines % LINES_A_STEP == 0:
+                    await asyncio.sleep(0)
+            # What has come already is read without a pause.
+            await asyncio.sleep(0)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
         pass
     finally:
-        with contextlib.suppress(TimeoutError):
-            # Its status is known a moment after its output has ended.
-            await asyncio.wait_for(process.wait(), KILLED_SECS)
+        if not child.problem:
+            with contextlib.suppress(TimeoutError):
+                # Its status is known a moment after its output has ended.
+                await asyncio.wait_for(process.wait(), KILLED_SECS)
         child.ended.set()
         to_client.close()
+
+
+def _message(child: Child, line: bytes | RefusedLine | int) -> mcp_types.JSONRPCMessage | None:
+    """What a line says; of one that is too much, what whoever waits for it is told."""
+    if isinstance(line, int):
+        _stray(child, line)
+        return None
+    message = _refused(child, line) if isinstance(line, RefusedLine) else _read_message(child, line)
+    if message is None:
+        _stray(child, 1)
+    else:
+        child.n_strays = 0
+        child.told.clear()
+    return message
+
+
+def _refused(child: Child, line: RefusedLine) -> mcp_types.JSONRPCMessage | None:
+    if line.fault not in child.told:
+        child.told.add(line.fault)
+        logger.warning(f"mcp {child.name}: a message cannot be used: {line.fault}")
+    return line.error()
+
+
+def _read_message(child: Child, line: bytes) -> mcp_types.JSONRPCMessage | None:
+    try:
+        return mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValueError:
+        if "none" not in child.told:
+            child.told.add("none")
+            logger.debug(f"mcp {child.name}: no message, nor may what follows be one: {line[:MAX_STDERR_CHARS]!r}")
+        return None
+
+
+def _stray(child: Child, n_lines: int) -> None:
+    """So many further lines are no messages."""
+    child.n_strays += n_lines
+    if child.n_strays > MAX_STRAYS:
+        child.problem = f"{child.command} wrote more than {MAX_STRAYS} lines in a row that are no messages"
 
 
 async def _write(
@@ -171,7 +218,9 @@ async def _log(child: Child, process: asyncio.subprocess.Process) -> None:
     while piece := await process.stderr.read(4096):
         *lines, rest = (rest + piece).split(b"\n")
         rest = rest[:MAX_STDERR_CHARS]
-        for line in lines:
+        lines = [line for line in lines if line and not line.isspace()]
+        # No more of a piece can be told, and its last words.
+        for line in [*lines[: MAX_STDERR_LINES_A_MINUTE + 1], *lines[MAX_STDERR_LINES_A_MINUTE + 1 :][-3:]]:
             text = "".join(one if one.isprintable() else " " for one in line.decode(errors="replace")).strip()
             text = child.without_secrets(text)
             if not text:
@@ -185,6 +234,7 @@ async def _log(child: Child, process: asyncio.subprocess.Process) -> None:
                 logger.debug(f"mcp {child.name}: {text[:MAX_STDERR_CHARS]}")
             elif n_lines == MAX_STDERR_LINES_A_MINUTE + 1:
                 logger.debug(f"mcp {child.name}: more lines of this minute are left out")
+        await asyncio.sleep(0)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -8,13 +8,17 @@ others find better words.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
+from agent.tools.alarm_words import ALARM
 from agent.tools.beside import BEGUN
 from agent.tools.choice import EVER, ToolChooser, is_chosen
+from agent.tools.clock import Now, local_now
 from agent.tools.failures import why_not
+from agent.tools.hang_up import HANG_UP
 from agent.tools.memory_words import ASKED_TO_REMEMBER
 from agent.tools.reflex_words import ReflexWords
 from agent.tools.results import is_error
@@ -35,12 +39,20 @@ class PlainAnswers:
         words: The language's.
         chooser: Has chosen the calls.
         tools: Gives the tools by their names.
+        now: Gives the local time, with its zone.
     """
 
-    def __init__(self, words: ReflexWords, chooser: ToolChooser, tools: Callable[[], Mapping[str, Tool]]) -> None:
+    def __init__(
+        self,
+        words: ReflexWords,
+        chooser: ToolChooser,
+        tools: Callable[[], Mapping[str, Tool]],
+        now: Now = local_now,
+    ) -> None:
         self._words = words
         self._chooser = chooser
         self._tools = tools
+        self._now = now
         self._reads: dict[str, Callable[[Any, Arguments], str]] = {
             "recall": self._recalled,
             "read_file": self._read,
@@ -72,14 +84,22 @@ class PlainAnswers:
                 # Nobody has asked for it.
                 return ""
             return why_not(self._words, tool, str(result["error"])) if self._chooser.small else ""
+        if name == HANG_UP:
+            return self._words.say("goodbye")
         if tool and tool.beside:
             return self._words.say("okay") if result == BEGUN else ""
         if tool and tool.acts:
-            return self._acted(name, arguments)
+            return self._acted(name, arguments, result)
         read = self._reads.get(name) if self._chooser.small else None
         return read(result, arguments)[:MAX_CHARS] if read else ""
 
-    def _acted(self, name: str, arguments: Arguments) -> str:
+    def _acted(self, name: str, arguments: Arguments, result: Any) -> str:
+        left_secs = result.get("seconds_left") if isinstance(result, dict) else None
+        if name == ALARM and isinstance(left_secs, (int, float)):
+            now = self._now()
+            # A whole minute: what is left was told in whole seconds.
+            due = (now + timedelta(seconds=left_secs + 30)).replace(second=0, microsecond=0)
+            return self._words.alarm_set(due, now, str(arguments.get("label") or ""))
         secs = arguments.get("seconds")
         if name != "set_timer" or not isinstance(secs, (int, float)):
             return self._words.say("done")

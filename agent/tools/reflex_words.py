@@ -23,10 +23,12 @@ from babel.units import format_unit
 from text_to_num import alpha2digit
 
 from agent.tools.choice_words import ChoiceWords
+from agent.tools.clock_words import ClockWords, SaidTime
 from agent.tools.duration_words import NUMBER, UNIT_SECS, DurationWords
 from agent.tools.memory_words import MemoryWords
 from agent.tools.unit_words import UnitWords
 from agent.tools.units import convert
+from agent.tools.which_words import WhichWords
 from agent.tools.written_words import WrittenWords
 
 TABLES = Path(__file__).parent / "words"
@@ -38,6 +40,8 @@ _PLACES = {
     "sum": r"(?P<sum>.+)",
     "bare_sum": r"(?P<bare_sum>.+)",
     "label": r"(?P<label>\w+(?: \w+)?)",
+    "clock": r"(?P<clock>.+)",
+    "day": r"(?P<day>.+)",
 }
 _PLACES |= {"amount": r"(?P<amount>.+)", "unit": r"(?P<unit>[^\d]+?)"}
 
@@ -54,6 +58,8 @@ class Matched:
         amount: What was converted, in its new unit; None without a conversion.
         unit: That unit, as units.py calls it.
         said: What is written down as it was said, by the tool's arguments.
+        at: The time of day that was said; None without one.
+        day: A day that was said without a time, plain; empty without one.
     """
 
     name: str
@@ -63,6 +69,8 @@ class Matched:
     amount: Fraction | None = None
     unit: str = ""
     said: Mapping[str, str] = field(default_factory=dict)
+    at: SaidTime | None = None
+    day: str = ""
 
 
 class ReflexWords:
@@ -93,12 +101,14 @@ class ReflexWords:
         self._unit = re.compile(rf"(\s*\b(?:{_any_of(list(self._durations.units))})\b\s*)")
         articles = _any_of([str(one) for one in table["articles"]]) or "(?!)"
         self._article = re.compile(rf"\b(?:{articles}) (?=\d{{3}})")
+        self.clock = ClockWords(table["clock"])
+        self.which = WhichWords(table["which"], self._durations.read, self.clock.read)
         self._operators: Mapping[str, list[str]] = table["operators"]  # pyright: ignore[reportAttributeAccessIssue]
         asked: Mapping[str, list[str]] = table["asked_operators"]  # pyright: ignore[reportAssignmentType]
         self._asked_operators = {sign: [*said, *asked.get(sign, [])] for sign, said in self._operators.items()}
         self._said_units = {str(key): str(value) for key, value in table["units"].items()}
-        self.choice = ChoiceWords(table["choice"], self._plain, self._durations.read, self._written)
-        self.memory = MemoryWords(table["memory"], table["choice"], self._plain, self._written)  # pyright: ignore[reportArgumentType]
+        self.choice = ChoiceWords(table["choice"], self.plain, self._durations.read, self._written)
+        self.memory = MemoryWords(table["memory"], table["choice"], self.plain, self._written)  # pyright: ignore[reportArgumentType]
 
     @functools.cached_property
     def units(self) -> UnitWords:
@@ -113,8 +123,7 @@ class ReflexWords:
             text: One turn.
             only: The one reflex that they may ask for; default: any.
         """
-        words = self._plain(text) if len(text) <= MAX_CHARS else ""
-        words = re.sub(rf"^(?:{self._thanks}) (?=.)|(?<=.) (?:{self._thanks})$", "", words)
+        words = self.bare(text)
         if not words:
             return None
         if only is None and (written := self._written.match(text)):
@@ -127,13 +136,22 @@ class ReflexWords:
                     return matched
         return None
 
+    def bare(self, text: str) -> str:
+        """A turn's words, plain and without thanks; empty of one that is too long.
+
+        Args:
+            text: One turn.
+        """
+        words = self.plain(text) if len(text) <= MAX_CHARS else ""
+        return re.sub(rf"^(?:{self._thanks}) (?=.)|(?<=.) (?:{self._thanks})$", "", words)
+
     def agrees(self, text: str) -> bool | None:
         """Whether the words are a yes or a no and nothing else; None where they are neither, or both.
 
         Args:
             text: One turn.
         """
-        words = self._plain(text, polite=True) if len(text) <= MAX_CHARS else ""
+        words = self.plain(text, polite=True) if len(text) <= MAX_CHARS else ""
         for pattern, agreed in ((self._yes, True), (self._no, False)):
             beside = f"{self._polite}|{self._thanks}"
             if re.fullmatch(rf"(?:(?:{beside}) )*(?:{pattern})(?: (?:{pattern}|{beside}))*", words):
@@ -169,6 +187,18 @@ class ReflexWords:
         """A time of day as the language writes it."""
         return format_time(at, "short", locale=self._locale).translate(_NARROW)
 
+    def alarm_set(self, due: datetime, now: datetime, label: str) -> str:
+        """That an alarm is set.
+
+        Args:
+            due: When it goes off, today or tomorrow.
+            now: The local time.
+            label: What it is for; may be empty.
+        """
+        time = self.time(due)
+        time = time if due.date() == now.date() else self.say("tomorrow_at", time=time)
+        return self.say("set_alarm_label" if label else "set_alarm", time=time, label=label)
+
     def date(self, at: datetime) -> str:
         """A date with its weekday."""
         return format_date(at, "full", locale=self._locale)
@@ -191,7 +221,17 @@ class ReflexWords:
         """A decimal number as the language writes it."""
         return value.replace(".", self._locale.number_symbols["latn"]["decimal"])
 
-    def _plain(self, text: str, *, polite: bool = False) -> str:
+    def either(self, names: Iterable[str]) -> str:
+        """Names as something to choose from, such as `the tea timer or the alarm`."""
+        return format_list(list(names), "or", locale=self._locale)
+
+    def plain(self, text: str, *, polite: bool = False) -> str:
+        """Words in lower case, without punctuation, numbers in digits.
+
+        Args:
+            text: As it was said.
+            polite: Whether polite words stay.
+        """
         symbols = self._locale.number_symbols["latn"]
         grouped = rf"(?<=\d){re.escape(symbols['group'])}(?=\d{{3}}(?!\d))"
         lower = re.sub(r"(?<=\d)[.,](?=\d)", ".", re.sub(grouped, "", text.casefold()))
@@ -218,12 +258,18 @@ class ReflexWords:
         for place, operators in (("sum", self._asked_operators), ("bare_sum", self._operators)):
             if (said := found.get(place)) is not None and (expression := self._read_sum(said, operators)) is None:
                 return None
+        at, day = None, found.get("day") or ""
+        if (clock := found.get("clock")) is not None and (at := self.clock.read(clock)) is None:
+            return None
+        if day and not self.clock.is_day(day):
+            return None
         amount, unit = None, ""
         if (words := found.get("amount")) is not None and (wanted := found.get("unit")):
             if (converted := self._convert(words, wanted)) is None:
                 return None
             amount, unit = converted
-        return Matched(name, secs, found.get("label") or "", expression or "", amount, unit)
+        label = found.get("label") or ""
+        return Matched(name, secs, label, expression or "", amount, unit, at=at, day=day)
 
     def _convert(self, amount: str, wanted: str) -> tuple[Fraction, str] | None:
         # Said before a number, less than nothing.
@@ -267,11 +313,16 @@ def _table(code: str) -> ReflexWords:
 def _compiled(pattern: str, much: str) -> re.Pattern[str]:
     for place, takes in {**_PLACES, "much": f"(?:{much})"}.items():
         pattern = pattern.replace(f"{{{place}}}", takes)
-    return re.compile(pattern)
+    return re.compile(_folded(pattern))
 
 
 def _agreement(words: Iterable[str]) -> str:
-    return "|".join(sorted(words, key=len, reverse=True))
+    return _folded("|".join(sorted(words, key=len, reverse=True)))
+
+
+def _folded(pattern: str) -> str:
+    """As plain words are: `casefold` writes `heisst`."""
+    return pattern.replace("ß", "ss")
 
 
 def _any_of(words: list[str]) -> str:

@@ -9,32 +9,28 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 
 from agent.tools.camera import TOOL, Camera
 from agent.tools.clock import Now, local_now
 from agent.tools.consent import Request
 from agent.tools.failures import why_not
+from agent.tools.memory_reflexes import FORGET_ALL, MemoryReflexes
 from agent.tools.reflex_words import Matched, ReflexWords
 from agent.tools.results import is_error
 from agent.tools.sums import calculate, told
+from agent.tools.timer_reflexes import CANCEL, KINDS, LISTS, TimerReflexes
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool, ToolError
 from agent.tools.toolbox import Emit, Toolbox
 from processors.llm.reflex import Reflex
 from processors.manner import Manner
 
-# The name of no reflex.
-NOBODY = ""
 # Those that change something.
 ACTING = {
-    *("set_timer", "cancel_timer", "cancel_timers", "cancel_it", "cancel_running", "create_file"),
-    *("slower", "faster", "quieter", "louder", "turn_down", "turn_up"),
+    *("cancel_running", "create_file", "slower", "faster", "quieter", "louder", "turn_down", "turn_up"),
     *("look", "undo"),
 }
-# After them "cancel it" means the timer.
-ABOUT_TIMERS = {"set_timer", "time_left"}
-TIMER_TOOLS = {"set_timer", "set_alarm", "list_timers"}
 # What may be said of the voice, and of a loudspeaker at home as well.
 TURNED = {"turn_down": "quieter", "turn_up": "louder"}
 # What each needs to be switched on.
@@ -44,11 +40,12 @@ NEEDS = {
     "sum": "calculate",
     "convert": "convert",
     "set_timer": "set_timer",
-    "cancel_timer": "cancel_timer",
-    "cancel_timers": "cancel_timer",
-    "cancel_it": "cancel_timer",
-    "time_left": "list_timers",
+    "set_alarm": "set_alarm",
+    "alarm_time": "set_alarm",
+    **dict.fromkeys((CANCEL, "cancel_it", *KINDS), CANCEL),
+    **dict.fromkeys(LISTS, "list_timers"),
     "create_file": "create_file",
+    "forget_all": FORGET_ALL,
 }
 
 
@@ -66,6 +63,7 @@ class Reflexes:
         manner: How the agent speaks; None where it has no voice.
         only_voice: Whether nothing else that the agent has can be louder, such as a loudspeaker at home.
         camera: What it sees with; None where nothing is said of that.
+        memory_off: The setting that keeps the memory off; empty where nothing is said of that.
     """
 
     def __init__(
@@ -81,6 +79,7 @@ class Reflexes:
         manner: Manner | None = None,
         only_voice: bool = True,
         camera: Camera | None = None,
+        memory_off: str = "",
     ) -> None:
         self._words = words
         self._toolbox = toolbox
@@ -89,18 +88,13 @@ class Reflexes:
         self._now = now
         self._all_of_them = all_of_them
         self._only_voice = only_voice
-        # The last turn of the user that a reflex answered, if it was about timers.
-        self._about_timers = ""
+        self._timers = TimerReflexes(words, toolbox, book, self._hindered, now)
+        self._memory = MemoryReflexes(words, toolbox, self._hindered, memory_off)
         self._answers: dict[str, Callable[[Matched, Sequence[LLMContextMessage]], Awaitable[str]]] = {
             "time": self._time,
             "date": self._date,
             "sum": self._sum,
             "convert": self._convert,
-            "set_timer": self._set_timer,
-            "cancel_timer": self._cancel_timers,
-            "cancel_timers": self._cancel_timers,
-            "cancel_it": self._cancel_timers,
-            "time_left": self._time_left,
             "cancel_running": self._cancel_running,
             "create_file": self._write_file,
             "undo": self._undo,
@@ -134,29 +128,32 @@ class Reflexes:
             return Reflex("ask", False, lambda: self._ask(request)) if request else None
         if self._toolbox.consent.awaits_answer() and (agreed := self._words.agrees(text)) is not None:
             return Reflex("yes", True, self._yes) if agreed else Reflex("no", True, self._no)
-        only = self._meant(text, earlier)
-        matched = self._words.match(text, only) if self._all_of_them else None
+        if not self._all_of_them:
+            return None
+        if self._toolbox.beside.running() and self._words.match(text, "cancel_running"):
+            return self._call_off(text, earlier)
+        matched = self._words.match(text)
+        if found := self._timers.find(text, matched, earlier) or self._memory.find(text, matched):
+            return found
         if matched is None or matched.name not in self._answers or not self._can(matched):
             return None
-        if matched.name == "cancel_it" != only:
+        return Reflex(matched.name, matched.name in ACTING, lambda: self._answers[matched.name](matched, earlier))
+
+    def _call_off(self, text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:
+        """What runs beside the conversation; a timer or another one may be meant: the language model knows, or asks."""
+        if self._book.pending() or len(self._toolbox.beside.running()) > 1:
             return None
-        return Reflex(matched.name, matched.name in ACTING, lambda: self._answer(text, matched, earlier))
+        matched = Matched("cancel_running")
+        return Reflex(matched.name, True, lambda: self._cancel_running(matched, earlier))
 
-    async def _answer(self, text: str, matched: Matched, earlier: Sequence[LLMContextMessage]) -> str:
-        self._about_timers = text if matched.name in ABOUT_TIMERS else ""
-        return await self._answers[matched.name](matched, earlier)
+    def amend(self, context: LLMContext) -> None:
+        """Put into the history, before it is sent, what the language model must know of what was done and cannot be.
 
-    def _spoke_of_timers(self, earlier: Sequence[LLMContextMessage]) -> bool:
-        """Whether the turn before was about timers, whoever answered it."""
-        for message in reversed(earlier):
-            if not isinstance(message, dict):
-                continue
-            if message.get("role") == "user":
-                return bool(self._about_timers) and standard_message_text(message) == self._about_timers
-            calls: Any = message.get("tool_calls") or []
-            if any(call["function"]["name"] in TIMER_TOOLS for call in calls):
-                return True
-        return False
+        Args:
+            context: The conversation's.
+        """
+        self._toolbox.amend(context)
+        self._memory.amend(context)
 
     def warm_up(self) -> None:
         """Read what is large, some tens of milliseconds' worth; may be called in a thread."""
@@ -187,15 +184,6 @@ class Reflexes:
         """
         return self._words.say("still", tool=tool.name.replace("_", " "))
 
-    def _meant(self, text: str, earlier: Sequence[LLMContextMessage]) -> str | None:
-        """Of what can be called off, what the words are about; None: any reflex."""
-        running = self._toolbox.beside.running()
-        if running and self._words.match(text, "cancel_running"):
-            # Another one or a timer may be meant as well: the language model knows, or asks.
-            return NOBODY if self._book.pending() or len(running) > 1 else "cancel_running"
-        spoken_of = self._words.match(text, "cancel_it") and self._spoke_of_timers(earlier)
-        return "cancel_it" if spoken_of else None
-
     def _can(self, matched: Matched) -> bool:
         if (needed := NEEDS.get(matched.name)) and not self._toolbox.has(needed):
             return False
@@ -208,12 +196,6 @@ class Reflexes:
             return bool(self._toolbox.beside.running())
         if matched.name == "undo":
             return any(tool.acts for tool in self._toolbox.tools.values())
-        n_timers = len(self._book.pending())
-        if matched.name in ("cancel_timer", "cancel_it"):
-            # Of several the language model may ask which; without one it may be about anything.
-            return n_timers == 1
-        if matched.name in ("cancel_timers", "time_left"):
-            return n_timers > 0
         return matched.name != "sum" or _has_value(matched.sum)
 
     async def _time(self, _: Matched, __: object) -> str:
@@ -229,19 +211,6 @@ class Reflexes:
     async def _convert(self, matched: Matched, _: object) -> str:
         value, is_exact = self._words.units.told(matched.amount or Fraction(0), matched.unit)
         return self._words.say("sum" if is_exact else "about", value=value)
-
-    async def _set_timer(self, matched: Matched, _: object) -> str:
-        arguments = {"seconds": matched.secs, "label": matched.label}
-        if hindered := await self._hindered("set_timer", arguments):
-            return hindered
-        answer = "set_label" if matched.label else "set_timer"
-        return self._words.say(answer, duration=self._words.duration(matched.secs or 0.0), label=matched.label)
-
-    async def _cancel_timers(self, _: Matched, __: object) -> str:
-        count = len(self._book.pending())
-        if hindered := await self._hindered("cancel_timer", {"all": True} if count > 1 else {}):
-            return hindered
-        return self._words.say("cancelled" if count == 1 else "cancelled_all", count=count)
 
     async def _write_file(self, matched: Matched, _: object) -> str:
         return await self._hindered(matched.name, dict(matched.said)) or self._words.say("done")
@@ -260,15 +229,6 @@ class Reflexes:
 
     async def _cancel_running(self, _: Matched, __: object) -> str:
         return self._words.say("called_off" if self._toolbox.beside.cancel() else "cannot")
-
-    async def _time_left(self, _: Matched, __: object) -> str:
-        answers = []
-        for timer in self._book.pending():
-            duration = self._words.duration(timer.left_secs(self._book.now_secs()))
-            answers.append(
-                self._words.say("left_label" if timer.label else "left", duration=duration, label=timer.label)
-            )
-        return " ".join(answers)
 
     async def _repeat(self, _: Matched, earlier: Sequence[LLMContextMessage]) -> str:
         for message in reversed(earlier):

@@ -3,7 +3,8 @@
 In:  a label and when.   Out: `due` is called with each timer whose time has come.
 
 One book holds those of one user, whatever conversation set them. Kept on disk only where a path is given: due time and
-label, deleted when due or cancelled. Times are wall-clock times, so that a machine that slept is not late for an alarm
+label, deleted when due or cancelled. What cannot be written is told once, stays in memory, and is written as soon as
+that is possible again. Times are wall-clock times, so that a machine that slept is not late for an alarm
 by as long as it slept.
 """
 
@@ -11,7 +12,8 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,10 +69,14 @@ class TimerBook:
 
     Attributes:
         changed: Told of each change: `set`, `cancelled` or `due`, and the timer.
+        failed: Told in one line that timers cannot be kept, once until they can be again.
+        problem: That line while it is so; empty otherwise.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.changed: list[Callable[[str, Timer], None]] = []
+        self.failed: list[Callable[[str], None]] = []
+        self.problem = ""
         self._path = path
         self._numbers = itertools.count(1)
         self._timers: dict[int, Timer] = {}
@@ -117,7 +123,17 @@ class TimerBook:
             label: In any case; the only timer there is needs none.
             secs: For how long it was set; an alarm was set for no duration.
         """
-        wanted = [timer for timer in self.pending() if timer.is_meant(label, secs)]
+        return self._cancel([timer for timer in self.pending() if timer.is_meant(label, secs)])
+
+    def cancel_numbered(self, numbers: Collection[int]) -> list[Timer]:
+        """Cancel those of these numbers.
+
+        Args:
+            numbers: Some may be of none that is still to come.
+        """
+        return self._cancel([timer for timer in self.pending() if timer.number in numbers])
+
+    def _cancel(self, wanted: list[Timer]) -> list[Timer]:
         for timer in wanted:
             del self._timers[timer.number]
             self._tell("cancelled", timer)
@@ -150,6 +166,8 @@ class TimerBook:
                 try:
                     await asyncio.wait_for(self._woken.wait(), min(left_secs, LOOK_SECS))
                 except TimeoutError:
+                    if self.problem:
+                        self._write()
                     continue
             else:
                 del self._timers[first.number]
@@ -180,14 +198,24 @@ class TimerBook:
         if self._path is None:
             return
         kept = [{"due": timer.due_secs, "label": timer.label} for timer in self.pending()]
+        partial = self._path.with_suffix(".part")
         try:
             if kept:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                partial = self._path.with_suffix(".part")
                 partial.write_text(json.dumps(kept), "utf-8")
                 partial.replace(self._path)
             else:
                 self._path.unlink(missing_ok=True)
         except OSError as error:
-            logger.error(f"timers cannot be kept in {self._path} ({error.strerror}); they last until the program ends")
-            self._path = None
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            self._fail(f"timers cannot be kept in {self._path} ({error.strerror}): make room there, or allow writing")
+        else:
+            self.problem = ""
+
+    def _fail(self, problem: str) -> None:
+        is_new, self.problem = not self.problem, problem
+        if is_new:
+            logger.error(problem)
+            for tell in list(self.failed):
+                tell(problem)

@@ -1,6 +1,7 @@
 """A tool: a name that the language model knows, what it takes, and what it does."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from agent.errors import SottoError
 
 LIMIT_SECS = 10.0
+# Within a tool's own run: the id of the call that it is run for.
+CALL_ID: ContextVar[str] = ContextVar("call_id", default="")
 
 
 class ToolError(SottoError):
@@ -45,6 +48,17 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Final:
+    """What a tool gave where the language model is not asked for more.
+
+    Attributes:
+        result: As a tool without this would give it.
+    """
+
+    result: object
+
+
+@dataclass(frozen=True)
 class Tool:
     """One thing that the agent can do.
 
@@ -52,7 +66,7 @@ class Tool:
         name: As the model calls it: lower case and underscores.
         description: For the model: what it does, and when to use it.
         arguments: What it takes.
-        run: Does it: text, numbers, lists or dicts of them, or such in a Done; raises a ToolError.
+        run: Does it: text, numbers, lists or dicts of them, or such in a Done or Final; raises a ToolError.
         acts: Whether it changes anything. Then it is done once a turn, and finished whatever is said meanwhile.
         limit_secs: How long it may take.
         asks: Whether the user is asked each time before it is done.

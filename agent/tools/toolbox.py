@@ -24,8 +24,9 @@ from agent.tools.consent import Consent, Request
 from agent.tools.results import as_json, is_error, within_budget
 from agent.tools.schemas import checked as checked_arguments
 from agent.tools.schemas import function_of
-from agent.tools.tool import Arguments, Done, Tool, ToolError
+from agent.tools.tool import CALL_ID, Arguments, Done, Final, Tool, ToolError
 from agent.tools.undos import Undo, Undos
+from processors.llm.settled_calls import FinalResult
 
 # Of calls whose results are still to be put into the history.
 MAX_LATE = 32
@@ -84,8 +85,9 @@ class Toolbox:
         )
         self.consent = Consent()
         self.undos = Undos()
-        self._own = {tool.name: tool for tool in [*tools, *([canceller(self.beside)] if _any_beside(tools) else [])]}
+        self._own = {tool.name: tool for tool in [*tools, *self._cancellers(tools)]}
         self._tools = self._own
+        self._lent: dict[str, Tool] = {}
         self._offered: tuple[LLMContext, LLMService[Any]] | None = None
         self._answered = False
         # What was done within this turn: by name and arguments.
@@ -147,16 +149,25 @@ class Toolbox:
         """What can be done whatever is served besides."""
         return list(self._own.values())
 
+    def _cancellers(self, tools: Sequence[Tool]) -> list[Tool]:
+        return [canceller(self.beside)] if any(tool.beside for tool in tools) else []
+
     def serve(self, tools: Sequence[Tool]) -> None:
         """Have these besides, in place of what was served before; a call that has begun goes on.
 
         Args:
             tools: Whose names differ; one that is called as an own tool is left out.
         """
-        more = [canceller(self.beside)] if _any_beside(tools) else []
-        self._tools = {**{tool.name: tool for tool in [*tools, *more]}, **self._own}
+        self._tools = {**{tool.name: tool for tool in [*tools, *self._cancellers(tools)]}, **self._own}
         if self._offered:
             self.offer(*self._offered)
+
+    def lend(self, tools: Sequence[Tool]) -> None:
+        """Do these where they are called, in place of what was lent before; whoever asks for a reply tells of them."""
+        self._lent = {tool.name: tool for tool in tools}
+        for name in self._lent:
+            if self._offered and not self._offered[1].has_function(name):
+                self._offered[1].register_function(name, self._handle)
 
     def note(self, event: Event) -> None:
         """Follow the turns: what adds to one whose answer has not been heard or read belongs to it.
@@ -184,7 +195,8 @@ class Toolbox:
         Returns:
             What the tool gave; or `{"error": ...}`, told in one line; or consent's WAITING.
         """
-        return await (await self._begin(name, arguments, call_id)).result()
+        result = await (await self._begin(name, arguments, call_id)).result()
+        return result.result if isinstance(result, Final) else result
 
     async def confirm(self) -> object:
         """The user said yes: do what waits for it; the result is told as an event, and stands in the history."""
@@ -263,7 +275,7 @@ class Toolbox:
         self.beside.close()
 
     async def _begin(self, name: str, arguments: Mapping[str, Any], call_id: str) -> "_Work":
-        tool = self._tools.get(name)
+        tool = self._lent.get(name) or self._tools.get(name)
         if tool is None:
             return _Work({"error": f"there is no tool {name}; there are {', '.join(sorted(self._tools)) or 'none'}"})
         try:
@@ -297,7 +309,11 @@ class Toolbox:
             tool = self._tools[params.function_name]
             self.beside.add(params.tool_call_id, tool, work.task, as_json(params.arguments))
         try:
-            await params.result_callback(within_budget(await work.result()))
+            result = await work.result()
+            if isinstance(result, Final):
+                await params.result_callback(within_budget(result.result), properties=FinalResult())
+            else:
+                await params.result_callback(within_budget(result))
         except asyncio.CancelledError:
             # A barge-in cut the call; what acts goes on.
             if work.acts and isinstance(work.task, asyncio.Task):
@@ -309,7 +325,7 @@ class Toolbox:
         if done.cancelled():
             return
         self.emit("tool_result", id=call_id, name=name, result=within_budget(done.result()), late=True)
-        self._amend_later(call_id, {"done": done.result(), "note": why})
+        self.amend_later(call_id, {"done": done.result(), "note": why})
 
     def _note_end(self, running: Running, result: object | None) -> None:
         """What ran beside the conversation has ended: the history knows, and the user is told."""
@@ -317,18 +333,16 @@ class Toolbox:
         for call_id in running.call_ids:
             if result is None:
                 self.emit("tool_cancelled", id=call_id, name=name)
-                self._amend_later(
-                    call_id, {"cancelled": "the user called it off; how much of it was done is not known"}
-                )
+                self.amend_later(call_id, {"cancelled": "the user called it off; how much of it was done is not known"})
             else:
                 self.emit("tool_result", id=call_id, name=name, result=within_budget(result), late=True)
-                self._amend_later(call_id, {"done": result, "note": "it ran beside the conversation"})
+                self.amend_later(call_id, {"done": result, "note": "it ran beside the conversation"})
         if result is not None:
             self.news(name)
 
     def _refuse(self, request: Request, why: str) -> None:
         self.emit("tool_cancelled", id=request.call_id, name=request.tool.name)
-        self._amend_later(request.call_id, {"not_done": why})
+        self.amend_later(request.call_id, {"not_done": why})
 
     def _take_back(self, undo: Undo) -> asyncio.Task[object]:
         task = asyncio.create_task(self._undo(undo), name=f"undo-{undo.tool.name}")
@@ -341,10 +355,16 @@ class Toolbox:
         told = {"state": "failed", **result} if isinstance(result, dict) and is_error(result) else {"state": "done"}
         self.emit("tool_undo", id=undo.call_id, name=undo.tool.name, undo=undo.mark, **told)
         if not is_error(result):
-            self._amend_later(undo.call_id, {"undone": "the user took this back; it is as it was before"})
+            self.amend_later(undo.call_id, {"undone": "the user took this back; it is as it was before"})
         return result
 
-    def _amend_later(self, call_id: str, result: object) -> None:
+    def amend_later(self, call_id: str, result: object) -> None:
+        """Have another result of a call stand in the history before the model is asked again.
+
+        Args:
+            call_id: Of the call.
+            result: What has become of it.
+        """
         self._late[call_id] = result
         while len(self._late) > MAX_LATE:
             del self._late[next(iter(self._late))]
@@ -356,6 +376,7 @@ class Toolbox:
 
     async def _run(self, tool: Tool, checked: Any, call_id: str) -> object:
         telling(functools.partial(self.beside.note, tool, call_id))
+        CALL_ID.set(call_id)
         try:
             async with asyncio.timeout(tool.limit_secs):
                 result = await tool.run(checked)
@@ -373,10 +394,6 @@ class Toolbox:
         except Exception as error:  # noqa: BLE001 - the edge of a tool: whatever failed is told
             self.report(f"{tool.name} failed: {crash(error)}")
             return {"error": FAILED}
-
-
-def _any_beside(tools: Sequence[Tool]) -> bool:
-    return any(tool.beside for tool in tools)
 
 
 def _key(tool: Tool, checked: Arguments) -> str:

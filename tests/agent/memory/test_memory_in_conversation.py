@@ -1,15 +1,18 @@
 """Memory in a conversation: asked for, dated, of one user, never said anew, and nothing on disk unless wanted."""
 
 import asyncio
+import errno
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.commands.script import Step, Typed
+from agent.memory.database import MAX_BYTES, PAGE_BYTES, MemoryFailure
 from agent.memory.item import Item
 from agent.memory.memory import Memory
 from agent.memory.store import MemoryStore
@@ -188,6 +191,59 @@ async def test_turns_that_could_not_be_kept_are_kept_later(store: MemoryStore, m
     await memory.close()
     other.close()
     assert [text for _, text in kept(store)] == ["milk", "one", "First.", "two", "Second."]
+
+
+@in_virtual_time
+async def test_with_a_full_disk_the_conversation_goes_on_and_what_was_not_kept_is_kept_once_there_is_room(
+    store: MemoryStore,
+) -> None:
+    store.add([Item("anna", "fact", "milk", 0.0)])
+    # SQLite itself says so, as of a disk: it may take no page more.
+    store._file.close()
+    store._file._max_bytes = PAGE_BYTES
+    long = "word " * 150
+    with suppress(MemoryFailure):
+        while True:
+            store.add([Item("ben", "fact", long, 0.0)])
+    script = [call("remember", fact=long), Reply("I could not."), Reply("Second."), Reply("Third.")]
+
+    def make_room(event: Mapping[str, Any]) -> None:
+        if event["event"] == "turn_ended" and event["text"] == "three":
+            store._file._max_bytes = MAX_BYTES
+
+    memory = Memory(store, keeps_turns=True)
+    stt = ScriptedRecognizerEngine(long)
+    async with ScriptedLLM(*script) as server, hosting(stt, options(server), ScriptedSynthesizer()) as host:
+        steps = [FIRST, Step(Typed("two"), delay_secs=1.0), Step(Typed("three"), delay_secs=1.0)]
+        settings = Settings.model_validate({"turn": {"speculate": False}})
+        mine = UserMemory(memory, "anna", "here")
+        held = await hold(host, steps, settings=settings, memory=mine, sinks=[make_room])
+        told = last_result(server.requests[1].body)["error"]
+    await memory.close()
+    full = f"there is no room for more in the memory {store.path}: the disk is full, or it has reached its 1 GB"
+    assert told == f"{full}; nothing was changed"
+    assert [event["message"] for event in held.named("error")] == [told]
+    assert held.texts("bot_word") == ["I", "could", "not.", "Second.", "Third."]
+    assert [text for _, text in kept(store)] == [
+        "milk",
+        long.strip(),
+        "I could not.",
+        "two",
+        "Second.",
+        "three",
+        "Third.",
+    ]
+
+
+def test_a_disk_that_has_no_room_for_the_file_itself_is_told_in_the_same_words(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("agent.memory.database.os.open", full)
+    with pytest.raises(MemoryFailure, match=r"there is no room for more in the memory .* nothing was changed"):
+        store.add([Item("anna", "fact", "milk", 0.0)])
 
 
 @in_virtual_time

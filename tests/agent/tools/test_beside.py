@@ -104,7 +104,7 @@ async def test_the_talk_goes_on_and_the_result_is_told_when_it_comes() -> None:
     assert ends(held) == [("tool_result", "call_1")]
     assert "running" in json.loads(results(sent[2])[0])
     assert json.loads(results(sent[3])[0])["done"] == {"pages": 3}
-    assert sent[3]["messages"][-1]["content"] == NEWS.format(name="report")
+    assert sent[3]["messages"][-1]["content"] == NEWS.format("report")
     # Nobody was talked over: it was told after what was being said.
     assert held.named("interruption") == []
 

@@ -1,6 +1,7 @@
 """Files in a conversation: done once, asked first where settings say so, taken back by the user, and only ever data."""
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -112,6 +113,25 @@ async def test_what_a_reflex_could_not_do_is_told_with_its_reason(tmp_path: Path
     assert told.startswith("That didn't work. ")
     assert "notes.txt" in told
     assert (contents(tmp_path), sent) == ({"notes.txt": "mine"}, [])
+
+
+@in_virtual_time
+async def test_a_full_disk_is_one_sentence_the_file_stays_as_it_was_and_the_conversation_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write(tmp_path, "mine")
+    add = call("append_to_file", name="notes", text="bread")
+    monkeypatch.setattr("agent.tools.directory.os.write", full)
+    script = [Reply(tool_calls=[add]), Reply("There is no room."), Reply("Fine.")]
+    held, sent = await talk(tmp_path, script, *[ASK] * 2)
+    told = "notes was not written: the disk is full; nothing was changed"
+    assert json.loads(results(sent[1])[0]) == {"error": told}
+    assert [event["result"] for event in held.named("tool_result")] == [{"error": told}]
+    assert held.texts("bot_word") == ["There", "is", "no", "room.", "Fine."]
+    assert contents(tmp_path) == {"notes.txt": "mine"}
 
 
 @in_virtual_time

@@ -18,7 +18,7 @@ from loguru import logger
 from agent.settings.mcp import McpServer
 from agent.tools.mcp_secrets import McpSecrets
 from agent.tools.mcp_servers import McpServers
-from agent.tools.results import MAX_RESULT_CHARS
+from agent.tools.results import MAX_RESULT_CHARS, within_budget
 from agent.tools.tool import Tool
 from agent.tools.toolbox import Toolbox
 from tests.support.left_over import leaving_nothing
@@ -27,7 +27,7 @@ from tests.support.ports import free_port
 
 OWN = {
     *("peer_add", "peer_save", "peer_fail", "peer_huge", "peer_picture", "peer_wait", "peer_environment"),
-    *("peer_die", "peer_learn", "peer_work"),
+    *("peer_die", "peer_learn", "peer_work", "peer_long", "peer_many"),
 }
 
 
@@ -77,7 +77,7 @@ async def test_a_server_over_stdio_brings_its_tools_as_they_are_and_its_results_
         assert servers.as_engine() == {
             "engine": "servers",
             "model": "1 of 1 there",
-            "note": "peer has 10 tools",
+            "note": "peer has 12 tools",
             "passed_over": [],
         }
         assert {name for name, tool in tools.items() if tool.asks} == {"peer_save", "peer_die", "peer_learn"}
@@ -94,14 +94,31 @@ async def test_a_server_over_stdio_brings_its_tools_as_they_are_and_its_results_
         assert await box.call("peer_picture", {}) == "[an image, image/png, 3 kB]"
 
 
-async def test_a_result_of_two_megabytes_comes_and_is_cut(tmp_path: Path) -> None:
-    async with connected(peer=peer_settings(tmp_path)) as servers:
-        from agent.tools.results import within_budget
-
-        result = await box_of(servers).call("peer_huge", {})
-        assert isinstance(result, dict)
-        assert len(result["result"]) == 2_000_000
-        assert len(str(within_budget(result))) < MAX_RESULT_CHARS + 60
+async def test_a_long_result_comes_and_is_cut_and_one_that_is_too_much_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    handler = logger.add(lambda message: lines.append(str(message)), level="WARNING", format="{message}")
+    try:
+        async with connected(peer=peer_settings(tmp_path)) as servers:
+            box = box_of(servers)
+            result = await box.call("peer_long", {})
+            assert isinstance(result, dict)
+            assert len(result["result"]) == 500_000
+            assert len(str(within_budget(result))) < MAX_RESULT_CHARS + 60
+            assert await box.call("peer_huge", {}) == {
+                "error": "the server peer failed: its answer cannot be used: it is longer than 1 MB"
+            }
+            assert await box.call("peer_many", {}) == {
+                "error": "the server peer failed: its answer cannot be used: it has more than 15000 values"
+            }
+            # The same connection goes on.
+            assert await box.call("peer_add", {"a": 1, "b": 2}) == {"result": 3}
+            assert (tmp_path / "mark").read_text().count("started") == 1
+    finally:
+        logger.remove(handler)
+    assert [line.strip() for line in lines] == [
+        "mcp peer: a message cannot be used: it is longer than 1 MB",
+        "mcp peer: a message cannot be used: it has more than 15000 values",
+    ]
 
 
 async def test_a_child_gets_no_secret_of_ours_runs_apart_and_ends_with_its_server(
@@ -165,14 +182,14 @@ async def test_a_server_that_dies_in_a_call_is_told_takes_its_tools_along_and_co
         await until(lambda: len(told) == 2)
         (down, n_down), (back, n_back) = told
         assert down == f"peer is down: {sys.executable} ended with exit status -9: I was told to die"
-        assert (n_down, back, n_back) == (0, "peer has 10 tools", 10)
+        assert (n_down, back, n_back) == (0, "peer has 12 tools", 12)
         assert await box_of(servers).call("peer_add", {"a": 1, "b": 2}) == {"result": 3}
 
 
 async def test_a_tool_that_a_server_learns_is_there_at_once(tmp_path: Path) -> None:
     async with connected(peer=peer_settings(tmp_path)) as servers:
         assert await box_of(servers, asks=False).call("peer_learn", {}) == {"result": "learnt"}
-        await until(lambda: len(servers.tools()) == 11)
+        await until(lambda: len(servers.tools()) == 13)
         assert await box_of(servers).call("peer_forget_me_not", {}) == {"result": "blue"}
 
 
@@ -185,9 +202,14 @@ async def test_over_http_a_dead_server_comes_when_it_is_there_and_goes(tmp_path:
             await until(lambda: servers.tools(), 60)
             box = box_of(servers)
             assert await box.call("box_add", {"a": 1, "b": 2}) == {"result": 3}
-            result = await box.call("box_huge", {})
+            result = await box.call("box_long", {})
             assert isinstance(result, dict)
-            assert len(result["result"]) == 2_000_000
+            assert len(result["result"]) == 500_000
+            for name, why in (("huge", "is longer than 1 MB"), ("many", "has more than 15000 values")):
+                assert await box.call(f"box_{name}", {}) == {
+                    "error": f"the server box failed: Failed to parse JSON response: it {why}"
+                }
+            assert await box.call("box_add", {"a": 2, "b": 2}) == {"result": 4}
         gone = await box.call("box_add", {"a": 1, "b": 2})
         assert isinstance(gone, dict)
         assert "the server box failed" in gone["error"]

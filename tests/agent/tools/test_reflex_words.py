@@ -74,6 +74,7 @@ SAID = {
         "Stell einen Timer auf fünf Minuten für die Eier, danke.": timer(300, "eier"),
         "Was ist eine Million plus eins?": Matched("sum", sum="1000000 + 1"),
         "Stopp!": Matched("stop"),
+        "Wie heißt du?": Matched("who"),
     },
     "fr": {
         "Quelle heure est-il ?": Matched("time"),

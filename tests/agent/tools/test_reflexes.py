@@ -173,20 +173,6 @@ async def test_a_timer_outlives_its_call_and_is_told_to_the_user_who_is_back() -
 
 
 @in_virtual_time
-async def test_of_several_timers_none_is_cancelled_by_guess() -> None:
-    told = (
-        "Set a tea timer for three minutes.",
-        "Set a timer for ten minutes.",
-        "Cancel the timer.",
-        "Cancel all timers.",
-    )
-    held, asked = await talk(*told)
-    assert asked == ["Cancel the timer."]
-    assert held.texts("bot_written")[-1] == "2 timers are cancelled."
-    assert len(held.named("timer_cancelled")) == 2
-
-
-@in_virtual_time
 async def test_it_is_the_timer_only_where_that_was_just_spoken_of() -> None:
     told = ("Set a timer for ten minutes.", "Tell me a joke.", "Delete it.", "How long is left?", "Cancel it.")
     held, asked = await talk(*told)

@@ -136,7 +136,12 @@ async def test_what_needs_no_model_is_done_at_once_with_what_was_said(request_: 
     assert [arguments for _, arguments in came.calls] == called
     assert fnmatchcase(" ".join(came.held.texts("reply_text")), request_.said)
     added = [(one["label"], one["seconds"]) for one in called if request_.name == "set_timer"]
-    assert came.timers == ([] if request_.name.startswith("cancel") else before + added)
+    if request_.name.startswith("cancel"):
+        assert len(came.timers) == len(before) - (len(before) if "all" in request_.arguments else 1)
+    elif request_.name == "set_alarm":
+        assert [label for label, _ in came.timers] == [called[0].get("label", "")]
+    else:
+        assert came.timers == before + added
     assert len(came.files) - len(NOTES) == (request_.name == "create_file")
 
 

@@ -1,17 +1,24 @@
 """Timers: due in order and once, cancelled by name, kept on disk only where that is wished, and told when missed."""
 
 import asyncio
+import errno
 import json
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.settings.load import Settings
 from agent.tools.timer_books import MAX_BOOKS, TimerBooks
-from agent.tools.timer_tools import next_time, timer_tools
-from agent.tools.timers import MAX_TIMERS, Timer, TimerBook
+from agent.tools.timer_tools import UNKEPT, next_time, timer_tools
+from agent.tools.timers import LOOK_SECS, MAX_TIMERS, Timer, TimerBook
 from agent.tools.tool import ToolError
+from tests.support.house import hold, hosting, say
+from tests.support.llm_session import options
+from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
+from tests.support.scripted_llm import ScriptedLLM
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -121,6 +128,82 @@ async def test_a_folder_that_cannot_be_written_costs_no_timer(tmp_path: Path) ->
     book = TimerBook(tmp_path / "file" / "mine.json")
     book.set(60, "tea")
     assert [timer.label for timer in book.pending()] == ["tea"]
+    await book.close()
+
+
+class FullDisk:
+    """A fake at the edge: a disk without room, for as long as it is full; half of what is written gets there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = True
+        self.n_refused = 0
+        written = Path.write_text
+
+        def write(path: Path, text: str, *more: Any) -> int:
+            if not self.is_full:
+                return written(path, text, *more)
+            self.n_refused += 1
+            written(path, text[: len(text) // 2], *more)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_text", write)
+
+
+@in_virtual_time
+async def test_a_full_disk_costs_no_timer_and_what_was_not_written_is_written_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.json"
+    book = TimerBook(path)
+    told, problems = listened(book), list[str]()
+    book.failed.append(problems.append)
+    book.set(1000, "tea")
+    before = path.read_text()
+    disk = FullDisk(monkeypatch)
+    book.set(2000, "eggs")
+    book.set(3000, "toast")
+    assert problems == [f"timers cannot be kept in {path} (No space left on device): make room there, or allow writing"]
+    # The old file is whole, and nothing half written lies beside it.
+    assert (path.read_text(), [one.name for one in tmp_path.iterdir()]) == (before, ["mine.json"])  # noqa: ASYNC240
+    set_timer = next(tool for tool in timer_tools(book) if tool.name == "set_timer")
+    shown = await set_timer.run(set_timer.arguments.model_validate({"seconds": 60, "label": "bread"}))
+    assert isinstance(shown, dict)
+    assert shown["note"] == UNKEPT
+    await asyncio.sleep(30)
+    assert disk.n_refused > 3
+    disk.is_full = False
+    await asyncio.sleep(LOOK_SECS)
+    assert book.problem == ""
+    assert [one["label"] for one in json.loads(path.read_text())] == ["bread", "tea", "eggs", "toast"]
+    await asyncio.sleep(30)
+    assert told[-1] == ("due", "bread")
+    assert len(problems) == 1
+    # And again, the next time.
+    disk.is_full = True
+    book.cancel("eggs")
+    assert len(problems) == 2
+    await book.close()
+
+
+@in_virtual_time
+async def test_in_a_conversation_a_full_disk_is_one_line_and_the_timer_goes_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch)
+    book = TimerBook(tmp_path / "mine.json")
+    stt = ScriptedRecognizerEngine("set a timer for five seconds", "set a timer for six seconds")
+    async with ScriptedLLM() as server, hosting(stt, options(server), ScriptedSynthesizer()) as host:
+        held = await hold(
+            host,
+            [say("days_in_a_week.wav")] * 2,
+            settings=Settings.model_validate({"turn": {"speculate": False}}),
+            reflexes=True,
+            timers=book,
+            end_secs=8.0,
+        )
+    assert [event["stage"] for event in held.named("error")] == ["timers"]
+    assert "No space left on device" in held.named("error")[0]["message"]
+    assert len(held.named("timer_set")) == len(held.named("timer_due")) == 2
     await book.close()
 
 

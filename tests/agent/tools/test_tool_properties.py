@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from agent.commands.script import Step, Typed
 from agent.settings.load import Settings
-from agent.tools.tool import Arguments, Tool
+from agent.tools.beside import CANCEL_RUNNING
+from agent.tools.tool import Arguments, Done, Tool
 from tests.support.house import Held, hold, hosting
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -20,9 +21,11 @@ from tests.support.scripted_llm import Reply, ScriptedLLM, ToolCall
 from tests.support.sounds import then, voice
 from tests.support.virtual_time import run_in_virtual_time
 
-KINDS = ("reads", "acts", "asks", "beside")
+KINDS = ("reads", "acts", "asks", "beside", "undoable")
 ALL_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-WORDS = ("and how about that", "yes", "no", "cancel it", "stop", "what else")
+WORDS = ("and how about that", "yes", "no", "cancel it", "stop", "what else", "undo that")
+# No job takes longer; nor does it take longer to say what came of it.
+MAX_TENTHS, END_SECS = 60, 9
 
 
 class Job(Arguments):
@@ -33,7 +36,7 @@ class Job(Arguments):
 
 @dataclass(frozen=True)
 class Called:
-    """One call of a reply: what it does, and how long that takes."""
+    """One call of a reply: what it does, and how long that takes; or it calls off a job that runs."""
 
     kind: str
     tenths: int
@@ -51,14 +54,18 @@ class Said:
     calls: tuple[Called, ...]
 
 
-CALLS = st.builds(Called, kind=st.sampled_from(KINDS), tenths=st.integers(0, 60), same=st.booleans())
+CALLS = st.builds(
+    Called, kind=st.sampled_from([*KINDS, CANCEL_RUNNING]), tenths=st.integers(0, MAX_TENTHS), same=st.booleans()
+)
+# Two jobs of one tool, side by side.
+TWO_JOBS = st.tuples(*[st.builds(Called, st.just("beside"), st.integers(0, MAX_TENTHS), st.just(False))] * 2)
 SAID = st.builds(
     Said,
     words=st.sampled_from(WORDS),
     after=st.sampled_from(["idle", "idle", "tool_call", "turn_ended", "bot_started_speaking"]),
     delay_tenths=st.integers(0, 30),
     typed=st.booleans(),
-    calls=st.lists(CALLS, max_size=3).map(tuple),
+    calls=st.lists(CALLS, max_size=3).map(tuple) | TWO_JOBS,
 )
 TALKS = st.lists(SAID, min_size=1, max_size=4).map(lambda talk: (Said("go on", "idle", 0, True, talk[0].calls), *talk))
 
@@ -70,6 +77,7 @@ class Works:
         self.begun: Counter[int] = Counter()
         self.ended: Counter[int] = Counter()
         self.cancelled: Counter[int] = Counter()
+        self.undone: Counter[int] = Counter()
         self.called: dict[str, tuple[str, int]] = {}
         self._secs: dict[int, float] = {}
         self._talk = talk
@@ -81,6 +89,7 @@ class Works:
             "acts": {"acts": True},
             "asks": {"acts": True, "asks": True},
             "beside": {"acts": True, "beside": True},
+            "undoable": {"acts": True},
         }
         return [Tool(kind, "Do it.", Job, self._run, limit_secs=30, **flags) for kind, flags in about.items()]
 
@@ -92,7 +101,17 @@ class Works:
             self.cancelled[job.number] += 1
             raise
         self.ended[job.number] += 1
-        return {"number": job.number}
+        result = {"number": job.number}
+        return Done(result, lambda: self._undo(job)) if self.kind_of(job.number) == "undoable" else result
+
+    async def _undo(self, job: Job) -> object:
+        await asyncio.sleep(self._secs[job.number] / 2)
+        self.undone[job.number] += 1
+        return "undone"
+
+    def kind_of(self, number: int) -> str:
+        """Which tool does a job."""
+        return next(kind for kind, one in self.called.values() if one == number)
 
     def script(self) -> list[Reply]:
         """A model that answers each turn with its calls, and then with words; the rest of its answers are words."""
@@ -104,6 +123,11 @@ class Works:
         return [*replies, *[Reply("Fine.")] * 40]
 
     def _call(self, called: Called) -> ToolCall:
+        if called.kind == CANCEL_RUNNING:
+            self._n += 1
+            self.called[f"call_{self._n}"] = (called.kind, 0)
+            # Perhaps of one that runs.
+            return ToolCall(called.kind, (json.dumps({"number": 1 + called.tenths % 3}),), f"call_{self._n}")
         again = called.same and self._n and self.called[f"call_{self._n}"][0] == called.kind
         number = self.called[f"call_{self._n}"][1] if again else self._n + 1
         self._n += 1
@@ -129,7 +153,7 @@ async def play(talk: tuple[Said, ...]) -> tuple[Held, Works]:
             tools=works.tools(),
             reflexes=True,
             # Whatever runs beside is over by then, and told.
-            end_secs=20,
+            end_secs=END_SECS,
             limit_secs=1000,
         )
     return held, works
@@ -142,7 +166,7 @@ def problems_of(held: Held, works: Works) -> list[str]:
     for number, n_begun in works.begun.items():
         if n_begun != works.ended[number] + works.cancelled[number]:
             found.append(f"job {number} has begun {n_begun} times, and not ended as often")
-        if kinds[number] in ("acts", "asks") and works.cancelled[number]:
+        if kinds[number] in ("acts", "asks", "undoable") and works.cancelled[number]:
             found.append(f"job {number} acts and was cancelled")
     asked = {event["id"]: event["name"] for event in held.named("tool_call")}
     # A number that is called again in another turn may be done again; within one it is done once.
@@ -150,6 +174,15 @@ def problems_of(held: Held, works: Works) -> list[str]:
         calls = [one for one in asked if works.called.get(one, ("", 0))[1] == number]
         if kinds[number] != "reads" and n_ended > len(calls):
             found.append(f"job {number} was done {n_ended} times for {len(calls)} calls")
+        if works.undone[number] > (n_ended if kinds[number] == "undoable" else 0):
+            found.append(f"job {number} was done {n_ended} times and taken back {works.undone[number]} times")
+    undos = Counter((event["undo"], event["state"]) for event in held.named("tool_undo"))
+    if any(n > 1 for n in undos.values()) or {mark for mark, _ in undos} != {
+        mark for mark, state in undos if state == "offered"
+    }:
+        found.append(f"what was offered once to be taken back was not: {dict(undos)}")
+    if sum(works.undone.values()) != sum(state == "done" for _, state in undos):
+        found.append("what was taken back was not told, or was told and not taken back")
     history = {
         message["tool_call_id"]: str(message["content"]) for message in held.history if message.get("role") == "tool"
     }
@@ -195,6 +228,25 @@ def test_each_act_is_done_once_and_each_call_has_one_end(talk: tuple[Said, ...])
 @given(TALKS)
 def test_each_act_is_done_once_and_each_call_has_one_end_in_many_talks(talk: tuple[Said, ...]) -> None:
     check(talk)
+
+
+def test_what_was_done_last_is_taken_back_once_and_one_of_two_jobs_is_called_off() -> None:
+    done = (Called("undoable", 3, False), Called("beside", 50, False), Called("beside", 60, False))
+    talk = (
+        Said("go on", "idle", 0, True, done),
+        Said("undo that", "idle", 0, True, ()),
+        Said("stop the second", "idle", 0, True, (Called(CANCEL_RUNNING, 1, False),)),
+        Said("undo that", "idle", 0, True, ()),
+    )
+    held, works = run_in_virtual_time(lambda: play(talk), limit_secs=120)
+    assert problems_of(held, works) == []
+    assert works.undone == Counter({1: 1})
+    assert (works.ended[2], works.cancelled[3], works.ended[3]) == (1, 1, 0)
+    works.undone[1] += 1
+    assert problems_of(held, works) == [
+        "job 1 was done 1 times and taken back 2 times",
+        "what was taken back was not told, or was told and not taken back",
+    ]
 
 
 def test_the_rules_see_what_is_wrong() -> None:

@@ -240,7 +240,7 @@ async def test_what_becomes_of_a_call_whose_turn_is_summarised_is_told_as_a_note
     box = Toolbox([])
     told: list[Any] = [{"role": "system", "content": "notes"}, {"role": "user", "content": "is it saved"}]
     context = LLMContext([*told])
-    box._amend_later("call_1", {"undone": "the user took this back"})  # what an undo leaves for the next turn
+    box.amend_later("call_1", {"undone": "the user took this back"})  # what an undo leaves for the next turn
     box.amend(context)
     summary, note, question = context.messages
     assert [summary, question] == told
@@ -255,6 +255,6 @@ async def test_what_becomes_of_a_call_whose_turn_is_summarised_is_told_as_a_note
 async def test_of_a_conversation_that_began_anew_nothing_is_told() -> None:
     box = Toolbox([])
     context = LLMContext([{"role": "user", "content": "hello"}])
-    box._amend_later("call_1", {"undone": "the user took this back"})
+    box.amend_later("call_1", {"undone": "the user took this back"})
     box.amend(context)
     assert context.messages == [{"role": "user", "content": "hello"}]
