@@ -11,13 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from agent import __version__
+from agent.commands.usage import Commands, UsageError, show_help, usage_line
 from agent.early_signals import SIGNALLED_STATUS, end_on_signals
 from agent.errors import InputError, SottoError, one_line
+from agent.settings.assignments import parse_assignment
 from agent.settings.in_persona import with_persona
-from agent.settings.load import Settings, load_settings, parse_assignment
+from agent.settings.load import Settings, load_settings
 
 app = typer.Typer(
     name="sotto",
+    cls=Commands,
     help="A voice agent that lives on your own machine: you talk, it listens, thinks and answers in speech.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,11 +48,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     api_only: Annotated[
-        bool, typer.Option("--api-only", help="Serve the speech-to-text API alone: no page, only the ears are loaded.")
+        bool, typer.Option("--api-only", help="Serve the speech API alone: ears and voice, no page, no language model.")
     ] = False,
     https: Annotated[
         bool, typer.Option("--https", help="Serve by https, with a certificate of sotto's own unless one is set.")
     ] = False,
+    wyoming: Annotated[
+        int | None, typer.Option(help="Port for Home Assistant by its Wyoming protocol; 0 takes a free one.")
+    ] = None,
     device: Device = None,
     stt: Stt = None,
     llm: Llm = None,
@@ -60,7 +66,7 @@ def serve(
 ) -> None:
     """Serve the page to talk on and an OpenAI-compatible speech API, at http://127.0.0.1:7860 by default."""
     flags: dict[str, Any] = {"server.host": host, "server.port": port, "server.https": https or None}
-    flags |= {"compute.device": device, "persona.name": persona}
+    flags |= {"server.wyoming_port": wyoming, "compute.device": device, "persona.name": persona}
     settings = _settings(stt, llm, tts, sets, config, flags)
     from agent.server.run import run_server
 
@@ -112,6 +118,10 @@ def desktop(
     ] = None,
     half_duplex: Annotated[bool, typer.Option("--half-duplex", help="Do not listen while the agent speaks.")] = False,
     no_aec: Annotated[bool, typer.Option("--no-aec", help="Do not cancel echo: for headphones.")] = False,
+    wake: Annotated[
+        str | None,
+        typer.Option(help="Sleep until this: alexa, hey_jarvis, hey_mycroft or okay_nabu.", metavar="WORD"),
+    ] = None,
     device: Device = None,
     stt: Stt = None,
     llm: Llm = None,
@@ -124,9 +134,8 @@ def desktop(
     if half_duplex and no_aec:
         raise InputError("--half-duplex and --no-aec exclude each other")
     echo = "half_duplex" if half_duplex else "off" if no_aec else None
-    settings = _settings(
-        stt, llm, tts, sets, config, {"echo.mode": echo, "compute.device": device, "persona.name": persona}
-    )
+    flags = {"echo.mode": echo, "wake.words": wake, "compute.device": device, "persona.name": persona}
+    settings = _settings(stt, llm, tts, sets, config, flags)
     from agent.commands.device_check import check_devices
 
     if not list_devices:
@@ -321,13 +330,21 @@ def _run() -> None:
     from transports.errors import TransportError
 
     try:
-        app()
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        if show_help(error):
+            sys.exit(InputError.exit_status)
+        _fail(InputError(usage_line(error, app, sys.argv[1:])), InputError.exit_status)
+    except typer.Abort:
+        _fail(SottoError("called off: nothing was done"), SottoError.exit_status)
     except SottoError as error:
         _fail(error, error.exit_status)
     except (EngineError, TransportError) as error:
         _fail(error, 1)
     except KeyboardInterrupt:
         sys.exit(SIGNALLED_STATUS + signal.SIGINT)
+    else:
+        sys.exit(status)
 
 
 def _fail(error: Exception, status: int) -> None:

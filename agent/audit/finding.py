@@ -3,7 +3,7 @@
 import ipaddress
 import textwrap
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Literal
 
 Kind = Literal["file", "look-up", "connection", "variable"]
@@ -12,6 +12,10 @@ Kind = Literal["file", "look-up", "connection", "variable"]
 _BENEATH = ("libc.so", "libc-", "libpthread", "ld-linux", "libpython", "python3", "libresolv", "libstdc++", "vdso")
 
 SHOWN_COMMAND = 160  # characters
+
+OWN = "sotto"
+_ROOT = Path(__file__).resolve().parents[2]
+_OWN_ROOMS = [_ROOT / room for room in ("agent", "processors", "transports")]
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,22 @@ class Finding:
 
     @property
     def culprit(self) -> str:
-        """The library behind it, by its folder among the installed packages or its file; empty where unknown."""
+        """The library behind it, by its folder among the installed packages, or sotto; empty where unknown."""
         for frame in self.stack:
             path = PurePath(frame.partition("(")[0].partition(".py:")[0])
             if any(path.name.startswith(beneath) for beneath in _BENEATH):
                 continue
+            if any(path.is_relative_to(room) for room in _OWN_ROOMS):
+                return OWN
             for folder in ("site-packages", "dist-packages"):
                 if folder in path.parts[:-1]:
                     return path.parts[path.parts.index(folder) + 1]
         return ""
+
+    @property
+    def by(self) -> str:
+        """The library behind it, in words: native code on a thread of its own leaves nobody's name."""
+        return self.culprit or ("unknown" if self.stack else "unknown (native)")
 
     def __str__(self) -> str:
         what = {"file": "wrote", "look-up": "looked up", "connection": "called", "variable": "read"}[self.kind]

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from agent.audit import python_hook, strace
-from agent.audit.finding import Finding, is_loopback
+from agent.audit.finding import OWN, Finding, is_loopback
 from agent.audit.home import AuditHome
 
 # Without a network but the loopback. Names are asked of an address that nobody listens at, so that they are asked.
@@ -228,7 +228,7 @@ def _is_told(home: AuditHome, finding: Finding) -> bool:
     """Whether it is worth a line though nothing went beyond: of variables, those that a library read."""
     if finding.kind == "file":
         return not _is_no_file(finding.subject) and not Path(finding.subject).is_relative_to(home.notes)
-    return finding.kind != "variable" or bool(finding.culprit)
+    return finding.kind != "variable" or finding.culprit not in ("", OWN)
 
 
 def _is_no_file(path: str) -> bool:

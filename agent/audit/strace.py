@@ -6,14 +6,15 @@ Format: strace(1) with `-yy` (paths and peers of descriptors) and `-xx` (every s
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.audit.finding import Finding, Kind
+from agent.audit.finding import Finding, Kind, is_loopback
 
 DNS_PORTS = {53, 5353}  # unicast and multicast
-_CALLS = "connect,sendto,sendmsg,sendmmsg,execve,clone,clone3,fork,vfork"
+_ACCEPTS = ("accept", "accept4")
+_CALLS = "connect,accept,accept4,sendto,sendmsg,sendmmsg,execve,clone,clone3,fork,vfork"
 _FILE_CALLS = "open,openat,openat2,creat,mkdir,mkdirat,mknod,mknodat,truncate"
 _RENAMES = "rename,renameat,renameat2,link,linkat,symlink,symlinkat"
 # 512 bytes of a message hold any name that is asked for.
@@ -22,12 +23,12 @@ ARGUMENTS = (
     *("-e", f"trace={_CALLS},{_FILE_CALLS},{_RENAMES}", "-e", "signal=none", "-q"),
 )
 
-_LINE = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+)(?:<((?:\\x..)*).*>)?")
+_LINE = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+)(?:<((?:\\x..)*)(.*)>)?")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FOLDER = re.compile(r"AT_FDCWD<((?:\\x[0-9a-f]{2})*)>")
 _INET = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]*)"\)')
 _INET6 = re.compile(r'sin6_port=htons\((\d+)\).*?inet_pton\(AF_INET6, "([^"]*)"')
-_PEER = re.compile(r"^\d+<\w+:\[.*->\[?([0-9a-f.:]+?)\]?:(\d+)\]>")
+_PEER = re.compile(r"^(?:\d+<)?\w+:\[.*->(?:\[([0-9a-f.:]+)\]|([0-9.]+)):(\d+)\]")
 _BUFFER = re.compile(r'iov_base="((?:\\x[0-9a-f]{2})*)"')
 _FRAME = re.compile(r" > (.*?)\((.*)\) \[0x[0-9a-f]+\]")
 _WRITING = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC")
@@ -45,6 +46,7 @@ class Call:
         arguments: As strace wrote them.
         result: What it returned; -1 failed.
         opened: The path of the descriptor that it returned, or empty.
+        peer: Port and address that the socket which it returned is connected with, if it is one.
         stack: Shared libraries and functions, innermost first; empty without `-k`.
     """
 
@@ -53,6 +55,7 @@ class Call:
     arguments: str
     result: int
     opened: str
+    peer: tuple[int, str] | None
     stack: tuple[str, ...]
 
 
@@ -65,9 +68,12 @@ def findings(notes: Path, folder: Path) -> list[tuple[int, Finding]]:
     """
     calls = {int(path.suffix[1:]): list(_calls(path)) for path in sorted(notes.glob("strace.*"))}
     commands = _commands(calls)
+    # Who on this machine has called here: to answer them is no call, and theirs is told where they made it.
+    accepted = {call.peer for of_thread in calls.values() for call in of_thread if call.name in _ACCEPTS}
+    callers = {peer for peer in accepted if peer and is_loopback(peer[1])}
     found: list[tuple[int, Finding]] = []
     for thread, of_thread in calls.items():
-        seen = [(*what, call.stack) for call in of_thread for what in (*_files(call, folder), *_network(call))]
+        seen = [(*what, call.stack) for call in of_thread for what in (*_files(call, folder), *_network(call, callers))]
         is_named = any(kind == "look-up" and not subject.startswith("(") for kind, subject, _ in seen)
         for kind, subject, stack in seen:
             if not (is_named and kind == "look-up" and subject.startswith("(")):
@@ -77,7 +83,7 @@ def findings(notes: Path, folder: Path) -> list[tuple[int, Finding]]:
 
 def _calls(path: Path) -> Iterator[Call]:
     thread = int(path.suffix[1:])
-    pending: tuple[str, str, int, str] | None = None
+    pending: tuple[str, str, int, str, tuple[int, str] | None] | None = None
     stack: list[str] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if frame := _FRAME.match(line):
@@ -85,7 +91,8 @@ def _calls(path: Path) -> Iterator[Call]:
         elif match := _LINE.match(line):
             if pending:
                 yield Call(thread, *pending, tuple(stack))
-            pending = (match.group(1), match.group(2), int(match.group(3)), _text(match.group(4) or ""))
+            opened, socket = _text(match.group(4) or ""), match.group(5) or ""
+            pending = (match.group(1), match.group(2), int(match.group(3)), opened, _peer(socket))
             stack = []
     if pending:
         yield Call(thread, *pending, tuple(stack))
@@ -123,13 +130,15 @@ def _files(call: Call, folder: Path) -> Iterator[tuple[Kind, str]]:
     yield "file", os.path.normpath(os.path.join(folder, path))
 
 
-def _network(call: Call) -> Iterator[tuple[Kind, str]]:
+def _network(call: Call, callers: Set[tuple[int, str]]) -> Iterator[tuple[Kind, str]]:
     if call.name not in ("connect", "sendto", "sendmsg", "sendmmsg"):
         return
     if call.name != "connect" and _RESOLVED in (sent := _sent(call).decode("ascii", errors="replace")):
         for name in re.findall(r'"name":"([^"]+)"', sent):
             yield "look-up", name
     for port, address in _addresses(call):
+        if (port, address) in callers and call.name != "connect":
+            continue
         if port not in DNS_PORTS:
             yield "connection", f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         elif call.name == "connect":
@@ -144,9 +153,15 @@ def _addresses(call: Call) -> Iterator[tuple[int, str]]:
     found = [
         (int(port), _text(address)) for pattern in (_INET, _INET6) for port, address in pattern.findall(_bare(call))
     ]
-    if not found and call.name != "connect" and (peer := _PEER.match(call.arguments)):
-        found = [(int(peer.group(2)), peer.group(1))]
+    if not found and call.name != "connect" and (peer := _peer(call.arguments)):
+        found = [peer]
     yield from found
+
+
+def _peer(socket: str) -> tuple[int, str] | None:
+    """Whom a socket is connected with; it stands at the beginning, with or without the number of its descriptor."""
+    found = _PEER.match(socket)
+    return (int(found.group(3)), found.group(1) or found.group(2)) if found else None
 
 
 def _bare(call: Call) -> str:

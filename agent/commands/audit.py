@@ -168,7 +168,7 @@ def _print(console: Console, report: Report, folder: Path, network: str) -> None
 
 def _row(finding: Finding, folder: Path) -> tuple[str, str, str]:
     subject = finding.subject.replace(str(folder / "audit" / "home"), "~").replace(str(folder / "audit"), "(temporary)")
-    return WHAT[finding.kind], escape(subject), escape(finding.culprit)
+    return WHAT[finding.kind], escape(subject), escape(finding.by)
 
 
 def _seen(report: Report) -> str:

@@ -1,10 +1,13 @@
 """`sotto doctor`: settings, engines, devices and versions, with the command that mends what is not usable."""
 
+import asyncio
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agent import __version__
-from agent.engines.candidates import Candidate
+from agent.engines.candidates import Candidate, PassedOver
 from agent.engines.host import start_model_host
 from agent.engines.known_speeds import KnownSpeeds, known_speeds
 from agent.engines.large import STAGE as LARGE
@@ -22,6 +25,8 @@ from agent.engines.speed import Speed, too_slow
 from agent.engines.stt import stt_candidates
 from agent.engines.tool_calls import told
 from agent.engines.tts import tts_candidates
+from agent.engines.wake import STAGE as WAKE
+from agent.engines.wake import wake_candidates
 from agent.settings.load import Settings, effective_values
 from agent.tools.mcp_servers import McpServers
 from processors.errors import EngineUnavailableError
@@ -49,6 +54,8 @@ PACKAGES = (
     "silero-vad",
     "openai",
     "mcp",
+    "wyoming",
+    "pymicro-wakeword",
 )
 
 
@@ -71,6 +78,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
         "llm": await llm_candidates(settings),
         **({LARGE: large} if (large := await large_candidates(settings)) else {}),
         "tts": tts_candidates(settings),
+        WAKE: wake_candidates(settings),
     }
     # What looks usable may still fail to load, or be too slow here; only loading it tells.
     host, problem = None, ""
@@ -79,11 +87,17 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
     except EngineUnavailableError as error:
         problem = str(error)
     chosen = {stage: (one["engine"], one["model"]) for stage, one in host.engines().items()} if host else {}
+    choices = [choice for choice in (host.stt, host.llm, host.large, host.tts) if choice] if host else []
+    passed = {(choice.stage, one.engine): one for choice in choices for one in choice.passed_over if one.named}
     table = _table("engines", "stage", "engine", "model and state")
     speeds = known_speeds(settings)
     for stage, candidates in stages.items():
-        _add_stage(table, stage, chosen.get(stage), candidates, speeds)
+        over = {engine: one for (at, engine), one in passed.items() if at == stage}
+        _add_stage(table, stage, chosen.get(stage), candidates, speeds, over)
     console.print(table)
+    if settings.wake.words:
+        seconds = f"{settings.wake.awake_secs:g} s"
+        console.print(f"wake words: {', '.join(settings.wake.words)}; asleep {seconds} after the last turn")
     if settings.interpreter.is_on:
         console.print(interpreting(settings, chosen.get("stt", ("", ""))[0]))
     await _print_servers(settings, console)
@@ -96,11 +110,14 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
         eyes = "takes pictures" if host.llm_options.sees else "takes none, as far as its server tells"
         set_so = "" if settings.llm.images == "auto" else f" (llm.images = {settings.llm.images})"
         console.print(f"camera: the language model {eyes}{set_so}")
+    if host.probing:
+        await asyncio.wait([host.probing])
     await host.close()
-    for choice in (host.stt, host.llm, host.large, host.tts):
-        if choice and choice.note:
+    for choice in choices:
+        if choice.note:
             console.print(f"[yellow]{choice.stage}: {escape(choice.note)}[/yellow]")
-    console.print(f"llm: {escape(host.llm.model)} {told(host.llm_options.calls_tools, chooses=_chooses(settings))}")
+    for one in host.llm_options.models:
+        console.print(f"llm: {escape(Path(one.model).name)} {told(one.calls_tools, chooses=_chooses(settings))}")
     how_soon = f", about {host.answer_secs:.1f} s to an answer with these" if host.answer_secs is not None else ""
     console.print(f"[green]A conversation can be held{how_soon}: sotto serve[/green]")
     return 0
@@ -132,9 +149,16 @@ def _add_stage(
     chosen: tuple[str, str] | None,
     candidates: Sequence[Candidate[Any]],
     speeds: KnownSpeeds,
+    passed_over: Mapping[str, PassedOver],
 ) -> None:
-    """Add a stage's rows; the one that was chosen is marked, and how fast each is here, where it is known."""
+    """Add a stage's rows; the one that was chosen is marked, and how fast each is here, where it is known.
+
+    Of those with an address of the user's that were passed over, `passed_over` tells why: only asking them showed it.
+    """
     for candidate in candidates:
+        passed = passed_over.get(candidate.engine) if candidate.named else None
+        if passed:
+            candidate = replace(candidate, reason=passed.reason, mend=passed.mend)
         state = f"{escape(candidate.model)}: " if candidate.model else ""
         if candidate.usable:
             state += "[green]usable[/green]"
@@ -148,7 +172,7 @@ def _add_stage(
             elif speed:
                 state += f", {_shown(stage, speed)}"
         else:
-            state += f"[yellow]not usable[/yellow]: {escape(candidate.reason or '')}"
+            state += f"[yellow]{'passed over' if passed else 'not usable'}[/yellow]: {escape(candidate.reason or '')}"
             # On a line of its own, so that it can be copied.
             state += f"\n→ {escape(candidate.mend)}" if candidate.mend else ""
         table.add_row(stage, candidate.engine, state)

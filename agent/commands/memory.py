@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.commands.usage import Commands
 from agent.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ MAX_SHOWN_CHARS = 200
 MAX_NUMBER, MAX_DIGITS = 2**53, 20
 WHO = {"fact": "asked to remember", "user": "user said", "agent": "agent said"}
 
-memory_app = typer.Typer(help="What the agent remembers: see it, forget it, take it along.", no_args_is_help=True)
+memory_app = typer.Typer(
+    cls=Commands, help="What the agent remembers: see it, forget it, take it along.", no_args_is_help=True
+)
 
 
 @memory_app.command("list")

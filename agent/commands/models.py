@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.commands.usage import Commands
 from agent.early_signals import raising_on_signals
 from agent.errors import SottoError
 from agent.models.catalogue import CATALOGUE, Model, find, is_installed, model_dir
@@ -33,7 +34,7 @@ ModelsDir = Annotated[
 Name = Annotated[str, typer.Argument(help="A name of `sotto models list`.")]
 
 models_app = typer.Typer(
-    help="The models on this machine: list, fetch, find, check and remove them.", no_args_is_help=True
+    cls=Commands, help="The models on this machine: list, fetch, find, check and remove them.", no_args_is_help=True
 )
 
 

@@ -52,6 +52,10 @@ class ReplayPrinter:
                 self._latency(event)
             case "interruption":
                 self._line(event, "cut", f"[yellow]heard: {escape(event['heard']) or '(nothing)'}[/yellow]")
+            case "asleep":
+                self._line(event, "asleep", f"[dim]say {escape(' or '.join(event['phrases']))}[/dim]")
+            case "awake":
+                self._line(event, "awake", f"[dim]{escape(event.get('phrase', event['cause']))}[/dim]")
             case "error":
                 self._line(event, "error", f"[red]{escape(event['stage'])}: {escape(event['message'])}[/red]")
 

@@ -117,6 +117,7 @@ def _text(words: list[str]) -> str:
 @contextmanager
 def _loaded_voice(settings: Settings) -> Iterator[Speaking]:
     choice = choose("tts", settings.tts.engine, tts_candidates(settings))
+    choice.log_passed_over()
     threads: Executor = EngineThreads(choice.loaded.max_threads, "tts")
     try:
         yield Speaking(choice.loaded, threads, settings.tts)

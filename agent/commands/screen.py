@@ -68,6 +68,8 @@ class DesktopScreen:
         self._latency = ""
         self._paused = False
         self.echo_tier = ""
+        # What wakes the agent, while it sleeps.
+        self._phrases = ""
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -95,6 +97,10 @@ class DesktopScreen:
                 self._paused = False
             case "echo_tier":
                 self.echo_tier = str(event["tier"])
+            case "asleep":
+                self._phrases = " or ".join(event["phrases"])
+            case "awake":
+                self._phrases = ""
             case "error":
                 self._say(event, "error", f"{event['stage']}: {event['message']}", "red")
 
@@ -122,6 +128,8 @@ class DesktopScreen:
             return "thinking" if activity.answer_due else "muted"
         if activity.user_speaking or activity.turn_open:
             return "hearing you"
+        if self._phrases:
+            return f"asleep: say {self._phrases}"
         return "thinking" if activity.answer_due else "listening"
 
     def _finish(self, event: Event, style: str, end: str = "") -> None:

@@ -171,6 +171,7 @@ def loaded_ears(settings: Settings) -> Iterator[RecognizerEngine]:
         EngineUnavailableError: None is usable.
     """
     choice = choose("stt", settings.stt.engine, stt_candidates(settings))
+    choice.log_passed_over()
     logger.debug(f"stt: {choice.engine} with {choice.model}")
     try:
         yield choice.loaded

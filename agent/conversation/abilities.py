@@ -10,11 +10,13 @@ from agent.memory.tools import memory_tools
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings
 from agent.settings.sections import LlmSettings, Permission
+from agent.tools.alarm_words import AlarmWords
 from agent.tools.camera import Camera
 from agent.tools.choice import ToolChooser
-from agent.tools.clock import clock_tool
+from agent.tools.clock import clock_tool, local_now
 from agent.tools.conversion import conversion_tool
 from agent.tools.file_tools import file_tools
+from agent.tools.hang_up import HangUp
 from agent.tools.home import home_tools
 from agent.tools.plain_answers import PlainAnswers
 from agent.tools.reflex_words import english_words, words_of
@@ -66,7 +68,9 @@ def written_reflexes(settings: Settings) -> FindReflex:
     """
     without = settings.tools.model_copy(update=dict.fromkeys(("timers", "files", "memory", "home"), "off"))
     wanted = settings.model_copy(update={"tools": without})
-    find_read = abilities(wanted, TimerBook(), lambda *_, **__: None, speaks=False).find_reflex
+    find_read = abilities(
+        wanted, TimerBook(), lambda *_, **__: None, speaks=False, memory_off=memory_off_by(settings)
+    ).find_reflex
     words = words_of(settings.tts.language)
     if words is None or not settings.tools.reflexes:
         return find_read
@@ -84,7 +88,7 @@ def written_reflexes(settings: Settings) -> FindReflex:
         matched = words.match(text)
         asked = matched.name if matched else ""
         refers = NEEDS.get(asked) in acting or (asked == "undo" and bool(acting or remembers))
-        refers = refers or (remembers and bool(words.memory.fact(text)))
+        refers = refers or (remembers and (asked == "forget_all" or bool(words.memory.fact(text))))
         turn = words.choice.turn(text)
         refers = refers or any(words.choice.surely_asks_for(tool, turn) for tool in surely)
         return Reflex("only_in_call", False, refer) if refers else None
@@ -107,6 +111,8 @@ def abilities(
     *,
     speaks: bool = True,
     camera: Camera | None = None,
+    hang_up: HangUp | None = None,
+    memory_off: str | None = None,
 ) -> Abilities:
     """What settings allow.
 
@@ -118,6 +124,8 @@ def abilities(
         memory: The user's, if there is one.
         speaks: Whether there is a voice that can be louder or slower.
         camera: The page's, or that there is none.
+        hang_up: Ends the telephone call, where the agent may do that.
+        memory_off: The setting that keeps the memory off, where that is another one's; see `memory_off_by`.
     """
     wanted = settings.tools
     camera = camera if wanted.camera != "off" else None
@@ -134,11 +142,16 @@ def abilities(
         *(permitted([knowledge_tool(folder)], wanted.knowledge) if (folder := settings.persona.knowledge) else []),
         *(permitted([camera.tool()], wanted.camera) if camera and looks else []),
         *home,
+        # Never asked about: a caller who speaks goes on with the call.
+        *([hang_up.tool()] if hang_up else []),
         *more,
     ]
     toolbox = Toolbox(tools)
     toolbox.emit = emit
+    if hang_up:
+        hang_up.emit, hang_up.amend = emit, toolbox.amend_later
     words = words_of(settings.tts.language)
+    off = memory_off_by(settings) if memory_off is None else memory_off
     itself = settings.llm.system_prompt == LlmSettings.model_fields["system_prompt"].default
     answered = words is not None and wanted.reflexes
     manner = Manner(settings.tts.speed, settings.tts.gain_db)
@@ -152,6 +165,7 @@ def abilities(
         manner=manner if speaks else None,
         only_voice=not home and not more,
         camera=camera,
+        memory_off=off,
     )
     if wanted.choice == "off":
         return Abilities(toolbox, reflexes, reflexes.find, manner, camera=camera)
@@ -161,6 +175,8 @@ def abilities(
         words and words.choice,
         words and words.memory,
         lambda: said.say("unsure"),
+        alarms=AlarmWords(words, local_now) if words else None,
+        match=words.match if words else lambda _: None,
         always=wanted.choice == "always",
     )
     answers = PlainAnswers(said, chooser, lambda: toolbox.tools)
@@ -169,6 +185,17 @@ def abilities(
         return reflexes.find(text, earlier) or (None if text else answers.find(earlier))
 
     return Abilities(toolbox, reflexes, find, manner, chooser, camera)
+
+
+def memory_off_by(settings: Settings) -> str:
+    """The setting that keeps the memory off, as it is switched on; empty where it is on.
+
+    Args:
+        settings: The conversation's.
+    """
+    if not settings.memory.keep:
+        return "memory.keep = true"
+    return 'tools.memory = "on"' if settings.tools.memory == "off" else ""
 
 
 def served(tools: Sequence[Tool], permission: Permission) -> list[Tool]:
@@ -188,9 +215,10 @@ def permitted(tools: Sequence[Tool], permission: Permission) -> list[Tool]:
 
     Args:
         tools: Of one kind.
-        permission: `ask`: the user is asked each time before one of them acts, or before it reads if none acts.
+        permission: `ask`: the user is asked each time before one of them acts, or before it reads if none acts; one
+            that asks by itself does so in any case.
     """
     if permission == "off":
         return []
     some_act = any(tool.acts for tool in tools)
-    return [replace(tool, asks=permission == "ask" and (tool.acts or not some_act)) for tool in tools]
+    return [replace(tool, asks=tool.asks or (permission == "ask" and (tool.acts or not some_act))) for tool in tools]

@@ -79,7 +79,8 @@ class Floor:
             # A late one is of a call that was cut: nobody is told of it now.
             case "tool_result" if not event.get("late"):
                 self._n_tools = max(0, self._n_tools - 1)
-                self.answer_due = True
+                # After a final one nothing is said that was not due already.
+                self.answer_due |= not event.get("final")
 
 
 class Activity(Floor):

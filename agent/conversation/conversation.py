@@ -16,23 +16,35 @@ from agent.conversation.event_log import Event
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
 from agent.memory.turns import Turns
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings, public_values
 from agent.settings.sections import Permission
 from agent.tools.camera import Camera
+from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool
 from agent.tools.tool_room import fitting, left_out_line, room_tokens
-from processors.frames import PushToTalkFrame, StartOverFrame, TypedTurnFrame
+from processors.frames import (
+    AnswerFrame,
+    ChangeHistoryFrame,
+    NextReplyFrame,
+    PushToTalkFrame,
+    ReplyTerms,
+    StartOverFrame,
+    TypedTurnFrame,
+)
 from processors.llm.history import n_earlier_turns
+from processors.llm.on_request import AnswersOnRequest
 from processors.llm.options import LLMOptions
 
 STOP_TIMEOUT_SECS = 2.0
-# For the model alone, at most once in the history.
-NEWS = "{name}, which ran beside the conversation, has ended. Tell the user in one sentence what came of it."
+# For the model alone, each at most once in the history.
+NEWS = "{}, which ran beside the conversation, has ended. Tell the user in one sentence what came of it."
+SILENCE = "The user has said nothing for {} seconds. Go on with one short sentence, or ask if they are still there."
 
 
 class Conversation:
@@ -51,8 +63,11 @@ class Conversation:
         memory: The user's; None: nothing is remembered.
         servers: Whose tools it can use, besides; connected or not.
         has_camera: Whether a page is there that can be asked for a picture.
+        has_requests: Whether a client decides which turns are answered, and how; `answers` then.
+        hang_up: Ends the telephone call, where the agent may do that.
 
     Attributes:
+        answers: Which turns are answered, where a client decides that.
         context: The history.
         camera: What the page sends its pictures to.
         end_reason: Why it ended.
@@ -73,6 +88,8 @@ class Conversation:
         memory: UserMemory | None = None,
         servers: McpServers | None = None,
         has_camera: bool = False,
+        has_requests: bool = False,
+        hang_up: HangUp | None = None,
     ) -> None:
         self._speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
@@ -88,18 +105,27 @@ class Conversation:
         self._own_timers = timers is None
         self._timers = timers or TimerBook()
         self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
-        self._abilities = abilities(settings, self._timers, self._observer.emit, tools, memory, camera=self.camera)
+        self._hang_up = hang_up
+        if hang_up:
+            hang_up.when_free = self._speaking_up.do
+        self._abilities = abilities(
+            settings, self._timers, self._observer.emit, tools, memory, camera=self.camera, hang_up=hang_up
+        )
         self._abilities.toolbox.report = lambda message: self.report("tool", message)
         toolbox = self._abilities.toolbox
         toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
         toolbox.takes_long = lambda tool: self._speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._servers = servers
         self._servers_permission: Permission = settings.tools.servers
-        self._worker = build_worker(host, settings, transport, self._observer, self.context, self._abilities)
+        self.answers = AnswersOnRequest(self.context) if has_requests else None
+        self._worker = build_worker(
+            host, settings, transport, self._observer, self.context, self._abilities, self.answers
+        )
         self._tool_tokens = _room_for_tools(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
-        self._engines = host.engines()
+        waking = wakes(host, settings)
+        self._engines = host.engines() | (waking.as_json() if waking else {})
         self._answer_secs = host.answer_secs
         self._settings = public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
@@ -154,6 +180,49 @@ class Conversation:
         """The agent falls silent, and the history is emptied."""
         await self._queue(InterruptionFrame(), StartOverFrame())
 
+    def lend(self, tools: Sequence[Tool]) -> None:
+        """Have these done, too, where the model calls them, in place of what was lent before.
+
+        Args:
+            tools: Which a single reply is told of.
+        """
+        self._abilities.toolbox.lend(tools)
+
+    async def answer(self, terms: ReplyTerms) -> None:
+        """Have the history answered as it stands; where a client decides that.
+
+        Args:
+            terms: Of the reply.
+        """
+        await self._queue(AnswerFrame(terms))
+
+    async def speak_up(self, silence_secs: float) -> None:
+        """Have the agent say something, as the user has said nothing for so long.
+
+        Args:
+            silence_secs: How long.
+        """
+        await self._tell_model(SILENCE, f"{silence_secs:.0f}")
+
+    async def expect_reply(self, terms: ReplyTerms) -> None:
+        """Say how a reply goes on with what its functions gave; returns when the language model knows.
+
+        Args:
+            terms: Of what follows.
+        """
+        await self._until_done(lambda done: NextReplyFrame(terms, done))
+
+    async def change_history(self, change: Callable[[list[Any]], list[Any]]) -> None:
+        """Change the history once all that was cut before has reached it; returns when that is done.
+
+        Args:
+            change: Gives the messages that are to stand, out of those that do.
+        """
+        if not self._running or self._running.done():
+            self.context.set_messages(change(list(self.context.messages)))
+            return
+        await self._until_done(lambda done: ChangeHistoryFrame(change, done))
+
     async def undo(self, mark: str) -> None:
         """The user takes back what a tool did, as the event `tool_undo` offered it.
 
@@ -199,9 +268,14 @@ class Conversation:
     def _note(self, event: Event) -> None:
         self._abilities.toolbox.note(event)
         self.camera.note(event)
+        if self._hang_up:
+            self._hang_up.note(event)
 
     def _listen_to_timers(self) -> None:
         self._timers.changed.append(self._tell_timer)
+        self._timers.failed.append(self._tell_unkept)
+        if self._timers.problem:
+            self._tell_unkept(self._timers.problem)
         self._timers.watch()
         while self._timers.missed:
             self._speaking_up.add(self._abilities.reflexes.missed_words(self._timers.missed.pop(0)))
@@ -226,15 +300,34 @@ class Conversation:
         if change == "due":
             self._speaking_up.add(self._abilities.reflexes.due_words(timer))
 
+    def _tell_unkept(self, problem: str) -> None:
+        self.report("timers", problem)
+
     async def _say(self, text: str) -> None:
         """Say something unasked; it is heard into the history."""
         await self._queue(TTSSpeakFrame(text, append_to_context=True))
 
     async def _tell_news(self, name: str) -> None:
         """What ran beside the conversation is done: the language model finds the words, as it knows the result."""
-        self.context.set_messages([message for message in self.context.messages if not _is_news(message)])
-        news: list[Any] = [{"role": "developer", "content": NEWS.format(name=name)}]
-        await self._queue(LLMMessagesAppendFrame(news, run_llm=True))
+        await self._tell_model(NEWS, name)
+
+    async def _tell_model(self, note: str, what: str) -> None:
+        self.context.set_messages([one for one in self.context.messages if not _is_note(one, note)])
+        told: list[Any] = [{"role": "developer", "content": note.format(what)}]
+        await self._queue(LLMMessagesAppendFrame(told, run_llm=True))
+
+    async def _until_done(self, frame: Callable[[Callable[[], None]], Frame]) -> None:
+        """Queue a frame that says when it has been done, and wait for that."""
+        if not self._running or self._running.done():
+            return
+        done = asyncio.Event()
+        await self._queue(frame(done.set))
+        await asyncio.wait(
+            [waiting := asyncio.create_task(done.wait()), self._running],
+            timeout=STOP_TIMEOUT_SECS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        waiting.cancel()
 
     async def _queue(self, *frames: Frame) -> None:
         if self._running and not self._running.done():
@@ -247,6 +340,7 @@ class Conversation:
             await runner.run()
         finally:
             self._timers.changed.remove(self._tell_timer)
+            self._timers.failed.remove(self._tell_unkept)
             if self._servers and self._serve_tools in self._servers.changed:
                 self._servers.changed.remove(self._serve_tools)
             if self._own_timers:
@@ -265,6 +359,7 @@ def _room_for_tools(options: LLMOptions) -> int:
     return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)
 
 
-def _is_news(message: LLMContextMessage) -> bool:
+def _is_note(message: LLMContextMessage, note: str) -> bool:
     content = message.get("content") if isinstance(message, dict) and message.get("role") == "developer" else None
-    return isinstance(content, str) and content.endswith(NEWS.partition("}")[2])
+    before, _, behind = note.partition("{}")
+    return isinstance(content, str) and content.startswith(before) and content.endswith(behind)

@@ -11,11 +11,21 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
+    InputDTMFFrame,
     InterimTranscriptionFrame,
     TranscriptionFrame,
 )
 
-from processors.frames import EchoTierFrame, FalseInterruptionFrame, InterpretedFrame, NotesMadeFrame, PlayoutFrame
+from processors.frames import (
+    AsleepFrame,
+    AwakeFrame,
+    EchoTierFrame,
+    FalseInterruptionFrame,
+    InterpretedFrame,
+    NotesMadeFrame,
+    PlayoutFrame,
+)
+from processors.llm.settled_calls import FinalResult
 from processors.turns.typed_turn import TYPED
 
 Told = tuple[str, dict[str, Any]]
@@ -62,12 +72,26 @@ def _interpreted(frame: InterpretedFrame) -> Told:
     return "interpreted", {"spoken": frame.spoken, "into": frame.into, "told_by": frame.told_by, "by": frame.by}
 
 
+def _key_pressed(frame: InputDTMFFrame) -> Told:
+    return "dtmf", {"key": frame.button.value}
+
+
+def _awake(frame: AwakeFrame) -> Told:
+    word = {"word": frame.word, "phrase": frame.phrase, "probability": frame.probability} if frame.word else {}
+    return "awake", {"cause": frame.cause, **word}
+
+
+def _asleep(frame: AsleepFrame) -> Told:
+    return "asleep", {"phrases": list(frame.phrases)}
+
+
 def _tool_call(frame: FunctionCallInProgressFrame) -> Told:
     return "tool_call", {"id": frame.tool_call_id, "name": frame.function_name, "arguments": frame.arguments}
 
 
 def _tool_result(frame: FunctionCallResultFrame) -> Told:
-    return "tool_result", {"id": frame.tool_call_id, "name": frame.function_name, "result": frame.result}
+    told = {"id": frame.tool_call_id, "name": frame.function_name, "result": frame.result}
+    return "tool_result", {**told, "final": True} if isinstance(frame.properties, FinalResult) else told
 
 
 def _tool_cancelled(frame: FunctionCallCancelFrame) -> Told:
@@ -83,6 +107,9 @@ TOLD_DOWNSTREAM: dict[type[Frame], Callable[[Any], Told | None]] = {
     EchoTierFrame: _echo_tier,
     NotesMadeFrame: _notes_made,
     InterpretedFrame: _interpreted,
+    InputDTMFFrame: _key_pressed,
+    AwakeFrame: _awake,
+    AsleepFrame: _asleep,
     FunctionCallInProgressFrame: _tool_call,
     FunctionCallResultFrame: _tool_result,
     FunctionCallCancelFrame: _tool_cancelled,

@@ -52,6 +52,7 @@ class History:
         used_secs: When it was last opened, held or let go of, on the clock of its `Histories`.
         owner: Whose room it takes up.
         n_chars: Of its text, when it was last let go of.
+        name: What its owner calls it, if he names his conversations himself.
     """
 
     id: str
@@ -60,6 +61,7 @@ class History:
     used_secs: float = 0.0
     owner: Owner = NOBODY
     n_chars: int = 0
+    name: str | None = None
 
     @property
     def in_call(self) -> bool:
@@ -129,6 +131,19 @@ class Histories:
             history = History(secrets.token_urlsafe(ID_BYTES), owner=owner)
             self._histories[history.id] = history
         history.used_secs = self._clock()
+        return history
+
+    def named(self, name: str, owner: Owner) -> History:
+        """The history that an owner calls so, or a new one of his; it counts as used now.
+
+        Args:
+            name: Chosen by a client, such as Home Assistant's conversation_id; what others call so is another.
+            owner: Whose.
+        """
+        self.expire()
+        known = (one.id for one in self._histories.values() if one.owner == owner and one.name == name)
+        history = self.open(next(known, None), owner)
+        history.name = name
         return history
 
     def hold(self, history: History, use: Use) -> None:

@@ -1,7 +1,7 @@
 """The pipeline: one readable list, the same for every transport.
 
-transport in → echo canceller → gain → voice activity → speech-to-text → user's turn → language model → speakable text
-    → text-to-speech → playout gate → transport out → what was heard goes into history
+transport in → echo canceller → wake gate → gain → voice activity → speech-to-text → user's turn → language model
+    → speakable text → text-to-speech → playout gate → transport out → what was heard goes into history
 """
 
 from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
@@ -26,6 +26,7 @@ from agent.conversation.abilities import Abilities
 from agent.conversation.compactors import compactors
 from agent.conversation.interpreter import Interpreter
 from agent.conversation.observer import ConversationObserver
+from agent.conversation.waking import wakes
 from agent.conversation.watched_worker import WatchedWorker
 from agent.engines.host import ModelHost
 from agent.engines.session import in_voice
@@ -41,6 +42,7 @@ from processors.llm.answers import KeptAnswers
 from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import DeadAir, DeadAirOptions
 from processors.llm.history import join_user_runs, mark_interrupted
+from processors.llm.on_request import AnswersOnRequest
 from processors.llm.options import LLMOptions
 from processors.llm.service import LocalLLMService
 from processors.speech_ahead import SpeechAhead
@@ -73,6 +75,7 @@ def build_worker(
     observer: ConversationObserver,
     context: LLMContext,
     abilities: Abilities,
+    on_request: AnswersOnRequest | None = None,
 ) -> PipelineWorker:
     """Wire one conversation on engines that are already loaded.
 
@@ -83,8 +86,9 @@ def build_worker(
         observer: Watches the conversation.
         context: The conversation's history; what stands in it goes on.
         abilities: What the agent can do.
+        on_request: Says which turns are answered, where a client decides that.
     """
-    heard, ahead = HeardSpeech(), SpeechAhead()
+    heard, ahead, waking = HeardSpeech(), SpeechAhead(), wakes(host, settings)
     interpreter = Interpreter(settings, heard) if settings.interpreter.is_on else None
     barge_in = BargeInStrategy(
         heard,
@@ -125,7 +129,7 @@ def build_worker(
         llm = LocalLLMService(
             llm_options,
             find_reflex=abilities.find_reflex,
-            amend=toolbox.amend,
+            amend=abilities.reflexes.amend,
             answers=answers,
             chooser=abilities.chooser,
             pictures=abilities.camera,
@@ -161,6 +165,7 @@ def build_worker(
         [
             transport.input(),
             *([EchoCanceller(mode=settings.echo.mode)] if gives_reference(transport) else []),
+            *([waking.gate(heard)] if waking else []),
             *input_gain,
             _voice_activity(host, settings, echoes=gives_reference(transport)),
             RecognizerSTTService(
@@ -172,9 +177,11 @@ def build_worker(
                 standby=host.stt_standby,
                 expected_secs=host.stt.speed.expected_secs if host.stt.speed else None,
             ),
+            *([waking.behind_the_ears()] if waking else []),
             _typed_queue(history.user()),
             history.user(),
             *([interpreter.behind_the_turns()] if interpreter else []),
+            *([on_request] if on_request else []),
             SoundEnd(),
             *reply_way,
         ]

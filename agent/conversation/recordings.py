@@ -3,14 +3,18 @@
 In:  a transport that is being talked on, and the events of its conversation.   Out: two files that only this user can
      read, until the server stops, an hour has passed, somebody deletes them, or newer ones need the room.
 
+Callers who have no page to ask on are recorded where the user has named a folder for it; those files stay.
+
 RecordingBusyError   the conversation is still being held
 """
 
 import asyncio
+import errno
 import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +32,7 @@ MAX_KEPT = 20
 PREFIX = "sotto-recordings-"
 SOUND = "recording.wav"
 EVENTS = "events.jsonl"
+AWAKE, ASLEEP = "awake", "asleep"
 OnFailure = Callable[[str], None]
 
 
@@ -44,6 +49,7 @@ class LiveRecording:
         rate_hz: Of the agent's voice.
         on_failure: Called once, with one line, when nothing more can be recorded.
         on_end: Called when the files are whole.
+        asleep: Whether the conversation begins asleep.
 
     Raises:
         RecordingError, InputError, OSError: A file cannot be written.
@@ -56,6 +62,8 @@ class LiveRecording:
         rate_hz: int,
         on_failure: OnFailure,
         on_end: Callable[[], None],
+        *,
+        asleep: bool = False,
     ) -> None:
         folder.mkdir(mode=0o700)
         self._on_failure = on_failure
@@ -67,10 +75,17 @@ class LiveRecording:
         except RecordingError:
             self._events.close()
             raise
+        # The first sound comes before the event that tells of sleep.
+        self._sound.input_is_silent = asleep
         self._sound.attach(transport)
 
     def __call__(self, event: Event) -> None:
-        """Take one event; settings are the owner's, and whoever talks may take the log away."""
+        """Take one event; settings are the owner's, and whoever talks may take the log away.
+
+        What the microphone hears while the agent sleeps is nobody's: it is recorded as silence.
+        """
+        if event["event"] in (AWAKE, ASLEEP):
+            self._sound.input_is_silent = event["event"] == ASLEEP
         if not self._ended:
             self._events({key: value for key, value in event.items() if key != "settings"})
 
@@ -120,7 +135,13 @@ class Recordings:
         self._kept: dict[str, _Kept] = {}
 
     def begin(
-        self, conversation: str, transport: BaseTransport, rate_hz: int, on_failure: OnFailure = lambda failure: None
+        self,
+        conversation: str,
+        transport: BaseTransport,
+        rate_hz: int,
+        on_failure: OnFailure = lambda failure: None,
+        *,
+        asleep: bool = False,
     ) -> LiveRecording:
         """Record a conversation from now on; an earlier recording of it is deleted.
 
@@ -129,6 +150,7 @@ class Recordings:
             transport: What it will be held on; not started yet.
             rate_hz: Of the agent's voice.
             on_failure: Called once, with one line, when nothing more can be recorded; the conversation goes on.
+            asleep: Whether the conversation begins asleep.
 
         Raises:
             InputError: Nothing can be recorded at all, for want of a place on the disk say.
@@ -138,7 +160,9 @@ class Recordings:
         kept = _Kept(Path())
         try:
             kept.folder = self._folder()
-            live = LiveRecording(kept.folder, transport, rate_hz, on_failure, lambda: self._keep(conversation, kept))
+            live = LiveRecording(
+                kept.folder, transport, rate_hz, on_failure, lambda: self._keep(conversation, kept), asleep=asleep
+            )
         except RecordingError as error:
             raise InputError(str(error)) from error
         except OSError as error:
@@ -209,6 +233,47 @@ class Recordings:
         if kept.forgetting:
             kept.forgetting.cancel()
             shutil.rmtree(kept.folder, ignore_errors=True)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make sure that a folder is there, and that recordings can be kept in it.
+
+    Raises:
+        InputError: They cannot.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(
+            f"server.recordings = {folder} cannot be used ({error.strerror}): name a folder that may be written"
+        ) from error
+
+
+def kept_recording(
+    folder: Path, door: str, transport: BaseTransport, rate_hz: int, on_failure: OnFailure
+) -> LiveRecording:
+    """Record a conversation into a folder of the user's, where it stays.
+
+    Args:
+        folder: In which it gets a folder of its own, called by the time.
+        door: Whose caller it is; part of that name.
+        transport: What it will be held on; not started yet.
+        rate_hz: Of the agent's voice.
+        on_failure: Called once, with one line, when nothing more can be recorded; the conversation goes on.
+
+    Raises:
+        InputError: Nothing can be recorded.
+    """
+    prepare_folder(folder)
+    name = f"{time.strftime('%Y-%m-%d %H.%M.%S')} {door} {secrets.token_hex(2)}"
+    try:
+        return LiveRecording(folder / name, transport, rate_hz, on_failure, lambda: None)
+    except RecordingError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"nothing can be recorded: {error.strerror or error}") from error
 
 
 def _sweep() -> None:

@@ -28,7 +28,7 @@ class SpeakingUp:
     def __init__(self, say: Callable[[str], Awaitable[None]]) -> None:
         self._say = say
         self._floor = Floor()
-        self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
+        self._waiting: deque[Callable[[], Awaitable[object]]] = deque()
         self._happened = asyncio.Event()
         self._working: asyncio.Task[None] | None = None
 
@@ -45,11 +45,11 @@ class SpeakingUp:
         """
         self.do(lambda: self._say(text))
 
-    def do(self, speak: Callable[[], Awaitable[None]]) -> None:
+    def do(self, speak: Callable[[], Awaitable[object]]) -> None:
         """The same, for words that are to be found yet.
 
         Args:
-            speak: Has something said, once the floor is free.
+            speak: Has something said, once the floor is free; gives False if nothing is.
         """
         self._waiting.append(speak)
         if self._working is None or self._working.done():
@@ -63,8 +63,8 @@ class SpeakingUp:
     async def _work(self) -> None:
         while self._waiting:
             await self._until_free()
-            await self._waiting.popleft()()
-            await self._until_said()
+            if await self._waiting.popleft()() is not False:
+                await self._until_said()
 
     async def _until_free(self) -> None:
         while True:

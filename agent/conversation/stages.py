@@ -10,12 +10,14 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from processors.ear.voice_activity import VoiceActivity
 from processors.frames import STAGE
+from processors.wake.gate import WakeGate
 
 _STAGES = (
     ("stt", STTService),
     ("llm", LLMService),
     ("tts", TTSService),
     ("vad", VoiceActivity),
+    ("wake", WakeGate),
     ("transport", BaseInputTransport),
     ("transport", BaseOutputTransport),
 )

@@ -7,8 +7,16 @@ shortening of long conversations, and a step that hands on its words.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
-from pipecat.frames.frames import ErrorFrame, Frame, LLMContextFrame, LLMFullResponseEndFrame, LLMTextFrame
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    FunctionCallsStartedFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMTextFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -34,6 +42,8 @@ async def write_answer(
     context: LLMContext,
     find_reflex: FindReflex | None = None,
     tell: Callable[[Answering], None] = lambda _: None,
+    *,
+    is_spoken: bool = False,
 ) -> AsyncGenerator[str, None]:
     """The answer, piece by piece. Leaving early (`aclose`) ends the model's run.
 
@@ -43,13 +53,35 @@ async def write_answer(
             has no room for are taken out. Tools that a call has left in it are not offered: they belong to the call.
         find_reflex: Finds what needs no model.
         tell: Told which of two models answers, before its first word.
+        is_spoken: Whether whoever asks speaks the answer aloud: it is plain speech then, not Markdown.
 
     Raises:
         AnswerError: The model failed; what came before stands.
     """
-    pieces: asyncio.Queue[str | None] = asyncio.Queue()
-    failures: list[str] = []
     service = LocalLLMService(options, find_reflex=find_reflex, calls_tools=False)
+    async with aclosing(frames_of(service, LLMContextFrame(context), is_spoken=is_spoken)) as frames:
+        async for frame in frames:
+            if isinstance(frame, LLMTextFrame):
+                if answering := frame.metadata.get(ANSWERING):
+                    tell(answering)
+                yield frame.text
+
+
+async def frames_of(
+    service: LocalLLMService, asked: LLMContextFrame, *, is_spoken: bool
+) -> AsyncGenerator[Frame, None]:
+    """What leaves the language model until the end of its reply, which is the last. Leaving early ends its run.
+
+    Args:
+        service: The language model, of nobody else.
+        asked: What it answers.
+        is_spoken: Whether the answer is heard, not read.
+
+    Raises:
+        AnswerError: The model failed; what came before stands.
+    """
+    pieces: asyncio.Queue[Frame | None] = asyncio.Queue()
+    failures: list[str] = []
 
     @service.event_handler("on_error")
     async def fail(_: LocalLLMService, error: ErrorFrame) -> None:
@@ -57,7 +89,7 @@ async def write_answer(
             failures.append(error.error)
 
     worker = PipelineWorker(
-        Pipeline([service, _Pieces(pieces, tell)]),
+        Pipeline([service, _Pieces(pieces)]),
         enable_rtvi=False,
         enable_turn_tracking=False,
         idle_timeout_secs=None,
@@ -67,9 +99,11 @@ async def write_answer(
     running = asyncio.create_task(runner.run(), name="typed-question")
     running.add_done_callback(lambda _: pieces.put_nowait(None))
     try:
-        await worker.queue_frames([WrittenReplyFrame(), LLMContextFrame(context)])
+        await worker.queue_frames([*([] if is_spoken else [WrittenReplyFrame()]), asked])
         while (piece := await pieces.get()) is not None:
             yield piece
+            if isinstance(piece, LLMFullResponseEndFrame):
+                break
         if running.done():
             running.result()
             raise AnswerError("the language model's run ended before its answer")
@@ -88,19 +122,14 @@ async def _stop(worker: PipelineWorker, running: "asyncio.Task[None]") -> None:
 
 
 class _Pieces(FrameProcessor):
-    """Puts the words of the reply into a queue, and None behind the last."""
+    """Puts what the reply is made of into a queue."""
 
-    def __init__(self, pieces: "asyncio.Queue[str | None]", tell: Callable[[Answering], None]) -> None:
+    def __init__(self, pieces: "asyncio.Queue[Frame | None]") -> None:
         super().__init__()
         self._pieces = pieces
-        self._tell = tell
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if isinstance(frame, LLMTextFrame):
-            if answering := frame.metadata.get(ANSWERING):
-                self._tell(answering)
-            self._pieces.put_nowait(frame.text)
-        elif isinstance(frame, LLMFullResponseEndFrame):
-            self._pieces.put_nowait(None)
+        if isinstance(frame, LLMTextFrame | FunctionCallsStartedFrame | LLMFullResponseEndFrame):
+            self._pieces.put_nowait(frame)
         await self.push_frame(frame, direction)

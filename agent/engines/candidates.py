@@ -10,10 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from loguru import logger
+
 from agent.engines.speed import Speed, bearable, too_slow
 from processors.errors import EngineUnavailableError
 
 Loaded = TypeVar("Loaded")
+# What reasons name that stand against an interpreter of two ways.
+PAIR_SETTING = "interpreter.languages"
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Candidate(Generic[Loaded]):
         mend: The command that makes it usable.
         weights: What tells its model's files from others of the same name, such as their folder's name.
         last_resort: It does its work so much worse than the others that one of them is taken even if it is rather slow.
+        named: The user has given its address: where it is passed over, he is told.
         measurable: Whether how fast it is depends on this machine; another machine's server may charge for asking.
     """
 
@@ -39,6 +44,7 @@ class Candidate(Generic[Loaded]):
     weights: str = ""
     measurable: bool = True
     last_resort: bool = False
+    named: bool = False
 
     @property
     def usable(self) -> bool:
@@ -52,11 +58,16 @@ class Candidate(Generic[Loaded]):
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A better engine that was not taken, and why."""
+    """A better engine that was not taken, and why; `named` as the candidate was."""
 
     engine: str
     reason: str
     mend: str
+    named: bool = False
+
+    def line(self) -> str:
+        """What, why, and what mends it."""
+        return f"{self.engine}: {self.reason}{f' ({self.mend})' if self.mend else ''}"
 
 
 @dataclass
@@ -86,10 +97,17 @@ class Choice(Generic[Loaded]):
         return {
             "engine": self.engine,
             "model": self.model,
-            "passed_over": [vars(passed) for passed in self.passed_over],
+            "passed_over": [{"engine": one.engine, "reason": one.reason, "mend": one.mend} for one in self.passed_over],
             "note": self.note,
             "speed": {"first_secs": self.speed.first_secs, "factor": self.speed.factor} if self.speed else None,
         }
+
+    def log_passed_over(self) -> None:
+        """Tell the user of those that he has asked for; the others are in the log at DEBUG."""
+        for one in self.passed_over:
+            asked_for = one.named or PAIR_SETTING in one.reason
+            told = f"{self.stage}: passed over {one.line()}"
+            logger.log("WARNING" if asked_for else "DEBUG", f"{told}; {self.engine} is used" if one.named else told)
 
 
 class Speeds(Protocol):
@@ -134,7 +152,7 @@ def choose(
             speed = speeds.known(stage, candidate) if speeds and candidate.usable else None
             choice = None if too_slow(stage, speed) else _taken(stage, candidate, speeds)
         except EngineUnavailableError as error:
-            passed_over.append(PassedOver(candidate.engine, error.reason, error.mend))
+            passed_over.append(PassedOver(candidate.engine, error.reason, error.mend, candidate.named))
             continue
         speed = choice.speed if choice else speed
         reason = too_slow(stage, speed)

@@ -21,10 +21,13 @@ from agent.engines.llm import LlmBackend, llm_candidates
 from agent.engines.speed import answer_secs
 from agent.engines.standby import StageStandby, after
 from agent.engines.stt import stt_candidates
+from agent.engines.tool_probe import probed
 from agent.engines.tts import tts_candidates
+from agent.engines.wake import WakeHost, load_wake
 from agent.settings.load import Settings, without_effect
 from processors.ear.silero import SharedSilero, load_silero
 from processors.engine_threads import EngineThreads, Standby
+from processors.errors import EngineUnavailableError
 from processors.llm.answers import Answers
 from processors.llm.options import LLMOptions
 from processors.stt.recognizer import RecognizerEngine
@@ -35,19 +38,24 @@ from processors.turns.smart_turn import load_smart_turn
 # A VAD window takes 0.14 ms, so one thread serves many conversations; a turn decision takes about 100 ms.
 VAD_THREADS = 1
 TURN_THREADS = 1
-# What reasons name that stand against an interpreter of two ways.
-PAIR_SETTING = "interpreter.languages"
 # Whole recordings are transcribed beside the conversations, this many at a time.
 FILE_THREADS = 2
 
 
 @dataclass
-class EarsHost:
-    """The speech-to-text engine alone, for recordings; `start_ears_host` makes it, `close` ends it."""
+class MindlessHost:
+    """Ears and voice without a mind, for the speech API; `start_mindless_host` makes it, `close` ends it.
+
+    Attributes:
+        tts: None where no voice can be used.
+    """
 
     stt: Choice[RecognizerEngine]
     file_threads: EngineThreads
     stt_standby: Standby[RecognizerEngine] | None = None
+    tts: Choice[Synthesizer] | None = None
+    tts_threads: Executor | None = None
+    tts_standby: Standby[Synthesizer] | None = None
 
     @property
     def answer_secs(self) -> float | None:
@@ -55,18 +63,23 @@ class EarsHost:
         return None
 
     def engines(self) -> dict[str, Any]:
-        """Which engine it is, and why better ones were passed over."""
-        return {"stt": self.stt.as_json()}
+        """Which engines they are, and why better ones were passed over."""
+        return {"stt": self.stt.as_json(), **({"tts": self.tts.as_json()} if self.tts else {})}
 
     async def close(self) -> None:
         """End threads and processes; no transcription may be under way."""
-        self.file_threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        if isinstance(self.stt_standby, StageStandby):
-            self.stt_standby.close()
+        for threads in (self.file_threads, self.tts_threads):
+            if threads:
+                threads.shutdown(wait=False, cancel_futures=True)
+        for standby in (self.stt_standby, self.tts_standby):
+            if isinstance(standby, StageStandby):
+                standby.close()
         self.stt.loaded.close()
+        if self.tts:
+            self.tts.loaded.close()
 
 
 @dataclass
@@ -90,6 +103,10 @@ class ModelHost:
     # What `llm.keep_answers` keeps.
     answers: Answers = field(default_factory=Answers)
     speech: KeptSpeech = field(default_factory=KeptSpeech)
+    # What hears the wake words, where there are any.
+    wake: WakeHost | None = None
+    # Finds out which models call tools; what came of it counts for the conversations that begin after it.
+    probing: asyncio.Task[None] | None = None
 
     @property
     def llm_options(self) -> LLMOptions:
@@ -112,13 +129,22 @@ class ModelHost:
         """What a person waits for an answer with these engines, as measured on this machine; None where unknown."""
         return answer_secs(self.stt.speed, self.llm.speed, self.tts.speed)
 
+    async def probe_tools(self) -> None:
+        """Find out whether the models call tools, where their servers do not tell; see `tool_probe`."""
+        self.llm.loaded.options = await probed(self.llm_options)
+
     async def close(self) -> None:
         """End threads, processes and servers; conversations must have ended."""
+        if self.probing:
+            self.probing.cancel()
+            await asyncio.wait([self.probing])
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         for threads in (self.stt_threads, self.tts_threads, self.vad_threads, self.turn_threads, self.file_threads):
             threads.shutdown(wait=False, cancel_futures=True)
+        if self.wake:
+            self.wake.close()
         for standby in (self.stt_standby, self.tts_standby):
             if isinstance(standby, StageStandby):
                 standby.close()
@@ -138,6 +164,7 @@ async def start_model_host(settings: Settings) -> ModelHost:
     """
     started_secs = time.monotonic()
     check_device(settings.compute.device)
+    wake = await asyncio.to_thread(load_wake, settings)
     chosen = asyncio.create_task(_choose_engines(settings))
     results = await asyncio.gather(
         *(asyncio.to_thread(load_silero), asyncio.to_thread(load_smart_turn)),
@@ -167,28 +194,48 @@ async def start_model_host(settings: Settings) -> ModelHost:
         StageStandby("stt", lambda: after(stt, stt_candidates(settings))),  # pyright: ignore[reportArgumentType]
         StageStandby("tts", lambda: after(tts, tts_candidates(settings))),  # pyright: ignore[reportArgumentType]
         large=large,  # pyright: ignore[reportArgumentType]
+        wake=wake,
     )
     host.llm.loaded.options = beside(host.llm_options, host.large, settings)
     chosen_ones = [choice for choice in (host.stt, host.llm, host.large, host.tts) if choice]
     _log_choices(chosen_ones, time.monotonic() - started_secs)
     for line in without_effect(settings):
         logger.warning(line)
+    if settings.tools.choice != "off":
+        # Who calls no tools chooses: only then is it of use to know before a conversation asks.
+        host.probing = asyncio.create_task(host.probe_tools(), name="tool-probe")
     return host
 
 
-async def start_ears_host(settings: Settings) -> EarsHost:
-    """Choose, load and warm up the speech-to-text engine.
+async def start_mindless_host(settings: Settings) -> MindlessHost:
+    """Choose, load and warm up speech-to-text and text-to-speech, one after the other.
 
     Raises:
-        EngineUnavailableError: None is usable, or there is no `compute.device`.
+        EngineUnavailableError: No speech-to-text is usable, nor the voice that is named, or there is no
+            `compute.device`. Where `auto` finds no voice, there is none.
     """
     started_secs = time.monotonic()
     check_device(settings.compute.device)
     speeds = known_speeds(settings)
     stt = await asyncio.to_thread(choose, "stt", settings.stt.engine, stt_candidates(settings), speeds)
-    standby = StageStandby("stt", lambda: after(stt, stt_candidates(settings)))
-    host = EarsHost(stt, EngineThreads(FILE_THREADS, "files"), standby)
-    _log_choices((stt,), time.monotonic() - started_secs)
+    try:
+        tts = await asyncio.to_thread(choose, "tts", settings.tts.engine, tts_candidates(settings), speeds)
+    except EngineUnavailableError as error:
+        if settings.tts.engine != "auto":
+            await asyncio.to_thread(stt.loaded.close)
+            raise
+        logger.warning(f"there is no voice, and ears alone: {error}")
+        tts = None
+    host = MindlessHost(
+        stt,
+        EngineThreads(FILE_THREADS, "files"),
+        StageStandby("stt", lambda: after(stt, stt_candidates(settings))),
+        tts,
+    )
+    if tts:
+        host.tts_threads = EngineThreads(tts.loaded.max_threads, "tts")
+        host.tts_standby = StageStandby("tts", lambda: after(tts, tts_candidates(settings)))
+    _log_choices([choice for choice in (stt, tts) if choice], time.monotonic() - started_secs)
     return host
 
 
@@ -223,10 +270,7 @@ async def _choose_engines(settings: Settings) -> list[Choice[Any] | BaseExceptio
 
 def _log_choices(choices: Sequence[Choice[Any]], took_secs: float) -> None:
     for choice in choices:
-        for passed in choice.passed_over:
-            # Who asked for two languages is told why another engine serves them.
-            level = "WARNING" if PAIR_SETTING in passed.reason else "DEBUG"
-            logger.log(level, f"{choice.stage}: passed over {passed.engine}: {passed.reason} ({passed.mend})")
+        choice.log_passed_over()
         logger.info(f"{choice.stage}: {choice.engine} with {choice.model}")
         if choice.note:
             logger.warning(f"{choice.stage}: {choice.note}")

@@ -114,7 +114,10 @@ async def _endpoint(settings: Settings) -> Candidate[LlmBackend]:
             # It may come up later: the conversation starts, apologises while it is away, and recovers.
             logger.warning(f"llm: {error}")
             return Candidate(engine, llm.model, partial(load, llm.base_url, llm.model), measurable=False)
-        return Candidate(engine, llm.model, partial(load, "", ""), error.reason, error.mend, measurable=False)
+        named = bool(llm.base_url)
+        return Candidate(
+            engine, llm.model, partial(load, "", ""), error.reason, error.mend, measurable=False, named=named
+        )
     return Candidate(engine, server.models[0], partial(load, server.base_url, server.models[0]), measurable=False)
 
 

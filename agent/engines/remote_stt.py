@@ -27,7 +27,7 @@ def openai_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
     def load() -> RecognizerEngine:
         from processors.stt.openai_compatible import OpenAIRecognizerEngine
 
-        if problem := _url_problem(base_url):
+        if problem := url_problem("stt", base_url):
             raise EngineUnavailableError(problem, BASE_URL_EXAMPLE)
         return OpenAIRecognizerEngine(
             base_url,
@@ -39,8 +39,10 @@ def openai_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
             timeout_secs=stt.timeout_secs,
         )
 
-    problem = _url_problem(base_url)
-    return Candidate("openai", stt.model, load, problem, BASE_URL_EXAMPLE if problem else "", measurable=False)
+    problem = url_problem("stt", base_url)
+    return Candidate(
+        "openai", stt.model, load, problem, BASE_URL_EXAMPLE if problem else "", measurable=False, named=bool(base_url)
+    )
 
 
 def foundry_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
@@ -88,9 +90,15 @@ def pull_foundry_model(settings: Settings, on_percent: Callable[[float], None]) 
     return alias
 
 
-def _url_problem(base_url: str) -> str | None:
+def url_problem(section: str, base_url: str) -> str | None:
+    """Why a server cannot be asked there; None where nothing speaks against it.
+
+    Args:
+        section: Of the settings, whose `base_url` it is.
+        base_url: As it was set; empty where it was not.
+    """
     if not base_url:
-        return "no stt.base_url is set"
+        return f"no {section}.base_url is set"
     try:
         parts = urlsplit(base_url)
         # Reading the port raises where it is no number.
@@ -98,4 +106,4 @@ def _url_problem(base_url: str) -> str | None:
             return None
     except ValueError:
         pass
-    return f"stt.base_url is no URL: {shown_url(base_url)}"
+    return f"{section}.base_url is no URL: {shown_url(base_url)}"

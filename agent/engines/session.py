@@ -26,6 +26,9 @@ from processors.errors import EngineUnavailableError
 from processors.tts.synthesizer import Synthesizer
 
 MAX_MORE_OF_A_STAGE = 3
+# How long what could not be loaded is not tried again, unless what there is has changed; and how many are remembered.
+FAILED_SECS = 60.0
+MAX_FAILED = 32
 Key = tuple[str, str, str]
 
 
@@ -33,6 +36,15 @@ Key = tuple[str, str, str]
 class _Loaded:
     choice: Choice[Any]
     threads: Executor | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Failed:
+    """What could not be loaded: why, until when that counts, and of which candidates (all but how they are loaded)."""
+
+    error: EngineUnavailableError
+    until_secs: float
+    offered: list[Candidate[Any]]
 
 
 class SessionEngines:
@@ -47,6 +59,7 @@ class SessionEngines:
         self._host = host
         self._settings = settings
         self._more: dict[Key, _Loaded] = {}
+        self._failed: dict[Key, _Failed] = {}
         self._loading = asyncio.Lock()
 
     async def host_for(self, settings: Settings) -> ModelHost:
@@ -149,12 +162,39 @@ class SessionEngines:
             if sum(loaded_key[0] == stage for loaded_key in self._more) >= MAX_MORE_OF_A_STAGE:
                 raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
             offered: Sequence[Candidate[Any]] = await candidates()
-            choice = await asyncio.to_thread(choose, stage, engine, offered, known_speeds(self._settings))
+            self._check_untried(key, offered)
+            try:
+                choice = await asyncio.to_thread(choose, stage, engine, offered, known_speeds(self._settings))
+            except EngineUnavailableError as error:
+                self._remember(key, offered, error)
+                raise
             threads = None if stage == "llm" else EngineThreads(choice.loaded.max_threads, f"{stage}-{engine}")
             loaded = _Loaded(choice, threads)
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
+
+    def _check_untried(self, key: Key, offered: Sequence[Candidate[Any]]) -> None:
+        """Whoever asks for what nobody has costs the others no load after load of every engine."""
+        failed = self._failed.get(key)
+        now_secs = asyncio.get_running_loop().time()
+        if failed and now_secs < failed.until_secs and failed.offered == _without_load(offered):
+            raise EngineUnavailableError(failed.error.reason, failed.error.mend)
+
+    def _remember(self, key: Key, offered: Sequence[Candidate[Any]], error: EngineUnavailableError) -> None:
+        until_secs = asyncio.get_running_loop().time() + FAILED_SECS
+        self._failed.pop(key, None)
+        self._failed[key] = _Failed(error, until_secs, _without_load(offered))
+        if len(self._failed) > MAX_FAILED:
+            del self._failed[next(iter(self._failed))]
+
+
+def _nothing() -> None:
+    """In place of a function that is another one each time."""
+
+
+def _without_load(offered: Sequence[Candidate[Any]]) -> list[Candidate[Any]]:
+    return [dataclasses.replace(candidate, load=_nothing) for candidate in offered]
 
 
 def in_voice(synthesizer: Synthesizer, wanted: TtsSettings) -> Synthesizer:

@@ -6,7 +6,7 @@ A text is cut and made speakable as answers are. What the engine cannot say, the
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -78,11 +78,11 @@ class Speaking:
         self._wanted = wanted
         self._standby = standby
 
-    async def speak(self, text: str, wish: Wish) -> AsyncGenerator[bytes, None]:
+    async def speak(self, text: str | AsyncIterable[str], wish: Wish) -> AsyncGenerator[bytes, None]:
         """Speak a text; leaving early stops the work.
 
         Args:
-            text: Plain or Markdown, of any length.
+            text: Plain or Markdown, of any length; or pieces of it as they come, cut anywhere.
             wish: How.
 
         Yields:
@@ -94,11 +94,12 @@ class Speaking:
         """
         taken = await asyncio.to_thread(self._take, wish)
         tempo = Tempo(taken.stretch, RATE_HZ)
-        async for piece in _pieces(text, language_code(taken.language)):
-            async with aclosing(self._sounds(piece, taken.engine)) as sounds:
-                async for pcm16 in sounds:
-                    if changed := tempo.change(pcm16):
-                        yield changed
+        async with aclosing(_pieces(text, language_code(taken.language))) as pieces:
+            async for piece in pieces:
+                async with aclosing(self._sounds(piece, taken.engine)) as sounds:
+                    async for pcm16 in sounds:
+                        if changed := tempo.change(pcm16):
+                            yield changed
         if rest := tempo.finish():
             yield rest
 
@@ -138,16 +139,23 @@ class Speaking:
                 engine, threads = other
 
 
-async def _pieces(text: str, language: str) -> AsyncGenerator[str, None]:
+async def _pieces(text: str | AsyncIterable[str], language: str) -> AsyncGenerator[str, None]:
     """The text cut as answers are, in steps between which others run."""
     await read_tables(language)
     stream = SpeakableStream(language=language)
+    async for steps in _steps(stream, text):
+        for piece in steps:
+            if piece:
+                yield str(piece)
+            await asyncio.sleep(0)
 
-    def steps() -> Iterator[SpokenPiece | None]:
-        yield from stream.push_steps(text)
-        yield from stream.flush_steps()
 
-    for piece in steps():
-        if piece:
-            yield str(piece)
-        await asyncio.sleep(0)
+async def _steps(
+    stream: SpeakableStream, text: str | AsyncIterable[str]
+) -> AsyncGenerator[Iterator[SpokenPiece | None], None]:
+    if isinstance(text, str):
+        yield stream.push_steps(text)
+    else:
+        async for part in text:
+            yield stream.push_steps(part)
+    yield stream.flush_steps()

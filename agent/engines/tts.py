@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.engines.candidates import Candidate
 from agent.engines.compute import half_of_the_cores, placement
+from agent.engines.remote_tts import openai_voice
 from agent.engines.small_voices import kitten, pocket
 from agent.models.catalogue import CATALOGUE, installed, is_installed, model_dir
 from agent.settings.load import Settings
@@ -20,8 +21,14 @@ _PULL_PIPER = "sotto models pull piper-joe"
 
 
 def tts_candidates(settings: Settings) -> list[Candidate[Synthesizer]]:
-    """Synthesizers, the best first."""
-    found = [*_kokoros(settings), pocket(settings), _piper(settings), kitten(settings), _espeak(settings)]
+    """Synthesizers, the best first; a server where one is named."""
+    found: list[Candidate[Synthesizer]] = []
+    local = settings
+    if settings.tts.base_url or settings.tts.engine == "openai":
+        found.append(openai_voice(settings))
+        # Model and voice are the server's; who stands in for it speaks with his own.
+        local = settings.model_copy(update={"tts": settings.tts.model_copy(update={"model": None, "voice": None})})
+    found += [*_kokoros(local), pocket(local), _piper(local), kitten(local), _espeak(local)]
     return [_for_interpreter(candidate, settings) for candidate in found] if settings.interpreter.pair else found
 
 

@@ -14,16 +14,20 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route, WebSocketRoute
 
 from agent import __version__
 from agent.conversation.histories import HistoryInUseError
 from agent.memory.database import MemoryFailure
+from agent.server.calls.peers import UnknownPeerError
 from agent.server.calls.sessions import BusyError
-from agent.server.calls.webrtc import UnknownPeerError
 from agent.server.calls.websocket import websocket_router
 from agent.server.guard.access import HEALTH, Guard
+from agent.server.realtime.call_routes import call_routes
+from agent.server.realtime.route import realtime_routes
 from agent.server.routes.camera import camera_routes
 from agent.server.routes.chat import chat_routes
+from agent.server.routes.completions import AGENT_MODEL, CompletionsRoute
 from agent.server.routes.memory import forget_turns, memory_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
@@ -31,9 +35,11 @@ from agent.server.routes.recordings import recordings_router
 from agent.server.routes.transcribe import transcription_routes
 from agent.server.speech.api import build_speech_api, http_error_answer
 from agent.server.state import Loaded, ServerState
+from agent.server.telephony.routes import telephone_routes
 from agent.server.wire.errors import ApiError
 from agent.server.wire.json_body import RequestError, error_response
 from agent.server.wire.paths import PREFIX, SHOWN, is_api_path
+from agent.server.wire.slots import Places
 from agent.server.wire.sockets import deny
 from agent.settings.session import OptionError
 from processors.errors import EngineUnavailableError
@@ -49,6 +55,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     chat_routes,
     transcription_routes,
     lambda state: websocket_router(state.sessions),
+    lambda state: telephone_routes(state.settings, state.sessions),
     memory_routes,
     lambda state: recordings_router(
         lambda: state.sessions().recordings, state.histories.forget, lambda one: forget_turns(state, one)
@@ -81,7 +88,9 @@ def build_app(state: ServerState) -> FastAPI:
         state: Settings, and what is loaded so far.
     """
     app = FastAPI(title="sotto", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, server=state.settings.server)
+    # With `--api-only` no line is there, and nothing is to be left to its signature.
+    lines = {} if state.api_only else {"telephony": state.settings.telephony}
+    app.add_middleware(Guard, server=state.settings.server, secrets=state.secrets, **lines)
 
     @app.get(HEALTH)
     async def health(request: Request) -> Response:
@@ -95,7 +104,11 @@ def build_app(state: ServerState) -> FastAPI:
             return http_error_answer(request, error)
         return await http_exception_handler(request, error)
 
-    app.mount(PREFIX, build_speech_api(state.settings, state.jobs, state.speaking), name="speech")
+    brain = Route("/chat/completions", CompletionsRoute(state), methods=["POST"])
+    named = [] if state.api_only else [AGENT_MODEL]
+    realtime = [] if state.api_only else _realtime(state)
+    api = build_speech_api(state.settings, state.jobs, state.speaking, state.speeches, [brain, *realtime], named)
+    app.mount(PREFIX, api, name="api")
     if not state.api_only:
         _add_page_routes(app, state)
 
@@ -106,6 +119,12 @@ def build_app(state: ServerState) -> FastAPI:
     if not state.api_only:
         app.mount("/", StaticFiles(directory=web_directory(), html=True), name="page")
     return app
+
+
+def _realtime(state: ServerState) -> list[Route | WebSocketRoute]:
+    places = Places(state.questions, state.speeches)
+    calls = call_routes(state.sessions, lambda: state.peers().peers, state.calls, state.secrets, places)
+    return [*realtime_routes(state.sessions, state.secrets, places), *calls]
 
 
 def _status(state: ServerState) -> str:

@@ -1,16 +1,16 @@
 """`sotto serve`: listens at once, loads the models, and ends everything within three seconds of a signal."""
 
 import asyncio
-import errno
 import logging
 import os
 import socket
 import ssl
+from collections.abc import Mapping
 
 import uvicorn
 from loguru import logger
 
-from agent.engines.host import start_ears_host, start_model_host
+from agent.engines.host import start_mindless_host, start_model_host
 from agent.errors import InputError
 from agent.server.app import build_app
 from agent.server.calls.garbage import set_aside_what_stays
@@ -19,13 +19,17 @@ from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
+from agent.server.guard.binding import bind
 from agent.server.guard.certificates import CertificateFiles, certificate_files
 from agent.server.http_server import HttpServer
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
+from agent.server.telephony.audio_socket import AudioSockets
+from agent.server.telephony.lines import telephone_lines
 from agent.server.wire.upload_budget import MEGABYTE
+from agent.server.wyoming.server import WyomingServer, bind_wyoming
 from agent.settings.load import Settings, data_folder
-from agent.settings.sections import ServerSettings
+from agent.settings.serving import ServerSettings
 from agent.stopping import Stopping, load_unless_stopped, stop_on_signals
 from processors.child_process import kill_children
 from transports.ice_addresses import Reach, open_only, reach_of
@@ -49,7 +53,7 @@ def run_server(settings: Settings, *, api_only: bool = False) -> int:
 
     Raises:
         EngineUnavailableError: A stage has no usable engine.
-        InputError: The port cannot be had, or the certificate cannot be used.
+        InputError: A port cannot be had, or the certificate cannot be used.
     """
     return asyncio.run(_serve(settings, api_only))
 
@@ -58,7 +62,8 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
     state = ServerState(settings, api_only=api_only)
     https = _https(state.settings.server)
-    bound = _bind(settings)
+    bound = bind(settings.server.host, settings.server.port)
+    bound_wyoming = bind_wyoming(settings.server)
     reach = reach_of(bound.getsockname()[0])
     open_only(reach)
     config = uvicorn.Config(
@@ -71,13 +76,18 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     )
     server = HttpServer(config, state.settings.server.max_sessions)
     serving = asyncio.create_task(server.serve([bound]))
+    wyoming = WyomingServer(state, server.places, bound_wyoming) if bound_wyoming else None
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
+    audio_sockets = AudioSockets(state.settings, state.sessions, server.places)
     try:
+        if wyoming:
+            wyoming.open()
         state.loaded = await _load(state, stopping, reach)
         if stopping.is_set():
             return stopping.exit_status
         set_aside_what_stays()
-        _tell_where(state, bound)
+        audio_ports = {} if state.api_only else await audio_sockets.open()
+        _tell_where(state, bound, wyoming, audio_ports)
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -87,8 +97,12 @@ async def _serve(settings: Settings, api_only: bool) -> int:
             renewing.cancel()
         # Requests that do not end in time are cut; uvicorn would log each of them as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        if wyoming:
+            await wyoming.close()
+        await state.calls.close()
         if state.loaded and state.loaded.sessions:
             await state.loaded.sessions.close()
+        await audio_sockets.close()
         if state.loaded and state.loaded.peers:
             await state.loaded.peers.close()
         server.should_exit = True
@@ -133,7 +147,9 @@ async def _renew(context: ssl.SSLContext, server: ServerSettings) -> None:
             logger.error(f"https goes on with the certificate that it has: {error}")
 
 
-def _tell_where(state: ServerState, bound: socket.socket) -> None:
+def _tell_where(
+    state: ServerState, bound: socket.socket, wyoming: WyomingServer | None, audio_ports: Mapping[str, int]
+) -> None:
     server = state.settings.server
     address, port = bound.getsockname()[:2]
     here, *elsewhere = page_urls(server, address, port)
@@ -142,6 +158,10 @@ def _tell_where(state: ServerState, bound: socket.socket) -> None:
     hint = "" if is_https(server) else " (their browsers give the microphone to https alone: sotto serve --https)"
     for url in elsewhere:
         logger.info(f"for other devices: {url}{hint}")
+    if wyoming:
+        logger.info(f"wyoming: {wyoming.url} (Home Assistant: Settings, Devices & services, add Wyoming Protocol)")
+    for line in telephone_lines(state.settings.telephony, audio_ports) if not state.api_only else ():
+        logger.info(line)
     logger.info(f"ready: {here}")
 
 
@@ -149,7 +169,7 @@ async def _load(state: ServerState, stopping: Stopping, reach: Reach) -> Loaded:
     settings = state.settings
     sessions = peers = None
     if state.api_only:
-        host = await load_unless_stopped(lambda: start_ears_host(settings), stopping)
+        host = await load_unless_stopped(lambda: start_mindless_host(settings), stopping)
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
         sessions = LiveSessions(host, settings, state.histories)
@@ -171,32 +191,3 @@ async def _close(loaded: Loaded) -> None:
         kill_children()
         os._exit(0)
     await loaded.host.close()
-
-
-def _bind(settings: Settings) -> socket.socket:
-    """A listening socket of the wanted address.
-
-    Raises:
-        InputError: The address is not this machine's, or the port is taken or forbidden.
-    """
-    host, port = settings.server.host, settings.server.port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise InputError(f"server.host = {host!r} is no address: --host 127.0.0.1 is this machine's own") from error
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Answers are small: waiting to fill a packet would cost each of them 40 ms.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise InputError(f"server.host = {host} is not an address of this machine: --host 127.0.0.1 is") from error
-        raise InputError(
-            f"port {port} on {host} cannot be had ({error.strerror}): sotto serve --port 0 takes a free one"
-        ) from error
-    return bound

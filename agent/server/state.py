@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 
 from agent.conversation.histories import Histories
-from agent.engines.host import EarsHost, ModelHost
+from agent.conversation.written_answers import WrittenAnswers
+from agent.engines.host import MindlessHost, ModelHost
 from agent.engines.speaking import Speaking
 from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.calls.webrtc import WebSessions
+from agent.server.guard.client_secrets import ClientSecrets
 from agent.server.guard.token import with_token
+from agent.server.realtime.peer_calls import PeerCalls
 from agent.server.speech.jobs import TranscriptionJobs
+from agent.server.wire.errors import TooBusyError
+from agent.server.wire.slots import Slots
 from agent.settings.load import Settings
 
 LOADING = "the agent is still loading its models; try again in a moment"
@@ -23,7 +28,7 @@ class Loaded:
         peers: Those of them that come by WebRTC; None with `--api-only`.
     """
 
-    host: ModelHost | EarsHost
+    host: ModelHost | MindlessHost
     jobs: TranscriptionJobs
     sessions: LiveSessions | None
     peers: WebSessions | None = None
@@ -35,6 +40,13 @@ class ServerState:
     Args:
         settings: Limits and thresholds; `server.token` = auto is replaced by a token of its own.
         api_only: Whether there is nothing but the speech API and /health.
+
+    Attributes:
+        written: How questions are answered in writing.
+        questions: Places for them.
+        speeches: Places for texts that are to be spoken.
+        secrets: Short-lived keys of Realtime clients.
+        calls: Those of Realtime clients by WebRTC.
     """
 
     def __init__(self, settings: Settings, *, api_only: bool = False) -> None:
@@ -42,6 +54,13 @@ class ServerState:
         self.api_only = api_only
         self.histories = Histories()
         self.loaded: Loaded | None = None
+        self.secrets = ClientSecrets()
+        self.calls = PeerCalls()
+        self.written = WrittenAnswers(self.settings)
+        most = self.settings.server.max_chats
+        self.questions = Slots(most, lambda: TooBusyError(most, "typed question", "server.max_chats"))
+        speeches = self.settings.server.max_speeches
+        self.speeches = Slots(speeches, lambda: TooBusyError(speeches, "speech", "server.max_speeches"))
 
     def jobs(self) -> TranscriptionJobs | None:
         """What transcribes recordings; None while the models are being loaded."""
@@ -50,7 +69,7 @@ class ServerState:
     def speaking(self) -> Speaking | None:
         """What speaks texts; None where no voice is, or not yet."""
         host = self.loaded.host if self.loaded else None
-        if not isinstance(host, ModelHost):
+        if host is None or host.tts is None or host.tts_threads is None:
             return None
         return Speaking(host.tts.loaded, host.tts_threads, self.settings.tts, host.tts_standby)
 

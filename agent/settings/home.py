@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from agent.settings.addresses import http_address
 from agent.settings.header_values import Token
-from agent.settings.sections import NoDecode, Section, split_at_commas
+from agent.settings.section import NoDecode, Section, split_at_commas
 
 _ENTITY = re.compile(r"[a-z0-9_*?]+\.[a-z0-9_*?]+")
 

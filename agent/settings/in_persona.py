@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from agent.settings.load import Settings, personas_folder
 from agent.settings.persona import STANDARD, Persona, PersonaError, load_persona
-from agent.settings.sections import Section
+from agent.settings.section import Section
 
 
 def with_persona(settings: Settings, name: str, *, any_file: bool = False) -> Settings:

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from agent.settings.sections import CommaList, Section, spoken_language
+from agent.settings.section import CommaList, Section
+from agent.settings.sections import spoken_language
 
 
 class InterpreterSettings(Section):

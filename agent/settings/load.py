@@ -27,6 +27,7 @@ from agent.errors import SettingsError
 from agent.settings.home import HomeSettings
 from agent.settings.interpreter import InterpreterSettings
 from agent.settings.mcp import McpSettings
+from agent.settings.section import Section, without_nul
 from agent.settings.sections import (
     ComputeSettings,
     DialogueSettings,
@@ -36,16 +37,16 @@ from agent.settings.sections import (
     LlmSettings,
     MemorySettings,
     PersonaSettings,
-    Section,
-    ServerSettings,
     SttSettings,
     TimersSettings,
     ToolsSettings,
     TtsSettings,
     TurnSettings,
     VadSettings,
-    without_nul,
 )
+from agent.settings.serving import ServerSettings
+from agent.settings.telephony import TelephonySettings
+from agent.settings.wake import WakeSettings
 from agent.small_files import is_file, small_text
 from processors.shown_url import shown_url
 
@@ -56,7 +57,7 @@ MAX_SHOWN_CHARS = 120
 # What pydantic finds wrong with a number.
 OF_NUMBERS = ("greater_than", "less_than", "int_", "float_", "finite_number")
 # Parts of keys whose values no message repeats.
-SECRETS = ("api_key", "base_url", "server.token", "ice_servers", "mcp.servers", "home")
+SECRETS = ("api_key", "base_url", "server.token", "ice_servers", "mcp.servers", "home", "telephony.lines")
 # Of Hugging Face's tools and Ollama; `sotto models` heeds them, too.
 OTHER_TOOLS_VARIABLES = (
     "HF_ENDPOINT",
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     llm: LlmSettings = LlmSettings()  # pyright: ignore[reportCallIssue]
     large: LargeSettings = LargeSettings()  # pyright: ignore[reportCallIssue]
     tts: TtsSettings = TtsSettings()  # pyright: ignore[reportCallIssue]
+    wake: WakeSettings = WakeSettings()  # pyright: ignore[reportCallIssue]
     vad: VadSettings = VadSettings()  # pyright: ignore[reportCallIssue]
     turn: TurnSettings = TurnSettings()  # pyright: ignore[reportCallIssue]
     dialogue: DialogueSettings = DialogueSettings()  # pyright: ignore[reportCallIssue]
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     persona: PersonaSettings = PersonaSettings()  # pyright: ignore[reportCallIssue]
     echo: EchoSettings = EchoSettings()  # pyright: ignore[reportCallIssue]
     server: ServerSettings = ServerSettings()  # pyright: ignore[reportCallIssue]
+    telephony: TelephonySettings = TelephonySettings()  # pyright: ignore[reportCallIssue]
     models_dir: Path = Field(
         default_factory=lambda: data_folder() / "models",
         description="where `sotto models pull` puts models and the engines look for them",
@@ -239,6 +242,8 @@ def without_effect(settings: Settings) -> Iterator[str]:
     folder = settings.persona.knowledge
     if folder and not folder.is_dir():
         yield f"persona.knowledge = {folder}: there is no such folder; until it is made, nothing is found in it"
+    if settings.wake.words and settings.turn.mode == "push_to_talk":
+        yield "wake.words: with turn.mode = push_to_talk the key alone wakes the agent"
 
 
 def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
@@ -303,20 +308,6 @@ def public_url(url: str) -> str:
         url: Any.
     """
     return re.split("[?#]", shown_url(url))[0]
-
-
-def parse_assignment(text: str) -> tuple[str, str]:
-    """Split a `--set key=value` argument.
-
-    Raises:
-        SettingsError: There is no `=`, or the key is unknown.
-    """
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise SettingsError(f"--set {text}: expected key=value, such as --set stt.language=en")
-    if key not in setting_keys():
-        raise SettingsError(f"unknown setting: {key} (`sotto doctor` lists every setting)")
-    return key, value
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

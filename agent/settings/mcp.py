@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 
 from agent.settings.addresses import http_address
 from agent.settings.header_values import HeaderValue, Token
-from agent.settings.sections import NoDecode, Permission, Section, split_at_commas
+from agent.settings.section import NoDecode, Section, split_at_commas
+from agent.settings.sections import Permission
 
 # What may stand in a function's name at every language model's server.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")

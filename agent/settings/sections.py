@@ -1,26 +1,18 @@
 """The sections of the settings: every key with its default, bounds and meaning."""
 
-import json
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
-    SecretStr,
-    StringConstraints,
-    field_validator,
     model_validator,
 )
-from pydantic_settings import NoDecode
 
 from agent.settings.folders import FolderOrNone
 from agent.settings.header_values import Token
 from agent.settings.max_tokens import read_max_tokens
+from agent.settings.section import CommaList, Section
 from processors.manner import FASTEST, LOUDEST_DB, QUIETEST_DB, SLOWEST
 from processors.stt.languages import read_language
 from processors.stt.recognizer import Task
@@ -30,60 +22,8 @@ LlmEngine = Literal["auto", "endpoint", "ollama", "vllm", "llamacpp", "lmstudio"
 ComputeDevice = Literal["auto", "cpu", "cuda", "mps"]
 # ask: the user is asked each time, and it is done on a yes.
 Permission = Literal["on", "ask", "off"]
-TtsEngine = Literal["auto", "kokoro", "pocket", "piper", "kitten", "espeak"]
+TtsEngine = Literal["auto", "openai", "kokoro", "pocket", "piper", "kitten", "espeak"]
 MaxTokens = Annotated[int | Literal["auto"], PlainValidator(read_max_tokens)]
-# RFC 7064, RFC 7065.
-IceUrl = Annotated[str, StringConstraints(pattern=r"^(stuns?:[^\s/?]+|turns?:[^\s/?]+(\?transport=(udp|tcp))?)$")]
-MIN_TOKEN_CHARS = 8
-
-
-def split_at_commas(value: Any) -> Any:
-    """One text from a flag or the environment as a list; lists from a file stay."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-CommaList = Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)]
-
-
-def _ice_servers(value: Any) -> Any:
-    """ICE servers from a flag or the environment: a JSON list, or addresses with commas between."""
-    if not isinstance(value, str) or not value.strip().startswith("["):
-        addresses = split_at_commas(value)
-        return [{"urls": [one]} for one in addresses] if isinstance(value, str) else value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise ValueError("expected a JSON list, or addresses with commas between") from None
-
-
-def _checked_token(value: Any) -> Any:
-    """A token that nobody guesses soon; the message does not repeat it."""
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if isinstance(text, str) and text and text != "auto" and len(text) < MIN_TOKEN_CHARS:
-        raise ValueError(f"shorter than {MIN_TOKEN_CHARS} characters; auto makes a good one")
-    return value or None
-
-
-class Section(BaseModel):
-    """Immutable once read; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        return without_nul(value)
-
-
-def without_nul(value: Any) -> Any:
-    """The value; what is text in it can be a file's name, an argument and a header.
-
-    Raises:
-        ValueError: It holds the character NUL.
-    """
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("it holds the character NUL")
-    return value
 
 
 def spoken_language(text: str) -> str:
@@ -200,6 +140,11 @@ class TtsSettings(Section):
         "en-us", description="language of the voice, such as en-us, es-MX or German"
     )
     speed: float = Field(1.0, ge=SLOWEST, le=FASTEST, description="1 is the voice's natural pace")
+    base_url: str | None = Field(
+        None, description="OpenAI-compatible text-to-speech server, such as http://box:8880/v1"
+    )
+    api_key: Token = Field(None, description="bearer token of that server, if it wants one")
+    timeout_secs: float = Field(5.0, gt=0, le=10, description="that server is given up after so long without sound")
     gain_db: float = Field(
         0.0, ge=QUIETEST_DB, le=LOUDEST_DB, description="louder or quieter than the voice is; never clipped"
     )
@@ -343,55 +288,3 @@ class EchoSettings(Section):
         "auto",
         description="auto measures what is needed; half_duplex does not listen while the agent speaks",
     )
-
-
-class IceServer(Section):
-    """A STUN or TURN server."""
-
-    urls: Annotated[list[IceUrl], BeforeValidator(split_at_commas)] = Field(min_length=1)
-    username: str | None = None
-    credential: SecretStr | None = None
-
-    @model_validator(mode="after")
-    def _can_log_in(self) -> "IceServer":
-        if any(url.startswith("turn") for url in self.urls) and not (self.username and self.credential):
-            raise ValueError("a TURN server needs username and credential")
-        return self
-
-
-class ServerSettings(Section):
-    """`sotto serve`."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
-    max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
-    allowed_hosts: CommaList = Field(
-        default_factory=list, description="further host names that the page may be opened under, with commas between"
-    )
-    api_key: SecretStr | None = Field(None, description="bearer token that the HTTP API (/v1/...) asks for, if any")
-    token: Annotated[SecretStr | None, BeforeValidator(_checked_token)] = Field(
-        None, description="what callers must show to use the page and all else; auto makes one at every start"
-    )
-    https: bool = Field(False, description="serve by https, which other devices need for their microphones")
-    certificate: Path | None = Field(None, description="PEM file for https; default: one that sotto makes and renews")
-    private_key: Path | None = Field(None, description="PEM file with the key of that certificate")
-    ice_servers: Annotated[list[IceServer], NoDecode, BeforeValidator(_ice_servers)] = Field(
-        default_factory=list, description="STUN and TURN servers, for callers beyond the local network; none by default"
-    )
-    max_chats: int = Field(4, ge=1, le=64, description="one more typed question at a time is told to come back")
-    max_upload_mb: float = Field(100.0, gt=0, le=4096, description="a larger sound file is refused")
-    upload_memory_mb: float = Field(
-        256.0,
-        gt=0,
-        le=65536,
-        description="for sound files being uploaded or waiting, one of any allowed size at least; others come back",
-    )
-    max_audio_secs: float = Field(7200.0, gt=0, le=86400, description="a longer sound file is refused")
-    max_speeches: int = Field(4, ge=1, le=256, description="one more text to be spoken is told to come back")
-    max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
-
-    @model_validator(mode="after")
-    def _both_files(self) -> "ServerSettings":
-        if (self.certificate is None) != (self.private_key is None):
-            raise ValueError("server.certificate and server.private_key go together; one of them is missing")
-        return self

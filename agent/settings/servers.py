@@ -9,7 +9,7 @@ def servers_named(settings: Settings) -> list[str]:
     Args:
         settings: Of the conversation, its persona's in them. What `auto` finds listening by itself is not named here.
     """
-    llm, stt, tools = settings.llm, settings.stt, settings.tools
+    llm, stt, tts, tools = settings.llm, settings.stt, settings.tts, settings.tools
     named: list[str] = []
     if llm.engine not in ("auto", "embedded"):
         named.append(f"llm.engine = {llm.engine}")
@@ -24,6 +24,10 @@ def servers_named(settings: Settings) -> list[str]:
         named.append(f"stt.engine = {stt.engine}")
     if stt.base_url and stt.engine in ("auto", "openai"):
         named.append("stt.base_url")
+    if tts.engine == "openai":
+        named.append("tts.engine = openai")
+    if tts.base_url and tts.engine in ("auto", "openai"):
+        named.append("tts.base_url")
     if tools.servers != "off":
         named += [f"mcp.servers.{name}" for name in settings.mcp.servers]
     if tools.home != "off" and settings.home.url:

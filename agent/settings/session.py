@@ -51,6 +51,11 @@ class OptionError(SottoError):
     """A conversation was asked for with an option that it cannot have; the message names the key."""
 
 
+def always_awake(settings: Settings) -> Settings:
+    """The same for who has called already, and need not wake anybody."""
+    return settings.model_copy(update={"wake": settings.wake.model_copy(update={"words": []})})
+
+
 def session_settings(settings: Settings, options: object) -> Settings:
     """The settings of one conversation.
 

@@ -5,7 +5,7 @@ history kept for a while, so that the page can come back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +17,8 @@ from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
 from agent.conversation.histories import NOBODY, Histories, History, Owner
 from agent.conversation.observer import Sink
-from agent.conversation.recordings import LiveRecording, Recordings
+from agent.conversation.recordings import LiveRecording, Recordings, kept_recording, prepare_folder
+from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
 from agent.engines.session import SessionEngines
 from agent.errors import InputError, SottoError
@@ -26,11 +27,14 @@ from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
 from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
+from agent.server.wire.slots import Places
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
 from agent.tools.camera import Camera, UnaskedError
+from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timer_books import TimerBooks
+from agent.tools.tool import Tool
 
 WATCH_SECS = 1.0
 # A page that comes back waits so long for its earlier call to end.
@@ -68,6 +72,7 @@ class SessionRequest:
         record: Whether sound and events are to be kept.
         owner: Whose a new conversation is; of the server's own making.
         memory: Whose memory it has, if any; of the server's own making.
+        places: For what its client asks for beside the conversation; of the server's own making.
     """
 
     conversation: object = None
@@ -75,17 +80,35 @@ class SessionRequest:
     record: object = False
     owner: Owner = NOBODY
     memory: str | None = None
+    places: Places | None = None
 
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory."""
+    """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory, places
+    for what is asked for beside it, and what its client brings along where that is no page.
+    """
 
     settings: Settings
     host: ModelHost
     history: History
     record: bool = False
     memory: str | None = None
+    places: Places | None = None
+    door: "Door | None" = None
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a client of another door than the page brings along, in place of a page and its tools.
+
+    Attributes:
+        tools: The client's own.
+        own_tools: Whether the agent has its own besides.
+    """
+
+    tools: Sequence[Tool] = ()
+    own_tools: bool = True
 
 
 class LiveSession:
@@ -137,6 +160,9 @@ class LiveSessions:
         settings: Caps and thresholds.
         histories: Of these conversations and of those that ended a while ago.
 
+    Raises:
+        InputError: Nothing can be recorded in the folder that is set.
+
     Attributes:
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
@@ -148,6 +174,8 @@ class LiveSessions:
         self.histories = histories
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
+        if settings.server.recordings:
+            prepare_folder(settings.server.recordings)
         self.memory = memory_of(settings)
         self.servers = McpServers(settings.mcp.servers if settings.tools.servers != "off" else {})
         self.servers.start()
@@ -155,18 +183,21 @@ class LiveSessions:
         self._finishing: set[asyncio.Task[None]] = set()
         self._settings = settings
         self._running: dict[LiveSession, asyncio.Task[None]] = {}
-        self._joining = 0
+        # Those of plans: each has its place, whether or not a session goes on in it.
+        self._planned: set[History] = set()
         self._has_ended = False
         self._watching = asyncio.create_task(self._watch(), name="live-sessions")
 
     @property
     def n_active(self) -> int:
         """How many conversations are being held or joined."""
-        return len(self._running) + self._joining
+        return len(self._planned | {session.plan.history for session in self._running})
 
     @asynccontextmanager
     async def planned(self, request: SessionRequest) -> AsyncIterator[SessionPlan]:
         """A plan that holds a place and a history while a page joins; a session started with it keeps both.
+
+        A door may start one session after another within it, in one history: with other engines, or other tools.
 
         Args:
             request: What the page asks for.
@@ -184,19 +215,26 @@ class LiveSessions:
         most = self._settings.server.max_sessions
         if self.n_active >= most:
             raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
-        self._joining += 1
-        held = None
+        history = self.histories.open(request.conversation, request.owner)
+        self.histories.hold(history, "call")
+        self._planned.add(history)
         try:
-            history = self.histories.open(request.conversation, request.owner)
-            self.histories.hold(history, "call")
-            held = history
-            yield SessionPlan(settings, host, history, request.record is True, request.memory)
+            yield SessionPlan(settings, host, history, request.record is True, request.memory, request.places)
         finally:
-            self._joining -= 1
-            if held and not any(session.plan.history is held for session in self._running):
-                self.histories.release(held)
+            self._planned.discard(history)
+            if not any(session.plan.history is history for session in self._running):
+                self.histories.release(history)
 
-    def start(self, plan: SessionPlan, transport: BaseTransport, send: Send, carrier: Carrier) -> LiveSession:
+    def start(
+        self,
+        plan: SessionPlan,
+        transport: BaseTransport,
+        send: Send,
+        carrier: Carrier,
+        *,
+        has_camera: bool = True,
+        hang_up: HangUp | None = None,
+    ) -> LiveSession:
         """Start a conversation; within `planned`.
 
         Args:
@@ -204,6 +242,8 @@ class LiveSessions:
             transport: Where its sound comes from and goes to.
             send: Sends a message to the page; does not block.
             carrier: Its connection.
+            has_camera: Whether a page is there that can be asked for a picture.
+            hang_up: Ends the call, where it is a telephone's and the agent may do that.
         """
         troubles: list[str] = []
         started = False
@@ -214,7 +254,10 @@ class LiveSessions:
             else:
                 troubles.append(trouble)
 
-        recording = self._record(plan, transport, warn) if plan.record else None
+        door = plan.door
+        # Who has no page cannot ask for a recording, nor fetch it; the owner does, by a folder.
+        kept_as = ("realtime" if door else "telephone") if door or not has_camera else ""
+        recording = self._record(plan, transport, warn, kept_as)
         about = {
             "conversation": plan.history.id,
             "history": plan.history.turns(),
@@ -231,8 +274,11 @@ class LiveSessions:
             about=about,
             timers=self._timers.of(plan.history.owner),
             memory=UserMemory(self.memory, plan.memory, plan.history.id) if self.memory and plan.memory else None,
-            servers=self.servers,
-            has_camera=True,
+            servers=None if door and not door.own_tools else self.servers,
+            tools=door.tools if door else (),
+            has_camera=has_camera and door is None,
+            has_requests=door is not None,
+            hang_up=hang_up,
         )
         session = LiveSession(plan, conversation, carrier, send)
         ended = conversation.start()
@@ -272,11 +318,19 @@ class LiveSessions:
         await self.servers.close()
         await self.engines.close()
 
-    def _record(self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None]) -> LiveRecording | None:
-        """A recording; None, and a warning, if there can be none: the conversation is held all the same."""
+    def _record(
+        self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None], kept_as: str
+    ) -> LiveRecording | None:
+        """A recording, if it is wanted; None, and a warning, if there can be none: the call goes on."""
         rate_hz = plan.host.tts.loaded.sample_rate_hz
+        folder = self._settings.server.recordings
         try:
-            return self.recordings.begin(plan.history.id, transport, rate_hz, warn)
+            if kept_as:
+                return kept_recording(folder, kept_as, transport, rate_hz, warn) if folder else None
+            if not plan.record:
+                return None
+            asleep = wakes(plan.host, plan.settings) is not None
+            return self.recordings.begin(plan.history.id, transport, rate_hz, warn, asleep=asleep)
         except InputError as error:
             logger.error(str(error))
             warn(str(error))
@@ -302,7 +356,8 @@ class LiveSessions:
 
     def _ended(self, session: LiveSession, task: asyncio.Task[None]) -> None:
         del self._running[session]
-        self.histories.release(session.plan.history)
+        if session.plan.history not in self._planned:
+            self.histories.release(session.plan.history)
         session.ended()
         self._has_ended = True
         if not task.cancelled() and (error := task.exception()):

@@ -4,29 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiortc import RTCIceServer
-from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
-from pipecat.transports.smallwebrtc.request_handler import SmallWebRTCRequest, SmallWebRTCRequestHandler
 
-from agent.errors import SottoError
-from agent.server.calls.candidates import PeerCandidates
+from agent.server.calls.peers import Peers
 from agent.server.calls.sessions import LiveSessions, SessionPlan, SessionRequest
-from transports.errors import OfferError
-from transports.ice_addresses import LOOPBACK, Reach, reach_of
-from transports.webrtc import (
-    UNANSWERABLE,
-    PeerWatch,
-    parse_candidates,
-    split_candidates,
-    validate_offer,
-    webrtc_transport,
-)
+from transports.ice_addresses import Reach
+from transports.webrtc import PeerWatch, webrtc_transport
 from transports.webrtc_messages import PeerMessages
 from transports.webrtc_peer import PeerTransport
-
-
-class UnknownPeerError(SottoError):
-    """A request names a peer that is not here."""
 
 
 class _Peer:
@@ -50,15 +35,16 @@ class WebSessions:
         sessions: Holds the conversations.
         ice_servers: STUN and TURN servers; none by default.
         reach: Where packets may go; by default to this machine alone.
+
+    Attributes:
+        peers: Of these calls, and of those that other doors begin by WebRTC.
     """
 
     def __init__(
         self, sessions: LiveSessions, ice_servers: Sequence[RTCIceServer] = (), reach: Reach | None = None
     ) -> None:
         self._sessions = sessions
-        self._handler = SmallWebRTCRequestHandler(ice_servers=list(ice_servers))
-        self._reach = reach or reach_of(LOOPBACK)
-        self._peers: dict[str, PeerCandidates] = {}
+        self.peers = Peers(ice_servers, reach)
 
     async def join(self, sdp: object, kind: object, request: SessionRequest) -> dict[str, str]:
         """Answer an offer and start a conversation.
@@ -78,20 +64,9 @@ class WebSessions:
             EngineUnavailableError: An engine that the options name cannot be used.
             HistoryInUseError: The conversation is being answered in writing.
         """
-        checked_sdp, named = split_candidates(validate_offer(sdp, kind), self._reach)
+        offer = self.peers.checked(sdp, kind)
         async with self._sessions.planned(request) as plan:
-
-            async def start(connection: SmallWebRTCConnection) -> None:
-                self._start(connection, plan)
-
-            try:
-                answer = await self._handler.handle_web_request(SmallWebRTCRequest(checked_sdp, "offer"), start)
-            except UNANSWERABLE as error:
-                logger.debug(f"an offer that cannot be answered: {error!r}")
-                raise OfferError("the offer cannot be answered: its session description is malformed") from error
-            if answer is None or answer["pc_id"] not in self._peers:
-                raise OfferError("the conversation could not be started")
-            await self._peers[answer["pc_id"]].take(named)
+            answer = await self.peers.answer(offer, lambda connection: self._start(connection, plan))
         return {**answer, "conversation": plan.history.id}
 
     async def add_candidates(self, pc_id: str, candidates: list[dict[str, Any]]) -> None:
@@ -101,13 +76,11 @@ class WebSessions:
             UnknownPeerError: There is no such peer.
             OfferError: A candidate is malformed.
         """
-        if pc_id not in self._peers:
-            raise UnknownPeerError(f"no such peer: {pc_id[:60]}")
-        await self._peers[pc_id].take(parse_candidates(candidates, self._reach))
+        await self.peers.add_candidates(pc_id, candidates)
 
     async def close(self) -> None:
         """Close every connection; the conversations have ended."""
-        await self._handler.close()
+        await self.peers.close()
 
     def _start(self, connection: SmallWebRTCConnection, plan: SessionPlan) -> None:
         """Start the conversation of a new peer; called by Pipecat's request handler."""
@@ -125,6 +98,4 @@ class WebSessions:
         async def on_app_message(_transport: object, message: object, _sender: str) -> None:
             session.handle(message)
 
-        pc_id = connection.pc_id
-        self._peers[pc_id] = PeerCandidates(pc_id, self._handler, self._reach)
-        session.on_end(lambda: self._peers.pop(pc_id).close())
+        session.on_end(lambda: self.peers.forget(connection.pc_id))

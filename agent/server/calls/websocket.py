@@ -34,11 +34,13 @@ from transports.websocket_line import (
 )
 
 PATH = "/api/ws"
+# A Realtime client may send half a minute of sound in one event. What the page's line takes is bounded there.
+MAX_MESSAGE_BYTES = 2 * 2**20
 # For uvicorn. Its pings find a client that is gone or does not read; sound does not shrink by being packed, and what
 # is unpacked has no bounds. What is longer than a client may send is refused before it is read whole.
 UVICORN_OPTIONS: dict[str, Any] = {
     "ws": "websockets-sansio",
-    "ws_max_size": 4 * MAX_TEXT_CHARS,
+    "ws_max_size": MAX_MESSAGE_BYTES,
     "ws_ping_interval": 3.0,
     "ws_ping_timeout": 5.0,
     "ws_per_message_deflate": False,
@@ -76,16 +78,22 @@ class JoinError(SottoError):
     """A client's first message is not what it must be."""
 
 
-class _Carrier:
-    """The line watches over its client itself."""
+class LineCarrier:
+    """The line watches over its client itself.
+
+    Args:
+        transport: What the line belongs to.
+    """
 
     def __init__(self, transport: WebSocketTransport) -> None:
         self._transport = transport
 
     def gone(self) -> str | None:
+        """Never: the line ends by itself."""
         return None
 
     async def hang_up(self) -> None:
+        """Close the line when what waits has been sent."""
         self._transport.end("the conversation is over")
 
 
@@ -141,7 +149,7 @@ def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[We
         session.handle(message)
 
     transport = WebSocketTransport(socket, plan.host.tts.loaded.sample_rate_hz, take)
-    session = live.start(plan, transport, transport.send, _Carrier(transport))
+    session = live.start(plan, transport, transport.send, LineCarrier(transport))
 
     def hang_up() -> None:
         reason = session.conversation.end_reason
@@ -172,9 +180,14 @@ async def _read_join(socket: WebSocket) -> Join:
     return join
 
 
+def told(error: Exception) -> str:
+    """An error as a client is told it, in one line."""
+    return str(error).encode("utf-8", "backslashreplace").decode()[:MAX_ERROR_CHARS]
+
+
 async def _refuse(socket: WebSocket, error: Exception) -> None:
     # What a client sent may hold characters that no encoding can carry.
-    text = str(error).encode("utf-8", "backslashreplace").decode()[:MAX_ERROR_CHARS]
+    text = told(error)
     is_passing = isinstance(error, (BusyError, HistoryInUseError))
     await socket.send_json({"type": "refused", "error": text, "passing": is_passing})
     if isinstance(error, JoinError):

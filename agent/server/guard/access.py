@@ -6,6 +6,9 @@ In:  HTTP requests and WebSocket upgrades.   Out: the same, the page's security 
   a site whose own name suddenly resolves to this machine (DNS rebinding) gets nothing.
 - The Origin, if a browser sends one, must be that host.
 - Where `server.token` is set, callers show it; /health says without it only whether the server is ready.
+- A telephone line that has a secret is guarded by its provider's signature instead (agent/server/telephony): a provider
+  knows neither a token of ours nor our name, and a page of another site cannot sign. A line without one is guarded as
+  all else.
 - Wrong tokens and keys are answered late, later with every one of an address; the right one at once. Beyond this
   machine a bearer is not even looked at while very many wrong ones of its address wait; the page's cookie always is.
 """
@@ -22,15 +25,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from agent.server.guard.client_secrets import ClientSecrets, with_protocol_key
 from agent.server.guard.guesses import MOST_DELAY_SECS, Guesses
 from agent.server.guard.token import AccessToken
 from agent.server.wire.errors import ApiError
 from agent.server.wire.events import Body, refuse_unread
 from agent.server.wire.json_body import error_response
 from agent.server.wire.networks import LOOPBACK, network_of_scope
-from agent.server.wire.paths import SHOWN, is_api_path
+from agent.server.wire.paths import SHOWN, is_api_path, opens_by_client_secret, telephone_path
 from agent.server.wire.sockets import deny
-from agent.settings.sections import ServerSettings
+from agent.settings.serving import ServerSettings
+from agent.settings.telephony import TelephonySettings
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
@@ -61,11 +66,21 @@ class Guard:
     Args:
         app: The application behind it.
         server: Host names, token.
+        telephony: Lines, some of which ask for a signature.
+        secrets: Short-lived keys of Realtime clients.
     """
 
-    def __init__(self, app: ASGIApp, server: ServerSettings) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        server: ServerSettings,
+        telephony: TelephonySettings = TelephonySettings(),  # noqa: B008 - frozen  # pyright: ignore[reportCallIssue]
+        secrets: ClientSecrets | None = None,
+    ) -> None:
         self._app = app
+        self._secrets = secrets or ClientSecrets()
         self._server = server
+        self._signed = {telephone_path(name) for name, line in telephony.lines.items() if line.secret}
         token = server.token
         self._token = AccessToken(token) if token and token.get_secret_value() else None
         self._api_key = server.api_key.get_secret_value().encode() if server.api_key else b""
@@ -75,6 +90,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        scope = with_protocol_key(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -83,13 +99,17 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = await self._answer_in_time(scope)
+        answer = None if self._asks_for_signature(scope) else await self._answer_in_time(scope)
         if answer is None:
             await self._app(scope, receive, send_with_headers)
         elif scope["type"] == "websocket":
             await deny(WebSocket(scope, receive, send_with_headers), answer)
         else:
             await refuse_unread(answer, Body(receive), send_with_headers)
+
+    def _asks_for_signature(self, scope: Scope) -> bool:
+        is_call = scope["type"] == "websocket" or scope["method"] == "POST"
+        return is_call and scope["path"] in self._signed
 
     async def _answer_in_time(self, scope: Scope) -> Response | None:
         """As `_answer`; late where a wrong token or key was shown."""
@@ -141,6 +161,9 @@ class Guard:
         problem = foreign(headers, scope, self._server)
         if problem:
             return _refusal(scope["path"], HTTPStatus.FORBIDDEN, problem)
+        if opens_by_client_secret(scope["path"]) and self._secrets.find(scope["headers"]):
+            scope["state"] = {**scope.get("state", {}), SHOWN: True}
+            return None
         if self._token is None:
             return None
         shown = self._token.is_shown(scope["headers"])

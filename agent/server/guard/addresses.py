@@ -7,7 +7,7 @@ import ipaddress
 from urllib.parse import quote
 
 from agent.server.guard.own_addresses import LOOPBACK, Address, own_addresses
-from agent.settings.sections import ServerSettings
+from agent.settings.serving import ServerSettings
 
 UNPROTECTED = (
     "whoever reaches {address} may talk to the agent and use its API: "

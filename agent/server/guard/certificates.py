@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.errors import InputError
 from agent.server.guard.own_addresses import LOOPBACK, own_addresses, own_names
-from agent.settings.sections import ServerSettings
+from agent.settings.serving import ServerSettings
 
 FILE_NAME = "https.pem"
 LIFETIME = timedelta(days=397)

@@ -44,10 +44,12 @@ class Behind:
     Attributes:
         serve: Makes the protocol of one connection; it calls `Places.leave` when the connection is lost.
         tls: What connections are encrypted with; None for plain ones.
+        busy: What a plain one is told for which there is no place.
     """
 
     serve: Callable[[Place], asyncio.Protocol]
     tls: ssl.SSLContext | None = None
+    busy: bytes = BUSY
 
 
 class Door:
@@ -103,7 +105,7 @@ class Door:
         place = self._places.enter(network, asyncio.get_running_loop().time(), lambda: None)
         if place is None:
             if self._behind.tls is None:
-                _say(client, BUSY)
+                _say(client, self._behind.busy)
             client.close()
             return
         task = asyncio.create_task(self._welcome(client, place), name="door-connection")

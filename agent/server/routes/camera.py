@@ -4,13 +4,11 @@ In:  a PNG or JPEG file as the body.
 Out: 204; 404 where nobody waits for one, 413 or 400 where it is none that is taken.
 """
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from agent.server.state import ServerState
-from agent.server.wire.json_body import BODY_TIMEOUT_SECS, RequestError
+from agent.server.wire.json_body import RequestError, read_body
 from agent.tools.camera import UnaskedError
 from agent.tools.picture import MAX_BYTES, PictureError
 
@@ -27,7 +25,7 @@ def camera_routes(state: ServerState) -> APIRouter:
     async def take(request: Request, mark: str) -> Response:
         try:
             camera = state.sessions().camera_of(mark)
-            camera.take(mark, await _body(request))
+            camera.take(mark, await read_body(request, MAX_BYTES, "the picture", too_large=413))
         except UnaskedError as error:
             raise RequestError(404, str(error)) from error
         except PictureError as error:
@@ -35,21 +33,3 @@ def camera_routes(state: ServerState) -> APIRouter:
         return Response(status_code=204)
 
     return router
-
-
-async def _body(request: Request) -> bytes:
-    """The body, and no more of it than a picture may have.
-
-    Raises:
-        RequestError: It is larger, or does not arrive.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_SECS):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > MAX_BYTES:
-                    raise RequestError(413, f"a picture is larger than {MAX_BYTES} bytes")
-    except TimeoutError:
-        raise RequestError(400, f"the picture did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
-    return bytes(body)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,6 +37,7 @@ from agent.server.wire.events import (
     unless_hung_up,
 )
 from agent.server.wire.paths import SHOWN
+from agent.server.wire.slots import Slots
 from agent.server.wire.sockets import deny
 from agent.server.wire.uploads import ClientGoneError, read_upload
 from agent.settings.load import Settings
@@ -53,13 +54,23 @@ FAILURES = (EngineError, RecordingError)
 GetJobs = Callable[[], TranscriptionJobs | None]
 
 
-def build_speech_api(settings: Settings, get_jobs: GetJobs, get_speaking: GetSpeaking) -> Starlette:
+def build_speech_api(
+    settings: Settings,
+    get_jobs: GetJobs,
+    get_speaking: GetSpeaking,
+    speeches: Slots,
+    further: Sequence[Route | WebSocketRoute] = (),
+    further_models: Sequence[str] = (),
+) -> Starlette:
     """The application below /v1.
 
     Args:
         settings: Limits, and the key or token that callers need, if any.
         get_jobs: Gives what transcribes, or None while it is being loaded.
         get_speaking: Gives what speaks, or None where no voice is, or not yet.
+        speeches: Places for texts that are to be spoken.
+        further: Routes below /v1 that are no speech; errors and keys are the same.
+        further_models: Names that are listed behind that of the ears.
     """
     keys = [key for key in (settings.server.api_key, settings.server.token) if key and key.get_secret_value()]
 
@@ -68,20 +79,26 @@ def build_speech_api(settings: Settings, get_jobs: GetJobs, get_speaking: GetSpe
             raise LoadingError
         return get_speaking()
 
-    models, voices = _Models(get_jobs), Voices(speaking)
+    models, voices = _Models(get_jobs, further_models), Voices(speaking)
     return Starlette(
         routes=[
             Route("/audio/transcriptions", AudioRoute("transcribe", settings, get_jobs), methods=["POST"]),
             Route("/audio/translations", AudioRoute("translate", settings, get_jobs), methods=["POST"]),
-            Route("/audio/speech", SpeechRoute(settings.server.max_speeches, speaking), methods=["POST"]),
+            Route("/audio/speech", SpeechRoute(speeches, speaking), methods=["POST"]),
             Route("/audio/voices", voices.voices),
             Route("/audio/models", voices.models),
+            *further,
             Route("/models", models.listing),
             Route("/models/{name:path}", models.one),
             WebSocketRoute("/{path:path}", _no_socket),
         ],
         middleware=[Middleware(_KeyCheck, keys=keys)] if keys else [],
-        exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _bug},
+        exception_handlers={
+            ApiError: _api_error,
+            HTTPException: _http_error,
+            ClientDisconnect: _hung_up,
+            Exception: _bug,
+        },
     )
 
 
@@ -98,6 +115,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _no_socket(socket: WebSocket) -> None:
     path = socket.scope["path"][:80]
     await deny(socket, ApiError(404, f"there is no WebSocket at {path}", code="unknown_url").response())
+
+
+async def _hung_up(_: Request, __: Exception) -> Response:
+    # Nobody is left to read it.
+    return Response(status_code=400)
 
 
 async def _bug(_: Request, __: Exception) -> Response:
@@ -142,24 +164,27 @@ class _KeyCheck:
 class _Models:
     """GET /v1/models and /v1/models/{name}."""
 
-    def __init__(self, get_jobs: GetJobs) -> None:
+    def __init__(self, get_jobs: GetJobs, further: Sequence[str]) -> None:
         self._get_jobs = get_jobs
+        self._further = further
         self._created = int(time.time())
 
-    def _object(self) -> dict[str, Any]:
+    def _objects(self) -> list[dict[str, Any]]:
         jobs = self._get_jobs()
         if jobs is None:
             raise LoadingError
-        return {"id": jobs.model, "object": "model", "created": self._created, "owned_by": "sotto"}
+        head = {"object": "model", "created": self._created, "owned_by": "sotto"}
+        return [{"id": name, **head} for name in (jobs.model, *self._further)]
 
     async def listing(self, _: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [self._object()]})
+        return JSONResponse({"object": "list", "data": self._objects()})
 
     async def one(self, request: Request) -> Response:
-        model, name = self._object(), request.path_params["name"]
-        if name != model["id"]:
-            raise ApiError(404, f"there is no model {name[:80]}", param="model", code="model_not_found")
-        return JSONResponse(model)
+        name = request.path_params["name"]
+        for model in self._objects():
+            if name == model["id"]:
+                return JSONResponse(model)
+        raise ApiError(404, f"there is no model {name[:80]}", param="model", code="model_not_found")
 
 
 def _as_asked(transcription: Transcription, request: AudioRequest) -> Response:

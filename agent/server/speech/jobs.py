@@ -62,7 +62,11 @@ class TranscriptionJob:
         """
         loop = asyncio.get_running_loop()
         found: asyncio.Queue[Segment | None] = asyncio.Queue()
-        work, back = self._jobs.submit(self, lambda segment: loop.call_soon_threadsafe(found.put_nowait, segment))
+        try:
+            work, back = self._jobs.submit(self, lambda segment: loop.call_soon_threadsafe(found.put_nowait, segment))
+        except EngineError:
+            self._source.close()
+            raise
         # Whether it was done, failed, never begun or given up.
         work.future.add_done_callback(lambda _: self._source.close())
         ended = asyncio.create_task(back, name="recording")
@@ -156,6 +160,11 @@ class TranscriptionJobs:
         self._working: dict[TranscriptionJob, Job] = {}
         self._engine, self._engine_model = host.stt.loaded, host.stt.model
         self._threads, self._standby = host.file_threads, host.stt_standby
+
+    @property
+    def engine(self) -> RecognizerEngine:
+        """What transcribes now."""
+        return self._engine
 
     @property
     def model(self) -> str:

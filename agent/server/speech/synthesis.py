@@ -12,7 +12,6 @@ import base64
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from typing import Any
 
 from loguru import logger
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 from agent.engines.speaking import RATE_HZ, Speaking
 from agent.engines.voice_names import OPENAI_VOICES
 from agent.server.speech.speech_request import SpeechRequest, speech_request_of
-from agent.server.wire.errors import ApiError, TooBusyError
+from agent.server.wire.errors import ApiError
 from agent.server.wire.events import (
     Body,
     begin_stream,
@@ -33,7 +32,7 @@ from agent.server.wire.events import (
     send_soon,
     unless_hung_up,
 )
-from agent.server.wire.json_body import RequestError, json_object
+from agent.server.wire.json_body import api_object
 from agent.server.wire.slots import Slots
 from agent.server.wire.uploads import ClientGoneError
 from processors.errors import EngineError, EngineUnavailableError
@@ -54,12 +53,12 @@ class SpeechRoute:
     """POST /v1/audio/speech; an ASGI application, for it watches the caller all the while.
 
     Args:
-        max_speeches: So many are made at the same time.
+        places: For those that are made at the same time.
         get_speaking: Gives the voice.
     """
 
-    def __init__(self, max_speeches: int, get_speaking: GetSpeaking) -> None:
-        self._places = Slots(max_speeches, lambda: TooBusyError(max_speeches, "speech", "server.max_speeches"))
+    def __init__(self, places: Slots, get_speaking: GetSpeaking) -> None:
+        self._places = places
         self._get_speaking = get_speaking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +66,7 @@ class SpeechRoute:
         try:
             speaking = voice_of(self._get_speaking)
             with self._places.taken(), suppress(ClientGoneError, ClientDisconnect):
-                request = speech_request_of(await _json(Request(scope, body)))
+                request = speech_request_of(await api_object(Request(scope, body)))
                 await unless_hung_up(receive, _answer(speaking, request, send))
         except ApiError as error:
             if body.ended:
@@ -107,17 +106,8 @@ def voice_of(get_speaking: GetSpeaking) -> Speaking:
         ApiError: There is none, or it is being loaded.
     """
     if (speaking := get_speaking()) is None:
-        raise ApiError(
-            501, "this server has ears alone (--api-only); to have it speak: sotto serve", code="no_voice_loaded"
-        )
+        raise ApiError(501, "this server found no voice, and has ears alone; why: sotto doctor", code="no_voice_loaded")
     return speaking
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        return await json_object(request)
-    except RequestError as error:
-        raise ApiError(error.status, str(error), code="invalid_body", headers=error.headers) from None
 
 
 async def _answer(speaking: Speaking, request: SpeechRequest, send: Send) -> None:

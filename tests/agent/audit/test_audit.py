@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ import pytest
 
 from agent.audit.finding import Finding
 from agent.audit.run import Report, audit
+from tests.conftest import REPOSITORY
 
 PYTHON_SAMPLE = """
 import contextlib, os, socket
@@ -56,6 +58,23 @@ libc.getaddrinfo(b"native.invalid", b"443", None, ctypes.byref(ctypes.c_void_p()
 """
 
 
+# One end answers natively, as the server of a library does, and asks not who has called.
+ANSWERED_SAMPLE = """
+import ctypes, socket, threading
+libc = ctypes.CDLL(None)
+family = socket.AF_INET6 if ":" in "{address}" else socket.AF_INET
+with socket.create_server(("{address}", 0), family=family) as server:
+    def answer():
+        taken = libc.accept(server.fileno(), None, None)
+        libc.send(taken, b"hello", 5, 0)
+        libc.close(taken)
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with socket.create_connection(server.getsockname()[:2]) as caller:
+        caller.recv(9)
+    thread.join()
+    print(server.getsockname()[1])
+"""
 SOUND_LIBRARY_SAMPLE = """
 import ctypes, importlib.util
 from pathlib import Path
@@ -124,6 +143,15 @@ def test_what_a_child_process_does_is_said_to_be_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_call_within_this_machine_is_told_once_where_it_was_made(tmp_path: Path, address: str) -> None:
+    report = run(tmp_path, ANSWERED_SAMPLE.format(address=address))
+    calls = [finding.subject for finding in report.others if finding.kind == "connection"]
+    shown = f"[{address}]" if ":" in address else address
+    assert calls == [f"{shown}:{report.output.strip()}"]
+
+
+@pytest.mark.network
 @pytest.mark.parametrize("native", [True, False])
 def test_own_folders_this_machine_and_devices_are_nobodys_business(tmp_path: Path, native: bool) -> None:
     assert run(tmp_path, OWN_SAMPLE, native=native).lines() == []
@@ -157,9 +185,12 @@ process.wait()
     command = [sys.executable, "-c", program]
     with pytest.raises(subprocess.TimeoutExpired):
         audit(command, tmp_path / "audit", inherited=os.environ, timeout_secs=3)
+    # It is killed without being waited for; whoever inherits it may not have collected its status.
+    end_secs = time.monotonic() + 30
     with contextlib.suppress(psutil.NoSuchProcess):
-        # Whoever inherits it may not have collected its status.
-        assert psutil.Process(int(started.read_text())).status() == psutil.STATUS_ZOMBIE
+        while psutil.Process(int(started.read_text())).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end_secs
+            time.sleep(0.01)
 
 
 def test_an_audit_needs_an_empty_home(tmp_path: Path) -> None:
@@ -174,9 +205,14 @@ def test_an_audit_needs_an_empty_home(tmp_path: Path) -> None:
         (["/usr/lib/libc.so.6(mkdir+0x7)", "/v/site-packages/onnxruntime/capi/a.so(f+0x1)"], "onnxruntime"),
         (["/v/lib/python3.11/site-packages/ray/_private/usage.py:12 report"], "ray"),
         (["C:\\v\\site-packages\\ray\\usage.py:12 report"], "ray" if sys.platform == "win32" else ""),
+        (["/usr/lib/python3.11/json.py:1 f", f"{REPOSITORY / 'agent' / 'cli.py'}:9 main"], "sotto"),
+        ([f"{REPOSITORY / 'processors' / 'x.py'}:9 f", "/v/site-packages/typer/main.py:9 main"], "sotto"),
+        (["/v/site-packages/anyio/a.py:9 f", f"{REPOSITORY / 'agent' / 'cli.py'}:9 main"], "anyio"),
         (["/usr/lib/libavahi.so(f+0x1)"], ""),
         ([], ""),
     ],
 )
 def test_the_culprit_is_the_first_installed_package_of_the_stack(frames: list[str], culprit: str) -> None:
-    assert Finding("file", "x", stack=tuple(frames)).culprit == culprit
+    finding = Finding("file", "x", stack=tuple(frames))
+    assert finding.culprit == culprit
+    assert finding.by == (culprit or ("unknown" if frames else "unknown (native)"))

@@ -19,6 +19,7 @@ from agent.commands.audit import AuditError, run_audit
 
 BUNDLED = ["--stt", "pocketsphinx", "--llm", "embedded", "--tts", "espeak"]
 LOOPBACK = Finding("connection", "127.0.0.1:11434", "", ("/x/site-packages/anyio/a.py:1 f",))
+NATIVE = Finding("connection", "127.0.0.1:9", "worker")
 VARIABLE = Finding("variable", "OTEL_EXPORTER", "", ("/x/site-packages/opentelemetry/a.py:1 f",))
 HELD = [
     {"t": 0.0, "event": "session_started"},
@@ -57,12 +58,16 @@ def audited(
 
 def test_the_table_names_what_it_is_and_the_library_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
     status, text, ((*_, first, _, _, flag, engine),) = audited(
-        monkeypatch, Report(0, "", (), (LOOPBACK, VARIABLE), "strace")
+        monkeypatch, Report(0, "", (), (LOOPBACK, NATIVE, VARIABLE), "strace")
     )
     assert status == 0
     assert (Path(first).name, flag, engine) == ("conversation.yaml", "--llm", "ollama")
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line[:1] == "│"]
-    assert rows == [["called", "127.0.0.1:11434", "anyio", "loopback"], ["read", "OTEL_EXPORTER", "opentelemetry", ""]]
+    assert rows == [
+        ["called", "127.0.0.1:11434", "anyio", "loopback"],
+        ["called", "127.0.0.1:9", "unknown (native)", "loopback"],
+        ["read", "OTEL_EXPORTER", "opentelemetry", ""],
+    ]
     assert "Nothing left this machine." in text
     assert "with the network as it is (a server may stand behind llm.engine = ollama), and watched by strace" in text
 
@@ -125,6 +130,8 @@ def test_a_server_that_is_not_there_is_no_audit_that_passed(address: str) -> Non
         (["--set", "llm.base_url=http://box:1/v1"], None, ["llm.base_url"]),
         (["--stt", "openai"], None, ["stt.engine = openai"]),
         (["--set", "stt.base_url=http://box:1/v1"], None, ["stt.base_url"]),
+        (["--tts", "openai", "--set", "tts.base_url=http://box:1/v1"], None, ["tts.engine = openai", "tts.base_url"]),
+        (["--tts", "espeak", "--set", "tts.base_url=http://box:1/v1"], None, []),
         ([], "[tts]\nspeed = 1.1\n", []),
         ([], "[llm]\nengine = 'vllm'\n", ["llm.engine = vllm"]),
         ([], "[mcp.servers.files]\ncommand = 'npx'\n", ["mcp.servers.files"]),

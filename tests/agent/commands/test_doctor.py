@@ -1,5 +1,6 @@
 """`sotto doctor` tells what a conversation would use, and fails when none could be held."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from agent.commands.doctor import interpreting
 from agent.settings.load import Settings, setting_keys
 from tests.support.mcp_peers import peer_settings
+from tests.support.ports import free_port
+from tests.support.scripted_llm import Reply, ScriptedLLM
 
 
 def doctor(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -22,7 +25,15 @@ CHOOSES = "llm: SmolLM2-135M-Instruct calls tools: by constrained choice"
 
 def test_the_bundled_engines_can_hold_a_conversation(tmp_path: Path) -> None:
     large = ("--set", "large.base_url=http://127.0.0.1:1/v1", "--set", "large.model=huge")
-    result = doctor(tmp_path, "--llm", "embedded", *large)
+    dead = f"http://127.0.0.1:{free_port()}/v1"
+    result = doctor(
+        tmp_path, "--llm", "embedded", *large, "--set", f"tts.base_url={dead}", "--set", f"stt.base_url={dead}"
+    )
+    told = " ".join(result.stdout.split())
+    for stage, what in (("stt", "speech-to-text"), ("tts", "text-to-speech")):
+        assert f"{stage} openai passed over: no {what} server answers at {dead}" in told
+        assert f"→ start it, or correct {stage}.base_url" in told
+        assert f"{stage}: passed over openai: no {what} server answers at {dead}" in result.stderr
     assert "large  endpoint" in result.stdout
     assert "huge: usable, chosen" in result.stdout
     assert result.returncode == 0, result.stdout + result.stderr
@@ -83,9 +94,18 @@ def test_servers_of_tools_are_connected_and_shown_without_their_secrets(tmp_path
     result = doctor(tmp_path, "--llm", "embedded")
     assert result.returncode == 0, result.stdout + result.stderr
     told = " ".join(result.stdout.split())
-    assert "peer has 10 tools" in told
+    assert "peer has 12 tools" in told
     assert "gone is down: nothing answers there" in told
     assert "s3cret" not in "".join((result.stdout + result.stderr).split())
+
+
+async def test_a_model_whose_server_does_not_tell_is_asked_whether_it_calls_tools(tmp_path: Path) -> None:
+    async with ScriptedLLM() as server:
+        server.answer_to_probe = Reply("I am ready.")
+        at = ("--set", f"llm.base_url={server.base_url}", "--set", "llm.model=scripted")
+        result = await asyncio.to_thread(doctor, tmp_path, *at)
+        assert len(server.probes) == 1
+    assert "llm: scripted calls tools: by constrained choice" in result.stdout, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(

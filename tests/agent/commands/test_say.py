@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loguru import logger
 
 from agent.commands import say
 from agent.commands.say import run_say
@@ -16,6 +17,7 @@ from agent.errors import InputError
 from agent.settings.load import Settings
 from processors.errors import EngineError, EngineUnavailableError
 from processors.tts.espeak import EspeakSynthesizer
+from tests.support.ports import free_port
 from transports import desktop_devices
 from transports.desktop_devices import DeviceError
 from transports.sound_encoder import SOUND_KINDS
@@ -105,6 +107,21 @@ def test_what_is_there_stays_where_the_voice_fails(tmp_path: Path, monkeypatch: 
     with pytest.raises(EngineUnavailableError, match="there is no voice 'nobody': name one such as en-us"):
         said("Hello.", out=path, wish=Wish(voice="nobody"))
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a.wav", b"mine")]
+
+
+def test_a_server_that_was_named_and_does_not_answer_is_told_in_one_line(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    lines: list[str] = []
+    handler = logger.add(lambda message: lines.append(str(message).strip()), level="INFO", format="{level} {message}")
+    try:
+        for tts in ({"base_url": url}, {"base_url": url, "engine": "espeak"}, {"engine": "espeak"}, {}):
+            settings = Settings.model_validate({"tts": tts, "models_dir": tmp_path})
+            run_say(["Hello."], settings, out=tmp_path / "a.wav", kind=None, voice=None, language=None, speed=1)
+    finally:
+        logger.remove(handler)
+    (line,) = lines
+    assert line.startswith(f"WARNING tts: passed over openai: no text-to-speech server answers at {url} (")
+    assert line.endswith(" (start it, or correct tts.base_url); espeak is used")
 
 
 class Loudspeaker:

@@ -33,6 +33,18 @@ def test_a_conversation_goes_on_under_its_id() -> None:
     assert len(histories) == 2
 
 
+def test_a_client_may_name_its_conversations_and_anothers_of_that_name_is_another() -> None:
+    histories = Histories()
+    mine, yours = (histories.named("kitchen", (address, "wyoming")) for address in ("192.0.2.1", "192.0.2.2"))
+    assert mine is not yours
+    assert histories.named("kitchen", ("192.0.2.1", "wyoming")) is mine
+    assert histories.named("hall", ("192.0.2.1", "wyoming")) is not mine
+    # What others would have to guess is the id, not the name.
+    assert histories.find("kitchen") is None
+    assert histories.forget(mine.id)
+    assert histories.named("kitchen", ("192.0.2.1", "wyoming")) is not mine
+
+
 def test_an_idle_history_holds_words_and_no_tools() -> None:
     histories = Histories()
     history = histories.open()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import soundfile
 from fastapi import FastAPI
@@ -88,6 +89,28 @@ async def test_sound_and_events_can_be_taken_away_once_the_conversation_is_over(
             {"t": 0.0, "event": "session_started"},
             {"t": 0.2, "event": "session_ended", "reason": "the peer left"},
         ]
+
+
+@in_virtual_time
+async def test_of_a_conversation_that_begins_asleep_nothing_is_recorded_before_the_word() -> None:
+    async with routes() as talk:
+        edges = Edges()
+        live = talk.recordings.begin("one", edges, OUT_RATE_HZ, asleep=True)
+        # Sound reaches the recording before the gate has told that the agent sleeps.
+        for event in (None, "asleep", "awake"):
+            if event:
+                live({"t": 0.0, "event": event})
+            for _ in range(25):
+                await asyncio.sleep(0.02)
+                await edges.hear(b"\0\x20" * 320)
+        await live.end()
+        path = talk.recordings.file("one", "recording.wav")
+        assert path is not None
+        left_s16 = soundfile.read(path, dtype="int16")[0][:, 0]
+    # Half a second each; the resampler's ripple and dither stay below 100 beyond 10 ms of the edge.
+    loud = np.flatnonzero(np.abs(left_s16.astype(int)) > 100) / OUT_RATE_HZ
+    assert loud[0] == pytest.approx(1.0, abs=0.03)
+    assert loud[-1] == pytest.approx(1.5, abs=0.03)
 
 
 @in_virtual_time

@@ -8,11 +8,12 @@ from agent.conversation.abilities import written_reflexes
 from agent.settings.load import load_settings
 
 ONLY_IN_CALL = "I can do that only in a call: start one, and say it or type it there."
+REMEMBER = "remember that my cat is called Tom"
 ACTING = [
     "create a file named a saying one",
     "set a timer for one minute",
     "cancel the timer",
-    "remember that my cat is called Tom",
+    REMEMBER,
     "undo that",
     "set an alarm for seven",
     "delete the file a.txt",
@@ -44,10 +45,22 @@ async def test_what_only_a_call_can_do_is_not_done_and_said_so(text: str, files:
     assert [*tmp_path.iterdir()] == []  # noqa: ASYNC240 - it takes no time
 
 
-@pytest.mark.parametrize("text", [*ACTING, "write a poem about a file", "how do I set a timer"])
+@pytest.mark.parametrize(
+    "text", [*(one for one in ACTING if one != REMEMBER), "write a poem about a file", "how do I set a timer"]
+)
 def test_what_no_call_could_do_either_is_the_models(text: str) -> None:
     find = written_reflexes(load_settings({"tools.timers": "off", "tools.files": "off", "memory.keep": False}))
     assert find(text, []) is None
+
+
+async def test_who_asks_to_remember_reads_how_the_memory_is_switched_on() -> None:
+    reflex = written_reflexes(load_settings({"memory.keep": False}))(REMEMBER, [])
+    assert reflex
+    assert reflex.written
+    assert "memory.keep = true" in await reflex.written()
+    reflex = written_reflexes(load_settings({"memory.keep": True}))("forget everything", [])
+    assert reflex
+    assert await reflex.answer() == ONLY_IN_CALL
 
 
 @pytest.mark.parametrize("text", ["write a poem about a file", "how do I set a timer", "remember that", *OTHERS])

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import agent.cli as cli
 from agent.engines.compute import ALL_LAYERS, CPU_PROVIDER, Placement, check_device, placement
 from agent.engines.embedded_llm_worker import _server_params
-from agent.engines.host import start_ears_host, start_model_host
+from agent.engines.host import start_mindless_host, start_model_host
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import tts_candidates
 from agent.errors import SettingsError
@@ -74,7 +74,7 @@ def test_whisper_on_the_cpu_loads_and_has_a_decoding_for_each_kind_of_work() -> 
         engine.close()
 
 
-@pytest.mark.parametrize("start", [start_model_host, start_ears_host])
+@pytest.mark.parametrize("start", [start_model_host, start_mindless_host])
 async def test_a_device_that_is_not_there_is_told_before_models_are_loaded(start: Any) -> None:
     settings = Settings.model_validate({"compute": {"device": "cuda"}})
     with pytest.raises(EngineUnavailableError, match=r"^compute\.device = cuda: no CUDA GPU is usable on this machine"):

@@ -8,10 +8,12 @@ import pytest
 
 from agent.engines import llm
 from agent.engines.candidates import Candidate, choose
+from agent.engines.llm import LlmBackend
 from agent.engines.llm_servers import FoundServer
 from agent.errors import SettingsError
 from agent.settings.load import Settings, load_settings
 from processors.errors import EngineUnavailableError
+from processors.llm.options import LLMOptions
 from tests.support.scripted_llm import Failure, ScriptedLLM
 
 
@@ -115,6 +117,12 @@ async def test_a_named_model_at_an_endpoint_that_is_away_is_waited_for(
     assert offers[0].usable
     unnamed = await llm.llm_candidates(settings(tmp_path, llm__base_url="http://127.0.0.1:1/v1"))
     assert not unnamed[0].usable
+    # Another one in its place is told, since its address was named; those that were merely looked for are not.
+    offers = [unnamed[0], Candidate("small", None, lambda: LlmBackend(LLMOptions("", "small")))]
+    chosen = choose("llm", "auto", offers)
+    assert [one.named for one in chosen.passed_over] == [True]
+    found = await llm.llm_candidates(settings(tmp_path))
+    assert not any(one.named for one in found)
 
 
 async def test_an_unknown_embedded_model_is_named(running: list[FoundServer], tmp_path: Path) -> None:

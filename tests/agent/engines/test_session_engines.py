@@ -1,18 +1,24 @@
 """Engines of one conversation: the server's own, another voice of them, or another engine, loaded once."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from agent.engines.session import SessionEngines
+from agent.engines.candidates import Candidate
+from agent.engines.session import FAILED_SECS, MAX_FAILED, SessionEngines
+from agent.settings.interpreter import InterpreterSettings
 from agent.settings.load import Settings
 from agent.settings.session import OptionError, session_settings
 from processors.errors import EngineUnavailableError
 from processors.tts.kokoro import KokoroSynthesizer
+from processors.tts.synthesizer import Synthesizer
 from tests.support.house import FIXTURES, hosting
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_llm import ScriptedLLM
+from tests.support.virtual_time import in_virtual_time
 
 
 @pytest.fixture
@@ -88,3 +94,68 @@ async def test_only_so_many_engines_are_loaded_for_conversations(
             OptionError, match=r"tts\.engine = kokoro: too many engines are loaded; restart sotto serve"
         ):
             await SessionEngines(host, settings).host_for(session_settings(settings, {"tts.engine": "kokoro"}))
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[str]:
+    """Which voices are loaded, each time; kokoro's and espeak's speak no Luxembourgish here."""
+    loaded: list[str] = []
+
+    def candidates(wanted: Settings) -> list[Candidate[Synthesizer]]:
+        def load(engine: str) -> Synthesizer:
+            loaded.append(engine)
+            raise EngineUnavailableError("no voice of it speaks lb", "--tts espeak")
+
+        installed = ["kokoro", *(path.name for path in sorted(settings.models_dir.glob("*")))]
+        return [Candidate(engine, None, partial(load, engine), measurable=False) for engine in installed]
+
+    monkeypatch.setattr("agent.engines.session.tts_candidates", candidates)
+    return loaded
+
+
+@in_virtual_time
+async def test_a_pair_of_languages_that_nobody_speaks_is_tried_once_until_what_there_is_changes(
+    settings: Settings, loads: list[str]
+) -> None:
+    wanted = settings.model_copy(
+        update={
+            "interpreter": InterpreterSettings.model_validate({"languages": "lb,yo"}),
+            "tts": settings.tts.model_copy(update={"engine": "auto"}),
+        }
+    )
+    async with (
+        ScriptedLLM() as server,
+        hosting(ScriptedRecognizerEngine(), options(server), ScriptedSynthesizer()) as host,
+    ):
+        engines = SessionEngines(host, settings)
+        told: set[str] = set()
+        for _ in range(5):
+            with pytest.raises(EngineUnavailableError) as error:
+                await engines.host_for(wanted)
+            told.add(str(error.value))
+        assert loads == ["kokoro"]
+        assert told == {"no tts engine is usable (kokoro: no voice of it speaks lb): sotto doctor"}
+        (settings.models_dir / "piper").mkdir()
+        for _ in range(2):
+            with pytest.raises(EngineUnavailableError, match="piper: no voice of it speaks lb"):
+                await engines.host_for(wanted)
+        assert loads == ["kokoro", "kokoro", "piper"]
+        # What failed may have been of the moment.
+        await asyncio.sleep(FAILED_SECS)
+        with pytest.raises(EngineUnavailableError):
+            await engines.host_for(wanted)
+        assert loads == ["kokoro", "kokoro", "piper", "kokoro", "piper"]
+
+
+@in_virtual_time
+async def test_of_what_could_not_be_loaded_only_so_much_is_remembered(settings: Settings, loads: list[str]) -> None:
+    async with (
+        ScriptedLLM() as server,
+        hosting(ScriptedRecognizerEngine(), options(server), ScriptedSynthesizer()) as host,
+    ):
+        engines = SessionEngines(host, settings)
+        for n in range(MAX_FAILED + 5):
+            wanted = settings.model_copy(update={"tts": settings.tts.model_copy(update={"engine": f"e{n}"})})
+            with pytest.raises(EngineUnavailableError):
+                await engines.host_for(wanted)
+        assert len(engines._failed) == MAX_FAILED

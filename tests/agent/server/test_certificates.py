@@ -19,7 +19,7 @@ from agent.server.guard import certificates
 from agent.server.guard.certificates import CertificateFiles, certificate_files
 from agent.server.guard.own_addresses import own_addresses, own_names
 from agent.settings.load import load_settings
-from agent.settings.sections import ServerSettings
+from agent.settings.serving import ServerSettings
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

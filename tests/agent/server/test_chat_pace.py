@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from agent.server.routes.chat import BETWEEN_SECS
+from agent.conversation.written_answers import BETWEEN_SECS
 from tests.agent.server.test_chat import Chat, chatting
 from tests.support.virtual_time import in_virtual_time
 

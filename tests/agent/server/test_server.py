@@ -7,14 +7,20 @@ import socket
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+from wyoming.asr import Transcribe, Transcript
+from wyoming.audio import wav_to_chunks
+from wyoming.client import AsyncTcpClient
+from wyoming.tts import Synthesize
 
 from agent.server.app import build_app
 from agent.server.state import ServerState
@@ -22,6 +28,7 @@ from agent.settings.load import load_settings
 from tests.support.house import SPEECH
 from tests.support.served import Served, serving
 from tests.support.webrtc_peer import Peer
+from tests.support.wyoming_peer import Caller, joined
 from transports.recording import load_recording
 
 # Peers speak and listen at the pace of real time.
@@ -30,7 +37,7 @@ pytestmark = pytest.mark.realtime
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("served"), "--set", "server.max_sessions=2") as server:
+    with serving(tmp_path_factory.mktemp("served"), "--set", "server.max_sessions=2", "--wyoming", "0") as server:
         yield server
 
 
@@ -81,6 +88,23 @@ async def test_a_peer_speaks_and_is_answered_in_speech(served: Served) -> None:
     assert 0 < latency["voice_to_voice_ms"] < 15_000
     await peer.leave()
     await until_sessions(served.url, 0)
+
+
+async def test_home_assistants_client_gets_a_transcript_a_spoken_sentence_and_an_answer(served: Served) -> None:
+    (port,) = [int(line.split("tcp://127.0.0.1:")[1].split()[0]) for line in served.lines if "wyoming: tcp" in line]
+    with wave.open(str(SPEECH / "capital_of_germany.wav"), "rb") as question:
+        spoken = [one.event() for one in wav_to_chunks(question, 1024, start_event=True, stop_event=True)]
+    async with AsyncTcpClient("127.0.0.1", port, connect_timeout=60, read_timeout=60) as client:
+        caller = Caller(client)
+        await caller.send(Transcribe(language="en"), *spoken)
+        transcript = joined(await caller.until("transcript"), "transcript")
+        assert transcript == "What is the capital of Germany?"
+        await caller.send(Transcript(transcript, context={"conversation_id": "kitchen"}))
+        answer = joined(await caller.until("handled"), "handled")
+        assert "berlin" in answer.lower()
+        await caller.send(Synthesize(answer))
+        sound = joined(await caller.until("audio-stop"), "audio-chunk")
+    assert np.abs(np.frombuffer(sound, "<i2")).max() > 3000
 
 
 async def test_one_caller_too_many_is_told_that_the_agent_is_busy(served: Served) -> None:

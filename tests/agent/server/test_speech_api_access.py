@@ -46,7 +46,7 @@ async def test_the_loaded_model_is_the_only_one_listed(client: httpx.AsyncClient
     ("method", "path", "status", "message"),
     [
         ("GET", "/v1/nothing", 404, "there is no /v1/nothing here"),
-        ("POST", "/v1/chat/completions", 404, "there is no /v1/chat/completions here"),
+        ("POST", "/v1/embeddings", 404, "there is no /v1/embeddings here"),
         ("GET", "/v1/", 404, "there is no /v1/ here"),
         ("GET", TRANSCRIPTIONS, 405, f"{TRANSCRIPTIONS} does not take GET"),
         ("DELETE", "/v1/models", 405, "/v1/models does not take DELETE"),

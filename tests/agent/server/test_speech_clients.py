@@ -1,4 +1,4 @@
-"""The clients that the API is made for, against the real server and its bundled engine: openai, LiveKit, curl."""
+"""The clients that the API is made for, against the real server and its bundled engine: openai and curl."""
 
 import asyncio
 import json
@@ -16,9 +16,6 @@ import numpy as np
 import openai
 import psutil
 import pytest
-from livekit import rtc
-from livekit.agents import Agent, AgentSession, UserInputTranscribedEvent, inference, io
-from livekit.plugins import openai as livekit_openai
 from openai.types.audio import Transcription, TranscriptionTextDoneEvent, TranscriptionVerbose, TranslationVerbose
 
 from tests.support.house import FIXTURES, SPEECH
@@ -159,51 +156,6 @@ def test_whisper_detects_the_language_and_translates(whisper_client: openai.Open
     assert (translated.language, translated.text) == ("english", "Hello, good morning friend.")
 
 
-class ScriptedMicrophone(io.AudioInput):
-    """Says a recording at the pace of real time, then silence; LiveKit's own interface."""
-
-    def __init__(self, audio_s16: Pcm16) -> None:
-        super().__init__(label="scripted")
-        self._audio_s16 = audio_s16
-        self._n_said = 0
-
-    async def __anext__(self) -> rtc.AudioFrame:
-        n_samples = RATE_HZ // 50
-        await asyncio.sleep(n_samples / RATE_HZ)
-        piece_s16 = self._audio_s16[self._n_said : self._n_said + n_samples]
-        self._n_said += n_samples
-        return rtc.AudioFrame(np.resize(np.pad(piece_s16, (0, n_samples)), n_samples).tobytes(), RATE_HZ, 1, n_samples)
-
-
-@pytest.mark.parametrize("model", ["gpt-4o-mini-transcribe", "whisper-1"])
-async def test_livekits_client_recognizes(ears: Served, model: str) -> None:
-    async with openai.AsyncClient(base_url=f"{ears.url}/v1", api_key="none", max_retries=0) as client:
-        recognizer = livekit_openai.STT(client=client, model=model, use_realtime=False)
-        audio_s16 = load_recording(QUESTION_FILE).audio_s16
-        event = await recognizer.recognize(rtc.AudioFrame(audio_s16.tobytes(), RATE_HZ, 1, len(audio_s16)))
-        await recognizer.aclose()
-    # Asked for whisper-1 it reads the language from verbose_json, where it is written out.
-    assert [(one.text, one.language) for one in event.alternatives] == [(QUESTION, "en")]
-
-
-async def test_livekits_agent_hears_through_it(ears: Served) -> None:
-    async with openai.AsyncClient(base_url=f"{ears.url}/v1", api_key="none", max_retries=0) as client:
-        recognizer = livekit_openai.STT(client=client, use_realtime=False)
-        session: AgentSession[None] = AgentSession(stt=recognizer, vad=inference.VAD())
-        heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        @session.on("user_input_transcribed")
-        def on_words(event: UserInputTranscribedEvent) -> None:
-            if event.is_final and not heard.done():
-                heard.set_result(event.transcript)
-
-        session.input.audio = ScriptedMicrophone(load_recording(QUESTION_FILE).audio_s16)
-        await session.start(Agent(instructions="Listen."))
-        assert await asyncio.wait_for(heard, 30) == QUESTION
-        await session.aclose()
-        await recognizer.aclose()
-
-
 @pytest.fixture
 def curl() -> str:
     """The program; skipped without it, unless CI=true."""
@@ -247,10 +199,11 @@ def test_curl_is_told_that_a_file_is_too_large(curl: str, ears: Served, tmp_path
     assert (status, json.loads(body)["error"]["code"]) == ("413", "file_too_large")
 
 
-def test_alone_the_api_loads_the_ears_and_nothing_else(ears: Served) -> None:
+def test_alone_the_api_loads_the_ears_and_the_voice_and_nothing_else(ears: Served) -> None:
     report = httpx.get(f"{ears.url}/health").json()
     assert report["status"] == "ready"
-    assert {stage: choice["engine"] for stage, choice in report["engines"].items()} == {"stt": "pocketsphinx"}
+    assert report["engines"]["stt"]["engine"] == "pocketsphinx"
+    assert set(report["engines"]) == {"stt", "tts"}
     assert report["transcriptions"] == {"active": 0, "max": 8}
     assert "sessions" not in report
     assert httpx.get(ears.url).status_code == 404
@@ -258,6 +211,12 @@ def test_alone_the_api_loads_the_ears_and_nothing_else(ears: Served) -> None:
     commands = [" ".join(child.cmdline()) for child in psutil.Process(ears.process.pid).children(recursive=True)]
     assert commands
     assert all("pocketsphinx_worker" in command for command in commands)
+
+
+def test_the_voice_is_there_without_the_page(client: openai.OpenAI) -> None:
+    spoken = client.audio.speech.create(model="tts-1", voice="alloy", input="Hello.", response_format="wav").content
+    assert spoken[:4] == b"RIFF"
+    assert len(spoken) > RATE_HZ // 2
 
 
 def test_beside_the_page_the_same_engine_serves_the_api(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from agent.engines.voice_names import OPENAI_VOICES
 from processors.llm.options import LLMOptions
+from processors.tts.openai_speech import OpenAISynthesizer
 from processors.tts.synthesizer import SpeechChunk
 from tests.support.faulty_engines import ReadyStandby
 from tests.support.scripted_engines import WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -293,13 +294,25 @@ async def test_so_many_are_spoken_at_once_and_a_caller_who_leaves_frees_the_plac
     assert "Eight" not in " ".join(voice.spoken)
 
 
+async def test_a_server_without_a_mind_speaks_all_the_same() -> None:
+    async with (
+        serving_engine(ScriptedRecognizerEngine(), voice=ScriptedSynthesizer()) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
+    ):
+        spoken = await client.post(SPEECH, json={"input": "One two.", "response_format": "pcm"})
+        assert spoken.status_code == 200
+        assert (np.abs(np.frombuffer(spoken.content, "<i2").astype(int)) > 1000).any()
+        assert (await client.get("/v1/audio/voices")).status_code == 200
+        assert set((await client.get("/health")).json()["engines"]) == {"stt", "tts"}
+
+
 async def test_ears_alone_say_that_there_is_no_voice() -> None:
     async with (
         serving_engine(ScriptedRecognizerEngine()) as server,
         httpx.AsyncClient(base_url=server.url, timeout=60) as client,
     ):
         error = error_of(await client.post(SPEECH, json={"input": "Hi."}), 501)
-        assert error["message"] == "this server has ears alone (--api-only); to have it speak: sotto serve"
+        assert error["message"] == "this server found no voice, and has ears alone; why: sotto doctor"
         assert error_of(await client.get("/v1/audio/voices"), 501)["code"] == "no_voice_loaded"
 
 
@@ -321,3 +334,45 @@ async def test_openais_client_streams_both_ways(client: httpx.AsyncClient) -> No
         assert secs_of(sound, "flac") == pytest.approx(n_words(TEXT) * WORD_SECS, abs=0.01)
         with pytest.raises(openai.BadRequestError, match="there is no voice 'nobody'"):
             await caller.audio.speech.create(model="tts-1", voice="nobody", input="Hi.")
+
+
+async def test_another_sotto_speaks_with_this_ones_voice() -> None:
+    theirs = ScriptedSynthesizer()
+    async with serving_page(ScriptedRecognizerEngine(), NO_MODEL, theirs) as server:
+
+        def speak() -> tuple[bytes, list[str], set[str]]:
+            voice = OpenAISynthesizer(f"{server.url}/v1", language="en-us")
+            try:
+                voice.warm_up()
+                chunks = list(voice.synthesize("One two three."))
+                names = {one.name for one in voice.voices()}
+                return b"".join(one.pcm16 for one in chunks), [w.text for one in chunks for w in one.words], names
+            finally:
+                voice.close()
+
+        pcm16, words, names = await asyncio.to_thread(speak)
+    assert len(pcm16) / 2 / 24_000 == pytest.approx(3 * WORD_SECS, abs=0.03)
+    assert words == ["One", "two", "three."]
+    assert names >= {one.name for one in theirs.voices()}
+
+
+class CountingStandby:
+    """Counts how often another engine would be loaded; there is none."""
+
+    n_asked = 0
+
+    async def next(self) -> None:
+        self.n_asked += 1
+
+
+async def test_what_the_voice_cannot_speak_is_refused_and_no_other_engine_is_loaded_for_it() -> None:
+    voice, standby = ScriptedSynthesizer(), CountingStandby()
+    async with (
+        serving_page(ScriptedRecognizerEngine(), NO_MODEL, voice) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as client,
+    ):
+        server.state.host().tts_standby = standby
+        for asked in ({"language": "lb"}, {"voice": "nobody"}, {"voice": "alloy", "language": "lb"}) * 2:
+            error = error_of(await client.post(SPEECH, json={"input": "Moien.", **asked}), 400)
+            assert error["param"] == "voice"
+    assert (standby.n_asked, voice.spoken) == (0, [])

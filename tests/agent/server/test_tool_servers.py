@@ -35,7 +35,7 @@ def test_a_server_of_tools_is_shown_and_does_not_outlive_sotto(ending: signal.Si
             assert time.monotonic() < until, tools
             time.sleep(0.2)
         assert tools["note"] == (
-            "peer has 10 tools; dead is down: no-such-program cannot be started (No such file or directory)"
+            "peer has 12 tools; dead is down: no-such-program cannot be started (No such file or directory)"
         )
         pid = int((tmp_path / "mark").read_text().split()[1])
         assert _runs(pid)

@@ -334,7 +334,7 @@ async def test_a_call_that_asked_for_it_is_recorded_both_sides_and_events() -> N
 async def test_a_call_that_cannot_be_recorded_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async with holding("hello", replies=("Hi there.",)) as (url, sessions), calling(url) as caller:
 
-        def refuse(*_: object) -> LiveRecording:
+        def refuse(*_: object, **__: object) -> LiveRecording:
             raise InputError("nothing can be recorded: No space left on device")
 
         monkeypatch.setattr(sessions.recordings, "begin", refuse)

@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.errors import MAX_MESSAGE_CHARS, SettingsError
+from agent.settings.assignments import parse_assignment
 from agent.settings.load import (
     ENV_PREFIX,
     Settings,
     effective_values,
     load_settings,
-    parse_assignment,
     public_values,
     setting_keys,
 )

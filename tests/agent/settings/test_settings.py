@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SettingsError
-from agent.settings.load import Settings, effective_values, load_settings, parse_assignment, public_values, setting_keys
+from agent.settings.assignments import parse_assignment
+from agent.settings.load import Settings, effective_values, load_settings, public_values, setting_keys
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,22 @@ def test_a_missing_config_file_is_named() -> None:
 def test_a_wrong_assignment_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_assignment(text)
+
+
+@pytest.mark.parametrize("text", ["sk-secret", "secret", "sk-secret=", "c2VjcmV0secret=="])
+def test_what_may_be_a_key_that_was_pasted_is_not_repeated(text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_assignment(text)
+    assert "secret" not in str(refused.value)
+    assert "--set" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_wrong_assignment_of_a_setting_names_it() -> None:
+    with pytest.raises(SettingsError, match=r"^--set stt\.engine: expected key=value"):
+        parse_assignment("stt.engine")
+    with pytest.raises(SettingsError, match=r"^unknown setting: stt\.engin "):
+        parse_assignment("stt.engin=whisper")
 
 
 def test_an_assignment_keeps_further_equals_signs() -> None:
