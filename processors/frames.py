@@ -5,10 +5,12 @@ published, so that a speaker who pauses and goes on gets one turn with all the w
 at by barge-in, which lets the gate wait until it knows what the speech was.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import DataFrame, LLMTextFrame, SystemFrame
 
 # In the metadata of an ErrorFrame that no step of that stage has pushed: the stage.
@@ -16,6 +18,15 @@ STAGE = "stage"
 
 # In the metadata of a transcript that is a translation: ISO 639-1 code of what was said.
 SPOKEN = "spoken"
+
+# In the metadata of an EagerEndOfTurnCancelFrame that a reply has brought about: the words that it answers.
+SPECULATED = "speculated"
+
+# In the metadata of a context: the ReplyTerms of the reply to it.
+TERMS = "terms"
+
+# In the metadata of the end of a reply: the tokens that its model says it took, where it does.
+USAGE = "usage"
 
 # In the metadata of a context and of the reply that begins: ISO 639-1 code of the language that it is spoken in, where
 # that is not the voice's own.
@@ -165,7 +176,67 @@ class TypedTurnFrame(SystemFrame):
 
 @dataclass
 class WrittenReplyFrame(SystemFrame):
-    """Downstream: the next reply is read, not heard; Markdown is welcome in it."""
+    """Downstream: the next reply is read, not heard; Markdown is welcome in it.
+
+    Attributes:
+        written: False: it is heard again.
+    """
+
+    written: bool = True
+
+
+@dataclass(frozen=True)
+class ReplyTerms:
+    """What is particular to one reply.
+
+    Attributes:
+        instructions: What the model is told in place of its usual instructions.
+        tools: In place of the conversation's; None: those.
+        max_tokens: At most.
+        written: Whether it is read, not heard; None: as the conversation's replies are.
+    """
+
+    instructions: str | None = None
+    tools: ToolsSchema | None = None
+    max_tokens: int | None = None
+    written: bool | None = None
+
+
+@dataclass
+class AnswerFrame(SystemFrame):
+    """Downstream, to `AnswersOnRequest`: the history is to be answered now.
+
+    Attributes:
+        terms: Of this reply.
+    """
+
+    terms: ReplyTerms = field(default_factory=ReplyTerms)
+
+
+@dataclass
+class NextReplyFrame(SystemFrame):
+    """Downstream, to the language model: how a reply goes on once its functions' results are known.
+
+    Attributes:
+        terms: Of what follows.
+        done: Called once the language model knows.
+    """
+
+    terms: ReplyTerms = field(default_factory=ReplyTerms)
+    done: Callable[[], None] = lambda: None
+
+
+@dataclass
+class ChangeHistoryFrame(SystemFrame):
+    """Downstream: the history is changed where nothing of an interrupted reply can still come into it.
+
+    Attributes:
+        change: Gives the messages that are to stand, out of those that do.
+        done: Called once they stand.
+    """
+
+    change: Callable[[list[Any]], list[Any]] = list
+    done: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -178,6 +249,34 @@ class PushToTalkFrame(SystemFrame):
     """Downstream: the user presses (`active`) or releases the key that says who has the floor."""
 
     active: bool = False
+
+
+@dataclass
+class AwakeFrame(SystemFrame):
+    """Downstream, from the wake gate: what the microphone hears is listened to from now on.
+
+    Attributes:
+        cause: The word, which may come while it is awake, a key, or a detector that fails.
+        word: The word's name, where it was one.
+        phrase: As it is said.
+        probability: Of the word, 0 to 1.
+    """
+
+    cause: Literal["word", "key", "failure"] = "word"
+    word: str = ""
+    phrase: str = ""
+    probability: float = 0.0
+
+
+@dataclass
+class AsleepFrame(SystemFrame):
+    """Downstream, from the wake gate: what the microphone hears is silence to all but the wake word's detector.
+
+    Attributes:
+        phrases: What wakes the agent, as it is said.
+    """
+
+    phrases: tuple[str, ...] = ()
 
 
 class EchoTier(Enum):

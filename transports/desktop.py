@@ -8,7 +8,6 @@ Pausing and ducking happen before this edge, which plays what it is given and ke
 interruption empties that at once and tells, to the sample, what was played.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,16 +23,15 @@ from pipecat.frames.frames import (
     StartFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from transports.cut_output import CutOutput
 from transports.desktop_audio import FRAME_SECS, IN_RATE_HZ, DesktopAudio
 from transports.desktop_devices import load_sounddevice
 from transports.play_queue import Playout
+from transports.sound_input import SLIPPED, SoundInput
 
 REFERENCE = "reference"
-SLIPPED = "slipped"
 
 OnCut = Callable[[Playout], None]
 
@@ -55,20 +53,16 @@ class _Timeline:
         return 0.0 if self._origin_secs is None else time.monotonic() - self._origin_secs
 
 
-class _DesktopInput(BaseInputTransport):
+class _DesktopInput(SoundInput):
     def __init__(self, audio: DesktopAudio, timeline: _Timeline, params: TransportParams) -> None:
         super().__init__(params)
         self._audio = audio
         self._timeline = timeline
-        self._frames: asyncio.Queue[InputAudioRawFrame] = asyncio.Queue()
-        self._hearing: asyncio.Task[None] | None = None
         self._ended = False
         self._n_slips = 0
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
-        await self.set_transport_ready(frame)
-        self._hearing = self.create_task(self._hear())
         await self._audio.start(self._on_frame)
 
     async def stop(self, frame: EndFrame) -> None:
@@ -92,17 +86,10 @@ class _DesktopInput(BaseInputTransport):
         frame.metadata[REFERENCE] = played
         before, self._n_slips = self._n_slips, self._audio.counts.n_slips
         frame.metadata[SLIPPED] = self._n_slips > before
-        self._frames.put_nowait(frame)
-
-    async def _hear(self) -> None:
-        while True:
-            await self.push_audio_frame(await self._frames.get())
+        self.take(frame)
 
     async def _let_go(self) -> None:
         await self._audio.stop()
-        if self._hearing:
-            await self.cancel_task(self._hearing)
-            self._hearing = None
 
 
 class _DesktopOutput(CutOutput):

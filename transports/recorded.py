@@ -9,6 +9,7 @@ ever dropped or invented.
 """
 
 import asyncio
+import math
 import time
 from pathlib import Path
 
@@ -23,13 +24,13 @@ from pipecat.frames.frames import (
     StartFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from transports.cut_output import CutOutput
 from transports.desktop_rate import RateConverter
 from transports.recording import Pcm16, Recording, write_stereo
 from transports.room import Room
+from transports.sound_input import SoundInput
 
 IN_RATE_HZ = 16_000
 OUT_RATE_HZ = 24_000
@@ -148,16 +149,15 @@ class SoundCard:
         write_stereo(path, said_s16, IN_RATE_HZ, heard_s16, OUT_RATE_HZ)
 
 
-class _RecordedInput(BaseInputTransport):
+class _RecordedInput(SoundInput):
     def __init__(self, card: SoundCard, params: TransportParams) -> None:
-        super().__init__(params)
+        super().__init__(params, latest_secs=math.inf)
         self._card = card
         self._ticking: asyncio.Task[None] | None = None
         self._ended = False
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
-        await self.set_transport_ready(frame)
         self._ticking = self.create_task(self._tick())
 
     async def stop(self, frame: EndFrame) -> None:
@@ -183,7 +183,7 @@ class _RecordedInput(BaseInputTransport):
                 frame = InputAudioRawFrame(heard, IN_RATE_HZ, 1)
                 if reference is not None:
                     frame.metadata[REFERENCE] = reference
-                await self.push_audio_frame(frame)
+                self.take(frame)
 
     async def _stop_ticking(self) -> None:
         if self._ticking:

@@ -42,6 +42,7 @@ class SessionRecorder:
 
     Attributes:
         failure: That line; None while all goes well.
+        input_is_silent: Whether silence is written in place of what the user's side sends.
 
     Raises:
         RecordingError: The file cannot be written at all.
@@ -58,6 +59,7 @@ class SessionRecorder:
         self._origin_secs: float | None = None
         self._written_at_secs = 0.0
         self._closed = False
+        self.input_is_silent = False
         self._thread = ThreadPoolExecutor(1, "recorder")
         self._unwritten: list[Future[None]] = []
 
@@ -87,7 +89,7 @@ class SessionRecorder:
         if self._origin_secs is None:
             self._origin_secs = now_secs - frame.num_frames / frame.sample_rate
         end_secs = now_secs - self._origin_secs
-        self._input.add(end_secs, frame.audio)
+        self._input.add(end_secs, bytes(len(frame.audio)) if self.input_is_silent else frame.audio)
         self._write_if_due(end_secs)
 
     async def _on_output(self, _: FrameProcessor, frame: Frame) -> None:

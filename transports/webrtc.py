@@ -26,6 +26,8 @@ MAX_SDP_CHARS = 64 * 1024
 CONNECT_TIMEOUT_SECS = 9.0
 # The page says "ping" every second.
 SILENCE_TIMEOUT_SECS = 6.0
+# One that says nothing of the kind: a browser tells how it receives every few seconds, even with its microphone off.
+UNHEARD_TIMEOUT_SECS = 15.0
 MAX_MID_CHARS = 80
 # Sound, the data channel, and room for what browsers add.
 MAX_SECTIONS = 4
@@ -94,12 +96,30 @@ def validate_offer(sdp: object, kind: object) -> str:
     sections = [line for line in lines if line.startswith("m=")]
     if sum(line.startswith("m=audio ") for line in sections) != 1 or len(sections) > MAX_SECTIONS:
         raise OfferError("the offer must have one audio section")
-    if not any(_FINGERPRINT.fullmatch(line.strip()) for line in lines):
-        raise OfferError("the offer has no fingerprint (sha-256 or longer)")
+    _check_fingerprints(lines)
     if "a=inactive" in lines:
         raise OfferError("the offer's sound is inactive")
     _check_bundle(lines)
     return sdp
+
+
+def _check_fingerprints(lines: Sequence[str]) -> None:
+    """Each section has its own, or the session one for all (RFC 8122); aiortc takes one for granted.
+
+    Raises:
+        OfferError: A section has none.
+    """
+    session, *sections = [False]
+    for line in lines:
+        if line.startswith("m="):
+            sections.append(session)
+        elif _FINGERPRINT.fullmatch(line.strip()):
+            if sections:
+                sections[-1] = True
+            else:
+                session = True
+    if not all(sections):
+        raise OfferError("the offer has no fingerprint (sha-256 or longer)")
 
 
 def _check_bundle(lines: Sequence[str]) -> None:
@@ -227,3 +247,25 @@ class PeerWatch:
         if self._last_seen_secs is None:
             return "never connected" if now_secs - self._started_secs > CONNECT_TIMEOUT_SECS else None
         return "vanished" if now_secs - self._last_seen_secs > SILENCE_TIMEOUT_SECS else None
+
+
+class PacketWatch:
+    """Tells when nothing at all comes from a peer any more, whatever it says or does not say over its channel.
+
+    Args:
+        connection: The peer's.
+    """
+
+    def __init__(self, connection: SmallWebRTCConnection) -> None:
+        self._pc = connection.pc
+        self._n_packets: object = None
+        self._heard_secs = time.monotonic()
+
+    def gone(self) -> str | None:
+        """Why the peer counts as gone; None while it does not. To be asked every second or so."""
+        # aiortc counts them for its statistics.
+        dtls = self._pc.sctp.transport if self._pc.sctp else None
+        n_packets = getattr(dtls, "_RTCDtlsTransport__rx_packets", None)
+        if n_packets is None or n_packets != self._n_packets:
+            self._n_packets, self._heard_secs = n_packets, time.monotonic()
+        return "vanished" if time.monotonic() - self._heard_secs > UNHEARD_TIMEOUT_SECS else None

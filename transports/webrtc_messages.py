@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiortc import RTCDataChannel
+from aiortc import RTCDataChannel, RTCPeerConnection
 from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SIGNALLING_TYPE, SmallWebRTCConnection
 
@@ -25,6 +25,28 @@ TELL_SECS = 60.0
 PASSED = "message that may pass"
 
 
+class ReadWatch:
+    """Tells when a peer does not read what it is sent.
+
+    Args:
+        pc: The peer's.
+    """
+
+    def __init__(self, pc: RTCPeerConnection) -> None:
+        self._pc = pc
+        self._taken: object = None
+        self._taken_at_secs = time.monotonic()
+
+    def trouble(self) -> str | None:
+        """Why the peer has to be let go of; None while it need not. To be asked every second or so."""
+        # aiortc tells how much waits to be sent, but not what has been sent and is not acknowledged.
+        sctp = self._pc.sctp
+        taken = getattr(sctp, "_last_sacked_tsn", None)
+        if taken != self._taken or not getattr(sctp, "_sent_queue", None):
+            self._taken, self._taken_at_secs = taken, time.monotonic()
+        return "does not read what it is sent" if time.monotonic() - self._taken_at_secs > NOT_READ_SECS else None
+
+
 class PeerMessages:
     """One peer's messages both ways.
 
@@ -33,25 +55,16 @@ class PeerMessages:
     """
 
     def __init__(self, connection: SmallWebRTCConnection) -> None:
-        self._connection = connection
+        self._read = ReadWatch(connection.pc)
         self._allowance = Allowance(MESSAGES_PER_SEC, MESSAGE_BURST)
         self._trouble: str | None = None
-        self._taken: object = None
-        self._taken_at_secs = time.monotonic()
         self._n_dropped = 0
         self._told_secs = float("-inf")
         connection.pc.on("datachannel", self._guard)
 
     def trouble(self) -> str | None:
         """Why the peer has to be let go of; None while it need not. To be asked every second or so."""
-        # aiortc tells how much waits to be sent, but not what has been sent and is not acknowledged.
-        sctp = self._connection.pc.sctp
-        taken = getattr(sctp, "_last_sacked_tsn", None)
-        if taken != self._taken or not getattr(sctp, "_sent_queue", None):
-            self._taken, self._taken_at_secs = taken, time.monotonic()
-        if time.monotonic() - self._taken_at_secs > NOT_READ_SECS:
-            return "does not read what it is sent"
-        return self._trouble
+        return self._read.trouble() or self._trouble
 
     def _guard(self, channel: RTCDataChannel) -> None:
         """Stand before whoever listens to the channel."""

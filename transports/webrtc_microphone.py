@@ -19,10 +19,12 @@ from av import AudioFrame, AudioResampler
 from av.error import FFmpegError
 from loguru import logger
 from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCTrack
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport
 from pipecat.utils.errors import ErrorCategory
 
 from transports.allowance import Allowance
+from transports.sound_input import DirectInput, LateSound
 from transports.websocket_line import SOUND_BURST_SECS, SOUND_RATE
 
 IN_RATE_HZ = 16_000
@@ -48,14 +50,20 @@ class DecodesAtOnce:
         thread: The queue to the thread.
         track: The queue of what has been decoded.
         allowance: Seconds of sound that may come; what is beyond is not decoded.
+        late: Counts what waits in the track's queue for too long.
     """
 
     def __init__(
-        self, thread: "queue.Queue[Any]", track: "asyncio.Queue[Any]", allowance: Allowance | None = None
+        self,
+        thread: "queue.Queue[Any]",
+        track: "asyncio.Queue[Any]",
+        allowance: Allowance | None = None,
+        late: LateSound | None = None,
     ) -> None:
         self._thread = thread
         self._track = track
         self._allowance = allowance or microphone_allowance()
+        self._late = late or LateSound()
         self._codec_name = ""
         self._decoder: Decoder | None = None
 
@@ -79,7 +87,9 @@ class DecodesAtOnce:
             logger.debug(f"a packet of the microphone cannot be decoded: {error}")
             return
         for frame in decoded:
-            self._allowance.take(frame.samples / frame.sample_rate)  # pyright: ignore
+            frame_secs = frame.samples / frame.sample_rate  # pyright: ignore
+            self._allowance.take(frame_secs)
+            self._late.empty(self._track, frame_secs)
             self._track.put_nowait(frame)
 
 
@@ -96,16 +106,17 @@ def microphone_allowance() -> Allowance:
     return Allowance(SOUND_RATE, SOUND_BURST_SECS)
 
 
-def decode_at_once(receiver: Any, allowance: Allowance | None = None) -> None:
+def decode_at_once(receiver: Any, allowance: Allowance | None = None, late: LateSound | None = None) -> None:
     """Have a receiver's packets decoded on the event loop; where aiortc has changed, they go on as before.
 
     Args:
         receiver: aiortc's RTCRtpReceiver.
         allowance: What the peer may send; by default one of its own.
+        late: Counts what waits for too long; by default one of its own.
     """
     thread = getattr(receiver, DECODER_QUEUE, None)
     if isinstance(thread, queue.Queue):
-        setattr(receiver, DECODER_QUEUE, DecodesAtOnce(thread, receiver.track._queue, allowance))
+        setattr(receiver, DECODER_QUEUE, DecodesAtOnce(thread, receiver.track._queue, allowance, late))
 
 
 class Ear:
@@ -134,56 +145,77 @@ class Ear:
         return frames
 
 
-class PeerInput(SmallWebRTCInputTransport):
-    """Pipecat's input without a queue and two timers for every frame."""
+class PeerMicrophone:
+    """One peer's sound, from one track or from one after another.
 
-    _allowance: Allowance | None = None
+    Attributes:
+        late: Counts what waits for too long.
+        ear: Of the track that is listened to; a new one, where it has failed.
+    """
+
+    def __init__(self) -> None:
+        self.late = LateSound()
+        self.ear = Ear()
+        self._allowance = microphone_allowance()
+        self._listened_to: SmallWebRTCTrack | None = None
 
     def trouble(self) -> str | None:
         """Why the peer has to be let go of; None while it need not."""
-        if self._allowance and self._allowance.is_exceeded:
-            return "sends more sound than time"
-        return None
+        return "sends more sound than time" if self._allowance.is_exceeded else None
 
-    async def push_audio_frame(self, frame: InputAudioRawFrame) -> None:
-        """Hand a frame to the pipeline at once.
+    async def next(self, track: SmallWebRTCTrack) -> AudioFrame | None:
+        """What has been decoded next; None where nothing has come for a while.
 
         Args:
-            frame: Of the microphone.
+            track: The peer's, of the moment.
+
+        Raises:
+            MediaStreamError: It has ended.
         """
-        if self._params.audio_in_enabled and not self._paused:
-            await self.push_frame(frame)
+        if track is not self._listened_to:
+            decode_at_once(track._receiver, self._allowance, self.late)
+            self.ear, self._listened_to = Ear(), track
+        try:
+            async with asyncio.timeout(ASK_AGAIN_SECS):
+                decoded = await track.recv()
+        except TimeoutError:
+            return None
+        return decoded if isinstance(decoded, AudioFrame) else None
+
+
+class PeerInput(DirectInput, SmallWebRTCInputTransport):
+    """Pipecat's input for a WebRTC peer, without its queue."""
+
+    _microphone: PeerMicrophone | None = None
+
+    def trouble(self) -> str | None:
+        """Why the peer has to be let go of; None while it need not."""
+        return self._microphone.trouble() if self._microphone else None
 
     async def _receive_audio(self) -> None:
-        ear, listened_to = Ear(), None
-        self._allowance = microphone_allowance()
+        self._microphone = microphone = PeerMicrophone()
         is_failing = False
         while True:
             track = self._client._audio_input_track
             if track is None:
                 await asyncio.sleep(0.01)
                 continue
-            if track is not listened_to:
-                decode_at_once(track._receiver, self._allowance)
-                ear, listened_to = Ear(), track
             try:
-                async with asyncio.timeout(ASK_AGAIN_SECS):
-                    decoded = await track.recv()
-            except TimeoutError:
-                continue
+                decoded = await microphone.next(track)
             except MediaStreamError:
                 # It has ended; the peer may bring another one.
                 self._client._audio_input_track = None
                 continue
-            if not isinstance(decoded, AudioFrame):
+            if decoded is None:
                 continue
+            await self.tell(microphone.late)
             # Whatever is wrong with a frame costs that frame; an ended task would cost the hearing.
             try:
-                for frame in ear.hear(decoded):
+                for frame in microphone.ear.hear(decoded):
                     await self.push_audio_frame(frame)
                 is_failing = False
             except Exception as error:  # noqa: BLE001
-                ear = Ear()
+                microphone.ear = Ear()
                 if not is_failing:
                     await self.push_error(f"the microphone: {error!r}", exception=error, category=ErrorCategory.SERVER)
                 is_failing = True

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aiortc import RTCPeerConnection, RTCRtpTransceiver
 from pipecat.frames.frames import Frame, InterruptionFrame, OutputAudioRawFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_transport import TransportParams
@@ -61,14 +62,19 @@ class PeerTransport(SmallWebRTCTransport):
 
     async def _on_client_connected(self, webrtc_connection: Any) -> None:
         # Before anything has been sent: Pipecat's client has just put its own track there.
-        if self._params.audio_out_enabled and _speaks_opus(self._connection):
+        if self._params.audio_out_enabled and speaks_opus(self._connection.pc.getTransceivers()[0]):
             track = VoiceTrack(self._client._out_sample_rate)
             self._client._audio_output_track = track  # pyright: ignore[reportAttributeAccessIssue]
             self._connection.replace_audio_track(track)
         await super()._on_client_connected(webrtc_connection)
 
 
-def _speaks_opus(connection: SmallWebRTCConnection) -> bool:
+def audio_transceiver(pc: RTCPeerConnection) -> RTCRtpTransceiver | None:
+    """The one that carries sound; None where there is none."""
+    return next((one for one in pc.getTransceivers() if one.kind == "audio"), None)
+
+
+def speaks_opus(transceiver: RTCRtpTransceiver) -> bool:
     """Whether it is Opus that was agreed on; a peer may insist on less."""
-    codecs = connection.pc.getTransceivers()[0]._codecs
+    codecs = transceiver._codecs
     return bool(codecs) and codecs[0].mimeType.lower() == "audio/opus"

@@ -96,13 +96,26 @@ class VoiceTrack(AudioStreamTrack):
 
     def __init__(self, rate_hz: int) -> None:
         super().__init__()
+        self.set_rate(rate_hz)
+        self._queue: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
+        self._started_secs = 0.0
+        self._n_sent = 0
+
+    def set_rate(self, rate_hz: int) -> None:
+        """Another voice follows, none of whose sound has come.
+
+        Args:
+            rate_hz: Of the agent's voice from now on.
+        """
         self._rate_hz = rate_hz
         self._encoder = VoiceEncoder(rate_hz)
         # A voice whose 20 ms are no whole number of samples needs a little more than one packet's sound at hand.
         self._at_hand_secs = 0.0 if rate_hz in OPUS_RATES_HZ else PACKET_SECS
-        self._queue: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
-        self._started_secs = time.monotonic()
-        self._n_sent = 0
+
+    @property
+    def rate_hz(self) -> int:
+        """Of the agent's voice."""
+        return self._rate_hz
 
     def add_audio_bytes(self, pcm16: bytes) -> "asyncio.Future[bool]":
         """Let the peer hear this.
@@ -129,6 +142,9 @@ class VoiceTrack(AudioStreamTrack):
 
     async def recv(self) -> Packet:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The next packet when it is due; aiortc sends it as it is."""
+        if not self._n_sent:
+            # Whoever made it may have had to wait for the peer.
+            self._started_secs = time.monotonic()
         early_secs = self._started_secs + self._n_sent * PACKET_SECS - time.monotonic()
         if early_secs > 0:
             await asyncio.sleep(early_secs)

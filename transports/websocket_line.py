@@ -11,12 +11,13 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from loguru import logger
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Message as SocketEvent
+from starlette.websockets import WebSocketDisconnect
 
 from transports.allowance import Allowance
 from transports.json_text import read_json
@@ -37,6 +38,8 @@ MESSAGES_PER_SEC = 20.0
 MESSAGE_BURST = 100.0
 # What a client has not taken in after so long it does not read; how much came at once says nothing about it.
 SEND_TIMEOUT_SECS = 5.0
+# Whoever can wait with what it sends waits while more than this does: a slow link takes it in before that time is up.
+ROOM_BYTES = 256 * 1024
 # What may wait for that time in memory; an hour of speech in words is less than a tenth of it.
 MAX_WAITING_BYTES = 8 * 2**20
 CLOSE_TIMEOUT_SECS = 1.0
@@ -55,6 +58,26 @@ TRY_AGAIN_LATER = 1013
 Message = dict[str, Any]
 OnSound = Callable[[bytes], Awaitable[None]]
 OnMessage = Callable[[Message], Awaitable[None]]
+
+
+class Socket(Protocol):
+    """What carries messages: Starlette's WebSocket, or what behaves as one."""
+
+    async def receive(self) -> SocketEvent:
+        """The next event, as ASGI has them: a message, or that the client is gone."""
+        ...
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send bytes; raises a WebSocketDisconnect once the client is gone."""
+        ...
+
+    async def send_text(self, data: str) -> None:
+        """Send text; raises a WebSocketDisconnect once the client is gone."""
+        ...
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -87,9 +110,14 @@ class WebSocketLine:
         socket: Accepted already.
         on_sound: Takes the client's sound; while it waits, the client has to.
         on_message: Takes the client's messages.
+
+    Attributes:
+        silence_timeout_secs: Who sends nothing for so long is gone.
     """
 
-    def __init__(self, socket: WebSocket, on_sound: OnSound, on_message: OnMessage) -> None:
+    silence_timeout_secs = SILENCE_TIMEOUT_SECS
+
+    def __init__(self, socket: Socket, on_sound: OnSound, on_message: OnMessage) -> None:
         self._socket = socket
         self._on_sound = on_sound
         self._on_message = on_message
@@ -98,6 +126,7 @@ class WebSocketLine:
         # How long the client has made us wait so far.
         self._held_secs = 0.0
         self._changed = asyncio.Event()
+        self._taken_in = asyncio.Event()
         self._finishing = False
         self._told: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._last_heard_secs = time.monotonic()
@@ -114,32 +143,47 @@ class WebSocketLine:
             self._put(pcm16)
         return not self._told.done()
 
+    async def has_room(self) -> None:
+        """Wait while much waits that the client has not taken in; not once the line ends."""
+        while self._n_waiting_bytes > ROOM_BYTES and not self._told.done():
+            self._taken_in.clear()
+            await self._taken_in.wait()
+
+    async def ready_for_sound(self) -> None:
+        """Wait while the client has so much sound that it has not played; this one plays what it gets."""
+
+    async def until_played(self) -> None:
+        """Wait until the client says that it has played all it was sent; this one says nothing of it."""
+
     def clear(self) -> None:
         """Drop the sound that waits, and have the client drop what it has not played."""
         self._waiting = deque(waiting for waiting in self._waiting if isinstance(waiting.message, str))
         self._n_waiting_bytes = sum(len(waiting.message) for waiting in self._waiting)
-        self.send({"type": "clear"})
+        self._taken_in.set()
+        self._tell_clear()
 
     def end(self, reason: str, code: int = NORMAL) -> None:
         """End the line once what waits has been sent; a second end changes nothing."""
         if not self._told.done():
             self._told.set_result(Ending(code, reason))
+            self._taken_in.set()
 
-    async def run(self, greeting: Mapping[str, Any]) -> Ending:
+    async def run(self, greeting: Mapping[str, Any] | None = None) -> Ending:
         """Send and receive until the end.
 
         Args:
             greeting: Sent first, before all that waits.
         """
         self._last_heard_secs = time.monotonic()
-        greeted = _Waiting(json.dumps(greeting), self._held_secs)
-        self._waiting.appendleft(greeted)
-        self._n_waiting_bytes += len(greeted.message)
+        if greeting is not None:
+            greeted = _Waiting(json.dumps(greeting), self._held_secs)
+            self._waiting.appendleft(greeted)
+            self._n_waiting_bytes += len(greeted.message)
         writing = asyncio.create_task(self._write())
         others = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
         try:
             done, _ = await asyncio.wait([self._told, writing, *others], return_when=asyncio.FIRST_COMPLETED)
-            ending = _ending_of(next(iter(done)))
+            ending = ending_of(next(iter(done)))
             self.end(ending.reason, ending.code)
             if not ending.by_client:
                 await self._finish(writing)
@@ -150,6 +194,13 @@ class WebSocketLine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tell_clear(self) -> None:
+        self.send({"type": "clear"})
+
+    async def _encoded(self, pcm16: bytes) -> bytes | str:
+        """Sound as the client takes it."""
+        return pcm16
 
     def _put(self, message: bytes | str) -> None:
         self._waiting.append(_Waiting(message, self._held_secs))
@@ -194,9 +245,14 @@ class WebSocketLine:
         """
         message = waiting.message
         self._n_waiting_bytes -= len(message)
+        self._taken_in.set()
         left_secs = waiting.held_secs + SEND_TIMEOUT_SECS - self._held_secs
         if left_secs <= 0:
             raise TimeoutError
+        if isinstance(message, bytes):
+            message = await self._encoded(message)
+            if not message:
+                return
         sending = self._socket.send_bytes if isinstance(message, bytes) else self._socket.send_text
         started_secs = time.monotonic()
         await asyncio.wait_for(sending(message), left_secs)  # pyright: ignore[reportArgumentType]
@@ -204,22 +260,31 @@ class WebSocketLine:
 
     async def _watch(self) -> Ending:
         while True:
-            await asyncio.sleep(self._last_heard_secs + SILENCE_TIMEOUT_SECS - time.monotonic())
+            await asyncio.sleep(self._last_heard_secs + self.silence_timeout_secs - time.monotonic())
             # If it was this process that stood still, what has come meanwhile is read now.
             await asyncio.sleep(WATCH_SECS)
-            if time.monotonic() - self._last_heard_secs > SILENCE_TIMEOUT_SECS:
-                return Ending(GOING_AWAY, f"nothing came from the client for {SILENCE_TIMEOUT_SECS:.0f} s")
+            if time.monotonic() - self._last_heard_secs > self.silence_timeout_secs:
+                return Ending(GOING_AWAY, f"nothing came from the client for {self.silence_timeout_secs:.0f} s")
 
     async def _receive(self) -> Ending:
         while True:
             event = await self._socket.receive()
+            # One read may have brought thousands of messages, none of which is waited for: others get their turns.
+            await asyncio.sleep(0)
             self._last_heard_secs = time.monotonic()
             if event["type"] == "websocket.disconnect":
                 return Ending(event.get("code", GOING_AWAY), "the client left", by_client=True)
-            pcm16 = event.get("bytes")
-            problem = await (self._take_sound(pcm16) if pcm16 is not None else self._take_text(event["text"]))
+            problem = await self._take_event(event)
             if problem:
                 return problem
+
+    async def _take_event(self, event: MutableMapping[str, Any]) -> Ending | None:
+        """Take what the client sent; why the line ends, if it does."""
+        content = event.get("bytes")
+        return await (self._take_bytes(content) if content is not None else self._take_text(event["text"]))
+
+    async def _take_bytes(self, content: bytes) -> Ending | None:
+        return await self._take_sound(content)
 
     async def _take_sound(self, pcm16: bytes) -> Ending | None:
         if len(pcm16) > MAX_SOUND_BYTES:
@@ -245,7 +310,7 @@ class WebSocketLine:
         return None
 
 
-def _ending_of(done: "asyncio.Future[Ending]") -> Ending:
+def ending_of(done: "asyncio.Future[Any]") -> Ending:
     """Why the line ended; what nobody has foreseen ends it, too, and is told in one line."""
     if (error := done.exception()) is None:
         return done.result()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Set
 from typing import Literal, get_args
 
 from processors.llm import marks
+from processors.llm.call_lines import CallLines
 from processors.llm.call_texts import CallTexts
 from processors.llm.marks import kind_of, may_become_mark
 from processors.llm.named_calls import NamedCall, NamedCalls
@@ -31,12 +32,14 @@ _DATA_FENCES = frozenset(("", "json", "xml", "tool", "python", "javascript"))
 _MAX_INFO_CHARS = 80
 # What a call may begin with.
 _Guess = Literal["brace", "list", "named", "fence"]
+# Before a list of calls, as Phi-4 writes it.
+_LIST_HEAD = "functools["
 # Words that open a thought, and words that open its answer; behind the last, a call in brackets.
 _OPENINGS = (
     *marks.PHRASES,
     ("analysis", marks.BARE_HARMONY_CLOSES),
     ("assistantanalysis", marks.BARE_HARMONY_CLOSES),
-    ("functools[", ()),
+    (_LIST_HEAD, ()),
     *((words, ()) for words in marks.BARE_CALLS),
 )
 
@@ -56,6 +59,7 @@ class AnswerReader:
         self._tools = tools
         self._named = NamedCalls(tools)
         self._texts = CallTexts()
+        self._lines = CallLines(self._texts)
         self._cursor = ReplyCursor()
         self._out: list[str] = []
         self._state: Callable[[], bool] = self._read
@@ -127,6 +131,13 @@ class AnswerReader:
         cursor = self._cursor
         if not self._tools or self._before.isalnum() or self._before == "_":
             return None
+        begun = cursor.rest(len(_LIST_HEAD))
+        if _LIST_HEAD.startswith(begun) and self._guesses("list"):
+            if begun == _LIST_HEAD:
+                self._start_guess("list", cursor.take(len(_LIST_HEAD) - 1))
+                return True
+            if not cursor.final:
+                return False
         call = self._named.at(cursor.text, cursor.at, final=cursor.final)
         if not isinstance(call, NamedCall):
             return False if call is None else None
@@ -134,7 +145,7 @@ class AnswerReader:
             # What a thing can do, as in `image.save(...)`.
             return None
         if call.to_end:
-            self._take_call("")
+            self._take_call("", by_name="to=" not in call.head)
             self._state = self._called_to_end
         elif self._guesses("named"):
             cursor.take(len(call.head))
@@ -148,15 +159,19 @@ class AnswerReader:
         self._texts.add(self._cursor.take_all())
         return True
 
-    def _take_call(self, text: str) -> None:
-        """Take out a call, which begins so."""
+    def _take_call(self, text: str, *, by_name: bool = False) -> None:
+        """Take out a call, which begins so; one that only a tool's name tells is made only where it stands alone."""
         self.called = True
-        self._texts.begin(text)
+        if by_name:
+            self._lines.take(text)
+        else:
+            self._texts.begin(text)
 
     def _pass_on(self, text: str) -> None:
         if not text:
             return
         self._out.append(text)
+        self._lines.pass_on(text)
         self._before = text[-1]
         for kind, n_chars in self._n_no_guess.items():
             self._n_no_guess[kind] = max(0, n_chars - len(text))
@@ -206,8 +221,8 @@ class AnswerReader:
             if not whole:
                 continue
             self._cursor.take(self._cursor.text.index(words, self._cursor.at) - self._cursor.at)
-            if words == "functools[":
-                self._start_guess("list", self._cursor.take(len("functools")))
+            if words == _LIST_HEAD:
+                self._start_guess("list", self._cursor.take(len(_LIST_HEAD) - 1))
             elif words in marks.BARE_CALLS:
                 self._take_call(words)
                 self._state = self._called_to_end
@@ -235,7 +250,7 @@ class AnswerReader:
     def _end_guess(self, *, is_call: bool) -> None:
         self._state = self._read
         if is_call:
-            self._take_call(self._guess.text)
+            self._take_call(self._guess.text, by_name=self._guess.by_name and not self._fence)
             self._state = self._fenced_call if self._fence else self._read
             return
         self._n_no_guess[self._guessed] = len(self._held) + len(self._guess.text)

@@ -33,6 +33,19 @@ class DataCall:
     arguments: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True)
+class PythonCall:
+    """The arguments of a call in Python.
+
+    Attributes:
+        placed: Those without names, in order.
+        given: Those with names.
+    """
+
+    placed: tuple[Any, ...]
+    given: Mapping[str, Any]
+
+
 def read_data(text: str, *, repairs: bool = True) -> Any:
     """What a text says in JSON or in Python; None where it says nothing.
 
@@ -55,22 +68,22 @@ def read_data(text: str, *, repairs: bool = True) -> Any:
         return None
 
 
-def read_python(text: str) -> Mapping[str, Any] | bool:
-    """The arguments of a Python call; False where it is none, True where it is one whose arguments have no names.
+def read_python(text: str) -> PythonCall | None:
+    """A Python call; None where it is none, or one whose arguments are no plain values.
 
     Args:
         text: From the name to the closing parenthesis.
     """
     call = _python(text)
     if not isinstance(call, ast.Call):
-        return False
+        return None
     given = {word.arg: _literal(word.value, none=...) for word in call.keywords if word.arg}
     placed = [_literal(one, none=...) for one in call.args]
     if ... in placed or any(value is ... for value in given.values()) or len(given) < len(call.keywords):
-        return False
-    if placed:
-        return placed[0] if len(placed) == 1 and not given and isinstance(placed[0], dict) else True
-    return given
+        return None
+    if len(placed) == 1 and not given and isinstance(placed[0], dict):
+        return PythonCall((), placed[0])
+    return PythonCall(tuple(placed), given)
 
 
 def calls_of(value: object, tools: Set[str], depth: int = 0) -> list[DataCall]:

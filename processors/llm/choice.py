@@ -50,7 +50,7 @@ class Offer:
         messages: What the model is sent, the user's words last.
         schema: Of its answer.
         names: Of what is offered.
-        sure: What the words surely ask for: it is done without asking the model.
+        sure: What the words surely ask for, or what is asked back: without asking the model.
     """
 
     words: str
@@ -58,7 +58,7 @@ class Offer:
     messages: Sequence[LLMContextMessage]
     schema: Mapping[str, Any]
     names: tuple[str, ...]
-    sure: "ChosenCall | None" = None
+    sure: "ChosenCall | str | None" = None
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class DeadAir(FrameProcessor):
         elif isinstance(frame, UserStartedSpeakingFrame):
             self._written = False
         elif isinstance(frame, WrittenReplyFrame):
-            self._written = True
+            self._written = frame.written
         elif isinstance(frame, ReplyBegunFrame):
             self._reply_is_speculative, self._reply_has_come = frame.speculative, False
             await self._wait_for_reply()

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loguru import logger
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
@@ -23,11 +24,13 @@ class Reflex:
         name: What events call it.
         acts: Whether it does something, so that it must wait until the turn is certain.
         answer: Does it, once, and gives the words; empty: the language model answers after all.
+        written: The same where the answer is read, if its words are others then.
     """
 
     name: str
     acts: bool
     answer: Callable[[], Awaitable[str]]
+    written: Callable[[], Awaitable[str]] | None = None
 
 
 # From the user's last words and the messages before them; after a tool's result, from no words and all messages.
@@ -39,7 +42,13 @@ def reflex_for(find: FindReflex | None, messages: Sequence[LLMContextMessage]) -
     last = messages[-1] if messages else None
     if find is None or not isinstance(last, dict) or last.get("role") not in ("user", "tool"):
         return None
-    return find("", messages) if last.get("role") == "tool" else find(standard_message_text(last), messages[:-1])
+    text, earlier = ("", messages) if last.get("role") == "tool" else (standard_message_text(last), messages[:-1])
+    try:
+        return find(text, earlier)
+    # Whatever goes wrong in the reading of words, the language model answers.
+    except Exception as error:  # noqa: BLE001
+        logger.opt(exception=error).error("what needs no language model could not be found out")
+        return None
 
 
 async def as_reply(words: str, name: str) -> AsyncGenerator[ChatCompletionChunk, None]:

@@ -27,12 +27,13 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
+from pipecat.metrics.metrics import LLMTokenUsage
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 
 from processors.errors import MendedError
-from processors.frames import REPLY_LANGUAGE, ReplyBegunFrame, WrittenReplyFrame
+from processors.frames import REPLY_LANGUAGE, SPECULATED, USAGE, NextReplyFrame, ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
 from processors.llm.asked_model import AskedModel
 from processors.llm.beside import AsksBeside
@@ -55,12 +56,14 @@ from processors.llm.keeper import look_after
 from processors.llm.model_choice import ModelChoice, Step, says_or_calls
 from processors.llm.options import LLMOptions
 from processors.llm.pictures import Pictures
+from processors.llm.placed_arguments import parameters_of
 from processors.llm.reflex import REFLEX, FindReflex, Reflex, as_reply, reflex_for
 from processors.llm.rounds import ToolRounds
 from processors.llm.routing import ANSWERING
 from processors.llm.settled_calls import SettledCalls
 from processors.llm.shortening import Shortening
 from processors.llm.stream import ReplyStream
+from processors.llm.terms import Terms
 from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
 
@@ -115,6 +118,8 @@ class LocalLLMService(AsksBeside):
         self._written = False
         self._spoke = False
         self._reply_language: str | None = None
+        self._terms = Terms()
+        self._usage: LLMTokenUsage | None = None
         self._settled_calls = SettledCalls()
         self._rounds = ToolRounds()
         self._call_ids = CallIds()
@@ -151,6 +156,8 @@ class LocalLLMService(AsksBeside):
                 # Those of an earlier turn, whose reply had no end.
                 self._pictures.drop()
             self._reply_language = frame.metadata.get(REPLY_LANGUAGE)
+            frame = self._terms.begin(frame, direction)
+            self._usage = None
             if self._amend:
                 self._amend(frame.context)
             self._reflex = reflex_for(self._find_reflex, frame.context.messages)
@@ -162,10 +169,13 @@ class LocalLLMService(AsksBeside):
                 return
             await self.push_frame(ReplyBegunFrame(frame.speculation))
         elif isinstance(frame, (WrittenReplyFrame, UserStartedSpeakingFrame)):
-            self._skip_tts = self._written = isinstance(frame, WrittenReplyFrame)
+            self._skip_tts = self._written = isinstance(frame, WrittenReplyFrame) and frame.written
+        elif isinstance(frame, NextReplyFrame):
+            self._terms.expect(frame)
         await super().process_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
             self._settled_calls.cut()
+            self._terms.cut()
         if isinstance(frame, LLMContextFrame) and self._apology_due:
             apology, self._apology_due = self._apology_due, None
             if self._written:
@@ -182,9 +192,18 @@ class LocalLLMService(AsksBeside):
             frame.metadata[ANSWERING] = self._step.answering
         if self._reply_language and isinstance(frame, LLMFullResponseStartFrame):
             frame.metadata[REPLY_LANGUAGE] = self._reply_language
+        elif isinstance(frame, LLMFullResponseEndFrame) and self._usage:
+            frame.metadata[USAGE] = self._usage
+        elif isinstance(frame, EagerEndOfTurnCancelFrame):
+            frame.metadata[SPECULATED] = self._terms.speculated
         self._settled_calls.note(frame)
         self._call_ids.note(frame)
         await super().push_frame(frame, direction)
+
+    async def start_llm_usage_metrics(self, tokens: LLMTokenUsage) -> None:
+        """What the model says that the reply took goes with its end."""
+        self._usage = tokens
+        await super().start_llm_usage_metrics(tokens)
 
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
         """The chunks of the reply; empty replies and context overflows are asked for again on the way."""
@@ -200,7 +219,7 @@ class LocalLLMService(AsksBeside):
 
     async def _by_reflex(self, reflex: Reflex, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         """What the reflex says; what the model says, where it has no words."""
-        words = await reflex.answer()
+        words = await (reflex.written or reflex.answer if self._written else reflex.answer)()
         if not words:
             self._reflex = None
             if self._amend:
@@ -363,6 +382,7 @@ class LocalLLMService(AsksBeside):
             starts_inside_thought=model.starts_inside_thought,
             again=model.options.template.again,
             tools=tool_names(context),
+            takes=parameters_of(context),
             makes_written=(lambda call: not is_quoted(call, context.messages)) if model.takes_tools else None,
             budget=ReplyBudget(model.options.max_tokens),
             # Where there are tools, Pipecat tells the model that this is none of them, and the model may do better.
@@ -375,5 +395,5 @@ class LocalLLMService(AsksBeside):
     ) -> AsyncStream[ChatCompletionChunk]:
         shown = self._pictures.urls() if self._pictures else ()
         view = model.view(messages, context, written=self._written, shown=shown)
-        fields = await self._fields(model, view, model.instruction(messages))
-        return await model.client.chat.completions.create(**fields)
+        fields = await self._fields(model, view, self._terms.current.instructions or model.instruction(messages))
+        return await model.client.chat.completions.create(**self._terms.bound(fields))

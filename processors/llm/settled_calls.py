@@ -4,10 +4,11 @@ A result cannot be interrupted, since the history must know it. It makes Pipecat
 the rest of the reply, from behind everything that an interruption has yet to pass.
 
 Of the calls of one reply, the last result makes it ask. Pipecat asks with each result that comes before the next call
-has begun, as those of quick tools do: the user would hear two replies.
+has begun, as those of quick tools do: the user would hear two replies. A final result asks for nothing by itself; as
+the last one it asks where another would have asked.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pipecat.frames.frames import (
     Frame,
@@ -18,6 +19,13 @@ from pipecat.frames.frames import (
 )
 
 
+@dataclass
+class FinalResult(FunctionCallResultProperties):
+    """Of a result with which the model is not asked for more."""
+
+    run_llm: bool | None = False
+
+
 class SettledCalls:
     """Those of one conversation."""
 
@@ -25,6 +33,8 @@ class SettledCalls:
         self._settled: list[FunctionCallResultFrame | FunctionCallCancelFrame] = []
         # Calls of the latest reply that have no result yet.
         self._open: set[str] = set()
+        # Whether one of them that came before the last wanted more of the model.
+        self._owed = False
 
     @property
     def ask_for_more(self) -> bool:
@@ -35,10 +45,14 @@ class SettledCalls:
         """Look at a frame that leaves the language model."""
         if isinstance(frame, FunctionCallsStartedFrame):
             self._open = {call.tool_call_id for call in frame.function_calls}
+            self._owed = False
         elif isinstance(frame, (FunctionCallResultFrame, FunctionCallCancelFrame)):
             self._open.discard(frame.tool_call_id)
             if self._open:
+                self._owed |= _asks(frame)
                 _only_remember(frame)
+            elif self._owed and isinstance(frame, FunctionCallResultFrame) and frame.properties:
+                frame.properties = replace(frame.properties, run_llm=None)
             self._settled.append(frame)
 
     def cut(self) -> None:
@@ -51,3 +65,9 @@ class SettledCalls:
 def _only_remember(frame: FunctionCallResultFrame | FunctionCallCancelFrame) -> None:
     if isinstance(frame, FunctionCallResultFrame):
         frame.properties = replace(frame.properties or FunctionCallResultProperties(), run_llm=False)
+
+
+def _asks(frame: FunctionCallResultFrame | FunctionCallCancelFrame) -> bool:
+    if isinstance(frame, FunctionCallResultFrame):
+        return frame.properties is None or frame.properties.run_llm is not False
+    return bool(frame.run_llm)

@@ -5,7 +5,7 @@ In:  a chat completion stream.   Out: chunks that hold text to speak, a piece of
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Set
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from processors.llm.budget import ReplyBudget
 from processors.llm.call_texts import WrittenCall, calls_in
 from processors.llm.chunks import CallCollector, CallPiece, Piece, read_chunk
 from processors.llm.failure import ReplyError, ReplyTimeoutError, quote
+from processors.llm.placed_arguments import Parameters
 from processors.llm.thinking import ThinkFilter
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class ReplyStream:
         starts_inside_thought: bool = False,
         again: bool = False,
         tools: Set[str] = frozenset(),
+        takes: Mapping[str, Parameters] | None = None,
         makes_written: Callable[[WrittenCall], bool] | None = None,
         budget: ReplyBudget,
         is_callable: Callable[[str], bool] = lambda _: True,
@@ -76,6 +78,7 @@ class ReplyStream:
             starts_inside_thought: It begins inside a thought.
             again: The model's template allows thoughts in the middle of a reply.
             tools: The history's, whose calls are not spoken.
+            takes: What they take, where that is known.
             makes_written: Whether a call that it writes as text is made; None: none is, for it is offered no tools.
             budget: How long it may get.
             is_callable: Whether anybody makes a call of a name.
@@ -89,6 +92,7 @@ class ReplyStream:
         self._patience = patience
         self._again = again
         self._tools = tools
+        self._takes = takes
         self._makes_written = makes_written
         self._think = ThinkFilter(starts_inside=starts_inside_thought, again=again, tools=tools)
         self._half = ""
@@ -252,13 +256,16 @@ class ReplyStream:
         if self.called_tools or not texts:
             return
         makes = self._makes_written if self.finish_reason != "length" else None
-        found = [[call for call in calls_in(text, self._tools) if makes(call)] if makes else [] for text in texts]
+        found = [
+            [call for call in calls_in(text, self._tools, self._takes) if makes(call)] if makes else []
+            for text in texts
+        ]
         calls = [call for one in found for call in one]
         for index, call in enumerate(call for at, call in enumerate(calls) if call not in calls[:at]):
             self.called_tools = True
             self._calls.add(CallPiece(index, None, call.name, json.dumps(call.arguments, ensure_ascii=False)))
         if n_dropped := sum(not one for one in found):
-            why = "they name no tool that is offered, cannot be read, or are quoted"
+            why = "they stand in a sentence, name no tool that is offered, cannot be read, or are quoted"
             logger.warning(f"llm: tool calls that were written as text were dropped ({n_dropped}): {why}")
 
     def _tool_calls(self) -> list[ChatCompletionChunk]:

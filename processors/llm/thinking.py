@@ -96,7 +96,7 @@ class ThinkFilter(SkippedReader):
         spoken = self.feed("")
         while self._state == self._guessing:
             # A list without an end may hold whole calls, and words behind them.
-            doubtful = self._visible and self._guessed == "list"
+            doubtful = self._visible and self._guessed == "list" and not self._guess.is_long
             self._end_guess(is_call=self._guess.looks_unfinished and not doubtful)
             spoken += self.feed("")
         self._texts.end()

@@ -9,7 +9,8 @@ from collections.abc import Set
 from processors.llm.call_data import ARGUMENTS, calls_of, read_data, read_python
 from processors.llm.nesting import Nesting
 
-MAX_CALL_CHARS = 8000
+# What is no call by then is text; what has begun as one is left out to its end, and so much of it is kept.
+MAX_CALL_CHARS, MAX_KEPT_CHARS = 8_000, 20_000
 _KEY = re.compile(
     r"\s*(?:\[\s*)?\{\s*[\"'](?:name|function|function_call|tool|tool_name|tool_calls|type|id|action|arguments"
     r"|parameters|recipient_name)[\"']\s*:"
@@ -21,6 +22,8 @@ _SINGLE_QUOTED = re.compile(r"\s*(?:\[\s*)?\{\s*'")
 # `[get_weather(city="Paris")]`, as Llama 4 and LFM2 write it.
 _PYTHON = re.compile(r"\s*\[\s*[A-Za-z_][\w.]*\(")
 _KEY_CHARS = 60
+# How the arguments behind a tool's name begin, however they go on.
+_ARGUED = re.compile(r"\(\s*(?:[A-Za-z_]\w*\s*=(?!=)|[\"'{\[])|\s*(?:\[ARGS\]\s*)?\{\s*[\"'][\w-]{1,64}[\"']\s*:")
 # In parentheses behind a tool's name: values, not only the names of its parameters.
 _VALUES = re.compile(r"[=\d\"']")
 
@@ -31,6 +34,7 @@ class CallGuess:
     Attributes:
         text: What has been read so far, and the head before it.
         is_call: None until it is certain; then whether it is one.
+        is_long: Whether it is one for certain whose end has yet to come, and not all of which is kept.
     """
 
     def __init__(self, tools: Set[str] = frozenset(), *, any_name: bool = True, name: str = "", head: str = "") -> None:
@@ -50,37 +54,54 @@ class CallGuess:
         self._n_chars = self._n_head_chars = len(head)
         self._head = " " * _KEY_CHARS if name else ""
         self._nesting = Nesting()
+        self.is_long = False
 
     @property
     def text(self) -> str:
         return "".join(self._pieces)
 
     @property
+    def by_name(self) -> bool:
+        """Whether nothing but a tool's name tells the call: Python, or arguments behind the name."""
+        return bool(self._name) or _PYTHON.match(self.text) is not None
+
+    @property
     def looks_unfinished(self) -> bool:
         """Whether what has been read is the beginning of a call that broke off."""
-        if self._name:
-            return True
-        text = self.text
+        return bool(self._name) or self._looks_begun(self.text)
+
+    def _looks_begun(self, text: str) -> bool:
         if self._nesting.python and _PYTHON.match(text):
             return self._any_name or self._names_tool(text)
-        argued = any(f'"{key}"' in text for key in ARGUMENTS[:2])
+        key = _ANY_KEY.match(text)
+        argued = any(f'"{one}"' in text for one in ARGUMENTS[:2]) or (key is not None and key[1] in self._tools)
         return _opens(text, self._tools) and (argued if self._any_name else self._names_tool(text))
 
     def feed(self, text: str) -> str:
         """Take more; returns what follows the end of the call, or all that is left once it is certain."""
         for index, character in enumerate(text):
             ends = self._read(character)
-            if self.is_call is None and self._n_chars + index + 1 >= MAX_CALL_CHARS:
-                self.is_call = False
+            if self._n_chars + index + 1 >= MAX_CALL_CHARS and self.is_call is None and not (ends or self.is_long):
+                self.is_long = self._has_begun(text[: index + 1])
+                self.is_call = None if self.is_long else False
             if self.is_call is not None or ends:
                 self._take(text[: index + 1])
                 if self.is_call is None:
-                    self.is_call = self._judge()
+                    self.is_call = self.is_long or self._judge()
                 return text[index + 1 :]
         self._take(text)
         return ""
 
+    def _has_begun(self, more: str) -> bool:
+        """Whether what has been read can be nothing but a call, whose end is far away."""
+        text = self.text + more
+        if self._name:
+            return _ARGUED.match(text, self._n_head_chars) is not None
+        return self._looks_begun(text)
+
     def _take(self, text: str) -> None:
+        if self.is_long:
+            text = text[: max(0, MAX_KEPT_CHARS - self._n_chars)]
         self._pieces.append(text)
         self._n_chars += len(text)
 
@@ -120,7 +141,7 @@ class CallGuess:
             # As people write that a word is a function.
             return False
         if text.startswith("("):
-            return read_python(f"f{text}") is not False or _VALUES.search(text) is not None
+            return read_python(f"f{text}") is not None or _VALUES.search(text) is not None
         return isinstance(read_data(text), dict)
 
     def _names_tool(self, text: str) -> bool:

@@ -78,6 +78,9 @@ class EchoGuard:
                 self._sentence += 1
         while self._said and self._said[0].at_secs < at_secs - REACH_SECS:
             self._said.popleft()
+        # A question whose words are no longer known answers for nothing.
+        oldest = self._said[0].sentence if self._said else self._sentence
+        self._offers = {sentence for sentence in self._offers if sentence >= oldest}
 
     def is_echo(self, text: str, started_secs: float | None = None, *, doubted: bool = False) -> bool:
         """Whether a text that was recognized over the agent, or within 1 s after it, is its echo.

@@ -23,6 +23,7 @@ from pipecat.turns.user_start import BaseUserTurnStartStrategy
 
 from processors.ear.echo import may_be_echo
 from processors.frames import (
+    AwakeFrame,
     Cause,
     EchoTier,
     EchoTierFrame,
@@ -159,6 +160,9 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         elif isinstance(frame, TypedTurnFrame):
             self._is_typed = not self._turn_open
             await self._take_floor()
+        elif isinstance(frame, AwakeFrame):
+            if frame.word and self._user_speaking and self._agent_has_floor:
+                await self._take_floor()
         elif isinstance(frame, PushToTalkFrame):
             self._key_pressed = frame.active
         return ProcessFrameResult.CONTINUE

@@ -30,6 +30,7 @@ class Speculation:
         self._most = most
         self._n_begun = 0
         self._text: str | None = None
+        self._kept: str | None = None
 
     @property
     def in_flight(self) -> bool:
@@ -49,14 +50,31 @@ class Speculation:
         self._n_begun += 1
         self._text = text
 
-    def end(self) -> None:
-        """It has been kept or thrown away."""
-        self._text = None
+    def keep(self) -> None:
+        """The turn is over, and what is in flight is its answer."""
+        self._text, self._kept = None, self._text
 
-    def give_up(self) -> None:
-        """No more in this turn: the answer does something, which must wait for the turn's end."""
-        self._text = None
-        self._n_begun = self._most
+    def end(self) -> None:
+        """It has been thrown away, or cut."""
+        self._text, self._kept = None, None
+
+    def give_up(self, text: str) -> bool:
+        """No more in this turn: the answer does something, which must wait for the turn's end.
+
+        Args:
+            text: The last words of the history that it answers, which may begin before the turn; nothing happens where
+                another answer has taken its place by now.
+
+        Returns:
+            Whether the turn was over by then, with that answer: it has none now.
+        """
+        if self._kept is not None and bare(text).endswith(bare(self._kept)):
+            self._kept = None
+            return True
+        if self._text is not None and bare(text).endswith(bare(self._text)):
+            self._text = None
+            self._n_begun = self._most
+        return False
 
     def next_turn(self) -> None:
         """Begin to count anew."""

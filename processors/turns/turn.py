@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
+    LLMRunFrame,
     MetricsFrame,
     SpeechControlParamsFrame,
     StartFrame,
@@ -28,6 +29,7 @@ from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 
 from processors.frames import (
+    SPECULATED,
     STAGE,
     FalseInterruptionFrame,
     HistorySettledFrame,
@@ -112,6 +114,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
     async def handle_user_turn_started(self) -> None:
         """A decision about an earlier turn says nothing about this one; what was said over the agent belongs to it."""
         self._turn_open = True
+        self._speculation.end()
         self._history_settled = False
         self._parts = []
         await self._forget_decision()
@@ -158,7 +161,9 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             self._speculation.end()
         elif isinstance(frame, EagerEndOfTurnCancelFrame):
             # The answer wants a tool, which must not run before the turn is over.
-            self._speculation.give_up()
+            if self._speculation.give_up(str(frame.metadata.get(SPECULATED, ""))):
+                # It was over, and the model had not been told yet.
+                await self.push_frame(LLMRunFrame())
         elif isinstance(frame, STTMetadataFrame):
             self._timeout_secs = max(MIN_TIMEOUT_SECS, TIMEOUT_FACTOR * frame.ttfs_p99_latency)
         elif isinstance(frame, StartFrame):
@@ -311,7 +316,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
     async def _end_turn(self) -> None:
         """End it; an answer that was prepared is kept if it answers what was published."""
         if self._speculation.answers(" ".join(self._parts)):
-            self._speculation.end()
+            self._speculation.keep()
             await self.trigger_user_turn_finalized(confirms_speculation=True)
         else:
             await self._withdraw()

@@ -107,7 +107,7 @@ import sys, threading, asyncio
 import agent.cli as cli
 from processors.engine_threads import EngineThreads
 from processors.errors import EngineHungError
-def command():
+def command(**_):
     threads = EngineThreads(1, "t")
     try:
         asyncio.run(threads.run(threading.Event().wait, within_secs=0.1))

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soxr
-from scipy.signal import correlate, fftconvolve
 
 from agent.commands.replay import level_dbfs
 from processors.tts.espeak import EspeakSynthesizer
@@ -36,6 +35,9 @@ def dbfs(audio_f32: Audio) -> float:
 
 
 def lag_samples(late_f32: Audio, early_f32: Audio) -> int:
+    # It takes half a second to import.
+    from scipy.signal import correlate
+
     return int(np.argmax(np.abs(correlate(late_f32, early_f32)))) - (len(early_f32) - 1)
 
 
@@ -129,6 +131,8 @@ def test_convolving_in_blocks_is_convolving() -> None:
     response, sound_f32 = noise(0.3, -20), noise(1, -20, seed=2)
     convolver = Convolver(response, BLOCK)
     blocks = [convolver(sound_f32[at : at + BLOCK]) for at in range(0, len(sound_f32), BLOCK)]
+    from scipy.signal import fftconvolve
+
     expected = fftconvolve(sound_f32, response)[: len(sound_f32)]
     assert np.concatenate(blocks) == pytest.approx(expected, abs=1e-4)
 

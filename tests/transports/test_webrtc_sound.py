@@ -16,6 +16,7 @@ from tests.bench.sessions.callers import encoded
 from tests.support.house import SPEECH
 from tests.support.virtual_time import in_virtual_time
 from transports.recording import load_recording
+from transports.sound_input import LateSound
 from transports.webrtc_microphone import DECODER_QUEUE, DecodesAtOnce, Ear, MicrophoneFrame, decode_at_once
 from transports.webrtc_voice import PACKET_TICKS, SETTLED_PACKETS, VoiceEncoder, VoiceTrack
 
@@ -111,6 +112,16 @@ def test_a_packet_that_is_no_sound_costs_itself_alone() -> None:
     for payload in (good[0], b"\xff\xff\xff\xff", good[1]):
         decodes.put((OPUS, JitterFrame(payload, 0)))
     assert track.qsize() == 2
+
+
+def test_what_a_busy_machine_does_not_take_is_thrown_away_and_told() -> None:
+    track: asyncio.Queue[Any] = asyncio.Queue()
+    late = LateSound(latest_secs=0.5)
+    decodes = DecodesAtOnce(queue.Queue(), track, late=late)
+    for index, packet in enumerate(encoded(load_recording(SPEECH / "kitchen_lights.wav").audio_s16)[:60]):
+        decodes.put((OPUS, JitterFrame(packet, index * 960)))
+        assert track.qsize() * 0.02 <= 0.52
+    assert (late.told() or "").startswith("1 s of sound were not heard")
 
 
 def test_the_decoder_thread_still_ends_with_its_receiver() -> None:

@@ -133,6 +133,7 @@ class Call:
         await self.answered(words)
 
 
+@pytest.mark.long
 async def test_a_conversation_of_two_minutes_in_which_the_agent_does_not_answer_itself(
     room: PulseServer, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ async def talk(room: str, steps: Sequence[Step] = (), *heard_as: str, mode: str 
         return await hold(host, [say("tell_me_a_story.wav"), *steps], room=room, settings=settings, end_secs=1.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
 @in_virtual_time
 async def test_the_agent_does_not_answer_itself(room: str) -> None:

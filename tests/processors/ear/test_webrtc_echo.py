@@ -35,6 +35,7 @@ ANSWERS = {
 RECORDINGS = {"tell me a story": "tell_me_a_story.wav", "what is the capital of germany": "capital_of_germany.wav"}
 
 
+@pytest.mark.long
 @pytest.mark.realtime
 async def test_a_caller_without_a_canceller_is_heard_and_the_agent_does_not_answer_itself() -> None:
     ears, tts = Eavesdropper(), EspeakSynthesizer(voice="en-us+f3")

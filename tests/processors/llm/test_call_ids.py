@@ -5,8 +5,9 @@ from typing import Any
 from pipecat.frames.frames import FunctionCallFromLLM, FunctionCallsStartedFrame
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 
-from processors.llm.call_ids import CallIds
+from processors.llm.call_ids import MAX_BEGUN, CallIds
 from processors.llm.history import without_calls
+from tests.support.kept import n_kept
 
 
 def test_a_name_that_a_server_gives_again_is_another_one() -> None:
@@ -25,6 +26,17 @@ def test_what_was_thrown_away_leaves_its_name_and_what_was_begun_keeps_it() -> N
     ids.note(FunctionCallsStartedFrame([begun]))
     ids.begin_reply()
     assert ids.unused("call_1", []) == "call_1_2"
+
+
+def test_of_all_that_were_begun_the_latest_names_are_remembered() -> None:
+    ids = CallIds()
+    for n in range(2 * MAX_BEGUN):
+        ids.begin_reply()
+        begun = FunctionCallFromLLM("save", ids.unused(f"call_{n}", []), {}, LLMContext())
+        ids.note(FunctionCallsStartedFrame([begun]))
+    ids.begin_reply()
+    assert n_kept(ids) == MAX_BEGUN
+    assert ids.unused(f"call_{MAX_BEGUN}", []) == f"call_{MAX_BEGUN}_2"
 
 
 def test_a_name_of_an_older_history_is_not_given_again() -> None:

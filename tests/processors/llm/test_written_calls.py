@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from processors.llm import call_data
 from processors.llm.call_data import read_data
 from processors.llm.call_texts import MAX_CALLS, WrittenCall, calls_in
+from processors.llm.placed_arguments import Parameters
 from processors.llm.thinking import ThinkFilter
+from processors.llm.written_calls import MAX_CALL_CHARS, MAX_KEPT_CHARS
 from tests.support.counted_work import grows_linearly
 
 TOOLS = frozenset(("set_timer", "set_alarm", "list_timers", "recall", "save"))
@@ -48,11 +51,15 @@ SHAPES = [
     f"<｜tool▁call▁begin｜>function<｜tool▁sep｜>set_timer\n```json\n{ARGUMENTS}\n```<｜tool▁call▁end｜>",
     *("[set_timer(seconds=605)]", "set_timer(seconds=605)", "functions.set_timer(seconds=605)"),
     *('set_timer({"seconds": 605})', f"set_timer{ARGUMENTS}", f"set_timer[ARGS]{ARGUMENTS}", f"set_timer\n{ARGUMENTS}"),
+    f"functools[{CALL}]",
     *(f">>>set_timer\n{ARGUMENTS}", f">>> set_timer\n{ARGUMENTS}"),
     f"Action: set_timer\nAction Input: {ARGUMENTS}",
     f"Action: set_timer\nAction Input: {ARGUMENTS}\nObservation: it is set\nFinal Answer: It is set.",
 ]  # fmt: skip
+# Nothing but a name tells them.
+BY_NAME = [shape for shape in SHAPES if re.match(r"\[?(?:functions\.)?set_timer|>>>|Action:", shape)]
 WORDS = ["", "Fine. ", "Fine.", "Well, ", "One.\nTwo: ", "One.\n\n"]
+IN_A_SENTENCE = "Well, "
 # Ordinary text, with tools on offer.
 NEAR = [
     "I recall (from 1999) that we save {much}, and recall\n(more) of it.",
@@ -73,6 +80,8 @@ NEAR = [
     "Write <tool_code> and </tool_code> around it, or [TOOL_CALLS] before.",
     "Use <function_call> tags (see there): they hold calls.",
     "A list: [{\"a\": 1}, {\"name\": \"Ada\"}] [",
+    "The functools module: functools[0], functools[cache] and functools[\"name\"] are none; nor is functools",
+    "See functools[set_timer] or functoolset.",
     "set_timer",
     "It goes to=functions.set",
     "Action: set_ti",
@@ -92,7 +101,8 @@ def test_a_written_call_of_any_shape_is_never_spoken_and_can_be_made(shape: str)
         reply = before + shape
         for pieces in (tuple(reply), *((reply[:cut], reply[cut:]) for cut in range(len(reply)))):
             spoken, calls = read(*pieces)
-            assert (spoken.strip(), calls) == (before.strip(), MADE), pieces
+            made = [] if shape in BY_NAME and before == IN_A_SENTENCE else MADE
+            assert (spoken.strip(), calls) == (before.strip(), made), pieces
 
 
 @pytest.mark.parametrize("reply", NEAR)
@@ -144,6 +154,88 @@ def test_marks_of_calls_count_whatever_they_name(reply: str) -> None:
 def test_what_broke_off_or_cannot_be_read_is_neither_spoken_nor_made(reply: str) -> None:
     spoken, calls = read(*f"Fine. {reply}")
     assert (spoken.strip(), calls) == ("Fine.", [])
+
+
+TAKES = {
+    "set_timer": Parameters({"seconds": {"type": "number"}, "label": {"type": "string"}}, frozenset({"seconds"})),
+    "set_alarm": Parameters(
+        {"time": {"type": "string"}, "label": {"anyOf": [{"type": "string"}, {"type": "null"}]}}, frozenset({"time"})
+    ),
+    "save": Parameters({"text": {"type": "string"}}, frozenset({"text"})),
+    "recall": Parameters({"about": {"type": "string"}}),
+    "write_file": Parameters({"text": {"type": "string"}, "name": {"type": "string"}}, frozenset({"text", "name"})),
+    "move_by": Parameters({"x": {"type": "integer"}, "y": {"type": "number"}, "to": {"type": ["string", "null"]}}),
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "made"),
+    [
+        ("set_timer(605)", {"seconds": 605}),
+        ('set_timer(605, "tea")', {"seconds": 605, "label": "tea"}),
+        ('set_timer(605, label="tea")', {"seconds": 605, "label": "tea"}),
+        ("[set_timer(605)]", {"seconds": 605}),
+        ("<tool_code>print(set_timer(605))</tool_code>", {"seconds": 605}),
+        ('set_alarm("7:30", None)', {"time": "7:30", "label": None}),
+        ("<tool_code>save('milk')</tool_code>", {"text": "milk"}),
+        # Nothing tells which is which, something is missing, or too much is there.
+        *(('set_timer("tea", 605)', None), ('set_timer(label="tea")', {"label": "tea"}), ("set_timer(True)", None)),
+        *(('set_timer(605, "tea", 1)', None), ("set_timer(605, seconds=5)", None), ("set_timer(605, x=1)", None)),
+        *(("set_timer(seconds)", None), ("set_timer(5 minutes)", None), ("list_timers(5)", None)),
+        # Any order of them would do; where one has its name, or its type, there is but one.
+        *(('write_file("notes.txt", "buy milk")', None), ("move_by(1, 2)", None), ('set_alarm("7:30", "tea")', None)),
+        ('write_file("buy milk", name="notes.txt")', {"text": "buy milk", "name": "notes.txt"}),
+        ('set_alarm("7:30", label="tea")', {"time": "7:30", "label": "tea"}),
+        *(("move_by(1, 2.5)", {"x": 1, "y": 2.5}), ("move_by(1, y=2, to=None)", {"x": 1, "y": 2, "to": None})),
+        # A word of the language.
+        *(('save("milk")', None), ('recall("1999")', None)),
+    ],
+)
+def test_arguments_without_names_are_what_the_tool_takes_in_that_order(reply: str, made: dict[str, object]) -> None:
+    think = ThinkFilter(tools=TAKES.keys() | TOOLS)
+    spoken = "".join([*map(think.feed, f"Fine. {reply}"), think.flush()])
+    calls = [call for text in think.call_texts for call in calls_in(text, TAKES.keys() | TOOLS, TAKES)]
+    assert spoken.strip() in ("Fine.", f"Fine. {reply}")
+    assert [call.arguments for call in calls] == ([] if made is None else [made])
+    if "set_timer" in reply:
+        assert spoken.strip() == ("Fine." if made is not None or "5" in reply or "True" in reply else f"Fine. {reply}")
+
+
+@pytest.mark.parametrize("before", ["", "Fine. "])
+@pytest.mark.parametrize("n_chars", [MAX_CALL_CHARS + 2_000, MAX_KEPT_CHARS + 10_000])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '{{"name": "save", "arguments": {{"text": "{long}"}}}}',
+        '[{{"name": "save", "arguments": {{"text": "{long}"}}}}]',
+        *(
+            '{{"save": {{"text": "{long}"}}}}',
+            'save(text="{long}")',
+            '[save(text="{long}")]',
+            'save{{"text": "{long}"}}',
+        ),
+        '```json\n{{"name": "save", "arguments": {{"text": "{long}"}}}}\n```',
+        'functools[{{"name": "save", "arguments": {{"text": "{long}"}}}}]',
+    ],
+)
+def test_a_call_of_any_length_is_not_spoken_and_what_follows_it_is(shape: str, n_chars: int, before: str) -> None:
+    reply = f"{before}{shape.format(long='x' * n_chars)}\nSo be it."
+    pieces = [reply[at : at + 997] for at in range(0, len(reply), 997)]
+    for read_as in ([reply], pieces):
+        spoken, calls = read(*read_as)
+        assert " ".join(spoken.split()) == f"{before}So be it."
+        # JSON is read at any length; one that is not kept whole cannot be.
+        assert [call.arguments for call in calls] in ([], [{"text": "x" * n_chars}])
+    if shape.startswith("{{") and n_chars < MAX_KEPT_CHARS:
+        assert calls == [WrittenCall("save", {"text": "x" * n_chars})]
+
+
+@pytest.mark.parametrize(
+    "begun", ["set_timer(seconds and so on ", 'See {"name": "Ada", "text": "', "It is [set_timers, ", 'Or {"x": "']
+)
+def test_ordinary_text_that_opens_a_bracket_and_goes_on_and_on_is_spoken_whole(begun: str) -> None:
+    reply = begun + "word " * (MAX_CALL_CHARS // 4)
+    assert read(*[reply[at : at + 997] for at in range(0, len(reply), 997)]) == (reply, [])
 
 
 def test_several_calls_are_made_in_order_and_each_once() -> None:
@@ -251,7 +343,7 @@ def test_what_looks_like_calls_takes_work_in_proportion_to_its_length(unit: str)
         for text in think.call_texts:
             calls_in(text, TOOLS)
 
-    assert grows_linearly(lambda n_units: lambda: work(n_units), 1_500)
+    assert grows_linearly(lambda n_units: lambda: work(n_units), 2_400)
 
 
 def test_what_would_take_long_to_repair_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

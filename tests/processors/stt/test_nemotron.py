@@ -14,7 +14,7 @@ import soxr
 from processors.errors import EngineError, UnsupportedRequestError
 from processors.stt.nemotron import NemotronEngine
 from processors.stt.nemotron_streams import NemotronStreams
-from processors.stt.recognizer import SAMPLE_RATE_HZ, Recognizer, TranscriptionRequest, Word
+from processors.stt.recognizer import SAMPLE_RATE_HZ, KnowsLanguages, Recognizer, TranscriptionRequest, Word
 from processors.tts.espeak import SAMPLE_RATE_HZ as ESPEAK_RATE_HZ
 from tests.support.sounds import said_afresh
 from transports.recording import load_recording
@@ -276,6 +276,11 @@ def test_a_recording_comes_back_as_one_segment_for_each_stretch_of_speech(
         assert [word.text for word in segment.words] == segment.text.split()
         assert (segment.words[0].start_secs, segment.words[-1].end_secs) == (segment.start_secs, segment.end_secs)
     assert [segment.words for segment in engine.transcribe(recording, TranscriptionRequest())] == [(), ()]
+
+
+def test_an_english_model_tells_that_it_knows_english(engine: NemotronEngine) -> None:
+    assert isinstance(engine, KnowsLanguages)
+    assert engine.languages == ["en"]
 
 
 def test_what_it_cannot_do_with_a_recording_is_refused_at_once(engine: NemotronEngine) -> None:

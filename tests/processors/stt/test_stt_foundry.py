@@ -47,11 +47,12 @@ def sdk(monkeypatch: pytest.MonkeyPatch) -> FakeSdk:
 
 @pytest.fixture
 def engine(sdk: FakeSdk) -> Iterator[FoundryEngine]:
+    others = set(threading.enumerate())
     engine = FoundryEngine()
     yield engine
     engine.close()
     assert all(session.state == "DISPOSED" for session in sdk.model.sessions)
-    assert not [thread for thread in threading.enumerate() if thread.name == "foundry-reader"]
+    assert not [thread for thread in set(threading.enumerate()) - others if thread.name == "foundry-reader"]
 
 
 def settings_of(**stt: Any) -> Settings:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from processors import openai_client
 from processors.errors import EngineError, EngineUnavailableError
-from processors.stt import openai_client
-from processors.stt.openai_client import MAX_ANSWER_BYTES, OpenAIClient
+from processors.openai_client import MAX_ANSWER_BYTES, OpenAIClient
 from processors.stt.openai_compatible import OpenAIRecognizerEngine
 from tests.support.ports import free_port
 from tests.support.sound_files import wav_of
@@ -89,7 +89,7 @@ def unavailable_of(base_url: str, **options: Any) -> str:
             "the API key (HTTP 401, bad key ***): set stt.api_key",
         ),
         (Refused(404, {"detail": "no such model"}), "know model whisper-1 (HTTP 404, no such model): set stt.model"),
-        (Refused(429, "slow\ndown", "text/plain"), "is busy (HTTP 429, slow down): speak again in a moment"),
+        (Refused(429, "slow\ndown", "text/plain"), "is busy (HTTP 429, slow down): try again in a moment"),
         (Refused(500, "<h1>oops</h1>", "text/html"), "failed (HTTP 500, <h1>oops</h1>): look at its log"),
         (Refused(503), "failed (HTTP 503, Service Unavailable): look at its log"),
         (Refused(200, "<html>", "text/html; charset=utf-8"), "answers text/html, no JSON object: set stt.base_url"),
@@ -168,11 +168,13 @@ def test_a_slow_answer_to_one_does_not_cut_off_another(monkeypatch: pytest.Monke
 
 
 def test_nothing_keeps_watch_over_a_request_that_is_answered() -> None:
+    others = set(threading.enumerate())
     with serve_transcriptions() as server, engine_at(server) as engine:
         recognizer = engine.recognizer()
         recognizer.accept(HALF_SECOND)
         recognizer.finish()
-        assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+        new = set(threading.enumerate()) - others
+        assert [thread for thread in new if isinstance(thread, threading.Timer)] == []
 
 
 def test_a_list_of_models_that_never_ends_is_cut_off_at_the_timeout() -> None:

@@ -8,7 +8,8 @@ import math
 
 import pytest
 
-from processors.stt.openai_answer import MAX_SECS, clean_text, read_answer
+from processors.clean_text import clean_text
+from processors.stt.openai_answer import MAX_SECS, read_answer
 from processors.stt.recognizer import Segment, Transcript, Word
 from tests.support.transcription_server import HALF_SECOND, Refused, engine_at, serve_transcriptions
 

@@ -12,7 +12,7 @@ import pytest
 
 from processors.errors import EngineUnavailableError, UnsupportedRequestError
 from processors.stt.pauses import Span, joined
-from processors.stt.recognizer import Pcm16, Transcript, TranscriptionRequest
+from processors.stt.recognizer import KnowsLanguages, Pcm16, Transcript, TranscriptionRequest
 from processors.stt.utterance import UtteranceRecognizer
 from processors.stt.whisper import WhisperEngine
 from processors.stt.whisper_decoder import Decoding
@@ -255,6 +255,13 @@ def test_a_failing_partial_stops_neither_the_next_one_nor_the_final(
     partials = feed(recognizer, sound[LIGHTS], wait=True)
     assert partials[-1].startswith("Turn on")
     assert recognizer.finish().text == LIGHTS_TEXT
+
+
+def test_every_language_that_it_tells_is_one_that_it_takes(whisper: WhisperEngine) -> None:
+    assert isinstance(whisper, KnowsLanguages)
+    assert "en" in whisper.languages
+    for language in whisper.languages:
+        whisper.transcribe(np.zeros(160, np.int16), TranscriptionRequest(language=language))
 
 
 def test_a_language_that_the_model_lacks_is_refused(model: Path, whisper: WhisperEngine) -> None:

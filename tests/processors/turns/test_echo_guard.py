@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from processors.turns.echo_guard import EchoGuard
+from tests.support.kept import n_kept
 
 SPEECHES = (
     "I found three restaurants near you that are open until ten. The first one is a small place on Baker Street.",
@@ -176,6 +177,18 @@ def test_what_was_said_long_ago_is_forgotten() -> None:
     said(guard, "Bring the water to a gentle simmer.")
     said(guard, "A spider has eight legs.", start_secs=60)
     assert not guard.is_echo("bring the water to a gentle simmer")
+
+
+def test_no_more_is_kept_of_a_long_conversation_than_of_a_short_one() -> None:
+    guard = EchoGuard()
+    kept = []
+    for n in range(100):
+        said(guard, f"Shall I call number {n}, or another?", start_secs=10.0 * n)
+        kept.append(n_kept(guard))
+    assert set(kept[50:]) == {kept[50]}
+    # The latest question is known as one.
+    assert guard.is_echo("shall I call number 99 or another")
+    assert not guard.is_echo("number 99 another")
 
 
 def test_several_words_may_be_told_at_once_and_in_other_scripts() -> None:

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import InterruptionFrame
+from pipecat.frames.frames import EagerEndOfTurnCancelFrame, Frame, InterruptionFrame, UserStoppedSpeakingFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import FunctionCallParams
+from pipecat.turns.types import ProcessFrameResult
 
 from agent.commands.replay import Replay
 from agent.conversation.conversation import Conversation
 from agent.settings.load import Settings
 from processors.errors import EngineError
+from processors.llm.service import LocalLLMService
 from processors.turns.speculation import Speculation
+from processors.turns.turn import TurnEndStrategy
 from tests.support.house import Held, hold, hosting, say
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -134,6 +138,72 @@ async def test_a_tool_is_not_called_before_the_turn_is_over() -> None:
     # Once in advance, once when the turn was over, once with the tool's result.
     assert len(asked) == 3
     assert held.texts("bot_word") == ["Okay."]
+
+
+@in_virtual_time
+async def test_a_tool_that_is_wanted_just_as_the_turn_ends_is_called_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[str] = []
+    process = LocalLLMService.process_frame
+
+    async def slow(self: LocalLLMService, frame: Frame, direction: FrameDirection) -> None:
+        # A busy machine: the model wants its tool when the turn is over and the model does not know yet.
+        if isinstance(frame, UserStoppedSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
+            await asyncio.sleep(1.5)
+        await process(self, frame, direction)
+
+    async def lights(params: FunctionCallParams) -> None:
+        called.append(params.function_name)
+        await params.result_callback({"on": True})
+
+    monkeypatch.setattr(LocalLLMService, "process_frame", slow)
+    schema = FunctionSchema("lights", "Switch the lights.", {}, [], handler=lights)
+    held, asked = await talk(
+        "lights on please",
+        answers={"lights on please": Reply(tool_calls=[ToolCall("lights")], first_delay_secs=1.2)},
+        tools=ToolsSchema([schema]),
+    )
+    assert called == ["lights"]
+    # Once in advance, once again because the first was given up, once with the tool's result.
+    assert len(asked) == 3
+    assert held.texts("bot_word") == ["Okay."]
+
+
+@pytest.mark.parametrize("late_secs", [1.2, 1.6, 2.0, 2.4])
+@in_virtual_time
+async def test_a_withdrawal_that_comes_late_takes_back_nothing_but_the_answer_that_it_is_about(
+    monkeypatch: pytest.MonkeyPatch, late_secs: float
+) -> None:
+    follow, late = TurnEndStrategy.process_frame, set[asyncio.Task[None]]()
+
+    async def follow_later(self: TurnEndStrategy, frame: Frame) -> None:
+        await asyncio.sleep(late_secs)
+        await follow(self, frame)
+
+    async def slow(self: TurnEndStrategy, frame: Frame) -> ProcessFrameResult:
+        # A busy machine: that the model wants a tool for half of the turn is heard of when all of it is answered.
+        if not isinstance(frame, EagerEndOfTurnCancelFrame):
+            return await follow(self, frame)
+        late.add(asyncio.create_task(follow_later(self, frame)))
+        return ProcessFrameResult.CONTINUE
+
+    async def lights(_: FunctionCallParams) -> None:
+        raise AssertionError("half of a turn has no tool called")
+
+    monkeypatch.setattr(TurnEndStrategy, "process_frame", slow)
+    half, whole = "set a timer for the pasta", "set a timer for the pasta and turn on the light"
+    held, asked = await talk(
+        half,
+        sound=HALVES,
+        continued={half: whole},
+        answers={half: Reply(tool_calls=[ToolCall("lights")]), whole: Reply("Both", " done.", delay_secs=0.1)},
+        tools=ToolsSchema([FunctionSchema("lights", "Switch the lights.", {}, [], handler=lights)]),
+    )
+    assert len(late) == 1
+    assert asked == [half, whole]
+    assert held.texts("bot_word") == ["Both", "done."]
+    assert [message["content"] for message in held.history] == [whole, "Both done."]
 
 
 @in_virtual_time
