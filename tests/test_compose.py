@@ -120,7 +120,7 @@ def test_every_variable_has_a_default() -> None:
 
 
 def test_ports_are_published_on_loopback_only() -> None:
-    from agent.settings.load import ServerSettings
+    from agent.settings.serving import ServerSettings
 
     assert ServerSettings.model_fields["port"].default == 7860
     assert instruction("EXPOSE") == ["7860"]

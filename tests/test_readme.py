@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from agent.cli import app
 from agent.commands.script import EVENTS, _ScriptModel
 from agent.settings.load import Settings, setting_keys
+from agent.settings.session import session_settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -47,6 +48,13 @@ def test_the_settings_example_loads() -> None:
     assert (settings.stt.engine, settings.stt.language) == ("whisper", "es")
 
 
+def test_the_telephone_example_loads() -> None:
+    (example,) = blocks("[telephony]")
+    settings = Settings.model_validate(tomllib.loads(example))
+    assert settings.telephony.lines["office"].provider == "twilio"
+    session_settings(settings, settings.telephony.lines["office"].options)
+
+
 def test_the_conversation_example_is_valid() -> None:
     (example,) = blocks("steps:")
     script = _ScriptModel.model_validate(yaml.safe_load(example))
@@ -68,7 +76,9 @@ def test_a_step_may_wait_for_every_event_of_the_log_that_can_come_before_it() ->
 
 
 def test_named_settings_and_files_exist() -> None:
-    for key in re.findall(r"`((?:input|stt|llm|large|tts|vad|turn|tools|timers|memory|persona|server)\.\w+)`", README):
+    for key in re.findall(
+        r"`((?:input|stt|llm|large|tts|vad|turn|tools|timers|memory|persona|server|telephony)\.\w+)`", README
+    ):
         assert key in setting_keys()
     for path in re.findall(r"`((?:agent|processors|transports|web|tests)/[\w./]*)`", README):
         assert (REPOSITORY / path).exists()

@@ -6,6 +6,9 @@ import inspect
 import aioice.ice
 import uvicorn
 from aioice.candidate import Candidate
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCTrack
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -53,3 +56,12 @@ def test_aioice_asks_one_function_for_addresses_and_resolves_names_by_another() 
     for resolving in (aioice.ice.get_or_create_mdns_protocol, aioice.ice.unref_mdns_protocol):
         assert inspect.iscoroutinefunction(resolving)
     assert Candidate.from_sdp("1 1 udp 1 192.0.2.1 9 typ host").to_sdp() == "1 1 udp 1 192.0.2.1 9 typ host"
+
+
+async def test_aiortcs_receiver_drops_what_comes_while_it_is_not_enabled_and_pipecats_track_enables_it() -> None:
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    receiver = pc.addTransceiver("audio").receiver
+    await pc.close()
+    assert receiver._enabled is True
+    assert "if not self._enabled:\n            return\n" in inspect.getsource(RTCRtpReceiver._handle_rtp_packet)
+    assert "self._receiver._enabled = True\n" in inspect.getsource(SmallWebRTCTrack.recv)

@@ -45,6 +45,7 @@ QUESTION, FINAL = said_word(ME, 1), said_word(ME, 2)
 SEED, HOUR_SEED = 4, 7
 
 
+@pytest.mark.long
 @pytest.mark.apart
 def test_chaos_of_a_few_calls_leaves_every_turn_answered_and_nothing_behind() -> None:
     report = hold_hour(Report(SEED, mins=0.5, n_callers=2))

@@ -1,7 +1,6 @@
 """The fault table, held: one fault in a live conversation; the user hears or reads of it, and the next turn works."""
 
 import asyncio
-import threading
 from dataclasses import replace
 from typing import Any, cast
 
@@ -95,6 +94,7 @@ async def _hold(stage: str, name: str, second: Any) -> tuple[Held, Any, Any]:
     return held, (n_hung, standbys), server
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stage", "name"), live_cells())
 @in_virtual_time
 async def test_fault_in_a_live_conversation_costs_no_later_turn(stage: str, name: str) -> None:
@@ -124,7 +124,7 @@ async def test_fault_of_the_language_model_in_a_written_turn_is_read_as_an_error
     from agent.conversation.typed_question import AnswerError, write_answer
     from tests.support.llm_session import question
 
-    async with ScriptedLLM(*LLM_FAULTS[name], Reply("Second.")) as server:
+    async with leaving_nothing(), ScriptedLLM(*LLM_FAULTS[name], Reply("Second.")) as server:
         asked = options(server, max_tokens=16)
         if name == "slow":
             assert "".join([piece async for piece in write_answer(asked, question())]) == "First."
@@ -132,8 +132,3 @@ async def test_fault_of_the_language_model_in_a_written_turn_is_read_as_an_error
             with pytest.raises(AnswerError):
                 _ = [piece async for piece in write_answer(asked, question())]
         assert "".join([piece async for piece in write_answer(asked, question())]) == "Second."
-
-
-def test_fault_leaves_no_thread_of_an_engine() -> None:
-    names = [thread.name for thread in threading.enumerate()]
-    assert [name for name in names if name.startswith(("stt", "tts", "standby"))] == []

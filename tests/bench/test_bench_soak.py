@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from pipecat.frames.frames import InputAudioRawFrame
 
 from tests.bench.soak.__main__ import failures
 from tests.bench.soak.callers import Calls
 from tests.bench.soak.run import Sample, Soaked, more
-from tests.bench.soak.server import AtRest
+from tests.bench.soak.server import AtRest, Lateness, SteadyEars, SteadyVoice
 from tests.bench.soak.slope import slope
+from tests.support.kept import n_kept
 
 AT_SECS = [10.0 * index for index in range(720)]
 
@@ -35,8 +37,8 @@ def test_few_samples_tell_no_slope() -> None:
         slope(AT_SECS[:7], grown(0)[:7])
 
 
-def soaked(mb_an_hour: float, after: AtRest) -> Soaked:
-    samples = [Sample(at, size, 5.0, 20, 12) for at, size in zip(AT_SECS, grown(mb_an_hour), strict=True)]
+def soaked(mb_an_hour: float, after: AtRest, late_ms: float = 5.0) -> Soaked:
+    samples = [Sample(at, size, late_ms, 20, 12) for at, size in zip(AT_SECS, grown(mb_an_hour), strict=True)]
     return Soaked(Calls(), samples, 100, rest(), after, 1000)
 
 
@@ -44,7 +46,13 @@ def test_a_soak_fails_for_growth_that_is_certain_and_for_what_is_left_over() -> 
     assert failures(soaked(0.2, rest())) == []
     (growth,) = failures(soaked(5.0, rest()))
     assert growth.startswith("memory grows by +")
+    assert growth.endswith("MB an hour")
     assert failures(soaked(0.2, rest(tasks=("main", "one more")))) == ["left over: tasks: 1 -> 2"]
+
+
+def test_growth_is_not_told_alone_where_the_machine_did_not_keep_up() -> None:
+    (growth,) = failures(soaked(5.0, rest(), late_ms=9800.0))
+    assert growth.endswith("MB an hour; sound was 9.8 s late and waited in memory: soak again while nothing else runs")
 
 
 def test_a_pool_that_filled_up_is_not_left_over_and_any_other_thread_is() -> None:
@@ -52,3 +60,25 @@ def test_a_pool_that_filled_up_is_not_left_over_and_any_other_thread_is() -> Non
     assert more(rest(), rest(threads=("MainThread", "stt_0", "Thread-7"))) == ["a thread named Thread-7"]
     many = tuple(f"stt_{number}" for number in range(9))
     assert more(rest(), rest(threads=("MainThread", *many))) == ["threads: 2 -> 10"]
+
+
+def test_what_stands_in_for_engines_keeps_nothing_or_it_would_be_what_grows() -> None:
+    ears, voice, lateness = SteadyEars(), SteadyVoice(), Lateness()
+    recognizer = ears.recognizer()
+
+    def talk(session: int) -> None:
+        frame = InputAudioRawFrame(bytes(640), 16_000, 1)
+        frame.pts = 960 * session
+        lateness.note(session, frame)
+        recognizer.accept(frame.audio)
+        heard = recognizer.finish().text
+        spoken_by = voice.in_voice(None, language="en", speed=1.0) if session % 8 == 0 else voice
+        list(spoken_by.synthesize(heard))
+        assert lateness.take_p95_ms() is not None
+
+    for session in range(100):
+        talk(session)
+    n_before = n_kept(ears, voice, lateness)
+    for session in range(100, 200):
+        talk(session)
+    assert n_kept(ears, voice, lateness) == n_before

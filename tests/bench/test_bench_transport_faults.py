@@ -93,6 +93,7 @@ def check_history(turns: list[dict[str, str]], is_whole: bool) -> None:
     assert len(heard) == len(REPLY.split()) if is_whole else len(heard) >= INTO_SECS / WORD_SECS - 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("transport", "fault"), transport_cells())
 @in_virtual_time
 async def test_fault_of_a_peer_costs_no_later_turn_and_no_other_call(transport: str, fault: str) -> None:

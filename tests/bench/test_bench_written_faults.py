@@ -47,6 +47,7 @@ async def ask(caller: Caller, text: str, *, spoken: bool) -> tuple[str, str]:
     return read, " ".join(event["text"] for event in told if event["event"] == "bot_word")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stage", "name", "spoken"), written_cells())
 @in_virtual_time
 async def test_fault_in_a_typed_conversation_is_read_once_and_the_next_turn_works(

@@ -72,6 +72,12 @@ KINDS: dict[str, dict[str, Cell]] = {
             "tests/processors/stt/test_stt_openai_failures.py::test_a_server_that_went_away_is_named_with_what_helps"
         ),
     },
+    "synthesizer at a server": {
+        **dict.fromkeys(FAULTS, LIVE),
+        "crash": HeldBy(
+            "tests/processors/tts/test_openai_speech.py::test_a_server_that_went_away_is_named_with_what_helps"
+        ),
+    },
     "synthesizer in a thread": {**dict.fromkeys(FAULTS, LIVE), "crash": _NO_PROCESS},
     "model of a pause": _MODEL,
     "language model at a server": dict.fromkeys(FAULTS, LIVE),
@@ -124,6 +130,41 @@ KINDS["recordings"] = {
     "none": HeldBy(f"{REPLAY}test_silence_is_not_answered_and_says_so"),
     "disk full": HeldBy(f"{REPLAY}test_a_full_disk_ends_a_replay_with_one_line"),
 }
+# As a peer, but that it comes for one request at a time, and there is no conversation to be held.
+WYOMING, HOSTILE = (f"tests/agent/server/test_wyoming{name}.py::" for name in ("", "_hostile"))
+# It hears nothing but the word: what fails leaves the agent awake.
+_WAKE = "tests/agent/conversation/test_wake.py::test_fault_a_detector_that_"
+_FAILS_AWAKE = HeldBy(f"{_WAKE}fails_leaves_the_agent_awake_and_is_told_once")
+KINDS["wake word"] = {
+    "error": _FAILS_AWAKE,
+    "hang": HeldBy(f"{_WAKE}hangs_holds_up_no_sound"),
+    "crash": _NO_PROCESS,
+    "garbage": HeldBy("tests/processors/wake/test_pymicro.py::test_what_is_no_number_is_an_error"),
+    "slow": HeldBy(f"{_WAKE}is_slow_costs_nothing_of_what_follows_the_word"),
+    "endless": Cannot("one number for one window"),
+    "none": Cannot("silence is its usual answer"),
+    "disk full": _NO_DISK,
+    "out of memory": HeldBy("tests/processors/wake/test_pymicro.py::test_fault_memory_that_is_short_is_told"),
+}
+KINDS["client of one request"] = {
+    "error": HeldBy(f"{WYOMING}test_who_hangs_up_in_the_middle_frees_the_place_and_the_sound"),
+    "hang": HeldBy(f"{HOSTILE}test_time_is_over_for_who_does_not_go_on"),
+    "crash": HeldBy(f"{HOSTILE}test_a_client_that_goes_in_the_middle_of_an_event_leaves_nothing"),
+    "garbage": HeldBy(f"{HOSTILE}test_what_cannot_be_read_is_told_in_one_line_and_ends_that_connection"),
+    "slow": HeldBy(f"{HOSTILE}test_sound_that_trickles_in_loses_its_place"),
+    "endless": HeldBy(f"{HOSTILE}test_sound_beyond_every_limit_is_refused_while_it_comes"),
+    "none": HeldBy(f"{WYOMING}test_sound_without_a_beginning_or_without_a_sample_is_answered"),
+    "disk full": _NO_DISK,
+    "out of memory": HeldBy(f"{HOSTILE}test_uploads_that_take_up_the_memory_leave_none_for_sound"),
+}
+# A voice that is asked by a program: no conversation apologises, the answer tells it.
+_SPOKEN = HeldBy(
+    "tests/agent/server/test_fault_speech.py::test_fault_of_the_voice_ends_one_answer_in_time_and_no_other"
+)
+KINDS["speech for a program"] = {
+    **dict.fromkeys(FAULTS, _SPOKEN),
+    "crash": HeldBy("tests/agent/server/test_speech_synthesis.py::test_the_next_engine_says_what_one_cannot"),
+}
 ENGINE_KINDS = {
     ("stt", "nemotron"): "recognizer in a thread",
     ("stt", "whisper"): "recognizer in a thread",
@@ -131,6 +172,7 @@ ENGINE_KINDS = {
     ("stt", "pocketsphinx"): "recognizer in a process",
     ("stt", "openai"): "recognizer at a server",
     ("stt", "foundry"): "recognizer in a thread",
+    ("tts", "openai"): "synthesizer at a server",
     ("tts", "kokoro"): "synthesizer in a thread",
     ("tts", "pocket"): "synthesizer in a thread",
     ("tts", "kitten"): "synthesizer in a thread",
@@ -145,7 +187,10 @@ ENGINE_KINDS = {
     ("transport", "recorded"): "recordings",
     ("transport", "webrtc"): "network",
     ("transport", "websocket"): "network",
+    ("door", "wyoming"): "client of one request",
+    ("door", "speech"): "speech for a program",
     ("vad", "silero"): "model of a pause",
+    ("wake", "pymicro"): "wake word",
     ("turn", "smart-turn"): "model of a pause",
     **{("llm", name): "language model at a server" for name in START_COMMANDS},
 }
@@ -157,10 +202,11 @@ def engines() -> list[tuple[str, str]]:
     for name in ("openai", "foundry"):
         named = Settings.model_validate({"stt": {"engine": name}})
         found += [("stt", one.engine) for one in stt_candidates(named)]
-    found += [("tts", one.engine) for one in tts_candidates(Settings())]
+    found += [("tts", one.engine) for one in tts_candidates(Settings.model_validate({"tts": {"engine": "openai"}}))]
     found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded", "foundry")]
     found += [("large", "any"), ("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
     found += [("transport", name) for name in ("desktop", "recorded", *TRANSPORTS)]
+    found += [("door", "wyoming"), ("door", "speech"), ("wake", "pymicro")]
     return list(dict.fromkeys(found))
 
 

@@ -54,6 +54,18 @@ def huge() -> str:
 
 
 @server.tool(annotations=READS)
+def long() -> str:
+    """Say half a megabyte; with its structure it is twice as long."""
+    return "x" * 500_000
+
+
+@server.tool(annotations=READS)
+def many() -> list[list[int]]:
+    """Say little, in more values than anybody reads."""
+    return [[]] * 30_000
+
+
+@server.tool(annotations=READS)
 def picture() -> Image:
     """Show something."""
     return Image(data=bytes(3000), format="png")

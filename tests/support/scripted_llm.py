@@ -8,6 +8,7 @@ The HTTP is real and written by hand, because a test must be able to stall, cut 
 
 Each POST takes the answer to the latest user message where `answers` has one, else the next of the script; after the
 last one `server.otherwise` is given, a plain "Okay."
+What asks at the start whether the model calls tools gets `answer_to_probe`, and is no request of the script.
 GET /v1/models answers with `models`, or with `models_answer` where a test sets one.
 `stop()` makes the port refuse connections, `start()` opens the same port again.
 """
@@ -19,6 +20,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any, Self
+
+from agent.engines.tool_probe import PROBE_NAME
 
 Step = tuple[float, Mapping[str, Any]]
 
@@ -47,6 +50,7 @@ class Reply:
         error_after: Number of deltas after which the stream carries `error` as its last event.
         error: An OpenAI error object for `error_after`.
         finish_reason: `stop`, `length` or `tool_calls`; chosen by the content where it is not given.
+        says_usage: Whether the usage is sent.
     """
 
     def __init__(
@@ -62,7 +66,9 @@ class Reply:
         error_after: int | None = None,
         error: Mapping[str, Any] | None = None,
         finish_reason: str | None = None,
+        says_usage: bool = True,
     ) -> None:
+        self.says_usage = says_usage
         deltas: list[Mapping[str, Any]] = [{thought_field: thought} for thought in thoughts]
         deltas += [{"content": token} for token in tokens]
         for index, call in enumerate(tool_calls):
@@ -125,6 +131,11 @@ class Request:
         """The conversation that was sent."""
         return self.body["messages"]
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is asked at the start whether the model calls tools."""
+        return any(one["function"]["name"] == PROBE_NAME for one in self.body.get("tools") or ())
+
 
 class ScriptedLLM:
     """The server; an async context manager that listens on 127.0.0.1 between enter and exit."""
@@ -140,6 +151,7 @@ class ScriptedLLM:
         self.script: list[Answer] = list(script)
         self.answers = dict(answers or {})
         self.otherwise: Answer = Reply("Okay.")
+        self.answer_to_probe: Answer = Failure(503)
         self.models = tuple(models)
         self.models_answer = models_answer
         # What Ollama's /api/show answers, and whether paths without /v1 answer 404.
@@ -159,7 +171,12 @@ class ScriptedLLM:
     @property
     def requests(self) -> list[Request]:
         """The chat completions asked for, in order."""
-        return [request for request in self.all_requests if request.method == "POST"]
+        return [request for request in self.all_requests if request.method == "POST" and not request.is_probe]
+
+    @property
+    def probes(self) -> list[Request]:
+        """The requests by which it was found out whether the model calls tools."""
+        return [request for request in self.all_requests if request.is_probe]
 
     async def asked(self, n_requests: int = 1) -> Request:
         """Wait until so many chat completions have been asked for; returns the last of them."""
@@ -169,6 +186,8 @@ class ScriptedLLM:
 
     def chosen(self, request: Request) -> Answer:
         """What a request is answered with."""
+        if request.is_probe:
+            return self.answer_to_probe
         asked = request.messages[-1].get("content", "")
         # With a picture beside them they come in parts.
         words = asked[0].get("text") if isinstance(asked, list) and asked else asked
@@ -317,7 +336,8 @@ async def _events(reply: Reply, model: str) -> AsyncIterator[str]:
             await asyncio.sleep(delay_secs)
             yield chunk(delta)
     yield chunk({}, reply.finish_reason)
-    n_tokens = len(reply.deltas)
-    usage = {"prompt_tokens": 7, "completion_tokens": n_tokens, "total_tokens": 7 + n_tokens}
-    yield json.dumps({**head, "choices": [], "usage": usage})
+    if reply.says_usage:
+        n_tokens = len(reply.deltas)
+        usage = {"prompt_tokens": 7, "completion_tokens": n_tokens, "total_tokens": 7 + n_tokens}
+        yield json.dumps({**head, "choices": [], "usage": usage})
     yield "[DONE]"

@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from agent.engines.candidates import Choice
-from agent.engines.host import FILE_THREADS, EarsHost
+from agent.engines.host import FILE_THREADS, MindlessHost
 from agent.server.app import build_app
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
@@ -130,17 +130,24 @@ class ServedEngine:
 
 @asynccontextmanager
 async def serving_engine(
-    engine: RecognizerEngine, *, standby: Standby[RecognizerEngine] | None = None, **limits: Any
+    engine: RecognizerEngine,
+    *,
+    standby: Standby[RecognizerEngine] | None = None,
+    voice: Synthesizer | None = None,
+    **limits: Any,
 ) -> AsyncIterator[ServedEngine]:
     """Serve the speech API alone, in this process, by the real HTTP server.
 
     Args:
         engine: Transcribes.
         standby: Takes over where it does not come back.
+        voice: Speaks; left out, there is none.
         limits: Settings of the section `server`.
     """
     state = ServerState(_limited(limits), api_only=True)
-    host = EarsHost(Choice("stt", engine.name, engine.model, engine), EngineThreads(FILE_THREADS, "files"), standby)
+    host = MindlessHost(Choice("stt", engine.name, engine.model, engine), EngineThreads(FILE_THREADS, "files"), standby)
+    if voice:
+        host.tts, host.tts_threads = Choice("tts", voice.name, voice.model, voice), EngineThreads(1, "tts")
     jobs = jobs_of(host, state.settings)
     state.loaded = Loaded(host, jobs, None)
     try:

@@ -57,6 +57,7 @@ class StubPeer:
         self.is_closed = asyncio.Event()
         self.microphone: MediaStreamTrack | None = None
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._voice = ToneTrack()
         self._channel: RTCDataChannel | None = None
         self._pc.on("datachannel", self._take_channel)
         self._pc.on("track", self._take_track)
@@ -69,7 +70,7 @@ class StubPeer:
 
     async def answer(self) -> dict[str, str]:
         await self._pc.setRemoteDescription(RTCSessionDescription(self.offer_sdp, "offer"))
-        self._pc.getTransceivers()[0].sender.replaceTrack(ToneTrack())
+        self._pc.getTransceivers()[0].sender.replaceTrack(self._voice)
         self._pc.getTransceivers()[0].direction = "sendrecv"
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         description = self._pc.localDescription
@@ -95,6 +96,10 @@ class StubPeer:
     def send_text(self, text: str) -> None:
         assert self._channel is not None
         self._channel.send(text)
+
+    def fall_silent(self) -> None:
+        """No more sound, and no word about it; the connection stands."""
+        self._voice.stop()
 
     async def close(self) -> None:
         await self._pc.close()

@@ -74,10 +74,13 @@ class StubServer:
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server.serve([listener]))
 
-    async def stop(self) -> None:
-        """End every call and stop to serve."""
+    async def stop(self, *, is_killed: bool = False) -> None:
+        """End every call and stop to serve; of a server that is killed the calls learn nothing."""
         for peer in self.peers:
-            await peer.close()
+            if is_killed:
+                peer.fall_silent()
+            else:
+                await peer.close()
         if self._server and self._serving:
             self._server.should_exit = True
             await self._serving
@@ -185,6 +188,12 @@ async def call(page: Page, stub: StubServer) -> StubPeer:
     peer = await stub.next_peer()
     await expect(page.locator("#state")).to_have_text("Listening")
     return peer
+
+
+async def choose(page: Page, name: str) -> None:
+    """Something that is done with the conversation as a whole."""
+    await page.get_by_role("button", name="Conversation").click()
+    await page.get_by_role("button", name=name).click()
 
 
 async def items(page: Page) -> list[str]:

@@ -131,14 +131,20 @@ def serve_transcriptions(
         server_state = state
         protocol_version = "HTTP/1.1" if keep_alive else "HTTP/1.0"
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.base_url = f"http://127.0.0.1:{server.server_port}/v1"
+    with listening(Handler, state.closing) as state.base_url:
+        yield state
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], closing: threading.Event) -> Iterator[str]:
+    """A server in threads of its own on loopback; its address, which ends in /v1. `closing` is set before it ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield state
+        yield f"http://127.0.0.1:{server.server_port}/v1"
     finally:
-        state.closing.set()
+        closing.set()
         server.shutdown()
         thread.join()
         server.server_close()

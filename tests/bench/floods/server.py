@@ -16,7 +16,7 @@ from loguru import logger
 from agent.server.calls.garbage import set_aside_what_stays
 from agent.server.guard.certificates import certificate_files
 from agent.server.http_server import HttpServer
-from agent.settings.sections import ServerSettings
+from agent.settings.serving import ServerSettings
 from processors.llm.options import LLMOptions
 from tests.support import served
 from tests.support.speech_callers import NotingEngine

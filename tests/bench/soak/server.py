@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 from array import array
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,6 +17,7 @@ from pipecat.frames.frames import InputAudioRawFrame
 from agent.server.calls.garbage import set_aside_what_stays
 from processors.llm.options import LLMOptions
 from processors.stt.recognizer import Transcript
+from processors.tts.synthesizer import SpeechChunk
 from tests.bench.sessions.lateness import RTP_RATE_HZ, Probe
 from tests.bench.table import percentile
 from tests.support.scripted_engines import ScriptedRecognizer, ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -65,8 +67,13 @@ class SteadyVoice(ScriptedSynthesizer):
 
     def in_voice(self, voice: str | None, *, language: str, speed: float) -> ScriptedSynthesizer:
         self.voices_taken.clear()
-        self.spoken.clear()
         return super().in_voice(voice, language=language, speed=speed)
+
+    def synthesize(self, text: str) -> Iterator[SpeechChunk]:
+        # Conversations speak in the voice as it is: what was noted is forgotten with each text, not with each voice.
+        self.spoken.clear()
+        self.said_in.clear()
+        return super().synthesize(text)
 
 
 class Lateness(Probe):
