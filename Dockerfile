@@ -46,4 +46,6 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:7860/health', timeout=4)"]
 # All interfaces of the container, else a published port would lead nowhere; who may reach it from
 # outside is decided where the port is published: `docker run --publish 127.0.0.1:7860:7860`.
+# For Home Assistant: --publish 127.0.0.1:10300:10300 --env SOTTO_SERVER__WYOMING_PORT=10300
+# --env SOTTO_SERVER__WYOMING_CLIENTS=any, for in here every caller has Docker's address.
 CMD ["sotto", "serve", "--host", "0.0.0.0"]
