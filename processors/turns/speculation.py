@@ -31,6 +31,7 @@ class Speculation:
         self._n_begun = 0
         self._text: str | None = None
         self._kept: str | None = None
+        self._owes = False
 
     @property
     def in_flight(self) -> bool:
@@ -75,6 +76,28 @@ class Speculation:
             self._text = None
             self._n_begun = self._most
         return False
+
+    def begin_turn(self) -> None:
+        """What was prepared is no answer to this turn; the one before may yet turn out to have none."""
+        self._text = None
+
+    def owe(self) -> None:
+        """The turn before has no answer, and the user speaks already."""
+        self._owes = True
+
+    def settle(self, *, has_words: bool) -> bool:
+        """The turn is over, and is answered by itself.
+
+        Args:
+            has_words: Its answer is one to the turn before as well.
+
+        Returns:
+            Whether the turn before still wants an answer.
+        """
+        owes, self._owes = self._owes and not has_words, False
+        if has_words:
+            self._kept = None
+        return owes
 
     def next_turn(self) -> None:
         """Begin to count anew."""

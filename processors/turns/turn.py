@@ -114,7 +114,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
     async def handle_user_turn_started(self) -> None:
         """A decision about an earlier turn says nothing about this one; what was said over the agent belongs to it."""
         self._turn_open = True
-        self._speculation.end()
+        self._speculation.begin_turn()
         self._history_settled = False
         self._parts = []
         await self._forget_decision()
@@ -163,7 +163,7 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             # The answer wants a tool, which must not run before the turn is over.
             if self._speculation.give_up(str(frame.metadata.get(SPECULATED, ""))):
                 # It was over, and the model had not been told yet.
-                await self.push_frame(LLMRunFrame())
+                await self._ask_again()
         elif isinstance(frame, STTMetadataFrame):
             self._timeout_secs = max(MIN_TIMEOUT_SECS, TIMEOUT_FACTOR * frame.ttfs_p99_latency)
         elif isinstance(frame, StartFrame):
@@ -313,14 +313,24 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         self._waiting = self.task_manager.create_task(self._end_without_words(), f"{self}::wait_for_words")
         await self.push_frame(TurnDecidedFrame(), FrameDirection.UPSTREAM)
 
+    async def _ask_again(self) -> None:
+        """For a turn that is over and has no answer; what the user says meanwhile is answered together with it."""
+        if self._turn_open:
+            self._speculation.owe()
+        else:
+            await self.push_frame(LLMRunFrame())
+
     async def _end_turn(self) -> None:
         """End it; an answer that was prepared is kept if it answers what was published."""
+        owed = self._speculation.settle(has_words=bool(self._parts))
         if self._speculation.answers(" ".join(self._parts)):
             self._speculation.keep()
             await self.trigger_user_turn_finalized(confirms_speculation=True)
         else:
             await self._withdraw()
             await self.trigger_user_turn_stopped()
+        if owed:
+            await self.push_frame(LLMRunFrame())
 
     async def _end_without_words(self) -> None:
         await asyncio.sleep(self._timeout_secs)

@@ -1,6 +1,6 @@
 """The Realtime door against the page's own WebSocket, and eight Realtime sessions at once.
 
-    uv run python -m tests.bench.realtime [--turns 10] [--sessions 8] [--secs 30]
+    uv run python -m tests.bench.realtime [--turns 16] [--sessions 8] [--secs 30]
 
 Both doors lead to one server on the same scripted engines, and are asked the same question in turn; both clients are
 bare WebSockets that send 20 ms every 20 ms and note when the first audible sample has come. Voice-to-voice runs from
@@ -42,6 +42,8 @@ from transports.recording import Pcm16, load_recording
 
 QUESTION = "capital_of_germany.wav"
 FRAME_SECS = 0.02
+# 160 ms: eight frames, five windows of 32 ms.
+FRAMES_TO_WINDOWS = 8
 AUDIBLE_S16 = 1000
 QUIET_SECS = 1.0
 WAIT_SECS = 30.0
@@ -71,6 +73,7 @@ class Talker:
     ) -> None:
         self._line, self._rate_hz, self._message, self._sound = line, rate_hz, message, sound
         self._to_say = bytearray()
+        self._n_frames = 0
         self._is_said, self._is_heard = asyncio.Event(), asyncio.Event()
         self._said_secs = self._heard_secs = self._last_secs = 0.0
         self.tasks = [asyncio.create_task(self._speak()), asyncio.create_task(self._listen())]
@@ -79,10 +82,18 @@ class Talker:
         """Say it after what is being said; 16 kHz."""
         self._to_say += soxr.resample(audio_s16, SPEECH_RATE_HZ, self._rate_hz).astype("<i2").tobytes()
 
-    async def ask(self, audio_s16: Pcm16) -> float:
-        """Ask, and hear the answer to its end; milliseconds from the question's last sample to the first one heard."""
+    async def ask(self, audio_s16: Pcm16, phase: int) -> float:
+        """Ask, and hear the answer to its end; milliseconds from the question's last sample to the first one heard.
+
+        Args:
+            audio_s16: 16 kHz.
+            phase: How many frames after one that begins with a window of the detector it begins: where a window is
+                when a question ends costs up to 32 ms.
+        """
         self._is_said.clear()
         self._is_heard.clear()
+        while (self._n_frames - phase) % FRAMES_TO_WINDOWS:
+            await asyncio.sleep(FRAME_SECS / 4)
         self.say(audio_s16)
         async with asyncio.timeout(WAIT_SECS):
             await self._is_said.wait()
@@ -99,6 +110,7 @@ class Talker:
             frame = bytes(self._to_say[:size]).ljust(size, b"\0")
             del self._to_say[:size]
             await self._line.send(self._message(frame))
+            self._n_frames += 1
             if was_saying and not self._to_say:
                 self._said_secs = time.monotonic()
                 self._is_said.set()
@@ -170,14 +182,17 @@ class SampleProbe(Probe):
 
 
 async def voice_to_voice(url: str, n_turns: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each turn, by the page's WebSocket and by Realtime; the first turns warm up and do not count."""
+    """Milliseconds of each turn, by the page's WebSocket and by Realtime; the first turns warm up and do not count.
+
+    With four turns, or a multiple, each quarter of the detector's windows has its turn.
+    """
     question = load_recording(SPEECH / QUESTION).audio_s16
     by_page: list[float] = []
     by_realtime: list[float] = []
     async with page(url) as one, realtime(url) as other:
-        for _ in range(n_turns + 1):
-            by_page.append(await one.ask(question))
-            by_realtime.append(await other.ask(question))
+        for turn in range(n_turns + 1):
+            by_page.append(await one.ask(question, 2 * turn))
+            by_realtime.append(await other.ask(question, 2 * turn))
     return by_page[1:], by_realtime[1:]
 
 
@@ -258,7 +273,7 @@ async def measure(n_turns: int, n_sessions: int, secs: float) -> list[tuple[str,
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--turns", type=int, default=16)
     parser.add_argument("--sessions", type=int, default=8)
     parser.add_argument("--secs", type=float, default=30.0)
     parser.add_argument("--talk", default="", help=argparse.SUPPRESS)

@@ -170,11 +170,8 @@ async def test_a_tool_that_is_wanted_just_as_the_turn_ends_is_called_all_the_sam
     assert held.texts("bot_word") == ["Okay."]
 
 
-@pytest.mark.parametrize("late_secs", [1.2, 1.6, 2.0, 2.4])
-@in_virtual_time
-async def test_a_withdrawal_that_comes_late_takes_back_nothing_but_the_answer_that_it_is_about(
-    monkeypatch: pytest.MonkeyPatch, late_secs: float
-) -> None:
+def withdraw_late(monkeypatch: pytest.MonkeyPatch, late_secs: float) -> set["asyncio.Task[None]"]:
+    """A busy machine: that the model wants a tool for half of a turn is heard of long after that."""
     follow, late = TurnEndStrategy.process_frame, set[asyncio.Task[None]]()
 
     async def follow_later(self: TurnEndStrategy, frame: Frame) -> None:
@@ -182,28 +179,67 @@ async def test_a_withdrawal_that_comes_late_takes_back_nothing_but_the_answer_th
         await follow(self, frame)
 
     async def slow(self: TurnEndStrategy, frame: Frame) -> ProcessFrameResult:
-        # A busy machine: that the model wants a tool for half of the turn is heard of when all of it is answered.
-        if not isinstance(frame, EagerEndOfTurnCancelFrame):
+        if not isinstance(frame, EagerEndOfTurnCancelFrame) or late:
             return await follow(self, frame)
         late.add(asyncio.create_task(follow_later(self, frame)))
         return ProcessFrameResult.CONTINUE
 
+    monkeypatch.setattr(TurnEndStrategy, "process_frame", slow)
+    return late
+
+
+@pytest.mark.parametrize("late_secs", [1.2, 1.6, 2.0, 2.4])
+@in_virtual_time
+async def test_a_withdrawal_that_comes_late_takes_back_nothing_but_the_answer_that_it_is_about(
+    monkeypatch: pytest.MonkeyPatch, late_secs: float
+) -> None:
     async def lights(_: FunctionCallParams) -> None:
         raise AssertionError("half of a turn has no tool called")
 
-    monkeypatch.setattr(TurnEndStrategy, "process_frame", slow)
+    late = withdraw_late(monkeypatch, late_secs)
     half, whole = "set a timer for the pasta", "set a timer for the pasta and turn on the light"
     held, asked = await talk(
         half,
         sound=HALVES,
         continued={half: whole},
         answers={half: Reply(tool_calls=[ToolCall("lights")]), whole: Reply("Both", " done.", delay_secs=0.1)},
+        turn={"pace": "patient"},
         tools=ToolsSchema([FunctionSchema("lights", "Switch the lights.", {}, [], handler=lights)]),
     )
     assert len(late) == 1
     assert asked == [half, whole]
     assert held.texts("bot_word") == ["Both", "done."]
     assert [message["content"] for message in held.history] == [whole, "Both done."]
+
+
+@pytest.mark.parametrize("second", ["", "and now turn on the light"])
+@in_virtual_time
+async def test_a_turn_whose_answer_is_taken_back_while_the_user_speaks_again_is_answered_after_all(
+    monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    called: list[str] = []
+
+    async def lights(params: FunctionCallParams) -> None:
+        called.append(params.function_name)
+        await params.result_callback({"on": True})
+
+    late = withdraw_late(monkeypatch, 3.0)
+    first = "lights on please"
+    held, asked = await talk(
+        first,
+        second,
+        sound=with_pause(voice("set a timer for the pasta"), voice("and turn on the light"), pause_secs=2.0),
+        answers={first: Reply(tool_calls=[ToolCall("lights")]), f"{first} {second}": Reply("Yes.")},
+        turn={"pace": "brisk"},
+        tools=ToolsSchema([FunctionSchema("lights", "Switch the lights.", {}, [], handler=lights)]),
+    )
+    assert len(late) == 1
+    # A noise, or what the ears do not understand, leaves the first question as it was; words are answered with it.
+    # How often it is asked in advance is smart-turn's to say.
+    again = [f"{first} {second}"] if second else [first, '{"on": true}']
+    assert (asked[0], list(dict.fromkeys(asked[1:]))) == (first, again)
+    assert called == ([] if second else ["lights"])
+    assert held.texts("bot_word") == (["Yes."] if second else ["Okay."])
 
 
 @in_virtual_time
