@@ -25,6 +25,7 @@ from agent.errors import InputError, SottoError
 from agent.logs import TurnLogger
 from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
+from agent.server.calls.changes import SettingChanges
 from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
 from agent.server.wire.slots import Places
@@ -121,13 +122,15 @@ class LiveSession:
         send: Sends a message to the page.
     """
 
-    def __init__(self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send) -> None:
+    def __init__(
+        self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send, changes: SettingChanges
+    ) -> None:
         self.plan = plan
         self.conversation = conversation
         self.carrier = carrier
         self.send = send
-        self.handle = ClientMessages(conversation).handle
-        self._endings: list[Callable[[], None]] = []
+        self.handle = ClientMessages(conversation, changes.ask).handle
+        self._endings: list[Callable[[], None]] = [changes.end]
 
     def on_end(self, then: Callable[[], None]) -> None:
         """Have something done when it has ended.
@@ -280,7 +283,8 @@ class LiveSessions:
             has_requests=door is not None,
             hang_up=hang_up,
         )
-        session = LiveSession(plan, conversation, carrier, send)
+        changes = SettingChanges(self.engines, self._settings, plan.settings, conversation)
+        session = LiveSession(plan, conversation, carrier, send, changes)
         ended = conversation.start()
         started = True
         self._running[session] = ended

@@ -108,7 +108,8 @@ async def test_a_voice_that_is_shared_by_two_names_is_listed_and_closed_once(ins
         assert loaded == ["kokoro"]
         assert list(engines.voices()) == [host.tts.engine, "kokoro"]
         voice = engines.voice_of("kokoro")
-        assert voice and voice[0].engine == "kokoro"
+        assert voice
+        assert voice[0].engine == "kokoro"
         assert engines.voice_of("piper") is None
         await engines.close()
         assert closed == ["kokoro"]
@@ -143,5 +144,5 @@ def test_what_was_loaded_on_the_way_to_an_error_is_closed() -> None:
 
 
 def test_an_engine_that_cannot_be_used_is_still_refused() -> None:
-    with pytest.raises(EngineUnavailableError, match="tts.engine = kokoro: no model"):
+    with pytest.raises(EngineUnavailableError, match=r"tts\.engine = kokoro: no model"):
         choose("tts", "kokoro", [Candidate("kokoro", None, ScriptedSynthesizer, "no model")])
