@@ -4,11 +4,14 @@ Real route, transport and pipeline between a caller and scripted engines.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from agent.conversation.histories import Histories
 from agent.engines.candidates import Candidate
@@ -239,3 +242,45 @@ async def test_of_several_wishes_at_once_the_newest_counts() -> None:
         await house.caller.until(lambda: house.answers() and house.voice.voices_taken[-1:] == [(None, "en-us", 1.4)])
         await house.ask("hello", 1)
         assert house.voice.voices_taken[-1][2] == 1.4
+
+
+@in_virtual_time
+async def test_a_call_that_is_joined_again_goes_on_in_its_recording_even_with_a_voice_of_another_rate() -> None:
+    voice = ScriptedSynthesizer()
+    async with (
+        ScriptedLLM(Reply("One two."), Reply("Three four.")) as llm,
+        hosting(ScriptedRecognizerEngine(), options(llm), voice) as host,
+    ):
+        sessions = LiveSessions(host, load_settings({"tools.reflexes": False}), Histories())
+        async with serving_sessions(sessions) as url:
+            conversation = None
+            for n, text in enumerate(("first", "second")):
+                async with calling(url) as caller:
+                    joined = await caller.join(record=True, **({"conversation": conversation} if conversation else {}))
+                    conversation = joined["conversation"]
+                    assert joined["sample_rate_hz"] == 24_000
+                    caller.begin_to_speak()
+                    await asyncio.sleep(0.2)
+                    await caller.tell({"type": "text", "text": text})
+                    await caller.until_event("bot_stopped_speaking")
+                while sessions.n_active:
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(2)
+                # The second call has another one.
+                voice.sample_rate_hz = 16_000 if n == 0 else voice.sample_rate_hz
+            sound, events = (sessions.recordings.file(conversation, name) for name in ("recording.wav", "events.jsonl"))
+            assert sound is not None
+            assert events is not None
+            stereo_s16, rate_hz = soundfile.read(sound, dtype="int16")
+            lines = [json.loads(line) for line in events.read_text().splitlines()]
+            await sessions.close()
+    assert rate_hz == 24_000
+    assert [line["t"] for line in lines] == sorted(line["t"] for line in lines)
+    assert [line["event"] for line in lines].count("session_started") == 2
+    # What the agent says sounds where the log says so, in both parts.
+    loud_secs = np.flatnonzero(np.abs(stereo_s16[:, 1].astype(int)) > 1000) / rate_hz
+    for line in lines:
+        if line["event"] == "bot_started_speaking":
+            assert np.abs(loud_secs - line["t"]).min() < 0.06
+    n_spans = 1 + (np.diff(loud_secs) > 1.0).sum()
+    assert n_spans == 2
