@@ -60,6 +60,9 @@ class LiveRecording:
         after_secs: The files that are there go on so much later; None: there are none.
         asleep: Whether the conversation begins asleep.
 
+    Attributes:
+        start_secs: Where in the files it goes on; 0 in new ones.
+
     Raises:
         RecordingError, InputError, OSError: A file cannot be written.
     """
@@ -87,6 +90,7 @@ class LiveRecording:
         except RecordingError:
             self._events.close()
             raise
+        self.start_secs = self._sound.start_secs
         # The first sound comes before the event that tells of sleep.
         self._sound.input_is_silent = asleep
         self._sound.attach(transport)
@@ -100,7 +104,7 @@ class LiveRecording:
             self._sound.input_is_silent = event["event"] == ASLEEP
         if not self._ended:
             told = {key: value for key, value in event.items() if key != "settings"}
-            self._events({**told, "t": event["t"] + self._sound.start_secs})
+            self._events({**told, "t": event["t"] + self.start_secs})
 
     async def end(self) -> None:
         """Finish the files, once the conversation has ended; a second end changes nothing."""

@@ -218,6 +218,7 @@ class LiveSessions:
             "history": plan.history.turns(),
             "noted": plan.history.has_notes,
             "recording": recording is not None,
+            "recorded_secs": round(recording.start_secs, 3) if recording else 0.0,
         }
         sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
         conversation = Conversation(
