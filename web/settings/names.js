@@ -3,12 +3,12 @@
 const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language" });
 const REGIONS = new Intl.DisplayNames(["en"], { type: "region" });
 // espeak's own codes.
-const CODES = { cmn: "zh", "es-419": "es-419", yue: "yue" };
+const CODES = { cmn: "zh" };
 
 /** @returns {string} "English" for en, en-us and en-gb; the code where nobody knows it */
 export function languageName(code) {
   const base = code.split("-")[0];
-  return nameOf(LANGUAGES, CODES[base] ?? base) || "Any language";
+  return base === "" ? "Any language" : nameOf(LANGUAGES, CODES[base] ?? base);
 }
 
 // What ears may know; the engine that is chosen says so where it does not.

@@ -52,7 +52,9 @@ function languageSelect(voices, own) {
 const ownCard = () => ({ value: "", name: "The engine’s own", about: "Whatever speaks best" });
 
 function cardOf(engine, voice) {
-  const about = [languageName(voice.language), accentName(voice.language)].filter(Boolean).join(", ");
+  const name = voiceName(voice);
+  const language = languageName(voice.language);
+  const about = [name.startsWith(language) ? "" : language, accentName(voice.language)].filter(Boolean).join(", ");
   const query = new URLSearchParams({ engine, voice: voice.name });
-  return { value: voice.name, name: voiceName(voice), about, sample: `/api/voices/sample?${query}` };
+  return { value: voice.name, name, about, sample: `/api/voices/sample?${query}` };
 }

@@ -34,6 +34,7 @@ class SettingChanges:
         self._conversation = conversation
         self._wanted: list[object] = []
         self._working: asyncio.Task[None] | None = None
+        self._has_ended = False
 
     def ask(self, options: object) -> None:
         """Have the settings changed; an engine may have to be loaded first, and the call goes on meanwhile.
@@ -46,9 +47,9 @@ class SettingChanges:
             self._working = asyncio.create_task(self._work(), name="setting-changes")
 
     def end(self) -> None:
-        """The conversation has ended."""
-        if self._working:
-            self._working.cancel()
+        """The conversation has ended; an engine that is being loaded is there for others."""
+        self._has_ended = True
+        self._wanted.clear()
 
     async def _work(self) -> None:
         while self._wanted:
@@ -69,6 +70,8 @@ class SettingChanges:
         except Exception as error:  # noqa: BLE001
             logger.error(f"settings could not be changed: {error!r}"[:300])
             self._conversation.refuse_change("the engine could not be loaded; the server's log says why")
+            return
+        if self._has_ended:
             return
         changed = changed_keys(self._now, wanted)
         await self._conversation.change(host, wanted, changed)

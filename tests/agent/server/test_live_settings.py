@@ -5,8 +5,10 @@ Real route, transport and pipeline between a caller and scripted engines.
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,16 @@ import soundfile
 
 from agent.conversation.histories import Histories
 from agent.engines.candidates import Candidate
+from agent.engines.llm import LlmBackend
 from agent.server.calls.sessions import LiveSessions
 from agent.settings.load import load_settings
+from processors.errors import EngineUnavailableError
 from tests.support.house import SPEECH, hosting
 from tests.support.llm_session import options
 from tests.support.scripted_engines import WORD_SECS, ScriptedRecognizerEngine, ScriptedSynthesizer
 from tests.support.scripted_llm import Reply, ScriptedLLM
 from tests.support.virtual_time import in_virtual_time
-from tests.support.websocket_caller import Caller, calling, serving_sessions
+from tests.support.websocket_caller import OUT_RATE_HZ, Caller, calling, serving_sessions
 from transports.recording import load_recording
 
 STORY = "One two three four five six seven eight. Nine ten eleven twelve."
@@ -253,7 +257,7 @@ async def test_a_call_that_is_joined_again_goes_on_in_its_recording_even_with_a_
     ):
         sessions = LiveSessions(host, load_settings({"tools.reflexes": False}), Histories())
         async with serving_sessions(sessions) as url:
-            conversation = None
+            conversation = ""
             for n, text in enumerate(("first", "second")):
                 async with calling(url) as caller:
                     joined = await caller.join(record=True, **({"conversation": conversation} if conversation else {}))
@@ -284,3 +288,90 @@ async def test_a_call_that_is_joined_again_goes_on_in_its_recording_even_with_a_
             assert np.abs(loud_secs - line["t"]).min() < 0.06
     n_spans = 1 + (np.diff(loud_secs) > 1.0).sum()
     assert n_spans == 2
+
+
+@in_virtual_time
+async def test_an_engine_that_is_loaded_meanwhile_speaks_the_next_answer_at_the_rate_of_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Kokoro(ScriptedSynthesizer):
+        name = "kokoro"
+        # Its tones of a quarter of a second take half of one.
+        sample_rate_hz = 12_000
+
+    other = Kokoro()
+    offered = [Candidate("kokoro", None, lambda: other, measurable=False)]
+    monkeypatch.setattr("agent.engines.session.tts_candidates", lambda _: offered)
+    async with in_call(replies=("One two.", "Three four.")) as house:
+        await house.ask("count", 1)
+        n_bytes = len(house.caller.heard)
+        changed = await house.change(tts__engine="kokoro")
+        assert changed["engines"]["tts"]["engine"] == "kokoro"
+        await house.ask("go on", 2)
+        await asyncio.sleep(0.5)
+        assert (other.spoken, house.voice.spoken) == (["Three four."], ["One two."])
+        heard_s16 = np.frombuffer(house.caller.heard[n_bytes:], "<i2").astype(int)
+        assert (np.abs(heard_s16) > 1000).sum() / OUT_RATE_HZ == pytest.approx(2 * 2 * WORD_SECS, rel=0.1)
+
+
+@in_virtual_time
+async def test_another_language_model_answers_the_next_turn_and_knows_the_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ScriptedLLM(Reply("From the other.")) as other, in_call(replies=("From the first.",)) as house:
+
+        async def offered(_: object) -> list[Candidate[LlmBackend]]:
+            return [Candidate("ollama", "big", lambda: LlmBackend(options(other, model="big")), measurable=False)]
+
+        monkeypatch.setattr("agent.engines.session.llm_candidates", offered)
+        await house.ask("hello", 1)
+        changed = await house.change(llm__engine="ollama")
+        assert changed["engines"]["llm"]["model"] == "big"
+        await house.ask("who are you?", 2)
+        assert [one["content"] for one in other.requests[0].body["messages"][1:]] == [
+            *("hello", "From the first.", "who are you?"),
+        ]
+        assert len(house.llm.requests) == 1
+
+
+@in_virtual_time
+async def test_a_persona_brings_its_prompt_voice_and_pace_and_does_not_greet_who_is_there(tmp_path: Path) -> None:
+    (tmp_path / "pirate.md").write_text(
+        "---\nvoice: ton\npace: brisk\ngreeting: Ahoy!\n---\nYou are a pirate.", encoding="utf-8"
+    )
+    (tmp_path / "clerk.md").write_text("---\ntools: [clock]\n---\nYou are a clerk.", encoding="utf-8")
+    async with in_call(replies=("Arr.",), **{"persona.folder": str(tmp_path)}) as house:
+        changed = await house.change(persona__name="pirate")
+        assert set(changed["changed"]) == {
+            *("persona.name", "llm.system_prompt", "tts.voice", "turn.pace", "dialogue.greeting"),
+        }
+        await house.ask("hello", 1)
+        assert house.voice.said_in == [("Arr.", "en-us")]
+        assert house.system(0) == "You are a pirate."
+        # One that may do less has other tools, which a running call cannot be given.
+        refused = await house.change(persona__name="clerk")
+        assert (refused["event"], refused["needs_call"]) == ("settings_refused", True)
+
+
+@in_virtual_time
+async def test_a_change_while_an_engine_is_loaded_does_not_hold_up_what_is_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loading = threading.Event()
+
+    def load() -> ScriptedSynthesizer:
+        assert loading.wait(60)
+        raise EngineUnavailableError("its file is broken", "sotto models pull kokoro")
+
+    offered = [Candidate("kokoro", None, load, measurable=False)]
+    monkeypatch.setattr("agent.engines.session.tts_candidates", lambda _: offered)
+    async with in_call(replies=("Hello.",)) as house:
+        await house.caller.tell({"type": "settings", "options": {"tts.engine": "kokoro"}})
+        await house.caller.tell({"type": "text", "text": "hello", "spoken": False})
+        try:
+            await house.caller.until_event("llm_done")
+            assert house.answers() == []
+        finally:
+            loading.set()
+        await house.caller.until(house.answers)
+        assert house.answers()[0]["message"] == ("tts.engine = kokoro: its file is broken: sotto models pull kokoro")
