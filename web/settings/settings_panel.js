@@ -7,7 +7,7 @@ import { describeEngines } from "/settings/engine_field.js";
 import { inWords, spokenLanguages } from "/settings/names.js";
 import { settingField } from "/settings/setting_field.js";
 import { groupsOf } from "/settings/settings_list.js";
-import { voiceField } from "/settings/voice_field.js";
+import { unknownVoices, voiceField } from "/settings/voice_field.js";
 
 const NEEDS_CALL = "The call is joined again for it; the conversation goes on.";
 const UNSAVED = {
@@ -130,8 +130,8 @@ export class SettingsPanel {
     const wanted = this.#fields.get("tts.engine")?.read() ?? "auto";
     const engine = wanted === "auto" ? this.#serving.tts?.engine : wanted;
     const voices = this.#offer.voices?.[engine] ?? [];
-    if (voices.length === 0) return;
-    const drawn = voiceField(engine, voices, chosen, language);
+    if (voices.length === 0 && engine === this.#serving.tts?.engine) return;
+    const drawn = voices.length > 0 ? voiceField(engine, voices, chosen, language) : unknownVoices(language);
     field.element.replaceWith(drawn.element);
     this.#fields.get("tts.language")?.element.remove();
     this.#fields.set("tts.voice", { element: drawn.element, read: () => drawn.read().voice });

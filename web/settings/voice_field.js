@@ -22,7 +22,7 @@ export function voiceField(engine, voices, chosen, language) {
   let group = null;
   const draw = (wanted) => {
     const spoken = voices.filter((voice) => languageName(voice.language) === select.value);
-    const next = cards("tts.voice", "Voice", [ownCard(engine), ...spoken.map((voice) => cardOf(engine, voice))], wanted);
+    const next = cards("tts.voice", "Voice", [OWN_CARD, ...spoken.map((voice) => cardOf(engine, voice))], wanted);
     if (group === null) element.append(next.element);
     else group.element.replaceWith(next.element);
     group = next;
@@ -36,9 +36,17 @@ export function voiceField(engine, voices, chosen, language) {
     if (isSame || (name === "" && select.value === languageName(language))) return { voice: name || null, language };
     const first = voices.find((voice) => languageName(voice.language) === select.value)?.language;
     const spoken = voices.find((voice) => voice.name === name)?.language;
-    return { voice: name || null, language: spoken || first || language };
+    // The server knows which English is the usual one.
+    return { voice: name || null, language: spoken || first?.split("-")[0] || language };
   };
   return { element, read };
+}
+
+/** @returns {{element: HTMLElement, read: () => object}} in place of the voices of an engine that has told none yet */
+export function unknownVoices(language) {
+  const element = create("div", "voice-field");
+  element.append(create("p", "hint", "The voices of this engine are shown here once it has been applied and loaded."));
+  return { element, read: () => ({ voice: null, language }) };
 }
 
 function languageSelect(voices, own) {
@@ -49,7 +57,7 @@ function languageSelect(voices, own) {
   return select;
 }
 
-const ownCard = () => ({ value: "", name: "The engine’s own", about: "Whatever speaks best" });
+const OWN_CARD = { value: "", name: "The engine’s own", about: "Whatever speaks best" };
 
 function cardOf(engine, voice) {
   const name = voiceName(voice);
