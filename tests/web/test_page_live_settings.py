@@ -26,6 +26,9 @@ async def test_voices_and_personas_are_cards_with_plain_names_and_a_sample(brows
             ]
         )
         await expect(page.get_by_role("radio", name="The engine’s own")).to_be_checked()
+        sizes = [await voices.nth(n).bounding_box() for n in range(3)]
+        # A name has its line, beside its button.
+        assert all(size and size["width"] > 100 and size["height"] < 80 for size in sizes)
         personas = page.get_by_role("radiogroup", name="Persona").locator("label")
         await expect(personas).to_have_text(
             ["Assistant The assistant that answers when nothing else was chosen.", "Pirate Speaks like a pirate."]
