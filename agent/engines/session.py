@@ -1,7 +1,8 @@
 """The engines of one conversation: the server's own, or others that its options name.
 
 A voice, a pace of speech and a persona cost nothing. Another engine, or ears for another language, are loaded when
-they are first asked for, on threads of their own, and stay: at most a few of each stage.
+they are first asked for, on threads of their own, and stay: at most a few of each stage. They are kept by what a wish
+comes to: whoever asks for the best, and whoever names what is the best here, share one.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from agent.engines.llm import llm_candidates
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import check_pair, known_voice_language, tts_candidates
 from agent.settings.load import Settings
-from agent.settings.sections import TtsSettings
+from agent.settings.sections import SttSettings, TtsSettings
 from agent.settings.session import OptionError
 from processors.engine_threads import EngineThreads
 from processors.errors import EngineUnavailableError
@@ -34,8 +35,30 @@ Key = tuple[str, str, str]
 
 @dataclasses.dataclass
 class _Loaded:
+    """An engine; `variant` tells what it is loaded for, where one engine is not for all."""
+
     choice: Choice[Any]
     threads: Executor | None
+    variant: str
+
+    def is_of(self, candidate: Candidate[Any], variant: str) -> bool:
+        """Whether loading a candidate would load the same."""
+        choice = self.choice
+        if (choice.engine, self.variant) != (candidate.engine, variant):
+            return False
+        if choice.candidate is None:
+            return choice.stage == "tts" or candidate.model in (None, choice.model)
+        # Of a voice all others can be had.
+        same_model = choice.stage == "tts" or choice.candidate.model == candidate.model
+        return same_model and choice.candidate.weights == candidate.weights
+
+
+class _AlreadyLoadedError(Exception):
+    """Instead of loading what is loaded."""
+
+    def __init__(self, loaded: _Loaded) -> None:
+        super().__init__()
+        self.loaded = loaded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,12 +113,23 @@ class SessionEngines:
 
     def voices(self) -> dict[str, list[dict[str, str]]]:
         """The voices of every synthesizer that is loaded: {engine: voices}; blocks for some milliseconds."""
-        loaded = [self._host.tts, *(more.choice for key, more in self._more.items() if key[0] == "tts")]
+        loaded = [self._host.tts, *(more.choice for more in self._loaded_more("tts"))]
         return {choice.engine: [vars(voice) for voice in choice.loaded.voices()] for choice in loaded}
+
+    def voice_of(self, engine: str) -> tuple[Choice[Any], Executor] | None:
+        """A synthesizer that is loaded, with its threads; None where that one is not.
+
+        Args:
+            engine: Its name.
+        """
+        if engine == self._host.tts.engine:
+            return self._host.tts, self._host.tts_threads
+        found = next((more for more in self._loaded_more("tts") if more.choice.engine == engine), None)
+        return (found.choice, found.threads) if found and found.threads else None
 
     async def close(self) -> None:
         """End what was loaded beside the server's own; conversations must have ended."""
-        more, self._more = list(self._more.values()), {}
+        more, self._more = self._loaded_more(), {}
         for loaded in more:
             if loaded.threads:
                 loaded.threads.shutdown(wait=False, cancel_futures=True)
@@ -107,7 +141,8 @@ class SessionEngines:
         if same_engine and (wanted.language, wanted.task) == (own.language, own.task):
             return self._host.stt, self._host.stt_threads
         loaded = await self._load(
-            ("stt", wanted.engine, f"{wanted.language} {wanted.task}"),
+            ("stt", wanted.engine, _hearing(wanted)),
+            settings,
             lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings)),
         )
         assert loaded.threads is not None  # noqa: S101 - only language models have none
@@ -117,7 +152,9 @@ class SessionEngines:
         wanted, own = settings.llm, self._settings.llm
         choice = self._host.llm
         if wanted.engine not in (own.engine, choice.engine):
-            loaded = await self._load(("llm", wanted.engine, ""), lambda: llm_candidates(_of_any_engine(settings)))
+            loaded = await self._load(
+                ("llm", wanted.engine, ""), settings, lambda: llm_candidates(_of_any_engine(settings))
+            )
             choice = loaded.choice
         options = dataclasses.replace(choice.loaded.options, large=self._host.llm_options.large)
         if wanted.system_prompt != own.system_prompt:
@@ -150,29 +187,64 @@ class SessionEngines:
 
     async def _more_voices(self, settings: Settings, key: Key) -> tuple[Choice[Any], Executor]:
         plain = _of_any_engine(settings.model_copy(update={"tts": settings.tts.model_copy(update={"voice": None})}))
-        loaded = await self._load(key, lambda: asyncio.to_thread(tts_candidates, plain))
+        loaded = await self._load(key, settings, lambda: asyncio.to_thread(tts_candidates, plain))
         assert loaded.threads is not None  # noqa: S101 - only language models have none
         return loaded.choice, loaded.threads
 
-    async def _load(self, key: Key, candidates: Callable[[], Any]) -> _Loaded:
+    async def _load(self, key: Key, settings: Settings, candidates: Callable[[], Any]) -> _Loaded:
         stage, engine, _ = key
         async with self._loading:
             if key in self._more:
                 return self._more[key]
-            if sum(loaded_key[0] == stage for loaded_key in self._more) >= MAX_MORE_OF_A_STAGE:
-                raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
             offered: Sequence[Candidate[Any]] = await candidates()
             self._check_untried(key, offered)
+            wanted = [self._unless_loaded(key, candidate, settings) for candidate in offered]
             try:
-                choice = await asyncio.to_thread(choose, stage, engine, offered, known_speeds(self._settings))
+                choice = await asyncio.to_thread(choose, stage, engine, wanted, known_speeds(self._settings))
+            except _AlreadyLoadedError as there:
+                self._more[key] = there.loaded
+                return there.loaded
             except EngineUnavailableError as error:
                 self._remember(key, offered, error)
                 raise
             threads = None if stage == "llm" else EngineThreads(choice.loaded.max_threads, f"{stage}-{engine}")
-            loaded = _Loaded(choice, threads)
+            loaded = _Loaded(choice, threads, _variant(key))
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
+
+    def _own(self, stage: str) -> _Loaded:
+        host, stt = self._host, self._settings.stt
+        if stage == "stt":
+            return _Loaded(host.stt, host.stt_threads, _hearing(stt))
+        return _Loaded(host.tts, host.tts_threads, "") if stage == "tts" else _Loaded(host.llm, None, "")
+
+    def _loaded_more(self, stage: str | None = None) -> list[_Loaded]:
+        """What is loaded beside the server's own, each once."""
+        own = [self._own(one).choice for one in ("stt", "llm", "tts")]
+        found = {
+            id(loaded.choice): loaded
+            for loaded in self._more.values()
+            if stage in (None, loaded.choice.stage) and not any(loaded.choice is one for one in own)
+        }
+        return list(found.values())
+
+    def _unless_loaded(self, key: Key, candidate: Candidate[Any], settings: Settings) -> Candidate[Any]:
+        """The same, but that what is loaded already, and what there is no room for, is not loaded."""
+        stage, engine, _ = key
+        there = [self._own(stage), *self._loaded_more(stage)]
+
+        def load() -> Any:
+            for loaded in there:
+                if loaded.is_of(candidate, _variant(key)):
+                    if stage == "tts":
+                        check_pair(loaded.choice.loaded, settings)
+                    raise _AlreadyLoadedError(loaded)
+            if len(there) > MAX_MORE_OF_A_STAGE:
+                raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
+            return candidate.load()
+
+        return dataclasses.replace(candidate, load=load)
 
     def _check_untried(self, key: Key, offered: Sequence[Candidate[Any]]) -> None:
         """Whoever asks for what nobody has costs the others no load after load of every engine."""
@@ -187,6 +259,17 @@ class SessionEngines:
         self._failed[key] = _Failed(error, until_secs, _without_load(offered))
         if len(self._failed) > MAX_FAILED:
             del self._failed[next(iter(self._failed))]
+
+
+def _hearing(stt: SttSettings) -> str:
+    """What ears are loaded for."""
+    return f"{stt.language} {stt.task}"
+
+
+def _variant(key: Key) -> str:
+    """A voice for a pair of languages is one like any other."""
+    stage, _, variant = key
+    return variant if stage == "stt" else ""
 
 
 def _nothing() -> None:

@@ -46,6 +46,7 @@ def _setting(value: Any, description: str = "", *, choices: list[Any] | None = N
 PROMPT = "You are a friendly voice assistant. Your words are spoken aloud: answer in one to three short sentences."
 OPTIONS: dict[str, Any] = {
     "settings": {
+        "persona.name": _setting("assistant", choices=["assistant", "pirate"]),
         "llm.system_prompt": _setting(PROMPT, "what the agent is told about itself"),
         "llm.engine": _setting("auto", choices=["auto", "ollama", "embedded"]),
         "tts.engine": _setting("auto", choices=["auto", "kokoro", "espeak"]),
@@ -59,6 +60,7 @@ OPTIONS: dict[str, Any] = {
         "turn.barge_in": _setting("words", choices=["words", "voice"]),
         "turn.speculate": _setting(True, "prepare the answer while the user may still go on", choices=[True, False]),
         "dialogue.filler": _setting("off", choices=["off", "words", "sound"]),
+        "tools.clock": _setting("on", choices=["on", "ask", "off"]),
         "llm.max_tokens": _setting(512, "upper limit of one answer", min=1, max=32768),
     },
     "engines": {
@@ -101,9 +103,21 @@ OPTIONS: dict[str, Any] = {
         ],
     },
     "voices": {
-        "espeak": [{"name": "en-us", "language": "en-us"}, {"name": "en-gb", "language": "en-gb"}],
+        "espeak": [
+            {"name": "en-us", "language": "en-us", "label": "English (America)"},
+            {"name": "en-gb", "language": "en-gb", "label": "English (Great Britain)"},
+            {"name": "de", "language": "de", "label": "German"},
+        ],
         "kokoro": [{"name": "af_heart", "language": "en-us"}, {"name": "bf_emma", "language": "en-gb"}],
     },
+    "personas": [
+        {"name": "assistant", "description": "The assistant that answers when nothing else was chosen."},
+        {"name": "pirate", "description": "Speaks like a pirate."},
+    ],
+    "live": [
+        *("persona.name", "llm.system_prompt", "llm.engine", "tts.engine", "tts.voice", "tts.language", "tts.speed"),
+        *("stt.engine", "stt.language", "turn.mode", "turn.pace", "turn.barge_in", "turn.speculate", "dialogue.filler"),
+    ],
     "ice_servers": [],
     "recording": True,
 }

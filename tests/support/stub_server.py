@@ -20,6 +20,7 @@ from playwright.async_api import Page, expect
 from tests.conftest import REPOSITORY
 from tests.support.stub_catalogue import HEALTH, OPTIONS
 from tests.support.stub_peer import StubPeer
+from transports.sound_encoder import SoundEncoder
 
 WEB = REPOSITORY / "web"
 CONTENT_SECURITY_POLICY = (
@@ -40,6 +41,7 @@ class StubServer:
         chat_pause: If set, the answer waits for it after its first two events.
         questions: Bodies of POST /api/chat.
         deleted: Conversations that were deleted.
+        samples: Engine and voice of each sample that was asked for.
         pictures: What came to POST /api/camera, by its mark.
     """
 
@@ -52,6 +54,7 @@ class StubServer:
     chat_pause: asyncio.Event | None = None
     questions: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    samples: list[tuple[str, str]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     peers: list[StubPeer] = field(default_factory=list)
     _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
@@ -91,6 +94,7 @@ class StubServer:
         app.get("/api/options")(self._answer_options)
         app.post("/api/offer")(self._take_offer)
         app.patch("/api/offer")(self._take_candidates)
+        app.get("/api/voices/sample")(self._serve_sample)
         app.post("/api/camera/{mark}")(self._take_picture)
         app.post("/api/chat")(self._answer_question)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
@@ -131,6 +135,13 @@ class StubServer:
         peer = next(p for p in self.peers if f"stub-{id(p)}" == body["pc_id"])
         peer.candidates.extend(body["candidates"])
         return JSONResponse({"status": "success"})
+
+    async def _serve_sample(self, engine: str, voice: str) -> Response:
+        if refused := self._refused():
+            return refused
+        self.samples.append((engine, voice))
+        encoder = SoundEncoder("wav", 24_000)
+        return Response(encoder.encode(bytes(24_000)) + encoder.finish(), media_type="audio/wav")
 
     async def _take_picture(self, request: Request, mark: str) -> Response:
         self.pictures[mark] = await request.body()

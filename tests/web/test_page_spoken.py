@@ -152,7 +152,7 @@ async def test_a_typed_question_is_answered_in_writing_and_settings_make_the_spa
         await page.get_by_role("button", name="Settings").click()
         await page.locator("#setting-turn-mode").select_option("push_to_talk")
         await page.get_by_role("button", name="Apply and go on").click()
-        await wait_until_told(page, "session_started", 2)
+        await wait_until_told(page, "settings_changed", 1)
         await expect(page.locator("#microphone")).to_have_text("Microphone opens while you hold", timeout=ANSWER_MS)
         n_turns = len(await told(page, "turn_ended"))
         await page.locator("main").click(position={"x": 5, "y": 5})
