@@ -82,6 +82,7 @@ class Choice(Generic[Loaded]):
         passed_over: The better ones, in order.
         note: What the user should know about it on this machine, such as that it is too slow; None if all is well.
         speed: How fast it is here, where that was measured.
+        weights: See `Candidate`.
     """
 
     stage: str
@@ -91,6 +92,7 @@ class Choice(Generic[Loaded]):
     passed_over: list[PassedOver] = field(default_factory=list)
     note: str | None = None
     speed: Speed | None = None
+    weights: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """What /health, the page and the event log say about it."""
@@ -235,7 +237,7 @@ def _taken(stage: str, candidate: Candidate[Loaded], speeds: Speeds | None) -> C
         raise EngineUnavailableError(candidate.reason, candidate.mend)
     loaded: Any = candidate.load()
     model = getattr(loaded, "model", None) or candidate.model or ""
-    choice = Choice(stage, candidate.engine, model, cast(Loaded, loaded))
+    choice = Choice(stage, candidate.engine, model, cast(Loaded, loaded), weights=candidate.weights)
     if speeds:
         try:
             choice.note = loaded.warm_up()

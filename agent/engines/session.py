@@ -6,8 +6,9 @@ they are first asked for, on threads of their own, and stay: at most a few of ea
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any
 
 from loguru import logger
@@ -16,8 +17,10 @@ from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.host import ModelHost
 from agent.engines.known_speeds import known_speeds
 from agent.engines.llm import llm_candidates
+from agent.engines.shelf import asked_model, path_of, serves
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import check_pair, known_voice_language, tts_candidates
+from agent.errors import InputError
 from agent.settings.load import Settings
 from agent.settings.sections import TtsSettings
 from agent.settings.session import OptionError
@@ -53,10 +56,14 @@ class SessionEngines:
     Args:
         host: The server's own.
         settings: The server's.
+
+    Attributes:
+        in_use: What was given to conversations that go on.
     """
 
     def __init__(self, host: ModelHost, settings: Settings) -> None:
         self._host = host
+        self.in_use: list[ModelHost] = []
         self._settings = settings
         self._more: dict[Key, _Loaded] = {}
         self._failed: dict[Key, _Failed] = {}
@@ -74,12 +81,31 @@ class SessionEngines:
         """
         if settings == self._settings:
             return self._host
+        settings = await asyncio.to_thread(self._with_paths, settings)
         stt, stt_threads = await self._stt(settings)
         llm = await self._llm(settings)
         tts, tts_threads = await self._tts(settings)
         return dataclasses.replace(
             self._host, stt=stt, stt_threads=stt_threads, llm=llm, tts=tts, tts_threads=tts_threads
         )
+
+    def lend(self, host: ModelHost) -> Callable[[object], None]:
+        """Keep the engines of a conversation loaded until what is returned is called; it takes anything."""
+        self.in_use.append(host)
+
+        def give_back(_: object) -> None:
+            self.in_use = _without(self.in_use, host)
+
+        return give_back
+
+    @contextmanager
+    def lent(self, host: ModelHost) -> Iterator[None]:
+        """The same, for the length of a block."""
+        give_back = self.lend(host)
+        try:
+            yield
+        finally:
+            give_back(None)
 
     async def offers(self) -> dict[str, list[dict[str, Any]]]:
         """Every engine that a conversation may name, with what stands against it: {stage: engines}."""
@@ -97,17 +123,44 @@ class SessionEngines:
         """End what was loaded beside the server's own; conversations must have ended."""
         more, self._more = list(self._more.values()), {}
         for loaded in more:
-            if loaded.threads:
-                loaded.threads.shutdown(wait=False, cancel_futures=True)
-            await asyncio.to_thread(loaded.choice.loaded.close)
+            await _end(loaded)
+
+    async def let_go(self, is_meant: Callable[[Choice[Any]], bool]) -> None:
+        """End engines that no conversation uses.
+
+        Args:
+            is_meant: Whether one of these is meant.
+        """
+        async with self._loading:
+            for key in self._unused():
+                if is_meant(self._more[key].choice):
+                    await _end(self._more.pop(key))
+
+    def _unused(self) -> list[Key]:
+        """Those that were loaded for conversations that have ended, the oldest first."""
+        return [key for key, loaded in self._more.items() if not any(_uses(host, loaded) for host in self.in_use)]
+
+    def _with_paths(self, settings: Settings) -> Settings:
+        """The settings with the folders of models that a conversation has asked for by name."""
+        changed: dict[str, Any] = {}
+        for stage in ("stt", "llm", "tts"):
+            wanted, own = getattr(settings, stage), getattr(self._settings, stage)
+            if wanted.model and wanted.model != own.model:
+                try:
+                    model = asked_model(settings, stage, wanted.engine, wanted.model)
+                except InputError as error:
+                    raise OptionError(str(error)) from error
+                is_own = serves(getattr(self._host, stage), model)
+                changed[stage] = wanted.model_copy(update={"model": own.model if is_own else path_of(settings, model)})
+        return settings.model_copy(update=changed)
 
     async def _stt(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         wanted, own = settings.stt, self._settings.stt
-        same_engine = wanted.engine in (own.engine, self._host.stt.engine)
+        same_engine = wanted.engine in (own.engine, self._host.stt.engine) and wanted.model == own.model
         if same_engine and (wanted.language, wanted.task) == (own.language, own.task):
             return self._host.stt, self._host.stt_threads
         loaded = await self._load(
-            ("stt", wanted.engine, f"{wanted.language} {wanted.task}"),
+            ("stt", wanted.engine, f"{wanted.language} {wanted.task} {_other(wanted.model, own.model)}".rstrip()),
             lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings)),
         )
         assert loaded.threads is not None  # noqa: S101 - only language models have none
@@ -116,9 +169,11 @@ class SessionEngines:
     async def _llm(self, settings: Settings) -> Choice[Any]:
         wanted, own = settings.llm, self._settings.llm
         choice = self._host.llm
-        if wanted.engine not in (own.engine, choice.engine):
-            loaded = await self._load(("llm", wanted.engine, ""), lambda: llm_candidates(_of_any_engine(settings)))
-            choice = loaded.choice
+        if wanted.engine not in (own.engine, choice.engine) or wanted.model != own.model:
+            # A file belongs to the engine that is named; to any other, it is no model at all.
+            asked = settings if _other(wanted.model, own.model) else _of_any_engine(settings)
+            key = ("llm", wanted.engine, _other(wanted.model, own.model))
+            choice = (await self._load(key, lambda: llm_candidates(asked))).choice
         options = dataclasses.replace(choice.loaded.options, large=self._host.llm_options.large)
         if wanted.system_prompt != own.system_prompt:
             options = options.changed(system_prompt=wanted.system_prompt)
@@ -141,8 +196,9 @@ class SessionEngines:
     async def _one_voice(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         wanted, own = settings.tts, self._settings.tts
         choice, threads = self._host.tts, self._host.tts_threads
-        if wanted.engine not in (own.engine, choice.engine):
-            choice, threads = await self._more_voices(settings, ("tts", wanted.engine, ""))
+        if wanted.engine not in (own.engine, choice.engine) or wanted.model != own.model:
+            key = ("tts", wanted.engine, _other(wanted.model, own.model))
+            choice, threads = await self._more_voices(settings, key)
         elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
             return choice, threads
         voice = await asyncio.to_thread(in_voice, choice.loaded, wanted)
@@ -159,7 +215,8 @@ class SessionEngines:
         async with self._loading:
             if key in self._more:
                 return self._more[key]
-            if sum(loaded_key[0] == stage for loaded_key in self._more) >= MAX_MORE_OF_A_STAGE:
+            loaded_keys = [loaded_key for loaded_key in self._more if loaded_key[0] == stage]
+            if len(loaded_keys) >= MAX_MORE_OF_A_STAGE and not await self._make_room(stage):
                 raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
             offered: Sequence[Candidate[Any]] = await candidates()
             self._check_untried(key, offered)
@@ -174,6 +231,13 @@ class SessionEngines:
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
 
+    async def _make_room(self, stage: str) -> bool:
+        """End the engine of a stage that has been unused for longest; False where all are used."""
+        unused = [key for key in self._unused() if key[0] == stage]
+        if unused:
+            await _end(self._more.pop(unused[0]))
+        return bool(unused)
+
     def _check_untried(self, key: Key, offered: Sequence[Candidate[Any]]) -> None:
         """Whoever asks for what nobody has costs the others no load after load of every engine."""
         failed = self._failed.get(key)
@@ -187,6 +251,31 @@ class SessionEngines:
         self._failed[key] = _Failed(error, until_secs, _without_load(offered))
         if len(self._failed) > MAX_FAILED:
             del self._failed[next(iter(self._failed))]
+
+
+async def _end(loaded: _Loaded) -> None:
+    if loaded.threads:
+        loaded.threads.shutdown(wait=False, cancel_futures=True)
+    await asyncio.to_thread(loaded.choice.loaded.close)
+
+
+def _uses(host: ModelHost, loaded: _Loaded) -> bool:
+    if loaded.threads:
+        return loaded.threads in (host.stt_threads, host.tts_threads)
+    # A conversation's language model has options of its own, over the same process or server.
+    backend = loaded.choice.loaded
+    return (host.llm.engine, host.llm.loaded.embedded) == (loaded.choice.engine, backend.embedded)
+
+
+def _without(hosts: list[ModelHost], one: ModelHost) -> list[ModelHost]:
+    """The list without one of them, once."""
+    place = next(place for place, host in enumerate(hosts) if host is one)
+    return hosts[:place] + hosts[place + 1 :]
+
+
+def _other(model: str | None, own: str | None) -> str:
+    """What tells a model from the server's own in a key."""
+    return (model or "") if model != own else ""
 
 
 def _nothing() -> None:

@@ -211,19 +211,20 @@ class LiveSessions:
         settings = session_settings(self._settings, request.options)
         # What cannot be had costs the page neither its place nor the call that it holds.
         host = await self.engines.host_for(settings)
-        await self._take_over(request.conversation)
-        most = self._settings.server.max_sessions
-        if self.n_active >= most:
-            raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
-        history = self.histories.open(request.conversation, request.owner)
-        self.histories.hold(history, "call")
-        self._planned.add(history)
-        try:
-            yield SessionPlan(settings, host, history, request.record is True, request.memory, request.places)
-        finally:
-            self._planned.discard(history)
-            if not any(session.plan.history is history for session in self._running):
-                self.histories.release(history)
+        with self.engines.lent(host):
+            await self._take_over(request.conversation)
+            most = self._settings.server.max_sessions
+            if self.n_active >= most:
+                raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
+            history = self.histories.open(request.conversation, request.owner)
+            self.histories.hold(history, "call")
+            self._planned.add(history)
+            try:
+                yield SessionPlan(settings, host, history, request.record is True, request.memory, request.places)
+            finally:
+                self._planned.discard(history)
+                if not any(session.plan.history is history for session in self._running):
+                    self.histories.release(history)
 
     def start(
         self,
@@ -284,6 +285,7 @@ class LiveSessions:
         ended = conversation.start()
         started = True
         self._running[session] = ended
+        ended.add_done_callback(self.engines.lend(plan.host))
         for trouble in troubles:
             conversation.report("recording", trouble)
         ended.add_done_callback(lambda task: self._ended(session, task))

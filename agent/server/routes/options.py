@@ -2,11 +2,12 @@
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from agent.server.calls.ice_servers import ice_servers_of
 from agent.server.state import ServerState
+from agent.server.wire.owner import is_owner
 from agent.settings.session import describe_options
 
 
@@ -19,7 +20,7 @@ def option_routes(state: ServerState) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/options")
-    async def options() -> Response:
+    async def options(request: Request) -> Response:
         engines = state.sessions().engines
         return JSONResponse(
             {
@@ -29,6 +30,7 @@ def option_routes(state: ServerState) -> APIRouter:
                 "ice_servers": ice_servers_of(state.settings),
                 "recording": True,
                 "memory": state.settings.memory.keep,
+                "models": is_owner(request.scope),
             }
         )
 
