@@ -1,7 +1,8 @@
 """The models of this machine, from the page: what there is, fetching, pausing, calling off and removing: /api/models.
 
-In:  GET, GET pulls, POST {name}/pull and {name}/pause, DELETE {name}/pull and {name}. All of it is for whoever sits at
-     this machine or has shown the token; a request of another site does not come through the guard.
+In:  GET, GET pulls, POST {name}/pull and {name}/pause, DELETE {name}/pull and {name}; POST load {"options"}, so that a
+     call that asks for these options next finds its engines loaded. All of it is for whoever sits at this machine or
+     has shown the token; a request of another site does not come through the guard.
 Out: JSON; 403 for others, 404 for unknown names, 409 for what does not fit the state of things, 507 where the disk is
      full. Nothing is fetched but by a POST, and each model says before where from.
 """
@@ -22,9 +23,11 @@ from agent.models.pull import DownloadError, free_bytes
 from agent.models.sources.other_tools import OtherTools
 from agent.models.supply import sources
 from agent.server.state import ServerState
-from agent.server.wire.json_body import RequestError
+from agent.server.wire.json_body import RequestError, json_object
 from agent.server.wire.owner import is_owner
 from agent.settings.load import other_tools_environment
+from agent.settings.session import session_settings
+from processors.errors import EngineUnavailableError
 
 NO_STORE = {"Cache-Control": "no-store"}
 NOT_YOURS = "models are for whoever sits at the server, or has its token (setting server.token)"
@@ -64,6 +67,14 @@ def model_routes(state: ServerState) -> APIRouter:
         with _refusals():
             await state.pulls.pause(_model(name))
         return _pulls_of(state)
+
+    @router.post("/load")
+    async def load(request: Request) -> Response:
+        _check(request)
+        options = (await json_object(request)).get("options")
+        with _refusals():
+            await state.sessions().engines.host_for(session_settings(state.settings, options))
+        return Response(status_code=204)
 
     @router.delete("/{name}/pull")
     async def cancel(request: Request, name: str) -> Response:
@@ -128,7 +139,7 @@ def _refusals() -> Iterator[None]:
         raise
     except DownloadError as error:
         raise RequestError(507, f"{error.what}: {error.press}") from error
-    except SottoError as error:
+    except (SottoError, EngineUnavailableError) as error:
         raise RequestError(409, str(error)) from error
     except OSError as error:
         raise RequestError(500, f"{error.filename or 'the disk'} cannot be used ({error.strerror})") from error
