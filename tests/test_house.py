@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.settings": GROUND,
     "agent.models.sources": GROUND,
     "agent.models": (*GROUND, "agent.models.sources"),
-    "agent.engines": (*GROUND, "agent.settings", "agent.models", "agent.models.sources"),
+    "agent.engines": (*GROUND, "agent.settings", "agent.models.*"),
     # What the agent does and remembers, below every conversation.
     "agent.tools": (*GROUND, "agent.settings"),
     "agent.memory": (*GROUND, "agent.settings", "agent.tools"),
@@ -92,7 +92,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "agent.server.routes": (
         *(*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.memory", "agent.conversation"),
-        *("agent.models", "agent.server.wire", "agent.server.calls", "agent.server.speech", "agent.server.state"),
+        *("agent.models.*", "agent.server.wire", "agent.server.calls", "agent.server.speech", "agent.server.state"),
     ),
     "agent.server.wyoming": (
         *(*GROUND, "agent.settings", "agent.engines", "agent.conversation"),

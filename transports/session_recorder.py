@@ -39,8 +39,10 @@ class SessionRecorder:
         path: The WAV file; replaced if it is there.
         rate_hz: Of the agent's voice, and of the file.
         on_failure: Called once, on the event loop, with one line, when the file can no longer be written.
+        after_secs: The file that is there goes on behind so much silence; None: it is replaced.
 
     Attributes:
+        start_secs: Where in the file it goes on; 0 in a new one.
         failure: That line; None while all goes well.
         input_is_silent: Whether silence is written in place of what the user's side sends.
 
@@ -48,8 +50,16 @@ class SessionRecorder:
         RecordingError: The file cannot be written at all.
     """
 
-    def __init__(self, path: Path, rate_hz: int, on_failure: Callable[[str], None] = lambda failure: None) -> None:
-        self._file = StereoFile(path, rate_hz)
+    def __init__(
+        self,
+        path: Path,
+        rate_hz: int,
+        on_failure: Callable[[str], None] = lambda failure: None,
+        *,
+        after_secs: float | None = None,
+    ) -> None:
+        self._file = StereoFile(path, rate_hz, after_secs=after_secs)
+        self.start_secs = self._file.start_secs
         self._on_failure = on_failure
         self.failure: str | None = None
         self._input = InputSide(IN_RATE_HZ)

@@ -26,20 +26,42 @@ class StereoFile:
     Args:
         path: Replaced if it is there.
         rate_hz: Of both sides.
+        after_secs: The file that is there goes on behind so much silence; None: it is replaced.
+
+    Attributes:
+        start_secs: Where in the file it goes on; 0 in a new one.
 
     Raises:
         RecordingError: It cannot be written.
     """
 
-    def __init__(self, path: Path, rate_hz: int) -> None:
+    def __init__(self, path: Path, rate_hz: int, *, after_secs: float | None = None) -> None:
         self._path = path
         self._rate_hz = rate_hz
         self._n_data_bytes = 0
         try:
-            self._file = path.open("wb", buffering=0)
-            self._file.write(_header(rate_hz, 0))
+            if after_secs is None:
+                self._file = path.open("wb", buffering=0)
+                self._file.write(_header(rate_hz, 0))
+            else:
+                self._file = path.open("r+b", buffering=0)
+                self._go_on(round(after_secs * rate_hz))
         except OSError as error:
             raise self._problem(error) from error
+        self.start_secs = self._n_data_bytes / BYTES_PER_FRAME / rate_hz
+
+    def _go_on(self, n_silent: int) -> None:
+        """Silence behind what is there; the file system keeps it as a hole where it can."""
+        header_bytes = len(_header(self._rate_hz, 0))
+        n_there = max(0, self._path.stat().st_size - header_bytes) // BYTES_PER_FRAME
+        self._n_data_bytes = (n_there + n_silent) * BYTES_PER_FRAME
+        if self._n_data_bytes > MAX_DATA_BYTES:
+            self._file.close()
+            raise RecordingError(f"recording {self._path.name} has become too long for a WAV file")
+        self._file.truncate(header_bytes + n_there * BYTES_PER_FRAME)
+        self._file.truncate(header_bytes + self._n_data_bytes)
+        self._file.write(_header(self._rate_hz, self._n_data_bytes))
+        self._file.seek(0, 2)
 
     def write(self, left_s16: Pcm16, right_s16: Pcm16) -> None:
         """Write the next samples of both sides.

@@ -10,8 +10,9 @@ import { DevicePickers } from "/call/devices.js";
 import { byId } from "/dom.js";
 import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
-import { keepConversation, keptConversation } from "/kept.js";
+import { keepConversation, keepRecorded, keptConversation, keptRecorded } from "/kept.js";
 import { listenToKeys } from "/keys.js";
+import { LiveChanges } from "/settings/live_changes.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
 import { Presence } from "/call/presence.js";
@@ -42,7 +43,7 @@ let microphone = "off";
 let isMuted = false;
 let isHeld = false;
 let link = null;
-let recorded = "";
+let recorded = keptRecorded().id;
 let toldItem = null;
 let phaseBefore = "left";
 let wasLost = false;
@@ -57,6 +58,7 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
+const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: () => server.askOptions() });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -154,10 +156,15 @@ function onPicture(mark, url) {
 function onEvent(event) {
   conversation.apply(event);
   camera.follow(event);
+  changes.apply(event);
   if (event.event === "session_started") {
     if (conversation.id) keepConversation(conversation.id);
-    if (conversation.isRecording) recorded = conversation.id;
+    if (conversation.isRecording) keepRecorded((recorded = conversation.id), true);
     applyMute();
+  }
+  if (event.event === "settings_changed") {
+    applyMute();
+    view.announcer.say("The settings are changed.");
   }
   if (event.event === "session_ended") endSession(event.reason);
   if (event.event === "tool_undo") view.announcer.say(describeUndo(event));
@@ -269,16 +276,22 @@ async function onDelete() {
 function forget() {
   keepConversation("");
   conversation = new Conversation();
-  recorded = "";
+  keepRecorded((recorded = ""), byId("record").checked);
   draw();
 }
 
 // Choices
 
 function choose(options) {
+  const before = choices.options;
   choices.change({ options });
-  if (session.isWanted) session.rejoin();
+  if (session.isWanted) changes.ask(options, before);
   draw();
+}
+
+function keepOptions(options, refusal) {
+  choices.change({ options });
+  tell(refusal);
 }
 
 async function chooseMicrophone(id) {
@@ -333,7 +346,11 @@ listenToUndo(byId("conversation"), (undo) => {
 });
 onClick("open-memory", () => memory.open());
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
-byId("record").addEventListener("change", () => session.rejoin());
+byId("record").checked = keptRecorded().isOn;
+byId("record").addEventListener("change", ({ target }) => {
+  keepRecorded(recorded, target.checked);
+  session.rejoin();
+});
 byId("aloud").checked = choices.isSpoken;
 byId("aloud").addEventListener("change", ({ target }) => choices.change({ isSpoken: target.checked }));
 holdToTalk(byId("hold"), (held) => {

@@ -2,6 +2,7 @@
 
 const CONVERSATION = "sotto.conversation";
 const CHOICES = "sotto.choices";
+const RECORDED = "sotto.recorded";
 const PAGE = "sotto.page";
 const BROWSER = "sotto.browser";
 
@@ -40,6 +41,17 @@ export function keptConversation() {
 /** @param {string} id - "" forgets it */
 export function keepConversation(id) {
   write("sessionStorage", CONVERSATION, id || null);
+}
+
+/** @returns {{id: string, isOn: boolean}} the conversation of this tab that was recorded, or ""; whether Record is on */
+export function keptRecorded() {
+  const [sign = "", id = ""] = (read("sessionStorage", RECORDED) ?? "").split(" ");
+  return { id, isOn: sign === "on" };
+}
+
+/** @param {string} id - "": none @param {boolean} isOn - a reload goes on recording */
+export function keepRecorded(id, isOn) {
+  write("sessionStorage", RECORDED, id || isOn ? `${isOn ? "on" : "off"} ${id}` : null);
 }
 
 /** @returns {{options: object, microphoneId: string, loudspeakerId: string, isSpoken: boolean, hasDetails: boolean, hasKeys: boolean}} */

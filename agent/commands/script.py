@@ -24,6 +24,8 @@ MAX_SHOWN_CHARS = 80
 EVENTS = (
     IDLE,
     "session_started",
+    "settings_changed",
+    "settings_refused",
     "user_started_speaking",
     "user_stopped_speaking",
     "turn_started",

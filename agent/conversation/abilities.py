@@ -1,6 +1,6 @@
 """What one conversation can do: its tools, its reflexes and its user's timers, as settings allow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
@@ -19,7 +19,7 @@ from agent.tools.file_tools import file_tools
 from agent.tools.hang_up import HangUp
 from agent.tools.home import home_tools
 from agent.tools.plain_answers import PlainAnswers
-from agent.tools.reflex_words import english_words, words_of
+from agent.tools.reflex_words import ReflexWords, english_words, words_of
 from agent.tools.reflexes import NEEDS, Reflexes
 from agent.tools.sums import sums_tool
 from agent.tools.timer_tools import timer_tools
@@ -47,12 +47,14 @@ class Abilities:
         manner: How the agent speaks.
         chooser: Has a model that calls no tools choose what is done; None where that is switched off.
         camera: What it sees with, where that is not off.
+        again: The same over the same tools, for other settings of the language and of the persona.
     """
 
     toolbox: Toolbox
     reflexes: Reflexes
     find_reflex: FindReflex
     manner: Manner
+    again: "Callable[[Settings], Abilities]"
     chooser: ToolChooser | None = None
     camera: Camera | None = None
 
@@ -150,26 +152,32 @@ def abilities(
     toolbox.emit = emit
     if hang_up:
         hang_up.emit, hang_up.amend = emit, toolbox.amend_later
-    words = words_of(settings.tts.language)
-    off = memory_off_by(settings) if memory_off is None else memory_off
-    itself = settings.llm.system_prompt == LlmSettings.model_fields["system_prompt"].default
-    answered = words is not None and wanted.reflexes
     manner = Manner(settings.tts.speed, settings.tts.gain_db)
-    reflexes = Reflexes(
-        words or english_words(),
-        toolbox,
-        book,
-        emit,
-        named=itself,
-        all_of_them=answered,
-        manner=manner if speaks else None,
-        only_voice=not home and not more,
-        camera=camera,
-        memory_off=off,
-    )
-    if wanted.choice == "off":
-        return Abilities(toolbox, reflexes, reflexes.find, manner, camera=camera)
-    said = words or english_words()
+
+    def again(now: Settings) -> Abilities:
+        words = words_of(now.tts.language)
+        answered = words is not None and now.tools.reflexes
+        reflexes = Reflexes(
+            words or english_words(),
+            toolbox,
+            book,
+            emit,
+            named=now.llm.system_prompt == LlmSettings.model_fields["system_prompt"].default,
+            all_of_them=answered,
+            manner=manner if speaks else None,
+            only_voice=not home and not more,
+            camera=camera,
+            memory_off=memory_off_by(now) if memory_off is None else memory_off,
+        )
+        found = Abilities(toolbox, reflexes, reflexes.find, manner, again, camera=camera)
+        return _choosing(found, words, now) if now.tools.choice != "off" else found
+
+    return again(settings)
+
+
+def _choosing(found: Abilities, words: ReflexWords | None, settings: Settings) -> Abilities:
+    """With a model that calls no tools choosing what is done."""
+    said, toolbox = words or english_words(), found.toolbox
     chooser = ToolChooser(
         toolbox,
         words and words.choice,
@@ -177,14 +185,14 @@ def abilities(
         lambda: said.say("unsure"),
         alarms=AlarmWords(words, local_now) if words else None,
         match=words.match if words else lambda _: None,
-        always=wanted.choice == "always",
+        always=settings.tools.choice == "always",
     )
     answers = PlainAnswers(said, chooser, lambda: toolbox.tools)
 
     def find(text: str, earlier: Sequence[LLMContextMessage]) -> Reflex | None:
-        return reflexes.find(text, earlier) or (None if text else answers.find(earlier))
+        return found.reflexes.find(text, earlier) or (None if text else answers.find(earlier))
 
-    return Abilities(toolbox, reflexes, find, manner, chooser, camera)
+    return replace(found, find_reflex=find, chooser=chooser)
 
 
 def memory_off_by(settings: Settings) -> str:

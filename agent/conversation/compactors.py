@@ -1,10 +1,10 @@
 """What keeps a conversation within its language model's context."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameProcessor
 
 from agent.tools.placeholders import stands_for_a_result
 from processors.llm.compaction import tokens_in
@@ -16,7 +16,7 @@ from processors.llm.service import LocalLLMService
 MIN_ROOM_TOKENS = 512
 
 
-def compactors(options: LLMOptions, llm: LocalLLMService, context: LLMContext) -> list[FrameProcessor]:
+def compactor(options: LLMOptions, llm: LocalLLMService, context: LLMContext) -> Compactor:
     """What keeps the history within the context of each model, where that is known, or may come to be.
 
     The smallest context counts, so that whichever model answers knows the notes; one that takes no history has none.
@@ -26,9 +26,17 @@ def compactors(options: LLMOptions, llm: LocalLLMService, context: LLMContext) -
         llm: Asks it.
         context: The history.
     """
+    return Compactor(context, llm.ask_once, **context_bounds(options, context), is_placeholder=stands_for_a_result)
+
+
+def context_bounds(options: LLMOptions, context: LLMContext) -> dict[str, Any]:
+    """Within what the history is to be kept, as `Compactor` takes it; without bounds where no context is known.
+
+    Args:
+        options: Of the language model, and of a large one beside it.
+        context: The history.
+    """
     models = [one for one in options.models if not one.last_turn_only]
-    if not any(one.context_tokens or one.served_tokens for one in models):
-        return []
 
     def beside_tokens() -> int:
         tools = context.tools
@@ -42,14 +50,9 @@ def compactors(options: LLMOptions, llm: LocalLLMService, context: LLMContext) -
     async def ask_room() -> int | None:
         return least([await one.served_tokens() if one.served_tokens else one.context_tokens for one in models])
 
-    return [
-        Compactor(
-            context,
-            llm.ask_once,
-            room_tokens=least([one.context_tokens for one in models]),
-            ask_room=ask_room if any(one.served_tokens for one in models) else None,
-            beside_tokens=beside_tokens,
-            answers_many=all(one.answers_many for one in models),
-            is_placeholder=stands_for_a_result,
-        )
-    ]
+    return {
+        "room_tokens": least([one.context_tokens for one in models]),
+        "ask_room": ask_room if any(one.served_tokens for one in models) else None,
+        "beside_tokens": beside_tokens,
+        "answers_many": all(one.answers_many for one in models),
+    }

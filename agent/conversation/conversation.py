@@ -65,6 +65,7 @@ class Conversation:
         has_camera: Whether a page is there that can be asked for a picture.
         has_requests: Whether a client decides which turns are answered, and how; `answers` then.
         hang_up: Ends the telephone call, where the agent may do that.
+        rate_hz: Of the agent's sound; default: its voice's.
 
     Attributes:
         answers: Which turns are answered, where a client decides that.
@@ -90,6 +91,7 @@ class Conversation:
         has_camera: bool = False,
         has_requests: bool = False,
         hang_up: HangUp | None = None,
+        rate_hz: int | None = None,
     ) -> None:
         self._speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
@@ -118,14 +120,15 @@ class Conversation:
         self._servers = servers
         self._servers_permission: Permission = settings.tools.servers
         self.answers = AnswersOnRequest(self.context) if has_requests else None
-        self._worker = build_worker(
-            host, settings, transport, self._observer, self.context, self._abilities, self.answers
+        self._worker, self._steps = build_worker(
+            host, settings, transport, self._observer, self.context, self._abilities, self.answers, rate_hz
         )
         self._tool_tokens = _room_for_tools(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
         waking = wakes(host, settings)
-        self._engines = host.engines() | (waking.as_json() if waking else {})
+        self._waking = waking.as_json() if waking else {}
+        self._engines = host.engines() | self._waking
         self._answer_secs = host.answer_secs
         self._settings = public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
@@ -153,6 +156,35 @@ class Conversation:
             self._serve_tools()
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
+
+    async def change(self, host: ModelHost, settings: Settings, changed: Sequence[str]) -> None:
+        """Go on with other engines and settings; what is under way is finished as it was begun.
+
+        Args:
+            host: The engines.
+            settings: Differ from those of now in what a running conversation takes: `agent.settings.changes`.
+            changed: Dotted keys of what differs.
+        """
+        self._abilities = self._abilities.again(settings)
+        self.camera.has_eyes = host.llm_options.sees
+        self._tool_tokens = _room_for_tools(host.llm_options)
+        await self._steps.change(host, settings, self._abilities, self.context, set(changed))
+        self._observer.emit(
+            "settings_changed",
+            changed=list(changed),
+            engines=host.engines() | self._waking,
+            answer_secs=host.answer_secs,
+            push_to_talk=settings.turn.mode == "push_to_talk",
+        )
+
+    def refuse_change(self, message: str, *, needs_call: bool = False) -> None:
+        """Tell that settings stay as they are.
+
+        Args:
+            message: Why, in one line.
+            needs_call: Whether they can be had by joining again.
+        """
+        self._observer.emit("settings_refused", message=message, needs_call=needs_call)
 
     async def push_to_talk(self, active: bool) -> None:
         """The user presses or releases the key; it counts where `turn.mode` is push_to_talk.

@@ -23,17 +23,18 @@ class EventLog:
     """Writes events to a file.
 
     Args:
-        path: The file; what it held is replaced.
+        path: The file; what it held is replaced, unless it `goes_on`.
         on_failure: Called once when a line cannot be written, a full disk say; `failure` then tells why.
+        goes_on: Whether the lines come behind those that are there.
 
     Raises:
         InputError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, *, on_failure: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, *, on_failure: Callable[[], None] = lambda: None, goes_on: bool = False) -> None:
         try:
             # Half a character, which a server may have sent, becomes `\udXXX`, as JSON itself escapes it.
-            self._file: TextIO = path.open("w", encoding="utf-8", errors="backslashreplace")
+            self._file: TextIO = path.open("a" if goes_on else "w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(f"event log cannot be written: {path}: {error.strerror}") from error
         self.failure: InputError | None = None

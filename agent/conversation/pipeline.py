@@ -23,14 +23,21 @@ from pipecat.transports.base_transport import BaseTransport
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from agent.conversation.abilities import Abilities
-from agent.conversation.compactors import compactors
+from agent.conversation.compactors import compactor
 from agent.conversation.interpreter import Interpreter
+from agent.conversation.live_steps import (
+    LiveSteps,
+    asking,
+    dead_air_options,
+    min_speech_secs,
+    most_speculations,
+    patience_of,
+    voicing,
+)
 from agent.conversation.observer import ConversationObserver
 from agent.conversation.waking import wakes
 from agent.conversation.watched_worker import WatchedWorker
 from agent.engines.host import ModelHost
-from agent.engines.session import in_voice
-from agent.engines.tts import in_language
 from agent.settings.load import Settings
 from processors.cut import cut_in_order
 from processors.ear.echo import EchoCanceller
@@ -38,22 +45,18 @@ from processors.ear.input_gain import InputGain
 from processors.ear.sound_end import SoundEnd
 from processors.ear.vad import SUSPICION, SUSPICION_OVER_ECHO, SharedSileroVADAnalyzer
 from processors.ear.voice_activity import DISMISS_SECS, VoiceActivity
-from processors.llm.answers import KeptAnswers
 from processors.llm.cancelled_calls import CancelledCalls
-from processors.llm.dead_air import DeadAir, DeadAirOptions
+from processors.llm.dead_air import DeadAir
 from processors.llm.history import join_user_runs, mark_interrupted
 from processors.llm.on_request import AnswersOnRequest
-from processors.llm.options import LLMOptions
 from processors.llm.service import LocalLLMService
 from processors.speech_ahead import SpeechAhead
 from processors.stt.service import RecognizerSTTService
 from processors.text.speakable import SpeakableText
-from processors.tts.kept_speech import KeptVoice
 from processors.tts.service import SynthesizerTTSService
 from processors.turns.heard_speech import HeardSpeech
 from processors.turns.history_settled import HistorySettled
 from processors.turns.interruption import BargeInStrategy
-from processors.turns.pause import Patience
 from processors.turns.smart_turn import SharedSmartTurnAnalyzer
 from processors.turns.speculation import Speculation
 from processors.turns.turn import TurnEndStrategy
@@ -65,7 +68,6 @@ IN_RATE_HZ = 16_000
 LAST_RESORT_SECS = 20.0
 # How long the agent stays ducked on a suspicion where its own voice comes back into the microphone.
 DUCK_HOLD_SECS = 0.6
-PATIENCE = {"brisk": 0.7, "normal": 1.0, "patient": 1.5}
 
 
 def build_worker(
@@ -76,7 +78,8 @@ def build_worker(
     context: LLMContext,
     abilities: Abilities,
     on_request: AnswersOnRequest | None = None,
-) -> PipelineWorker:
+    rate_hz: int | None = None,
+) -> tuple[PipelineWorker, LiveSteps]:
     """Wire one conversation on engines that are already loaded.
 
     Args:
@@ -87,6 +90,10 @@ def build_worker(
         context: The conversation's history; what stands in it goes on.
         abilities: What the agent can do.
         on_request: Says which turns are answered, where a client decides that.
+        rate_hz: Of the agent's sound; default: its voice's.
+
+    Returns:
+        The worker that runs it, and the steps of it whose settings may change meanwhile.
     """
     heard, ahead, waking = HeardSpeech(), SpeechAhead(), wakes(host, settings)
     interpreter = Interpreter(settings, heard) if settings.interpreter.is_on else None
@@ -96,13 +103,14 @@ def build_worker(
         shows_partials=host.stt.loaded.shows_partials,
         two_steps=settings.turn.barge_in == "words",
     )
+    turn_end = None if interpreter else _turn_end(host, settings)
     history = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
             user_turn_strategies=(
                 interpreter.strategies()
                 if interpreter
-                else UserTurnStrategies(start=[barge_in], stop=[TypedTurnEnd(), _turn_end(host, settings)])
+                else UserTurnStrategies(start=[barge_in], stop=[TypedTurnEnd(), *([turn_end] if turn_end else [])])
             ),
             # Words nobody understood are not answered with a prompt that the user never said.
             empty_user_turn=None,
@@ -125,33 +133,50 @@ def build_worker(
     if interpreter:
         llm = LocalLLMService(llm_options, find_reflex=interpreter.find_reflex())
     else:
-        answers = KeptAnswers(host.answers, _about(llm_options)) if settings.llm.keep_answers else None
+        asked = asking(llm_options, host, settings, abilities)
         llm = LocalLLMService(
-            llm_options,
-            find_reflex=abilities.find_reflex,
-            amend=abilities.reflexes.amend,
-            answers=answers,
-            chooser=abilities.chooser,
+            asked.options,
+            find_reflex=asked.find_reflex,
+            amend=asked.amend,
+            answers=asked.answers,
+            chooser=asked.chooser,
             pictures=abilities.camera,
         )
         toolbox.offer(context, llm)
-    tts, voice = settings.tts, host.tts.loaded
-    if settings.llm.keep_answers and not interpreter:
-        voice = KeptVoice(voice, host.speech, tts.language, tts.speed)
-    reply_way = [
+    voiced, rate_hz = voicing(host, settings), rate_hz or host.tts.loaded.sample_rate_hz
+    steps = LiveSteps(
+        _voice_activity(host, settings, echoes=gives_reference(transport)),
+        RecognizerSTTService(
+            host.stt.loaded,
+            host.stt_threads,
+            max_utterance_secs=settings.stt.max_utterance_secs,
+            min_speech_secs=min_speech_secs(settings),
+            standby=host.stt_standby,
+            expected_secs=host.stt.speed.expected_secs if host.stt.speed else None,
+        ),
+        barge_in,
+        turn_end,
         llm,
-        *compactors(llm_options, llm, context),
-        _dead_air(settings),
+        compactor(llm_options, llm, context),
+        DeadAir(dead_air_options(settings)),
         SpeakableText(language=settings.tts.language, also=settings.interpreter.languages),
         SynthesizerTTSService(
-            voice,
-            host.tts_threads,
+            voiced.engine,
+            voiced.threads,
             ahead,
             standby=host.tts_standby,
             manner=abilities.manner,
-            at_speed=lambda speed: in_voice(voice, tts.model_copy(update={"speed": speed})),
-            in_language=lambda engine, language: in_language(engine, tts, language),
+            at_speed=voiced.at_speed,
+            in_language=voiced.in_language,
+            sample_rate_hz=rate_hz,
         ),
+    )
+    reply_way = [
+        llm,
+        steps.compactor,
+        steps.dead_air,
+        steps.text,
+        steps.voice,
         PlayoutGate(heard, ahead=ahead, manner=abilities.manner),
         transport.output(),
         WrittenHistory(),
@@ -167,16 +192,8 @@ def build_worker(
             *([EchoCanceller(mode=settings.echo.mode)] if gives_reference(transport) else []),
             *([waking.gate(heard)] if waking else []),
             *input_gain,
-            _voice_activity(host, settings, echoes=gives_reference(transport)),
-            RecognizerSTTService(
-                host.stt.loaded,
-                host.stt_threads,
-                max_utterance_secs=settings.stt.max_utterance_secs,
-                # Who holds a key means what is said.
-                min_speech_secs=0.0 if settings.turn.mode == "push_to_talk" else settings.turn.min_speech_secs,
-                standby=host.stt_standby,
-                expected_secs=host.stt.speed.expected_secs if host.stt.speed else None,
-            ),
+            steps.activity,
+            steps.ears,
             *([waking.behind_the_ears()] if waking else []),
             _typed_queue(history.user()),
             history.user(),
@@ -186,14 +203,15 @@ def build_worker(
             *reply_way,
         ]
     )
-    return WatchedWorker(
+    worker = WatchedWorker(
         pipeline,
-        params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=host.tts.loaded.sample_rate_hz),
+        params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=rate_hz),
         observers=[observer],
         enable_rtvi=False,
         enable_turn_tracking=False,
         idle_timeout_secs=None,
     )
+    return worker, steps
 
 
 def gives_reference(transport: BaseTransport) -> bool:
@@ -222,34 +240,8 @@ def _turn_end(host: ModelHost, settings: Settings) -> TurnEndStrategy:
     smart_turn = SharedSmartTurnAnalyzer(
         host.turn_session, host.turn_threads, SmartTurnParams(stop_secs=turn.max_pause_secs)
     )
-    patience = Patience(turn.min_pause_secs, turn.max_pause_secs, PATIENCE[turn.pace])
-    speculation = Speculation(turn.max_speculations if turn.speculate else 0)
-    return TurnEndStrategy(smart_turn, patience, settings.stt.language, speculation)
-
-
-def _about(options: LLMOptions) -> str:
-    """Whatever beside the words decides what a model answers."""
-    rules = options.large and options.large.rules
-    each = [(one.base_url, one.model, one.system_prompt, one.examples, _sampling(one)) for one in options.models]
-    return repr((each, rules))
-
-
-def _sampling(options: LLMOptions) -> tuple[object, ...]:
-    return (options.temperature, options.top_p, options.max_tokens, options.by_question, dict(options.extra_body))
-
-
-def _dead_air(settings: Settings) -> DeadAir:
-    dialogue = settings.dialogue
-    return DeadAir(
-        DeadAirOptions(
-            greeting=dialogue.greeting,
-            filler=dialogue.filler,
-            filler_after_secs=dialogue.filler_after_secs,
-            filler_words=dialogue.filler_words,
-            tool_words=dialogue.tool_words,
-            tool_after_secs=dialogue.tool_after_secs,
-        )
-    )
+    speculation = Speculation(most_speculations(settings))
+    return TurnEndStrategy(smart_turn, patience_of(settings), settings.stt.language, speculation)
 
 
 def _typed_queue(aggregator: LLMUserAggregator) -> TypedQueue:

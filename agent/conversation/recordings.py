@@ -3,6 +3,9 @@
 In:  a transport that is being talked on, and the events of its conversation.   Out: two files that only this user can
      read, until the server stops, an hour has passed, somebody deletes them, or newer ones need the room.
 
+A conversation that goes on in a further call, which is recorded too, goes on in the same files: there is silence for
+the time between, and both have one timeline.
+
 Callers who have no page to ask on are recorded where the user has named a folder for it; those files stay.
 
 RecordingBusyError   the conversation is still being held
@@ -16,7 +19,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loguru import logger
@@ -29,6 +33,10 @@ from transports.session_recorder import SessionRecorder
 
 KEEP_SECS = 3600.0
 MAX_KEPT = 20
+# A longer time between two calls is as much silence.
+MAX_SILENCE_SECS = 300.0
+# A recording is whole by then, or its disk is too slow.
+SETTLE_SECS = 6.0
 PREFIX = "sotto-recordings-"
 SOUND = "recording.wav"
 EVENTS = "events.jsonl"
@@ -49,7 +57,11 @@ class LiveRecording:
         rate_hz: Of the agent's voice.
         on_failure: Called once, with one line, when nothing more can be recorded.
         on_end: Called when the files are whole.
+        after_secs: The files that are there go on so much later; None: there are none.
         asleep: Whether the conversation begins asleep.
+
+    Attributes:
+        start_secs: Where in the files it goes on; 0 in new ones.
 
     Raises:
         RecordingError, InputError, OSError: A file cannot be written.
@@ -63,18 +75,22 @@ class LiveRecording:
         on_failure: OnFailure,
         on_end: Callable[[], None],
         *,
+        after_secs: float | None = None,
         asleep: bool = False,
     ) -> None:
-        folder.mkdir(mode=0o700)
+        goes_on = after_secs is not None
+        if not goes_on:
+            folder.mkdir(mode=0o700)
         self._on_failure = on_failure
         self._on_end = on_end
         self._failed = self._ended = False
-        self._events = EventLog(folder / EVENTS, on_failure=self._fail_at_events)
+        self._events = EventLog(folder / EVENTS, on_failure=self._fail_at_events, goes_on=goes_on)
         try:
-            self._sound = SessionRecorder(folder / SOUND, rate_hz, self._fail)
+            self._sound = SessionRecorder(folder / SOUND, rate_hz, self._fail, after_secs=after_secs)
         except RecordingError:
             self._events.close()
             raise
+        self.start_secs = self._sound.start_secs
         # The first sound comes before the event that tells of sleep.
         self._sound.input_is_silent = asleep
         self._sound.attach(transport)
@@ -87,7 +103,8 @@ class LiveRecording:
         if event["event"] in (AWAKE, ASLEEP):
             self._sound.input_is_silent = event["event"] == ASLEEP
         if not self._ended:
-            self._events({key: value for key, value in event.items() if key != "settings"})
+            told = {key: value for key, value in event.items() if key != "settings"}
+            self._events({**told, "t": event["t"] + self.start_secs})
 
     async def end(self) -> None:
         """Finish the files, once the conversation has ended; a second end changes nothing."""
@@ -112,7 +129,10 @@ class LiveRecording:
 @dataclass
 class _Kept:
     folder: Path
+    rate_hz: int
     forgetting: asyncio.TimerHandle | None = None
+    ended_secs: float = 0.0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_live(self) -> bool:
@@ -143,7 +163,9 @@ class Recordings:
         *,
         asleep: bool = False,
     ) -> LiveRecording:
-        """Record a conversation from now on; an earlier recording of it is deleted.
+        """Record a conversation from now on; an earlier recording of it goes on.
+
+        One that has not ended, or is at another rate, is deleted: see `settled` and `rate_hz_of`.
 
         Args:
             conversation: Its id.
@@ -155,20 +177,49 @@ class Recordings:
         Raises:
             InputError: Nothing can be recorded at all, for want of a place on the disk say.
         """
-        if conversation in self._kept:
+        if conversation in self._kept and self.rate_hz_of(conversation) != rate_hz:
             self._drop(conversation)
-        kept = _Kept(Path())
+        earlier = self._kept.get(conversation)
+        kept, after_secs = earlier or _Kept(Path(), rate_hz), None
         try:
-            kept.folder = self._folder()
+            if earlier:
+                after_secs = min(asyncio.get_running_loop().time() - earlier.ended_secs, MAX_SILENCE_SECS)
+            else:
+                kept.folder = self._folder()
+            on_end = lambda: self._keep(conversation, kept)  # noqa: E731 - it is handed on
             live = LiveRecording(
-                kept.folder, transport, rate_hz, on_failure, lambda: self._keep(conversation, kept), asleep=asleep
+                kept.folder, transport, rate_hz, on_failure, on_end, after_secs=after_secs, asleep=asleep
             )
-        except RecordingError as error:
+        except (RecordingError, InputError) as error:
             raise InputError(str(error)) from error
         except OSError as error:
             raise InputError(f"nothing can be recorded: {error.strerror or error}") from error
+        if kept.forgetting:
+            kept.forgetting.cancel()
+        kept.forgetting = None
+        kept.ended.clear()
         self._kept[conversation] = kept
         return live
+
+    def rate_hz_of(self, conversation: str) -> int | None:
+        """The rate of a recording that goes on with the next call; None where none does.
+
+        Args:
+            conversation: Its id.
+        """
+        kept = self._kept.get(conversation)
+        return kept.rate_hz if kept and not kept.is_live else None
+
+    async def settled(self, conversation: str) -> None:
+        """Wait until the files of a conversation that has just ended are whole.
+
+        Args:
+            conversation: Its id.
+        """
+        kept = self._kept.get(conversation)
+        if kept and kept.is_live:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(kept.ended.wait(), SETTLE_SECS)
 
     def file(self, conversation: str, name: str) -> Path | None:
         """A file of the latest recording of a conversation; None if there is none.
@@ -221,6 +272,8 @@ class Recordings:
             # Another recording has taken its place.
             shutil.rmtree(kept.folder, ignore_errors=True)
             return
+        kept.ended_secs = asyncio.get_running_loop().time()
+        kept.ended.set()
         # To the end of the order.
         self._kept[conversation] = self._kept.pop(conversation)
         kept.forgetting = asyncio.get_running_loop().call_later(self._keep_secs, self._drop, conversation)

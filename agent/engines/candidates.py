@@ -82,7 +82,7 @@ class Choice(Generic[Loaded]):
         passed_over: The better ones, in order.
         note: What the user should know about it on this machine, such as that it is too slow; None if all is well.
         speed: How fast it is here, where that was measured.
-        weights: See `Candidate`.
+        candidate: What it was loaded from, where that is known.
     """
 
     stage: str
@@ -92,7 +92,7 @@ class Choice(Generic[Loaded]):
     passed_over: list[PassedOver] = field(default_factory=list)
     note: str | None = None
     speed: Speed | None = None
-    weights: str = ""
+    candidate: Candidate[Loaded] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What /health, the page and the event log say about it."""
@@ -156,6 +156,9 @@ def choose(
         except EngineUnavailableError as error:
             passed_over.append(PassedOver(candidate.engine, error.reason, error.mend, candidate.named))
             continue
+        except BaseException:
+            slow.close()
+            raise
         speed = choice.speed if choice else speed
         reason = too_slow(stage, speed)
         if choice and not reason:
@@ -237,7 +240,7 @@ def _taken(stage: str, candidate: Candidate[Loaded], speeds: Speeds | None) -> C
         raise EngineUnavailableError(candidate.reason, candidate.mend)
     loaded: Any = candidate.load()
     model = getattr(loaded, "model", None) or candidate.model or ""
-    choice = Choice(stage, candidate.engine, model, cast(Loaded, loaded), weights=candidate.weights)
+    choice = Choice(stage, candidate.engine, model, cast(Loaded, loaded), candidate=candidate)
     if speeds:
         try:
             choice.note = loaded.warm_up()

@@ -1,14 +1,14 @@
 """The engines of one conversation: the server's own, or others that its options name.
 
 A voice, a pace of speech and a persona cost nothing. Another engine, or ears for another language, are loaded when
-they are first asked for, on threads of their own, and stay: at most a few of each stage.
+they are first asked for, on threads of their own, and stay: at most a few of each stage. They are kept by what a wish
+comes to: whoever asks for the best, and whoever names what is the best here, share one.
 """
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from typing import Any
 
 from loguru import logger
@@ -16,13 +16,14 @@ from loguru import logger
 from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.host import ModelHost
 from agent.engines.known_speeds import known_speeds
+from agent.engines.lending import Lending
 from agent.engines.llm import llm_candidates
 from agent.engines.shelf import asked_model, path_of, serves
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import check_pair, known_voice_language, tts_candidates
 from agent.errors import InputError
 from agent.settings.load import Settings
-from agent.settings.sections import TtsSettings
+from agent.settings.sections import SttSettings, TtsSettings
 from agent.settings.session import OptionError
 from processors.engine_threads import EngineThreads
 from processors.errors import EngineUnavailableError
@@ -37,8 +38,30 @@ Key = tuple[str, str, str]
 
 @dataclasses.dataclass
 class _Loaded:
+    """An engine; `variant` tells what it is loaded for, where one engine is not for all."""
+
     choice: Choice[Any]
     threads: Executor | None
+    variant: str
+
+    def is_of(self, candidate: Candidate[Any], variant: str) -> bool:
+        """Whether loading a candidate would load the same."""
+        choice = self.choice
+        if (choice.engine, self.variant) != (candidate.engine, variant):
+            return False
+        if choice.candidate is None:
+            return choice.stage == "tts" or candidate.model in (None, choice.model)
+        # Of a voice all others can be had.
+        same_model = choice.stage == "tts" or choice.candidate.model == candidate.model
+        return same_model and choice.candidate.weights == candidate.weights
+
+
+class _AlreadyLoadedError(Exception):
+    """Instead of loading what is loaded."""
+
+    def __init__(self, loaded: _Loaded) -> None:
+        super().__init__()
+        self.loaded = loaded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +73,17 @@ class _Failed:
     offered: list[Candidate[Any]]
 
 
-class SessionEngines:
+class SessionEngines(Lending):
     """Gives every conversation its engines.
 
     Args:
         host: The server's own.
         settings: The server's.
-
-    Attributes:
-        in_use: What was given to conversations that go on.
     """
 
     def __init__(self, host: ModelHost, settings: Settings) -> None:
+        super().__init__()
         self._host = host
-        self.in_use: list[ModelHost] = []
         self._settings = settings
         self._more: dict[Key, _Loaded] = {}
         self._failed: dict[Key, _Failed] = {}
@@ -89,24 +109,6 @@ class SessionEngines:
             self._host, stt=stt, stt_threads=stt_threads, llm=llm, tts=tts, tts_threads=tts_threads
         )
 
-    def lend(self, host: ModelHost) -> Callable[[object], None]:
-        """Keep the engines of a conversation loaded until what is returned is called; it takes anything."""
-        self.in_use.append(host)
-
-        def give_back(_: object) -> None:
-            self.in_use = _without(self.in_use, host)
-
-        return give_back
-
-    @contextmanager
-    def lent(self, host: ModelHost) -> Iterator[None]:
-        """The same, for the length of a block."""
-        give_back = self.lend(host)
-        try:
-            yield
-        finally:
-            give_back(None)
-
     async def offers(self) -> dict[str, list[dict[str, Any]]]:
         """Every engine that a conversation may name, with what stands against it: {stage: engines}."""
         anything = _of_any_engine(self._settings)
@@ -116,12 +118,23 @@ class SessionEngines:
 
     def voices(self) -> dict[str, list[dict[str, str]]]:
         """The voices of every synthesizer that is loaded: {engine: voices}; blocks for some milliseconds."""
-        loaded = [self._host.tts, *(more.choice for key, more in self._more.items() if key[0] == "tts")]
+        loaded = [self._host.tts, *(more.choice for more in self._loaded_more("tts"))]
         return {choice.engine: [vars(voice) for voice in choice.loaded.voices()] for choice in loaded}
+
+    def voice_of(self, engine: str) -> tuple[Choice[Any], Executor] | None:
+        """A synthesizer that is loaded, with its threads; None where that one is not.
+
+        Args:
+            engine: Its name.
+        """
+        if engine == self._host.tts.engine:
+            return self._host.tts, self._host.tts_threads
+        found = next((more for more in self._loaded_more("tts") if more.choice.engine == engine), None)
+        return (found.choice, found.threads) if found and found.threads else None
 
     async def close(self) -> None:
         """End what was loaded beside the server's own; conversations must have ended."""
-        more, self._more = list(self._more.values()), {}
+        more, self._more = self._loaded_more(), {}
         for loaded in more:
             await _end(loaded)
 
@@ -132,13 +145,13 @@ class SessionEngines:
             is_meant: Whether one of these is meant.
         """
         async with self._loading:
-            for key in self._unused():
-                if is_meant(self._more[key].choice):
-                    await _end(self._more.pop(key))
+            for loaded in self._unused():
+                if is_meant(loaded.choice):
+                    await self._drop(loaded)
 
-    def _unused(self) -> list[Key]:
+    def _unused(self) -> list[_Loaded]:
         """Those that were loaded for conversations that have ended, the oldest first."""
-        return [key for key, loaded in self._more.items() if not any(_uses(host, loaded) for host in self.in_use)]
+        return [loaded for loaded in self._loaded_more() if not any(_uses(host, loaded) for host in self.in_use)]
 
     def _with_paths(self, settings: Settings) -> Settings:
         """The settings with the folders of models that a conversation has asked for by name."""
@@ -160,7 +173,8 @@ class SessionEngines:
         if same_engine and (wanted.language, wanted.task) == (own.language, own.task):
             return self._host.stt, self._host.stt_threads
         loaded = await self._load(
-            ("stt", wanted.engine, f"{wanted.language} {wanted.task} {_other(wanted.model, own.model)}".rstrip()),
+            ("stt", wanted.engine, _hearing(wanted) + _other(wanted.model, own.model)),
+            settings,
             lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings)),
         )
         assert loaded.threads is not None  # noqa: S101 - only language models have none
@@ -171,9 +185,9 @@ class SessionEngines:
         choice = self._host.llm
         if wanted.engine not in (own.engine, choice.engine) or wanted.model != own.model:
             # A file belongs to the engine that is named; to any other, it is no model at all.
-            asked = settings if _other(wanted.model, own.model) else _of_any_engine(settings)
+            asked = settings if wanted.model and wanted.model != own.model else _of_any_engine(settings)
             key = ("llm", wanted.engine, _other(wanted.model, own.model))
-            choice = (await self._load(key, lambda: llm_candidates(asked))).choice
+            choice = (await self._load(key, settings, lambda: llm_candidates(asked))).choice
         options = dataclasses.replace(choice.loaded.options, large=self._host.llm_options.large)
         if wanted.system_prompt != own.system_prompt:
             options = options.changed(system_prompt=wanted.system_prompt)
@@ -206,37 +220,75 @@ class SessionEngines:
 
     async def _more_voices(self, settings: Settings, key: Key) -> tuple[Choice[Any], Executor]:
         plain = _of_any_engine(settings.model_copy(update={"tts": settings.tts.model_copy(update={"voice": None})}))
-        loaded = await self._load(key, lambda: asyncio.to_thread(tts_candidates, plain))
+        loaded = await self._load(key, settings, lambda: asyncio.to_thread(tts_candidates, plain))
         assert loaded.threads is not None  # noqa: S101 - only language models have none
         return loaded.choice, loaded.threads
 
-    async def _load(self, key: Key, candidates: Callable[[], Any]) -> _Loaded:
+    async def _load(self, key: Key, settings: Settings, candidates: Callable[[], Any]) -> _Loaded:
         stage, engine, _ = key
         async with self._loading:
             if key in self._more:
                 return self._more[key]
-            loaded_keys = [loaded_key for loaded_key in self._more if loaded_key[0] == stage]
-            if len(loaded_keys) >= MAX_MORE_OF_A_STAGE and not await self._make_room(stage):
-                raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
+            await self._make_room(stage)
             offered: Sequence[Candidate[Any]] = await candidates()
             self._check_untried(key, offered)
+            wanted = [self._unless_loaded(key, candidate, settings) for candidate in offered]
             try:
-                choice = await asyncio.to_thread(choose, stage, engine, offered, known_speeds(self._settings))
+                choice = await asyncio.to_thread(choose, stage, engine, wanted, known_speeds(self._settings))
+            except _AlreadyLoadedError as there:
+                self._more[key] = there.loaded
+                return there.loaded
             except EngineUnavailableError as error:
                 self._remember(key, offered, error)
                 raise
             threads = None if stage == "llm" else EngineThreads(choice.loaded.max_threads, f"{stage}-{engine}")
-            loaded = _Loaded(choice, threads)
+            loaded = _Loaded(choice, threads, _variant(key))
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
 
-    async def _make_room(self, stage: str) -> bool:
-        """End the engine of a stage that has been unused for longest; False where all are used."""
-        unused = [key for key in self._unused() if key[0] == stage]
-        if unused:
-            await _end(self._more.pop(unused[0]))
-        return bool(unused)
+    async def _make_room(self, stage: str) -> None:
+        """Where as many engines of a stage are loaded as may be, end the one that has been unused for longest."""
+        unused = [loaded for loaded in self._unused() if loaded.choice.stage == stage]
+        if unused and len(self._loaded_more(stage)) >= MAX_MORE_OF_A_STAGE:
+            await self._drop(unused[0])
+
+    async def _drop(self, loaded: _Loaded) -> None:
+        self._more = {key: one for key, one in self._more.items() if one.choice is not loaded.choice}
+        await _end(loaded)
+
+    def _own(self, stage: str) -> _Loaded:
+        host, stt = self._host, self._settings.stt
+        if stage == "stt":
+            return _Loaded(host.stt, host.stt_threads, _hearing(stt))
+        return _Loaded(host.tts, host.tts_threads, "") if stage == "tts" else _Loaded(host.llm, None, "")
+
+    def _loaded_more(self, stage: str | None = None) -> list[_Loaded]:
+        """What is loaded beside the server's own, each once."""
+        own = [self._own(one).choice for one in ("stt", "llm", "tts")]
+        found = {
+            id(loaded.choice): loaded
+            for loaded in self._more.values()
+            if stage in (None, loaded.choice.stage) and not any(loaded.choice is one for one in own)
+        }
+        return list(found.values())
+
+    def _unless_loaded(self, key: Key, candidate: Candidate[Any], settings: Settings) -> Candidate[Any]:
+        """The same, but that what is loaded already, and what there is no room for, is not loaded."""
+        stage, engine, _ = key
+        there = [self._own(stage), *self._loaded_more(stage)]
+
+        def load() -> Any:
+            for loaded in there:
+                if loaded.is_of(candidate, _variant(key)):
+                    if stage == "tts":
+                        check_pair(loaded.choice.loaded, settings)
+                    raise _AlreadyLoadedError(loaded)
+            if len(there) > MAX_MORE_OF_A_STAGE:
+                raise OptionError(f"{stage}.engine = {engine}: too many engines are loaded; restart sotto serve")
+            return candidate.load()
+
+        return dataclasses.replace(candidate, load=load)
 
     def _check_untried(self, key: Key, offered: Sequence[Candidate[Any]]) -> None:
         """Whoever asks for what nobody has costs the others no load after load of every engine."""
@@ -267,15 +319,20 @@ def _uses(host: ModelHost, loaded: _Loaded) -> bool:
     return (host.llm.engine, host.llm.loaded.embedded) == (loaded.choice.engine, backend.embedded)
 
 
-def _without(hosts: list[ModelHost], one: ModelHost) -> list[ModelHost]:
-    """The list without one of them, once."""
-    place = next(place for place, host in enumerate(hosts) if host is one)
-    return hosts[:place] + hosts[place + 1 :]
-
-
 def _other(model: str | None, own: str | None) -> str:
-    """What tells a model from the server's own in a key."""
-    return (model or "") if model != own else ""
+    """What tells a model from the server's own in a key; it stands in a line of its own."""
+    return f"\n{model or ''}" if model != own else ""
+
+
+def _hearing(stt: SttSettings) -> str:
+    """What ears are loaded for."""
+    return f"{stt.language} {stt.task}"
+
+
+def _variant(key: Key) -> str:
+    """A voice for a pair of languages is one like any other."""
+    stage, _, variant = key
+    return variant.partition("\n")[0] if stage == "stt" else ""
 
 
 def _nothing() -> None:

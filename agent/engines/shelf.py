@@ -36,7 +36,7 @@ def serves(choice: Choice[Any], model: Model) -> bool:
     if (choice.stage, choice.engine) != (model.stage, model.engine):
         return choice.engine == model.engine == "embedded" and _is_file_of(choice.model, model)
     if model.engine in _BY_FOLDER:
-        return choice.weights == model.name
+        return choice.candidate is not None and choice.candidate.weights == model.name
     if model.engine == "piper":
         return choice.model.partition("/")[0] == model.name
     if model.engine == "embedded":
@@ -51,10 +51,11 @@ def users(hosts: Iterable[ModelHost], model: Model) -> bool:
 
 def speed_of(speeds: KnownSpeeds, model: Model) -> Speed | None:
     """What was measured of a model on this machine; None where nothing was."""
-    if model.engine in _BY_FOLDER:
-        return speeds.known(model.stage, Candidate(model.engine, None, _nothing, weights=model.name))
-    name = model.files[0].name if model.engine == "embedded" else model.name
-    return speeds.known(model.stage, Candidate(model.engine, name, _nothing))
+    name = {"embedded": model.files[0].name, **dict.fromkeys(_BY_FOLDER)}.get(model.engine, model.name)
+    weights = model.name if model.engine in _BY_FOLDER else ""
+    found = speeds.known(model.stage, Candidate(model.engine, name, _nothing, weights=weights))
+    # One voice of several in a folder, or that folder alone.
+    return found or speeds.known(model.stage, Candidate(model.engine, name, _nothing, weights=model.name))
 
 
 def describe_models(

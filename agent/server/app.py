@@ -33,6 +33,7 @@ from agent.server.routes.models import model_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
 from agent.server.routes.recordings import recordings_router
+from agent.server.routes.samples import sample_routes
 from agent.server.routes.transcribe import transcription_routes
 from agent.server.speech.api import build_speech_api, http_error_answer
 from agent.server.state import Loaded, ServerState
@@ -53,6 +54,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     offer_routes,
     camera_routes,
     option_routes,
+    sample_routes,
     chat_routes,
     transcription_routes,
     lambda state: websocket_router(state.sessions),

@@ -107,6 +107,25 @@ def persona_files(folder: Path | None) -> dict[str, Path]:
     return {**found, **{path.stem: path for path in own if _NAME.fullmatch(path.stem)}}
 
 
+def personas(folder: Path | None) -> list[dict[str, str]]:
+    """Each persona that there is, and what its file says of it in a line; blocks.
+
+    Args:
+        folder: The user's own.
+
+    Returns:
+        `name` and `description`; one that cannot be read says so.
+    """
+
+    def describe(path: Path) -> str:
+        try:
+            return _read(path).description
+        except (OSError, ValueError) as error:
+            return f"It cannot be read: {_in_a_line(error)}"
+
+    return [{"name": name, "description": describe(path)} for name, path in sorted(persona_files(folder).items())]
+
+
 def load_persona(name: str, folder: Path | None, *, any_file: bool = False) -> Persona:
     """Read a persona.
 

@@ -31,6 +31,9 @@ class VoiceActivity(VADProcessor):
         push_to_talk: Whether a key decides instead of the analyzer.
         dismiss_secs: Voice that is suspected is given up after so much silence; longer where the agent's ducking is
             what lets an echo canceller hear the user.
+
+    Attributes:
+        push_to_talk: May be changed: it counts from the next sound on.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class VoiceActivity(VADProcessor):
         # Within the step before it: what waits for the model's answer waits there as well as in a queue here.
         super().__init__(vad_analyzer=analyzer, enable_direct_mode=True)
         self._analyzer = analyzer
-        self._push_to_talk = push_to_talk
+        self._push_to_talk = self.push_to_talk = push_to_talk
         self._dismiss_secs = dismiss_secs
         self._pressed = False
         self._failing = False
@@ -54,6 +57,8 @@ class VoiceActivity(VADProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Listen, or follow the key."""
+        if self.push_to_talk != self._push_to_talk and isinstance(frame, InputAudioRawFrame):
+            await self._change_mode()
         if isinstance(frame, PushToTalkFrame):
             await self._press(frame, direction)
         elif isinstance(frame, InputAudioRawFrame) and self._push_to_talk:
@@ -108,6 +113,14 @@ class VoiceActivity(VADProcessor):
         elif self._pausing != self._analyzer.wavers:
             self._pausing = self._analyzer.wavers
             await self.push_frame(VoiceEdgeFrame(VoiceEdge.PAUSING if self._pausing else VoiceEdge.RESUMED))
+
+    async def _change_mode(self) -> None:
+        """What the user is saying ends here; nobody would end it later."""
+        spoke = self._pressed if self._push_to_talk else self._speaking
+        self._push_to_talk = self.push_to_talk
+        self._pressed = self._speaking = self._suspected = self._pausing = False
+        if spoke:
+            await self.broadcast_frame(VADUserStoppedSpeakingFrame, stop_secs=0.0)
 
     async def _press(self, frame: PushToTalkFrame, direction: FrameDirection) -> None:
         """The key speaks for the voice; without this mode it says nothing."""

@@ -75,6 +75,19 @@ class Compactor(FrameProcessor):
         self._is_asking = False
         self._working: asyncio.Task[None] | None = None
 
+    def change(
+        self,
+        *,
+        room_tokens: int | None,
+        ask_room: Callable[[], Awaitable[int | None]] | None,
+        beside_tokens: Callable[[], int],
+        answers_many: bool,
+    ) -> None:
+        """Keep the history within another model's context from now on; see the class."""
+        self._room_tokens, self._ask_room, self._has_asked_room = room_tokens, ask_room, False
+        self._beside_tokens, self._answers_many = beside_tokens, answers_many
+        self._n_skipped = self._n_in_vain = 0
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass everything on."""
         await super().process_frame(frame, direction)

@@ -77,6 +77,16 @@ class DeadAir(FrameProcessor):
         self._waiting: asyncio.Task[None] | None = None
         self._tools: dict[str, asyncio.Task[None]] = {}
 
+    def change(self, options: DeadAirOptions) -> None:
+        """Speak where these say so, from now on; who was greeted is not greeted again.
+
+        Args:
+            options: What is said when.
+        """
+        self._options = options
+        self._words = cycle(options.filler_words)
+        self._greeted = True
+
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Learn the loudspeaker's rate."""
         await super().setup(setup)

@@ -36,11 +36,11 @@ from processors.errors import MendedError
 from processors.frames import REPLY_LANGUAGE, SPECULATED, USAGE, NextReplyFrame, ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
 from processors.llm.asked_model import AskedModel
-from processors.llm.beside import AsksBeside
 from processors.llm.budget import ReplyBudget
 from processors.llm.call_ids import CallIds, tool_names
 from processors.llm.call_texts import is_quoted
-from processors.llm.choice import Chooser, ConstrainedChoice
+from processors.llm.changes import Asking, ChangesModels
+from processors.llm.choice import Chooser
 from processors.llm.empty_reply import empty_reply
 from processors.llm.failure import (
     NoToolsError,
@@ -53,7 +53,7 @@ from processors.llm.failure import (
     let_go,
 )
 from processors.llm.keeper import look_after
-from processors.llm.model_choice import ModelChoice, Step, says_or_calls
+from processors.llm.model_choice import Step, says_or_calls
 from processors.llm.options import LLMOptions
 from processors.llm.pictures import Pictures
 from processors.llm.placed_arguments import parameters_of
@@ -70,7 +70,7 @@ from processors.turns.speculation import OpenSpeculationGate
 LOST_THREAD = "Sorry, I lost my train of thought."
 
 
-class LocalLLMService(AsksBeside):
+class LocalLLMService(ChangesModels):
     """Asks one model, or the one of two that suits the turn; one instance a conversation."""
 
     supports_developer_role = False
@@ -99,18 +99,11 @@ class LocalLLMService(AsksBeside):
             pictures: What the model is shown with a turn.
             **kwargs: For Pipecat's LLMService, such as `function_call_timeout_secs`.
         """
-        self._options = options
-        self._find_reflex = find_reflex
-        self._amend = amend
-        self._answers = answers
+        self._calls_tools = calls_tools
+        self._ask_by(Asking(options, find_reflex, amend, answers, chooser))
         self._pictures = pictures
         self._ended_by_itself = False
         self._reflex: Reflex | None = None
-        self._models = ModelChoice(options, calls_tools=calls_tools)
-        # By model, where it may have to choose.
-        self._choices = (
-            {model: ConstrainedChoice(chooser, model.options) for model in self._models.models} if chooser else {}
-        )
         # The model that is answering, and why.
         self._step: Step | None = None
         self._apology_due: str | None = None
@@ -141,28 +134,25 @@ class LocalLLMService(AsksBeside):
         """The first model's, which Pipecat holds as the service's."""
         return self._models.first.client
 
-    async def cleanup(self) -> None:
-        """Close the connections."""
-        await super().cleanup()
-        await self._models.close()
-
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Reply to a context; an apology follows the end of the reply, where speech is never reordered."""
         if isinstance(frame, LLMContextFrame):
             if direction is FrameDirection.UPSTREAM and not self._settled_calls.ask_for_more:
                 return
             self._rounds.begin(asked_by_tool=direction is FrameDirection.UPSTREAM)
+            if direction is FrameDirection.DOWNSTREAM:
+                self._take_change()
             if self._pictures and direction is FrameDirection.DOWNSTREAM:
                 # Those of an earlier turn, whose reply had no end.
                 self._pictures.drop()
             self._reply_language = frame.metadata.get(REPLY_LANGUAGE)
             frame = self._terms.begin(frame, direction)
             self._usage = None
-            if self._amend:
-                self._amend(frame.context)
-            self._reflex = reflex_for(self._find_reflex, frame.context.messages)
-            if self._answers and not self._reflex:
-                self._reflex = self._answers.reflex(frame.context, written=self._written)
+            if self._asking.amend:
+                self._asking.amend(frame.context)
+            self._reflex = reflex_for(self._asking.find_reflex, frame.context.messages)
+            if self._asking.answers and not self._reflex:
+                self._reflex = self._asking.answers.reflex(frame.context, written=self._written)
             if self._reflex and self._reflex.acts and frame.speculation:
                 # As with a tool: it is asked again when the turn is certain.
                 await self.broadcast_frame(EagerEndOfTurnCancelFrame)
@@ -209,8 +199,8 @@ class LocalLLMService(AsksBeside):
         """The chunks of the reply; empty replies and context overflows are asked for again on the way."""
         if self._reflex:
             chunks = self._by_reflex(self._reflex, context)
-        elif self._answers:
-            chunks = self._answers.noting(
+        elif self._asking.answers:
+            chunks = self._asking.answers.noting(
                 self._reply(context), context, written=self._written, ended_by_itself=lambda: self._ended_by_itself
             )
         else:
@@ -222,8 +212,8 @@ class LocalLLMService(AsksBeside):
         words = await (reflex.written or reflex.answer if self._written else reflex.answer)()
         if not words:
             self._reflex = None
-            if self._amend:
-                self._amend(context)
+            if self._asking.amend:
+                self._asking.amend(context)
         async with aclosing(as_reply(words, reflex.name) if words else self._reply(context)) as chunks:
             async for chunk in chunks:
                 self._spoke |= bool(words)
@@ -233,12 +223,12 @@ class LocalLLMService(AsksBeside):
         self._apology_due = None
         self._spoke = False
         try:
-            self._rounds.check(self._options.model, shown_url(self._options.base_url))
+            self._rounds.check(self._asking.options.model, shown_url(self._asking.options.base_url))
             await super()._process_context(context)
         except Exception as error:  # noqa: BLE001 - the edge of the stage: whatever failed is told, and said aloud
-            options = self._options
+            options = self._asking.options
             failure = error if isinstance(error, ReplyError) else explain(error, options.base_url, options.model)
-            self._apology_due = LOST_THREAD if self._spoke else self._options.apology
+            self._apology_due = LOST_THREAD if self._spoke else self._asking.options.apology
             await self.push_error(str(failure), exception=failure, category=failure.category)
 
     async def _handle_eager_end_of_turn_cancel(self, frame: EagerEndOfTurnCancelFrame) -> None:

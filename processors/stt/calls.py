@@ -59,9 +59,26 @@ class RecognizerCalls:
         self._heard = bytearray()
         self._longest_secs = 0.0
         self._last_call: Future[Any] | None = None
+        self._next: RecognizerCalls | None = None
+
+    @property
+    def pauses_freely(self) -> bool:
+        """Whether the engine that hears what is said next does; see `RecognizerEngine`."""
+        next_one = self if self._next is None or self._heard else self._next
+        return next_one._engine.pauses_freely
+
+    def change_to(self, calls: "RecognizerCalls") -> None:
+        """Another engine hears the next utterance; this one is heard to its end.
+
+        Args:
+            calls: Of that engine; not called yet.
+        """
+        self._next = calls
 
     async def accept(self, pcm16: bytes) -> str:
         """Take more audio; the text so far."""
+        if self._next and not self._heard:
+            self._take_over()
         text = await self._on_thread(lambda recognizer: recognizer.accept(pcm16), len(pcm16))
         self._heard += pcm16
         return text
@@ -136,6 +153,14 @@ class RecognizerCalls:
             PATIENCE_FACTOR * self._longest_secs,
             min(measured_secs, MAX_MEASURED_SECS),
         )
+
+    def _take_over(self) -> None:
+        new, self._next = self._next, None
+        assert new  # noqa: S101 - the caller has looked
+        self.end()
+        self._engine, self._recognizer, self._threads = new._engine, new._recognizer, new._threads
+        self._standby, self._expected_secs = new._standby, new._expected_secs
+        self._longest_secs, self._last_call = 0.0, None
 
     @staticmethod
     def _reset(recognizer: Recognizer) -> None:

@@ -26,7 +26,6 @@ from pipecat.frames.frames import (
     InterimTranscriptionFrame,
     StartFrame,
     STTMuteFrame,
-    TranscriptionFrame,
     TTSSpeakFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
@@ -51,7 +50,7 @@ from processors.frames import (
 from processors.stt.calls import RecognizerCalls
 from processors.stt.latency import TranscriptLatency
 from processors.stt.pre_roll import PreRoll
-from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine, Transcript
+from processors.stt.recognizer import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, RecognizerEngine
 from processors.stt.samples import is_quiet
 from processors.stt.short_speech import ShortSpeech
 from processors.stt.work import Audio, Cut, Drop, Pause, Publish, Work, transcription_frame
@@ -71,6 +70,10 @@ class RecognizerSTTService(STTService):
         min_speech_secs: A turn with less voice than this has no words.
         standby: Takes over where the engine does not come back.
         expected_secs: From seconds of speech to what the engine takes for them on this machine, as measured.
+
+    Attributes:
+        recognizer: May be changed to another engine's.
+        short: What is too short to be meant.
     """
 
     def __init__(
@@ -89,15 +92,15 @@ class RecognizerSTTService(STTService):
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
         )
-        self._recognizer = RecognizerCalls(engine, threads, standby, expected_secs)
+        self.recognizer = RecognizerCalls(engine, threads, standby, expected_secs)
         self._work: deque[Work] = deque()
         self._work_arrived = asyncio.Event()
         self._work_task: asyncio.Task[None] | None = None
-        self._pauses_early = engine.pauses_freely
+        self._pauses_early = self.recognizer.pauses_freely
         # What comes after the first window of silence, until it is known whether that was a pause.
         self._held_back: bytearray | None = None
         self._pre_roll = PreRoll()
-        self._short = ShortSpeech(min_speech_secs)
+        self.short = ShortSpeech(min_speech_secs)
         self._agent_speaks = False
         self._max_utterance_bytes = int(max_utterance_secs * SAMPLE_RATE_HZ) * BYTES_PER_SAMPLE
         self._utterance_bytes = 0
@@ -143,10 +146,8 @@ class RecognizerSTTService(STTService):
             self._pause(frame.stop_secs)
         elif isinstance(frame, VoiceEdgeFrame):
             self._follow_edge(frame.edge)
-        elif isinstance(frame, BotStartedSpeakingFrame):
-            self._agent_speaks = True
-        elif isinstance(frame, BotStoppedSpeakingFrame):
-            self._agent_speaks = False
+        elif isinstance(frame, BotStartedSpeakingFrame | BotStoppedSpeakingFrame):
+            self._agent_speaks = isinstance(frame, BotStartedSpeakingFrame)
         elif isinstance(frame, FalseInterruptionFrame):
             self._disregard()
         elif isinstance(frame, UserStoppedSpeakingFrame):
@@ -165,7 +166,7 @@ class RecognizerSTTService(STTService):
         if self._held_back is not None:
             self._held_back += frame.audio
             return
-        self._short.add(frame.audio)
+        self.short.add(frame.audio)
         self._enqueue(frame.audio)
         over_bytes = self._utterance_bytes - self._max_utterance_bytes
         # Rather between two words than within one.
@@ -181,16 +182,17 @@ class RecognizerSTTService(STTService):
         Yields:
             One TranscriptionFrame, or none when there are no words.
         """
-        await self._recognizer.accept(audio)
-        transcript = await self._recognizer.finish()
+        await self.recognizer.accept(audio)
+        transcript = await self.recognizer.finish()
         if transcript.text:
-            yield self._transcription_frame(transcript)
+            yield transcription_frame(transcript, self._user_id)
 
     def _begin_speech(self, start_secs: float) -> None:
         if self._user_speaking:
             return
         self._user_speaking = True
-        self._short.begin(start_secs)
+        self._pauses_early = self.recognizer.pauses_freely
+        self.short.begin(start_secs)
         self._turn_part += 1
         if self._utterance_bytes > self._max_utterance_bytes // 2:
             # A pause is a better place for the cut that is due before long.
@@ -208,7 +210,7 @@ class RecognizerSTTService(STTService):
         elif edge is VoiceEdge.RESUMED and self._held_back is not None:
             self._turn_part += 1
             held_back = self._take_held_back()
-            self._short.add(held_back)
+            self.short.add(held_back)
             self._enqueue(held_back)
 
     def _take_held_back(self) -> bytes:
@@ -222,7 +224,7 @@ class RecognizerSTTService(STTService):
         early = self._held_back is not None
         held_back = self._take_held_back()
         if not early:
-            self._short.end(stop_secs)
+            self.short.end(stop_secs)
         if early and is_quiet(held_back):
             # The words of the early pause are those of this one.
             self._pre_roll.put_back(held_back)
@@ -236,7 +238,7 @@ class RecognizerSTTService(STTService):
         self._utterance_bytes = 0
         self._apology_due = False
         self._pre_roll.trust()
-        self._short.next_turn()
+        self.short.next_turn()
         self._put(Drop())
 
     def _publish(self) -> None:
@@ -248,7 +250,7 @@ class RecognizerSTTService(STTService):
         if self._user_speaking:
             return
         self._turn_part += 1
-        self._short.next_turn()
+        self.short.next_turn()
         if self._utterance_bytes:
             # The turn was ended before its words had come.
             self._utterance_bytes = 0
@@ -297,7 +299,7 @@ class RecognizerSTTService(STTService):
             await self._publish_part()
         else:
             self._partial = ""
-            await self._recognizer.reset()
+            await self.recognizer.reset()
 
     async def _fail(self, item: Work, error: Exception) -> None:
         self._partial = ""
@@ -309,13 +311,13 @@ class RecognizerSTTService(STTService):
             await self._start_afresh(item)
 
     async def _tell_trouble(self) -> None:
-        if mended := self._recognizer.take_trouble():
+        if mended := self.recognizer.take_trouble():
             await self.push_error(str(mended), exception=mended, category=ErrorCategory.SERVER)
 
     async def _start_afresh(self, item: Work) -> None:
         """After a failure: what comes next is heard again, and nobody waits for words that are lost."""
         self._utterance_failed = False
-        await self._recognizer.reset()
+        await self.recognizer.reset()
         if isinstance(item, Pause) and item.turn_part == self._turn_part:
             await self.push_frame(PauseTranscriptFrame(failed=True))
         elif isinstance(item, Publish):
@@ -327,17 +329,17 @@ class RecognizerSTTService(STTService):
             pcm16 += more.pcm16
             self._work.popleft()
         turn_part = self._turn_part
-        text = await self._recognizer.accept(bytes(pcm16))
+        text = await self.recognizer.accept(bytes(pcm16))
         if turn_part == self._turn_part:
             await self._show(text)
 
     async def _transcribe_early(self, pause: Pause) -> None:
         if pause.turn_part != self._turn_part:
             return
-        if self._short.is_skipped:
+        if self.short.is_skipped:
             await self.push_frame(PauseTranscriptFrame())
             return
-        transcript = await self._recognizer.pause()
+        transcript = await self.recognizer.pause()
         if self._latency.add(time.monotonic() - pause.speech_end_secs):
             self._ttfs_p99_latency = self._latency.p99_secs
             await self.push_frame(self.service_metadata_frame())
@@ -348,30 +350,30 @@ class RecognizerSTTService(STTService):
     async def _publish_transcript(self, decision: Publish) -> None:
         if decision.turn_part != self._turn_part:
             return
-        if self._short.is_skipped:
-            self._short.tell()
+        if self.short.is_skipped:
+            self.short.tell()
             await self._nothing_to_publish(decision)
-            await self._recognizer.reset()
+            await self.recognizer.reset()
             return
-        transcript = await self._recognizer.pause()
+        transcript = await self.recognizer.pause()
         if decision.turn_part != self._turn_part:
             return
         self._utterance_bytes = 0
         self._partial = ""
         if transcript.text:
-            frame = self._transcription_frame(transcript)
+            frame = transcription_frame(transcript, self._user_id)
             frame.finalized = True
             self._apology_due = False
             await self.push_frame(frame)
         else:
             await self._nothing_to_publish(decision)
-        await self._recognizer.reset()
+        await self.recognizer.reset()
 
     async def _publish_part(self) -> None:
-        transcript = await self._recognizer.finish()
+        transcript = await self.recognizer.finish()
         self._partial = ""
         if transcript.text:
-            await self.push_frame(self._transcription_frame(transcript))
+            await self.push_frame(transcription_frame(transcript, self._user_id))
 
     async def _nothing_to_publish(self, decision: Publish) -> None:
         if decision.turn_part == self._turn_part:
@@ -380,7 +382,7 @@ class RecognizerSTTService(STTService):
             await self._apologise()
 
     async def _show(self, text: str) -> None:
-        if text and text != self._partial and not self._short.is_skipped:
+        if text and text != self._partial and not self.short.is_skipped:
             self._partial = text
             await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
 
@@ -389,11 +391,8 @@ class RecognizerSTTService(STTService):
             self._apology_due = False
             await self.push_frame(TTSSpeakFrame(APOLOGY, append_to_context=False))
 
-    def _transcription_frame(self, transcript: Transcript) -> TranscriptionFrame:
-        return transcription_frame(transcript, self._user_id)
-
     async def _stop_work(self) -> None:
         if self._work_task:
             await self.cancel_task(self._work_task)
             self._work_task = None
-            self._recognizer.end()
+            self.recognizer.end()

@@ -13,16 +13,19 @@ class ShortSpeech:
 
     Args:
         min_secs: Less voice than this is skipped; 0 skips nothing.
+
+    Attributes:
+        min_secs: As given; may be changed.
     """
 
     def __init__(self, min_secs: float) -> None:
-        self._min_secs = min_secs
+        self.min_secs = min_secs
         self._voiced_secs = 0.0
 
     @property
     def is_skipped(self) -> bool:
         """Whether the turn's voice up to now is too short to be meant."""
-        return self._voiced_secs < self._min_secs
+        return self._voiced_secs < self.min_secs
 
     def begin(self, start_secs: float) -> None:
         """A stretch was noticed after so much voice."""
@@ -43,6 +46,6 @@ class ShortSpeech:
     def tell(self) -> None:
         """Say in the log what is skipped, and why."""
         logger.info(
-            f"{self._voiced_secs:.2f} s of speech was skipped: turn.min_speech_secs is {self._min_secs:g}, and what is "
+            f"{self._voiced_secs:.2f} s of speech was skipped: turn.min_speech_secs is {self.min_secs:g}, and what is "
             "shorter is not answered"
         )

@@ -122,6 +122,15 @@ class SpeakableText(FrameProcessor):
         for language in (self._language, *self._also):
             await read_tables(language)
 
+    async def change_language(self, language: str) -> None:
+        """Speak another language, from the next reply on.
+
+        Args:
+            language: ISO 639-1 code.
+        """
+        await read_tables(language)
+        self._own_language = language
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Handle one frame: text is collected, the end of a response releases the rest."""
         await super().process_frame(frame, direction)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from pipecat.frames.frames import (
     Frame,
@@ -18,6 +19,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     TTSAudioRawFrame,
+    TTSSpeakFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
@@ -43,6 +45,25 @@ MAX_FAILURES = 3
 SIGN_OF_LIFE_SECS = ENGINE_SILENCE_SECS / 3
 
 
+@dataclass(frozen=True)
+class Voicing:
+    """A voice in which a conversation goes on.
+
+    Attributes:
+        engine: At the pace `speed`; speech at another rate than the first engine's is resampled.
+        threads: The engine's own.
+        speed: 1 is the natural pace.
+        at_speed: Gives the engine at another pace; may block.
+        in_language: Gives an engine in the voice of another language; may block.
+    """
+
+    engine: Synthesizer
+    threads: Executor
+    speed: float
+    at_speed: Callable[[float], Synthesizer] | None = None
+    in_language: Callable[[Synthesizer, str], Synthesizer] | None = None
+
+
 class SynthesizerTTSService(TTSService):
     """Speaks through a shared engine.
 
@@ -54,6 +75,7 @@ class SynthesizerTTSService(TTSService):
         manner: How fast it speaks.
         at_speed: Gives the engine at another pace; may block.
         in_language: Gives an engine in the voice of another language; may block.
+        sample_rate_hz: Of what it gives; default: the engine's.
     """
 
     def __init__(
@@ -66,9 +88,10 @@ class SynthesizerTTSService(TTSService):
         manner: Manner | None = None,
         at_speed: Callable[[float], Synthesizer] | None = None,
         in_language: Callable[[Synthesizer, str], Synthesizer] | None = None,
+        sample_rate_hz: int | None = None,
     ) -> None:
         super().__init__(
-            sample_rate=engine.sample_rate_hz,
+            sample_rate=sample_rate_hz or engine.sample_rate_hz,
             push_text_frames=False,
             push_start_frame=True,
             push_stop_frames=True,
@@ -88,11 +111,20 @@ class SynthesizerTTSService(TTSService):
         self._threads = threads
         self._standby = standby
         self._n_failures = 0
+        self._coming: Voicing | None = None
         self._ahead = ahead or SpeechAhead(float("inf"))
         # Seconds of speech so far in each open audio context: word times count from its start.
         self._context_secs: dict[str, float] = {}
         # Audio contexts in which some text was not spoken.
         self._failed_contexts: set[str] = set()
+
+    def change_voice(self, voicing: Voicing) -> None:
+        """Speak the next reply in another voice; the one that is being spoken is spoken to its end.
+
+        Args:
+            voicing: The voice.
+        """
+        self._coming = voicing
 
     def can_generate_metrics(self) -> bool:
         """The time to the first audio is measured."""
@@ -102,6 +134,8 @@ class SynthesizerTTSService(TTSService):
         """Speak what is to be spoken; what was written for it ends here."""
         if isinstance(frame, InterruptionFrame):
             self._ahead.cut()
+        if isinstance(frame, LLMFullResponseStartFrame | TTSSpeakFrame) and self._coming:
+            self._take_voice(self._coming)
         if isinstance(frame, LLMFullResponseStartFrame | InterruptionFrame):
             self._language = frame.metadata.get(REPLY_LANGUAGE)
         if not isinstance(frame, ReplySourceFrame):
@@ -197,6 +231,14 @@ class SynthesizerTTSService(TTSService):
         if key not in self._voices:
             self._voices[key] = await asyncio.to_thread(self._in_language, *key)
         return self._voices[key]
+
+    def _take_voice(self, new: Voicing) -> None:
+        self._coming = None
+        self._engine = self._own = new.engine
+        self._threads, self._speed = new.threads, new.speed
+        self._at_speed, self._in_language = new.at_speed, new.in_language
+        self._voices.clear()
+        self._n_failures = 0
 
     async def _take_pace(self) -> None:
         """Another pace is another engine on the same model; who stands in for the engine keeps its own."""

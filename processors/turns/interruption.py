@@ -119,6 +119,12 @@ class BargeInStrategy(BaseUserTurnStartStrategy):
         self._is_typed = False
         self.turn_cut_agent = False
 
+    def change(self, *, language: str, shows_partials: bool, two_steps: bool) -> None:
+        """Other settings, for what is said from now on; see the class."""
+        self._language = language
+        self._shows_partials = shows_partials
+        self._two_steps = two_steps
+
     async def handle_user_turn_started(self) -> None:
         """The interruption that goes with it also ends ducking and pausing."""
         self._turn_open = True

@@ -41,6 +41,14 @@ class Speculation:
         """Whether what is in flight is the answer to these words."""
         return self._text is not None and bare(self._text) == bare(text)
 
+    def allow(self, most: int) -> None:
+        """Another number of them in a turn, from the next turn on.
+
+        Args:
+            most: As at the start.
+        """
+        self._most = most
+
     def may_begin(self) -> bool:
         """Whether another one is allowed in this turn."""
         return self._n_begun < self._most

@@ -99,6 +99,18 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
         self._listening: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
 
+    def change(self, patience: Patience, language: str, most_speculations: int) -> None:
+        """Other settings, from now on; see the class.
+
+        Args:
+            patience: How long to wait.
+            language: What is spoken, where the recognizer does not say.
+            most_speculations: In a turn.
+        """
+        self._patience = patience
+        self._language = language
+        self._speculation.allow(most_speculations)
+
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Learn the microphone's rate."""
         await super().setup(setup)

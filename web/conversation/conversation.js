@@ -75,6 +75,7 @@ export class Conversation {
     const text = words(event.text);
     switch (event.event) {
       case "session_started": this.#start(event); break;
+      case "settings_changed": this.#change(event); break;
       case "user_started_speaking": this.#isUserSpeaking = true; break;
       case "user_stopped_speaking": this.#pauseUser(); break;
       case "partial_transcript": this.#hear("", text); break;
@@ -169,17 +170,22 @@ export class Conversation {
     this.#add({ role: "notice", stage, text });
   }
 
-  #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, conversation, history, noted }) {
+  #change({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk }) {
     this.engines = engines ?? null;
     this.answerSecs = answerSecs ?? null;
     this.isPushToTalk = isPushToTalk === true;
+  }
+
+  #start(event) {
+    const { recording: isRecording, recorded_secs: recordedSecs, conversation, history, noted } = event;
+    this.#change(event);
     this.isRecording = isRecording === true;
     const id = words(conversation);
     const isAnother = this.items.length > 0 && (id === "" || (this.id !== "" && id !== this.id));
     this.id = id || this.id;
     if (isAnother) this.notice("The agent does not remember what is above: a new conversation begins here.");
-    // The server keeps the sound of one call a conversation, the latest.
-    if (this.isRecording && this.#wasRecorded) this.notice("The recording begins anew here; what was recorded before is gone.");
+    // A recording goes on in the next call, unless the server has lost it.
+    if (this.isRecording && this.#wasRecorded && !recordedSecs) this.notice("The recording begins anew here; what was recorded before is gone.");
     this.#wasRecorded ||= this.isRecording;
     if (this.items.length === 0 && Array.isArray(history)) {
       if (noted === true) this.notice(NOTED_BEFORE);

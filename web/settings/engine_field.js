@@ -22,24 +22,3 @@ export function describeEngines(select, engines) {
   }
   return notes;
 }
-
-/**
- * @param {string | null} chosen - voice, "" or null for the engine's own
- * @param {{name: string, language: string}[]} voices - of the engine that speaks
- * @param {string} id - of the field that is replaced
- * @returns {HTMLSelectElement}
- */
-export function voiceSelect(chosen, voices, id) {
-  const select = create("select");
-  select.id = id;
-  const languages = [...new Set(voices.map(({ language }) => language))];
-  select.append(new Option("The engine’s own", ""));
-  for (const language of languages) {
-    const group = create("optgroup");
-    group.label = language || "Any language";
-    const spoken = voices.filter((voice) => voice.language === language);
-    group.append(...spoken.map(({ name }) => new Option(name, name, false, name === chosen)));
-    select.append(group);
-  }
-  return select;
-}

@@ -8,7 +8,7 @@ const LONG_TEXTS = new Set(["llm.system_prompt"]);
 /**
  * @param {string} key - dotted, such as "tts.speed"
  * @param {string} label
- * @param {object} setting - {value, default, description, choices, min, max} of the server
+ * @param {object} setting - {value, default, description, choices, min, max} of the server; words: {choice: name}
  * @param {*} value - what is chosen now
  * @returns {{element: HTMLElement, control: HTMLElement, read: () => *}} read: the chosen value, in the setting's type
  */
@@ -35,14 +35,15 @@ export function settingField(key, label, setting, value) {
 function controlFor(key, setting, value) {
   const kind = typeof (setting.value ?? setting.default ?? "");
   if (kind === "boolean") return switchControl(value === true);
-  if (Array.isArray(setting.choices)) return choiceControl(key, setting.choices, value);
+  if (Array.isArray(setting.choices)) return choiceControl(key, setting, value);
   if (kind === "number") return numberControl(setting, value);
   return textControl(key, value);
 }
 
-function choiceControl(key, choices, value) {
+function choiceControl(key, { choices, words = {} }, value) {
   const control = create("select");
-  control.append(...choices.map((choice) => new Option(describeChoice(key, choice), choice, false, choice === value)));
+  const named = (choice) => words[choice] ?? describeChoice(key, choice);
+  control.append(...choices.map((choice) => new Option(named(choice), choice, false, choice === value)));
   return { control, read: () => choices.find((choice) => String(choice) === control.value) ?? control.value };
 }
 

@@ -2,32 +2,20 @@
 
 export const GROUPS = [
   {
-    title: "Persona",
+    title: "Who the agent is",
     settings: {
-      "persona.name": "Who the agent is",
-      "interpreter.languages": "Interpret between two languages",
+      "persona.name": "Persona",
       "llm.system_prompt": "What the agent is told about itself",
-      "llm.engine": "Language model",
     },
   },
-  {
-    title: "Voice",
-    settings: {
-      "tts.engine": "Engine",
-      "tts.voice": "Voice",
-      "tts.language": "Language",
-      "tts.speed": "Speed",
-    },
-  },
-  { title: "Ears", settings: { "stt.engine": "Engine", "stt.language": "Language" } },
+  { title: "Voice", settings: { "tts.voice": "Voice", "tts.language": "Language", "tts.speed": "Speed" } },
   {
     title: "Taking turns",
     settings: {
       "turn.mode": "Microphone",
-      "turn.pace": "Pace",
+      "turn.pace": "How soon it answers",
       "turn.barge_in": "What interrupts the agent",
-      "turn.speculate": "Prepare answers early",
-      "dialogue.filler": "While an answer is slow",
+      "stt.language": "You speak",
     },
   },
   {
@@ -40,6 +28,18 @@ export const GROUPS = [
       "tools.memory": "Memory",
       "tools.knowledge": "Your documents",
       "tools.camera": "Camera, when you ask it to look",
+    },
+  },
+  {
+    title: "Advanced",
+    isAdvanced: true,
+    settings: {
+      "interpreter.languages": "Interpret between two languages",
+      "stt.engine": "Ears",
+      "llm.engine": "Language model",
+      "tts.engine": "What speaks",
+      "turn.speculate": "Prepare answers early",
+      "dialogue.filler": "While an answer is slow",
     },
   },
 ];
@@ -60,14 +60,13 @@ export function describeChoice(key, choice) {
   return CHOICE_WORDS[key]?.[choice] ?? String(choice);
 }
 
-/** @returns {{title: string, settings: object}[]} groups of what this server has; a last one for what has no name here */
+/** @returns {{title, settings, isAdvanced?}[]} groups of what this server has; what has no name here is advanced */
 export function groupsOf(settings) {
-  const named = GROUPS.map(({ title, settings: wanted }) => ({
-    title,
-    settings: Object.fromEntries(Object.entries(wanted).filter(([key]) => Object.hasOwn(settings, key))),
-  }));
   const known = new Set(GROUPS.flatMap((group) => Object.keys(group.settings)));
   const others = Object.keys(settings).filter((key) => !known.has(key));
-  const rest = { title: "More", settings: Object.fromEntries(others.map((key) => [key, key])) };
-  return [...named, rest].filter((group) => Object.keys(group.settings).length > 0);
+  return GROUPS.map(({ title, settings: wanted, isAdvanced = false }) => {
+    const named = Object.entries(wanted).filter(([key]) => Object.hasOwn(settings, key));
+    const rest = isAdvanced ? others.map((key) => [key, key]) : [];
+    return { title, isAdvanced, settings: Object.fromEntries([...named, ...rest]) };
+  }).filter((group) => Object.keys(group.settings).length > 0);
 }

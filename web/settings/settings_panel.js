@@ -1,11 +1,15 @@
-// The settings of the next call, and of this one by joining it again: built from what the server offers.
+// The settings of the next call, and of this one while it goes on: built from what the server offers.
 
 import { askFirst } from "/confirm.js";
 import { byId, create, setText } from "/dom.js";
-import { describeEngines, voiceSelect } from "/settings/engine_field.js";
+import { cards, stopSample } from "/settings/cards.js";
+import { describeEngines } from "/settings/engine_field.js";
+import { inWords, spokenLanguages } from "/settings/names.js";
 import { settingField } from "/settings/setting_field.js";
 import { groupsOf } from "/settings/settings_list.js";
+import { voiceField } from "/settings/voice_field.js";
 
+const NEEDS_CALL = "The call is joined again for it; the conversation goes on.";
 const UNSAVED = {
   title: "Throw your changes away?",
   text: "What you changed here is not applied yet.",
@@ -19,6 +23,7 @@ export class SettingsPanel {
   #fields = new Map();
   #offer = null;
   #serving = {};
+  #isInCall = false;
 
   /** @param {{onApply: (options: object) => void, onReset: () => void}} handlers */
   constructor({ onApply, onReset }) {
@@ -33,6 +38,7 @@ export class SettingsPanel {
       event.preventDefault();
       this.#leave();
     });
+    this.#dialog.addEventListener("close", stopSample);
     byId("settings-reset").addEventListener("click", () => {
       onReset();
       this.#dialog.close();
@@ -50,10 +56,11 @@ export class SettingsPanel {
     setText(byId("settings-none"), offerProblem);
     byId("settings-none").hidden = offerProblem === "";
     this.#serving = engines;
+    this.#isInCall = isInCall;
     this.#drawFields(chosen);
     byId("settings-reset").hidden = Object.keys(chosen).length === 0;
     setText(byId("settings-apply"), isInCall ? "Apply and go on" : "Apply");
-    setText(byId("settings-hint"), isInCall ? "The call is joined again at once; the conversation goes on." : "");
+    setText(byId("settings-hint"), isInCall ? "It takes effect in this call, from the next answer on." : "");
     this.#chosen = JSON.stringify(this.#read());
     if (!this.#dialog.open) this.#dialog.showModal();
   }
@@ -66,41 +73,70 @@ export class SettingsPanel {
 
   #drawFields(chosen) {
     const settings = this.#offer?.settings ?? {};
+    const valueOf = (key) => (Object.hasOwn(chosen, key) ? chosen[key] : settings[key]?.value);
     this.#fields.clear();
-    byId("settings-fields").replaceChildren(
-      ...groupsOf(settings).map((group) => {
-        const set = create("fieldset");
-        set.append(create("legend", "", group.title));
-        for (const [key, label] of Object.entries(group.settings)) {
-          const value = Object.hasOwn(chosen, key) ? chosen[key] : settings[key].value;
-          set.append(this.#drawField(key, label, settings[key], value));
-        }
-        return set;
-      }),
-    );
-    this.#drawVoices(chosen["tts.voice"] ?? settings["tts.voice"]?.value ?? "");
+    byId("settings-fields").replaceChildren(...groupsOf(settings).map((group) => this.#drawGroup(group, valueOf)));
+    this.#drawVoices(valueOf("tts.voice") ?? "", valueOf("tts.language") ?? "");
   }
 
-  #drawField(key, label, setting, value) {
-    const field = settingField(key, label, setting, value);
-    this.#fields.set(key, field);
+  #drawGroup({ title, isAdvanced, settings }, valueOf) {
+    const set = create("fieldset");
+    const keys = Object.keys(settings);
+    const joins = this.#isInCall ? keys.filter((key) => !(this.#offer.live ?? []).includes(key)) : [];
+    set.append(create("legend", isAdvanced ? "visually-hidden" : "", title));
+    if (joins.length === keys.length) set.append(create("p", "hint", NEEDS_CALL));
+    for (const key of keys) {
+      const element = this.#drawField(key, settings[key], valueOf(key));
+      if (joins.length < keys.length && joins.includes(key)) element.append(create("p", "hint", NEEDS_CALL));
+      set.append(element);
+    }
+    if (!isAdvanced) return set;
+    const details = create("details", "advanced");
+    details.append(create("summary", "", title), set);
+    return details;
+  }
+
+  #drawField(key, label, value) {
+    const setting = this.#offer.settings[key];
+    const field = key === "persona.name" && this.#offer.personas ? this.#personas(key, label, value) : null;
+    const drawn = field ?? settingField(key, label, this.#asChoice(key, setting, value), value);
+    this.#fields.set(key, drawn);
     const [stage, name] = key.split(".");
-    if (name === "engine") field.element.append(...describeEngines(field.control, this.#offer.engines?.[stage] ?? []));
-    if (key === "tts.engine") field.control.addEventListener("change", () => this.#drawVoices(""));
-    return field.element;
+    if (name === "engine") drawn.element.append(...describeEngines(drawn.control, this.#offer.engines?.[stage] ?? []));
+    if (key === "tts.engine") drawn.control.addEventListener("change", () => this.#drawVoices("", this.#language()));
+    return drawn.element;
   }
 
-  /** The voices are those of the engine that is chosen, or that serves where none is. */
-  #drawVoices(chosen) {
+  #personas(key, label, chosen) {
+    const known = this.#offer.personas.map(({ name, description }) => ({ value: name, name: inWords(name), about: description }));
+    return cards(key, label, known, chosen);
+  }
+
+  /** What is spoken is chosen by name. */
+  #asChoice(key, setting, value) {
+    if (key !== "stt.language") return setting;
+    const named = spokenLanguages(value ?? setting.value);
+    return { ...setting, description: "", choices: named.map(([code]) => code), words: Object.fromEntries(named) };
+  }
+
+  #language() {
+    return this.#fields.get("tts.language")?.read() ?? this.#offer.settings["tts.language"]?.value ?? "";
+  }
+
+  /** The voices are those of the engine that is chosen, or that serves where none is; an engine tells them once loaded. */
+  #drawVoices(chosen, language) {
     const field = this.#fields.get("tts.voice");
     if (!field) return;
     const wanted = this.#fields.get("tts.engine")?.read() ?? "auto";
     const engine = wanted === "auto" ? this.#serving.tts?.engine : wanted;
     const voices = this.#offer.voices?.[engine] ?? [];
     if (voices.length === 0) return;
-    const select = voiceSelect(chosen, voices, field.control.id);
-    field.control.replaceWith(select);
-    this.#fields.set("tts.voice", { ...field, control: select, read: () => select.value || null });
+    const drawn = voiceField(engine, voices, chosen, language);
+    field.element.replaceWith(drawn.element);
+    this.#fields.get("tts.language")?.element.remove();
+    this.#fields.set("tts.voice", { element: drawn.element, read: () => drawn.read().voice });
+    if (!this.#fields.has("tts.language")) return;
+    this.#fields.set("tts.language", { element: create("div"), read: () => drawn.read().language });
   }
 
   /** @returns {object} what differs from the server's own settings */

@@ -1,4 +1,5 @@
-"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over, undo, no picture.
+"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over, undo, no picture,
+other settings.
 
 In:  JSON objects from the data channel or the WebSocket.   Out: calls of the conversation, in order, a few a second.
 A message that is none of these is not the page's, and is left alone.
@@ -25,10 +26,12 @@ class ClientMessages:
 
     Args:
         conversation: The page's.
+        change: Changes the settings of the call to these options.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, change: Callable[[object], None] = lambda options: None) -> None:
         self._conversation = conversation
+        self._change = change
         self._key_wanted = self._key_told = False
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque(maxlen=MAX_WAITING)
         self._working: asyncio.Task[None] | None = None
@@ -57,6 +60,9 @@ class ClientMessages:
                 self._waiting.append(lambda: self._conversation.undo(mark))
             case {"type": "camera", "mark": str(mark), "problem": str(problem)} if len(mark) <= MAX_MARK_CHARS:
                 self._conversation.camera.refuse(mark, problem)
+                return
+            case {"type": "settings", "options": options}:
+                self._change(options)
                 return
             case _:
                 return

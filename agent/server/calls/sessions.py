@@ -5,9 +5,8 @@ history kept for a while, so that the page can come back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from loguru import logger
@@ -15,7 +14,7 @@ from pipecat.transports.base_transport import BaseTransport
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
-from agent.conversation.histories import NOBODY, Histories, History, Owner
+from agent.conversation.histories import Histories, History
 from agent.conversation.observer import Sink
 from agent.conversation.recordings import LiveRecording, Recordings, kept_recording, prepare_folder
 from agent.conversation.waking import wakes
@@ -25,16 +24,16 @@ from agent.errors import InputError, SottoError
 from agent.logs import TurnLogger
 from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
+from agent.server.calls.changes import SettingChanges
 from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
-from agent.server.wire.slots import Places
+from agent.server.calls.plan import SessionPlan, SessionRequest
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
 from agent.tools.camera import Camera, UnaskedError
 from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timer_books import TimerBooks
-from agent.tools.tool import Tool
 
 WATCH_SECS = 1.0
 # A page that comes back waits so long for its earlier call to end.
@@ -62,55 +61,6 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SessionRequest:
-    """What a page asks for; nothing of it is checked yet.
-
-    Attributes:
-        conversation: The id of an earlier conversation to go on with.
-        options: Dotted settings of this session.
-        record: Whether sound and events are to be kept.
-        owner: Whose a new conversation is; of the server's own making.
-        memory: Whose memory it has, if any; of the server's own making.
-        places: For what its client asks for beside the conversation; of the server's own making.
-    """
-
-    conversation: object = None
-    options: object = None
-    record: object = False
-    owner: Owner = NOBODY
-    memory: str | None = None
-    places: Places | None = None
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory, places
-    for what is asked for beside it, and what its client brings along where that is no page.
-    """
-
-    settings: Settings
-    host: ModelHost
-    history: History
-    record: bool = False
-    memory: str | None = None
-    places: Places | None = None
-    door: "Door | None" = None
-
-
-@dataclass(frozen=True)
-class Door:
-    """What a client of another door than the page brings along, in place of a page and its tools.
-
-    Attributes:
-        tools: The client's own.
-        own_tools: Whether the agent has its own besides.
-    """
-
-    tools: Sequence[Tool] = ()
-    own_tools: bool = True
-
-
 class LiveSession:
     """One conversation of a page.
 
@@ -121,13 +71,15 @@ class LiveSession:
         send: Sends a message to the page.
     """
 
-    def __init__(self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send) -> None:
+    def __init__(
+        self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send, changes: SettingChanges
+    ) -> None:
         self.plan = plan
         self.conversation = conversation
         self.carrier = carrier
         self.send = send
-        self.handle = ClientMessages(conversation).handle
-        self._endings: list[Callable[[], None]] = []
+        self.handle = ClientMessages(conversation, changes.ask).handle
+        self._endings: list[Callable[[], None]] = [changes.end]
 
     def on_end(self, then: Callable[[], None]) -> None:
         """Have something done when it has ended.
@@ -212,19 +164,29 @@ class LiveSessions:
         # What cannot be had costs the page neither its place nor the call that it holds.
         host = await self.engines.host_for(settings)
         with self.engines.lent(host):
-            await self._take_over(request.conversation)
-            most = self._settings.server.max_sessions
-            if self.n_active >= most:
-                raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
-            history = self.histories.open(request.conversation, request.owner)
-            self.histories.hold(history, "call")
-            self._planned.add(history)
-            try:
-                yield SessionPlan(settings, host, history, request.record is True, request.memory, request.places)
-            finally:
-                self._planned.discard(history)
-                if not any(session.plan.history is history for session in self._running):
-                    self.histories.release(history)
+            async with self._place_for(request, settings, host) as plan:
+                yield plan
+
+    @asynccontextmanager
+    async def _place_for(
+        self, request: SessionRequest, settings: Settings, host: ModelHost
+    ) -> AsyncIterator[SessionPlan]:
+        await self._take_over(request.conversation)
+        most = self._settings.server.max_sessions
+        if self.n_active >= most:
+            raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
+        history = self.histories.open(request.conversation, request.owner)
+        self.histories.hold(history, "call")
+        self._planned.add(history)
+        try:
+            record = request.record is True
+            await self.recordings.settled(history.id)
+            rate_hz = self.recordings.rate_hz_of(history.id) if record else None
+            yield SessionPlan(settings, host, history, record, request.memory, request.places, recorded_hz=rate_hz)
+        finally:
+            self._planned.discard(history)
+            if not any(session.plan.history is history for session in self._running):
+                self.histories.release(history)
 
     def start(
         self,
@@ -264,6 +226,7 @@ class LiveSessions:
             "history": plan.history.turns(),
             "noted": plan.history.has_notes,
             "recording": recording is not None,
+            "recorded_secs": round(recording.start_secs, 3) if recording else 0.0,
         }
         sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
         conversation = Conversation(
@@ -280,12 +243,13 @@ class LiveSessions:
             has_camera=has_camera and door is None,
             has_requests=door is not None,
             hang_up=hang_up,
+            rate_hz=plan.rate_hz,
         )
-        session = LiveSession(plan, conversation, carrier, send)
+        changes = SettingChanges(self.engines, self._settings, plan, conversation)
+        session = LiveSession(plan, conversation, carrier, send, changes)
         ended = conversation.start()
         started = True
         self._running[session] = ended
-        ended.add_done_callback(self.engines.lend(plan.host))
         for trouble in troubles:
             conversation.report("recording", trouble)
         ended.add_done_callback(lambda task: self._ended(session, task))
@@ -324,8 +288,7 @@ class LiveSessions:
         self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None], kept_as: str
     ) -> LiveRecording | None:
         """A recording, if it is wanted; None, and a warning, if there can be none: the call goes on."""
-        rate_hz = plan.host.tts.loaded.sample_rate_hz
-        folder = self._settings.server.recordings
+        folder, rate_hz = self._settings.server.recordings, plan.rate_hz
         try:
             if kept_as:
                 return kept_recording(folder, kept_as, transport, rate_hz, warn) if folder else None

@@ -7,7 +7,8 @@ from aiortc import RTCIceServer
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
 from agent.server.calls.peers import Peers
-from agent.server.calls.sessions import LiveSessions, SessionPlan, SessionRequest
+from agent.server.calls.plan import SessionPlan, SessionRequest
+from agent.server.calls.sessions import LiveSessions
 from transports.ice_addresses import Reach
 from transports.webrtc import PeerWatch, webrtc_transport
 from transports.webrtc_messages import PeerMessages
@@ -84,7 +85,7 @@ class WebSessions:
 
     def _start(self, connection: SmallWebRTCConnection, plan: SessionPlan) -> None:
         """Start the conversation of a new peer; called by Pipecat's request handler."""
-        transport = webrtc_transport(connection, plan.host.tts.loaded.sample_rate_hz)
+        transport = webrtc_transport(connection, plan.rate_hz)
         messages = PeerMessages(connection)
         session = self._sessions.start(
             plan, transport, connection.send_app_message, _Peer(connection, transport, messages)

@@ -17,7 +17,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
-from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions, SessionPlan, SessionRequest
+from agent.server.calls.plan import SessionPlan, SessionRequest
+from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions
 from agent.server.wire.owner import MAX_PAGE_CHARS, memory_owner_of, owner_of
 from processors.errors import EngineUnavailableError
 from transports.websocket import WebSocketTransport
@@ -148,7 +149,7 @@ def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[We
     async def take(message: Message) -> None:
         session.handle(message)
 
-    transport = WebSocketTransport(socket, plan.host.tts.loaded.sample_rate_hz, take)
+    transport = WebSocketTransport(socket, plan.rate_hz, take)
     session = live.start(plan, transport, transport.send, LineCarrier(transport))
 
     def hang_up() -> None:

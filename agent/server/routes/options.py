@@ -8,6 +8,9 @@ from fastapi.responses import JSONResponse
 from agent.server.calls.ice_servers import ice_servers_of
 from agent.server.state import ServerState
 from agent.server.wire.owner import is_owner
+from agent.settings.changes import LIVE_KEYS
+from agent.settings.load import personas_folder
+from agent.settings.persona import personas
 from agent.settings.session import describe_options
 
 
@@ -28,6 +31,8 @@ def option_routes(state: ServerState) -> APIRouter:
                 "engines": await engines.offers(),
                 "voices": await asyncio.to_thread(engines.voices),
                 "ice_servers": ice_servers_of(state.settings),
+                "personas": await asyncio.to_thread(personas, personas_folder(state.settings)),
+                "live": sorted(LIVE_KEYS),
                 "recording": True,
                 "memory": state.settings.memory.keep,
                 "models": is_owner(request.scope),

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from agent.server.calls.sessions import LiveSession, LiveSessions, SessionPlan, SessionRequest
+from agent.server.calls.plan import SessionPlan, SessionRequest
+from agent.server.calls.sessions import LiveSession, LiveSessions
 from agent.server.calls.websocket import SERVER_STOPS, LineCarrier
 from agent.server.telephony.keypad import Keypad
 from agent.settings.session import always_awake

@@ -17,7 +17,7 @@ import soundfile
 from fastapi import FastAPI
 
 from agent.conversation.histories import HistoryInUseError
-from agent.conversation.recordings import MAX_KEPT, LiveRecording, Recordings
+from agent.conversation.recordings import MAX_KEPT, MAX_SILENCE_SECS, LiveRecording, Recordings
 from agent.errors import InputError
 from agent.server.routes.recordings import recordings_router
 from tests.support.virtual_time import in_virtual_time
@@ -171,23 +171,69 @@ async def test_deleting_a_conversation_deletes_its_recording_and_its_history() -
 
 
 @in_virtual_time
-async def test_the_latest_recording_of_a_conversation_is_the_one_that_is_kept() -> None:
+async def test_a_conversation_that_goes_on_in_another_call_goes_on_in_its_recording() -> None:
     async with routes() as talk:
         await (await talk.record("one", 10)).end()
-        first = talk.recordings.file("one", "recording.wav")
-        assert first is not None
-        root = first.parent.parent
+        await asyncio.sleep(3.0)
+        assert talk.recordings.rate_hz_of("one") == OUT_RATE_HZ
         await (await talk.record("one", 20)).end()
-        second = talk.recordings.file("one", "recording.wav")
-        assert second is not None
-        assert list(root.iterdir()) == [second.parent]
-        assert soundfile.info(second).duration == pytest.approx(0.4, abs=0.001)
-        # One that is overtaken while it is being held leaves nothing either.
+        sound, events = (talk.recordings.file("one", name) for name in ("recording.wav", "events.jsonl"))
+        assert sound is not None
+        assert events is not None
+        assert len(list(sound.parent.parent.iterdir())) == 1
+        stereo_s16, _ = soundfile.read(sound, dtype="int16")
+        left_s16 = stereo_s16[:, 0].astype(int)
+        # 0.2 s, three seconds of silence, 0.4 s.
+        assert len(left_s16) / OUT_RATE_HZ == pytest.approx(3.6, abs=0.01)
+        first, between, last = np.split(left_s16, [round(0.2 * OUT_RATE_HZ), round(3.2 * OUT_RATE_HZ)])
+        assert not between[50:-50].any()
+        assert first.mean() > 0.5
+        assert last.mean() > 0.5
+        lines = [json.loads(line) for line in events.read_text().splitlines()]
+        assert [line["event"] for line in lines] == ["session_started", "session_ended"] * 2
+        assert [line["t"] for line in lines] == pytest.approx([0.0, 0.2, 3.2, 3.4], abs=0.02)
+
+
+@in_virtual_time
+async def test_a_long_time_between_two_calls_is_not_as_much_silence_and_takes_no_room_on_the_disk() -> None:
+    async with routes() as talk:
+        await (await talk.record("one")).end()
+        await asyncio.sleep(1800)
+        await (await talk.record("one")).end()
+        sound = talk.recordings.file("one", "recording.wav")
+        assert sound is not None
+        assert soundfile.info(sound).duration == pytest.approx(MAX_SILENCE_SECS + 0.4, abs=0.01)
+        if sys.platform == "linux":
+            assert sound.stat().st_blocks * 512 < 1_000_000
+
+
+@in_virtual_time
+async def test_a_call_waits_until_the_recording_of_the_one_before_it_is_whole() -> None:
+    async with routes() as talk:
+        before = await talk.record("one", 10)
+        assert talk.recordings.rate_hz_of("one") is None
+        ending = asyncio.create_task(before.end())
+        await talk.recordings.settled("one")
+        await ending
+        assert talk.recordings.rate_hz_of("one") == OUT_RATE_HZ
+        await talk.recordings.settled("of nobody")
+
+
+@in_virtual_time
+async def test_a_recording_that_is_overtaken_while_it_is_held_and_one_that_was_deleted_leave_nothing() -> None:
+    async with routes() as talk:
         overtaken = await talk.record("one")
         latest = await talk.record("one")
         await latest.end()
         await overtaken.end()
-        assert len(list(root.iterdir())) == 1
+        sound = talk.recordings.file("one", "recording.wav")
+        assert sound is not None
+        assert len(list(sound.parent.parent.iterdir())) == 1
+        talk.recordings.forget("one")
+        await (await talk.record("one", 20)).end()
+        anew = talk.recordings.file("one", "recording.wav")
+        assert anew is not None
+        assert soundfile.info(anew).duration == pytest.approx(0.4, abs=0.001)
 
 
 @in_virtual_time

@@ -1,6 +1,7 @@
 """What is told of each model: what it is for, how fast it is here, whether something uses it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSyn
 from tests.support.scripted_llm import ScriptedLLM
 
 ENGINES = {"nemotron", "whisper", "moonshine", "embedded", "kokoro", "piper", "kitten"}
+INT8 = Candidate[object]("kokoro", None, object, weights="kokoro-int8")
 TWO_CORES = {"tiny.en": Speed(1.0, 0.41)}
 ONE_OF_EACH = (
     "tiny",
@@ -75,7 +77,7 @@ async def test_a_measured_speed_is_found_under_the_key_that_the_engine_was_measu
     wanted = session_settings(settings, {**options_for(model)})
     section = getattr(wanted, model.stage).model_copy(update={"model": path_of(settings, model)})
     wanted = wanted.model_copy(update={model.stage: section})
-    offered: list[Candidate[object]] = [
+    offered: list[Candidate[Any]] = [
         *{"stt": stt_candidates, "tts": tts_candidates}.get(model.stage, lambda _: [])(wanted),  # pyright: ignore
         *(await llm_candidates(wanted) if model.stage == "llm" else []),
     ]
@@ -110,8 +112,8 @@ def test_every_speed_can_be_estimated_from_the_ears_that_come_along() -> None:
         (Choice("stt", "whisper", "base", object()), "base", True),
         (Choice("stt", "whisper", "base.en", object()), "base", False),
         (Choice("stt", "moonshine", "base", object()), "base", False),
-        (Choice("tts", "kokoro", "af_heart", object(), weights="kokoro-int8"), "kokoro-int8", True),
-        (Choice("tts", "kokoro", "af_heart", object(), weights="kokoro-int8"), "kokoro", False),
+        (Choice("tts", "kokoro", "af_heart", object(), candidate=INT8), "kokoro-int8", True),
+        (Choice("tts", "kokoro", "af_heart", object(), candidate=INT8), "kokoro", False),
         (Choice("tts", "piper", "piper-joe", object()), "piper-joe", True),
         (Choice("tts", "piper", "piper-joe", object()), "piper-cori", False),
         (Choice("tts", "espeak", "en-us", object()), "piper-joe", False),
@@ -178,7 +180,7 @@ async def test_engines_that_no_conversation_uses_make_room_and_can_be_let_go(
             await engines.host_for(session_settings(settings, options_for(cori)))
         await engines.let_go(lambda choice: serves(choice, joe))
         assert (await engines.host_for(session_settings(settings, options_for(joe)))).tts_threads is first.tts_threads
-        give_back(None)
+        give_back()
         assert (await engines.host_for(session_settings(settings, options_for(cori)))).tts.model == "piper-cori"
         await engines.let_go(lambda choice: serves(choice, cori))
         assert [voice for voice in engines.voices() if voice == "piper"] == []
@@ -194,9 +196,7 @@ async def test_a_model_that_the_server_has_loaded_is_not_loaded_again(settings: 
         assert (await engines.host_for(session_settings(settings, options_for(find("base"))))).stt is host.stt
 
 
-@pytest.mark.parametrize(
-    "path", ["/etc", "../models", "C:\\x", "a/b", "", " ", "Base", "x" * 65, "base\n"]
-)
+@pytest.mark.parametrize("path", ["/etc", "../models", "C:\\x", "a/b", "", " ", "Base", "x" * 65, "base\n"])
 def test_a_page_names_models_and_no_paths(settings: Settings, path: object) -> None:
     for key in ("stt.model", "llm.model", "tts.model"):
         with pytest.raises(OptionError, match=f"{key} = .* is no name of `sotto models list`"):

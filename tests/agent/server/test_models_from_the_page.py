@@ -5,28 +5,19 @@ Faked, at the edge of the house: the catalogue (small files on a loopback server
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-import agent.models.catalogue
 from agent.models.catalogue import Model, is_installed
 from agent.models.lock import hold
 from agent.models.pull import LOCK_NAME
 from agent.models.sources.file import ModelFile
-from agent.server.app import build_app
-from agent.server.state import ServerState
-from agent.settings.load import load_settings
 from tests.support.file_server import Fault, FileServer
-from tests.support.llm_session import options
-from tests.support.scripted_engines import ScriptedSynthesizer
-from tests.support.scripted_llm import ScriptedLLM
-from tests.support.served import ServedEngine, serving_page
+from tests.support.page_models import PATIENCE_SECS, POLL_SECS, halfway, lay_out, pulls, serving, told, until
 from tests.support.small_model import (
     ARCHIVE_PATH,
     CONFIG,
@@ -43,16 +34,6 @@ from tests.support.small_model import (
     serve_small,
     sha256,
 )
-from tests.support.speech_callers import NotingEngine
-
-BUNDLED = agent.models.catalogue.find("tiny.en")
-PATIENCE_SECS = 60
-POLL_SECS = 0.02
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
@@ -67,13 +48,6 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "stt" / "small"
 
 
-def lay_out(monkeypatch: pytest.MonkeyPatch, *models: Model) -> None:
-    """Make these the catalogue, with what comes with sotto."""
-    all_of_them = (*models, BUNDLED)
-    monkeypatch.setattr(agent.models.catalogue, "CATALOGUE", all_of_them)
-    monkeypatch.setattr("agent.engines.shelf.CATALOGUE", all_of_them)
-
-
 @pytest.fixture
 def models(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, ...]:
     found = (model_at(server.url), archive_at(server.url))
@@ -81,44 +55,8 @@ def models(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, 
     return found
 
 
-@asynccontextmanager
-async def serving(models_dir: Path, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, ServedEngine]]:
-    """The server, and a client at this machine."""
-    given = {"models_dir": models_dir, **settings}
-    async with (
-        ScriptedLLM() as llm,
-        serving_page(NotingEngine(), options(llm), ScriptedSynthesizer(), settings=given) as served,
-        httpx.AsyncClient(base_url=served.url, trust_env=False) as client,
-    ):
-        try:
-            yield client, served
-        finally:
-            await served.state.pulls.close()
-
-
-async def pulls(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
-    return {pull["name"]: pull for pull in (await client.get("/api/models/pulls")).json()["pulls"]}
-
-
-async def until(client: httpx.AsyncClient, name: str, *states: str) -> dict[str, Any]:
-    """The pull, once it is in one of these states."""
-    async with asyncio.timeout(PATIENCE_SECS):
-        while (pull := (await pulls(client))[name])["state"] not in states:
-            await asyncio.sleep(POLL_SECS)
-    return pull
-
-
-async def told(client: httpx.AsyncClient, name: str = "small") -> dict[str, Any]:
-    """What is told of a model."""
-    return next(model for model in (await client.get("/api/models")).json()["models"] if model["name"] == name)
-
-
 def is_laid_out(directory: Path) -> bool:
     return directory.exists()
-
-
-async def halfway(server: FileServer) -> None:
-    assert await asyncio.to_thread(server.halfway.wait, PATIENCE_SECS)
 
 
 @pytest.mark.usefixtures("models")
@@ -243,10 +181,6 @@ async def test_a_pull_ends_with_the_server_and_the_next_one_goes_on(
     never.set()
 
 
-def cut(n_bytes: int) -> Fault:
-    return Fault(cut_after_bytes=n_bytes)
-
-
 @pytest.mark.parametrize(
     ("faults", "problem", "press"),
     [
@@ -353,53 +287,3 @@ async def test_a_model_is_removed_and_what_is_not_there_or_not_known_is_said(
             for method, path in (("POST", "/pull"), ("POST", "/pause"), ("DELETE", "/pull"), ("DELETE", "")):
                 answer = await client.request(method, f"/api/models/{name}{path}")
                 assert (answer.status_code, len(answer.content) < 600) in ((404, True), (405, True))
-
-
-def requests() -> list[tuple[str, str]]:
-    paths = [("GET", ""), ("GET", "/pulls"), ("POST", "/small/pull"), ("POST", "/small/pause")]
-    return [*paths, ("DELETE", "/small/pull"), ("DELETE", "/small")]
-
-
-@pytest.mark.usefixtures("models")
-@pytest.mark.parametrize(
-    "headers",
-    [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}],
-    ids=["origin", "no origin to name", "no-cors", "rebound name"],
-)
-async def test_no_other_site_can_look_or_begin_a_pull(
-    server: FileServer, tmp_path: Path, headers: dict[str, str]
-) -> None:
-    async with serving(tmp_path) as (client, _):
-        for method, path in requests():
-            assert (await client.request(method, f"/api/models{path}", headers=headers)).status_code == 403
-        assert (await pulls(client), server.requests) == ({}, [])
-
-
-@pytest.mark.usefixtures("models")
-@pytest.mark.parametrize(
-    ("address", "token", "shown", "status"),
-    [
-        ("192.0.2.7", None, None, 403),
-        ("192.0.2.7", "sesame-sesame-sesame", None, 401),
-        ("192.0.2.7", "sesame-sesame-sesame", "wrong", 401),
-        ("127.0.0.1", "sesame-sesame-sesame", None, 401),
-        ("192.0.2.7", "sesame-sesame-sesame", "sesame-sesame-sesame", 202),
-        ("127.0.0.1", None, None, 202),
-        ("::1", None, None, 202),
-    ],
-)
-async def test_models_are_for_whoever_sits_here_or_has_the_token(
-    tmp_path: Path, address: str, token: str | None, shown: str | None, status: int
-) -> None:
-    state = ServerState(load_settings({"server.host": "0.0.0.0", "server.token": token, "models_dir": tmp_path}))
-    transport = httpx.ASGITransport(build_app(state), client=(address, 50_000))  # pyright: ignore[reportArgumentType]
-    headers = {"Authorization": f"Bearer {shown}"} if shown else {}
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
-        for method, path in requests():
-            answer = await client.request(method, f"/api/models{path}")
-            if status != 202:
-                assert answer.status_code == status
-        assert bool(state.pulls.all()) is False
-        if status == 202:
-            assert (await client.post("/api/models/small/pull")).status_code == 202
-    await state.pulls.close()
