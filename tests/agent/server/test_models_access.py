@@ -9,15 +9,18 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent.engines.shelf import serves
 from agent.models.catalogue import find, model_dir
 from agent.server.app import build_app
 from agent.server.calls.plan import SessionRequest
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
+from tests.agent.server.test_live_settings import in_call
 from tests.support.file_server import FileServer
 from tests.support.house import FIXTURES
 from tests.support.page_models import lay_out, pulls, serving, told
 from tests.support.small_model import model_at, serve_small
+from tests.support.virtual_time import in_virtual_time
 
 JOE, CORI = find("piper-joe"), find("piper-cori")
 
@@ -122,3 +125,22 @@ async def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path, opti
         answer = await client.post("/api/models/load", json={"options": options})
         assert answer.status_code == 409
         assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.usefixtures("voices")
+@in_virtual_time
+async def test_a_call_goes_on_with_a_model_that_has_come_meanwhile_and_gives_it_back(tmp_path: Path) -> None:
+    async with in_call(replies=("Hello.", "Fine.", "Good."), models_dir=tmp_path) as house:
+        await house.ask("hi", 1)
+        engines = house.sessions.engines
+        for n, name in enumerate(("piper-joe", "piper-cori")):
+            changed = await house.change(tts__engine="piper", tts__model=name)
+            assert changed["engines"]["tts"]["model"] == name
+            assert [host.tts.model for host in engines.in_use] == [name]
+            await house.ask("and now?", 2 + n)
+        # Only the first answer is in the voice that the call began with.
+        assert [text for text, _ in house.voice.said_in] == ["Hello."]
+        assert [one["event"] for one in house.caller.events].count("session_started") == 1
+        await engines.let_go(lambda choice: serves(choice, JOE))
+        assert [voice["name"] for voice in engines.voices()["piper"]] == ["piper-cori"]
+    assert engines.in_use == []
