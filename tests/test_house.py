@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.settings": GROUND,
     "agent.models.sources": GROUND,
     "agent.models": (*GROUND, "agent.models.sources"),
-    "agent.engines": (*GROUND, "agent.settings", "agent.models"),
+    "agent.engines": (*GROUND, "agent.settings", "agent.models.*"),
     # What the agent does and remembers, below every conversation.
     "agent.tools": (*GROUND, "agent.settings"),
     "agent.memory": (*GROUND, "agent.settings", "agent.tools"),
@@ -87,12 +87,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),
     "agent.server.state": (
         *GROUND,
-        *("agent.settings", "agent.engines", "agent.conversation"),
+        *("agent.settings", "agent.models", "agent.engines", "agent.conversation"),
         *(f"agent.server.{room}" for room in ("wire", "calls", "guard", "speech", "realtime")),
     ),
     "agent.server.routes": (
         *(*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.memory", "agent.conversation"),
-        *("agent.server.wire", "agent.server.calls", "agent.server.speech", "agent.server.state"),
+        *("agent.models.*", "agent.server.wire", "agent.server.calls", "agent.server.speech", "agent.server.state"),
     ),
     "agent.server.wyoming": (
         *(*GROUND, "agent.settings", "agent.engines", "agent.conversation"),

@@ -15,6 +15,8 @@ import { listenToKeys } from "/keys.js";
 import { LiveChanges } from "/settings/live_changes.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
+import { drawBetterLine } from "/models/better_line.js";
+import { ModelsSheet } from "/models/models_sheet.js";
 import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
@@ -58,7 +60,13 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
-const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: () => server.askOptions() });
+const models = new ModelsSheet({
+  optionsNow: () => choices.options,
+  onUse: choose,
+  onChange: draw,
+  say: (text) => view.announcer.say(text),
+});
+const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -81,6 +89,7 @@ function draw() {
     nChoices: Object.keys(choices.options).length,
     isRestored: restored !== "" && conversation.id === restored,
   });
+  drawBetterLine(models.better, server.offer?.models === true);
   announceWritten();
 }
 
@@ -289,6 +298,11 @@ function choose(options) {
   draw();
 }
 
+function onSettingsChanged() {
+  server.askOptions();
+  if (server.offer?.models === true) models.refresh();
+}
+
 function keepOptions(options, refusal) {
   choices.change({ options });
   tell(refusal);
@@ -345,6 +359,8 @@ listenToUndo(byId("conversation"), (undo) => {
   draw();
 });
 onClick("open-memory", () => memory.open());
+onClick("open-models", () => models.open());
+onClick("models-in-settings", () => models.open());
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {
@@ -374,5 +390,5 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
-server.follow();
+server.follow().then(() => server.offer?.models === true && models.refresh());
 setInterval(followLink, LINK_POLL_MS);

@@ -63,17 +63,17 @@ class LiveSteps:
             context: The history.
             changed: Dotted keys of what differs.
         """
-        if changed & {"tts.engine", "tts.voice", "tts.language"}:
+        if changed & {"tts.engine", "tts.model", "tts.voice", "tts.language"}:
             await self.text.change_language(settings.tts.language)
             self.voice.change_voice(voicing(host, settings))
         if "tts.speed" in changed:
             abilities.manner.speed = settings.tts.speed
-        if changed & {"stt.engine", "stt.language"}:
+        if changed & {"stt.engine", "stt.model", "stt.language"}:
             standby, expected = host.stt_standby, host.stt.speed
             self.ears.recognizer.change_to(
                 RecognizerCalls(host.stt.loaded, host.stt_threads, standby, expected and expected.expected_secs)
             )
-        if changed & {"llm.engine", "llm.system_prompt", "tts.language"}:
+        if changed & {"llm.engine", "llm.model", "llm.system_prompt", "tts.language"}:
             self.llm.change(asking(host.llm_options, host, settings, abilities))
             self.compactor.change(**context_bounds(host.llm_options, context))
         self.dead_air.change(dead_air_options(settings))

@@ -16,9 +16,12 @@ from loguru import logger
 from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.host import ModelHost
 from agent.engines.known_speeds import known_speeds
+from agent.engines.lending import Lending
 from agent.engines.llm import llm_candidates
+from agent.engines.shelf import asked_model, path_of, serves
 from agent.engines.stt import stt_candidates
 from agent.engines.tts import check_pair, known_voice_language, tts_candidates
+from agent.errors import InputError
 from agent.settings.load import Settings
 from agent.settings.sections import SttSettings, TtsSettings
 from agent.settings.session import OptionError
@@ -70,7 +73,7 @@ class _Failed:
     offered: list[Candidate[Any]]
 
 
-class SessionEngines:
+class SessionEngines(Lending):
     """Gives every conversation its engines.
 
     Args:
@@ -79,6 +82,7 @@ class SessionEngines:
     """
 
     def __init__(self, host: ModelHost, settings: Settings) -> None:
+        super().__init__()
         self._host = host
         self._settings = settings
         self._more: dict[Key, _Loaded] = {}
@@ -97,6 +101,7 @@ class SessionEngines:
         """
         if settings == self._settings:
             return self._host
+        settings = await asyncio.to_thread(self._with_paths, settings)
         stt, stt_threads = await self._stt(settings)
         llm = await self._llm(settings)
         tts, tts_threads = await self._tts(settings)
@@ -131,17 +136,44 @@ class SessionEngines:
         """End what was loaded beside the server's own; conversations must have ended."""
         more, self._more = self._loaded_more(), {}
         for loaded in more:
-            if loaded.threads:
-                loaded.threads.shutdown(wait=False, cancel_futures=True)
-            await asyncio.to_thread(loaded.choice.loaded.close)
+            await _end(loaded)
+
+    async def let_go(self, is_meant: Callable[[Choice[Any]], bool]) -> None:
+        """End engines that no conversation uses.
+
+        Args:
+            is_meant: Whether one of these is meant.
+        """
+        async with self._loading:
+            for loaded in self._unused():
+                if is_meant(loaded.choice):
+                    await self._drop(loaded)
+
+    def _unused(self) -> list[_Loaded]:
+        """Those that were loaded for conversations that have ended, the oldest first."""
+        return [loaded for loaded in self._loaded_more() if not any(_uses(host, loaded) for host in self.in_use)]
+
+    def _with_paths(self, settings: Settings) -> Settings:
+        """The settings with the folders of models that a conversation has asked for by name."""
+        changed: dict[str, Any] = {}
+        for stage in ("stt", "llm", "tts"):
+            wanted, own = getattr(settings, stage), getattr(self._settings, stage)
+            if wanted.model and wanted.model != own.model:
+                try:
+                    model = asked_model(settings, stage, wanted.engine, wanted.model)
+                except InputError as error:
+                    raise OptionError(str(error)) from error
+                is_own = serves(getattr(self._host, stage), model)
+                changed[stage] = wanted.model_copy(update={"model": own.model if is_own else path_of(settings, model)})
+        return settings.model_copy(update=changed)
 
     async def _stt(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         wanted, own = settings.stt, self._settings.stt
-        same_engine = wanted.engine in (own.engine, self._host.stt.engine)
+        same_engine = wanted.engine in (own.engine, self._host.stt.engine) and wanted.model == own.model
         if same_engine and (wanted.language, wanted.task) == (own.language, own.task):
             return self._host.stt, self._host.stt_threads
         loaded = await self._load(
-            ("stt", wanted.engine, _hearing(wanted)),
+            ("stt", wanted.engine, _hearing(wanted) + _other(wanted.model, own.model)),
             settings,
             lambda: asyncio.to_thread(stt_candidates, _of_any_engine(settings)),
         )
@@ -151,11 +183,11 @@ class SessionEngines:
     async def _llm(self, settings: Settings) -> Choice[Any]:
         wanted, own = settings.llm, self._settings.llm
         choice = self._host.llm
-        if wanted.engine not in (own.engine, choice.engine):
-            loaded = await self._load(
-                ("llm", wanted.engine, ""), settings, lambda: llm_candidates(_of_any_engine(settings))
-            )
-            choice = loaded.choice
+        if wanted.engine not in (own.engine, choice.engine) or wanted.model != own.model:
+            # A file belongs to the engine that is named; to any other, it is no model at all.
+            asked = settings if wanted.model and wanted.model != own.model else _of_any_engine(settings)
+            key = ("llm", wanted.engine, _other(wanted.model, own.model))
+            choice = (await self._load(key, settings, lambda: llm_candidates(asked))).choice
         options = dataclasses.replace(choice.loaded.options, large=self._host.llm_options.large)
         if wanted.system_prompt != own.system_prompt:
             options = options.changed(system_prompt=wanted.system_prompt)
@@ -178,8 +210,9 @@ class SessionEngines:
     async def _one_voice(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         wanted, own = settings.tts, self._settings.tts
         choice, threads = self._host.tts, self._host.tts_threads
-        if wanted.engine not in (own.engine, choice.engine):
-            choice, threads = await self._more_voices(settings, ("tts", wanted.engine, ""))
+        if wanted.engine not in (own.engine, choice.engine) or wanted.model != own.model:
+            key = ("tts", wanted.engine, _other(wanted.model, own.model))
+            choice, threads = await self._more_voices(settings, key)
         elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
             return choice, threads
         voice = await asyncio.to_thread(in_voice, choice.loaded, wanted)
@@ -196,6 +229,7 @@ class SessionEngines:
         async with self._loading:
             if key in self._more:
                 return self._more[key]
+            await self._make_room(stage)
             offered: Sequence[Candidate[Any]] = await candidates()
             self._check_untried(key, offered)
             wanted = [self._unless_loaded(key, candidate, settings) for candidate in offered]
@@ -212,6 +246,16 @@ class SessionEngines:
             self._more[key] = loaded
             logger.info(f"{stage}: {choice.engine} with {choice.model}, for conversations that ask for it")
             return loaded
+
+    async def _make_room(self, stage: str) -> None:
+        """Where as many engines of a stage are loaded as may be, end the one that has been unused for longest."""
+        unused = [loaded for loaded in self._unused() if loaded.choice.stage == stage]
+        if unused and len(self._loaded_more(stage)) >= MAX_MORE_OF_A_STAGE:
+            await self._drop(unused[0])
+
+    async def _drop(self, loaded: _Loaded) -> None:
+        self._more = {key: one for key, one in self._more.items() if one.choice is not loaded.choice}
+        await _end(loaded)
 
     def _own(self, stage: str) -> _Loaded:
         host, stt = self._host, self._settings.stt
@@ -261,6 +305,25 @@ class SessionEngines:
             del self._failed[next(iter(self._failed))]
 
 
+async def _end(loaded: _Loaded) -> None:
+    if loaded.threads:
+        loaded.threads.shutdown(wait=False, cancel_futures=True)
+    await asyncio.to_thread(loaded.choice.loaded.close)
+
+
+def _uses(host: ModelHost, loaded: _Loaded) -> bool:
+    if loaded.threads:
+        return loaded.threads in (host.stt_threads, host.tts_threads)
+    # A conversation's language model has options of its own, over the same process or server.
+    backend = loaded.choice.loaded
+    return (host.llm.engine, host.llm.loaded.embedded) == (loaded.choice.engine, backend.embedded)
+
+
+def _other(model: str | None, own: str | None) -> str:
+    """What tells a model from the server's own in a key; it stands in a line of its own."""
+    return f"\n{model or ''}" if model != own else ""
+
+
 def _hearing(stt: SttSettings) -> str:
     """What ears are loaded for."""
     return f"{stt.language} {stt.task}"
@@ -269,7 +332,7 @@ def _hearing(stt: SttSettings) -> str:
 def _variant(key: Key) -> str:
     """A voice for a pair of languages is one like any other."""
     stage, _, variant = key
-    return variant if stage == "stt" else ""
+    return variant.partition("\n")[0] if stage == "stt" else ""
 
 
 def _nothing() -> None:

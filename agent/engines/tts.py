@@ -153,7 +153,10 @@ def _piper(settings: Settings) -> Candidate[Synthesizer]:
         )
 
     reason = None if voices else "no voice is installed"
-    return Candidate("piper", tts.voice or next(iter(voices), None), load, reason, "" if voices else _PULL_PIPER)
+    model = tts.voice or next(iter(voices), None)
+    # Where one folder is named, its voices are all that there are.
+    alone = Path(tts.model).name if tts.model else ""
+    return Candidate("piper", model, load, reason, "" if voices else _PULL_PIPER, weights=alone)
 
 
 def _piper_voices(settings: Settings) -> dict[str, Path]:

@@ -42,7 +42,21 @@ Arrived = Callable[[ModelFile, str], None]
 
 
 class DownloadError(SottoError):
-    """A model could not be fetched; the message is one line and says what to do."""
+    """A model could not be fetched; the message is one line and says what to do.
+
+    Args:
+        what: What went wrong.
+        mend: What mends it, for who types commands.
+        press: The same for who has a button in place of commands: "go on" or "try again".
+
+    Attributes:
+        what, press: As above.
+    """
+
+    def __init__(self, what: str, mend: str, press: str) -> None:
+        super().__init__(f"{what}: {mend}")
+        self.what = what
+        self.press = press
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ def pull(
         with hold(directory / LOCK_NAME):
             discard_unpacking(model.members, directory)
             missing = [file for file in missing_files(model, directory) if only is None or file.sha256 in only]
-            _check_space(model, directory, missing)
+            check_space(model, directory, missing)
             for file in missing:
                 _bring(model, file, directory, found, hearers)
             if model.archive is not None:
@@ -150,8 +164,9 @@ def _bring(model: Model, file: ModelFile, directory: Path, found: Sequence[Sourc
     why = "; ".join(map(str, reasons)) or "no source has it"
     resumes = any(error.resumes for error in reasons)
     way = f"`{pull_command(model)}` resumes, or {_ways_out(model, directory)}"
-    error = DownloadError(f"{file.name}: {why}: {way if resumes else _ways_out(model, directory)}")
-    raise error from (reasons[-1] if reasons else None)
+    mend = way if resumes else _ways_out(model, directory)
+    press = "go on to fetch the rest" if resumes else "see to that, then try again"
+    raise DownloadError(f"{file.name}: {why}", mend, press) from (reasons[-1] if reasons else None)
 
 
 def _is_here(file: ModelFile, directory: Path, hearers: Hearers) -> bool:
@@ -185,21 +200,55 @@ def _unpack(model: Model, archive: Path, fetched: list[ModelFile], unpacked: Unp
             unpack(archive, model.members, archive.parent, unpacked)
     except ArchiveError as error:
         archive.unlink()
-        raise DownloadError(
-            f"{model.name}: {archive.name} {error}; it is removed: `{pull_command(model)}` fetches it again"
-        ) from error
+        what = f"{model.name}: {archive.name} {error}; it is removed"
+        raise DownloadError(what, f"`{pull_command(model)}` fetches it again", "try again to fetch it anew") from error
     archive.unlink(missing_ok=True)
 
 
-def _check_space(model: Model, directory: Path, missing: list[ModelFile]) -> None:
-    needed = sum(max(file.size_bytes - _arrived_bytes(file, directory), 0) for file in missing)
-    needed += sum(member.size_bytes for member in model.members)  # beside the archive
-    free = shutil.disk_usage(directory).free
+def needed_bytes(model: Model, directory: Path, missing: Sequence[ModelFile]) -> int:
+    """What the missing files of a model will still take on the disk; an archive lies beside what comes out of it.
+
+    Args:
+        model: The model.
+        directory: Its own; it need not exist.
+        missing: See `missing_files`.
+    """
+    if not missing:
+        return 0
+    fetched = sum(max(file.size_bytes - _arrived_bytes(file, directory), 0) for file in missing)
+    return fetched + sum(member.size_bytes for member in model.members)
+
+
+def check_space(model: Model, directory: Path, missing: Sequence[ModelFile], others_bytes: int = 0) -> None:
+    """See that a model's missing files find room.
+
+    Args:
+        model: The model.
+        directory: Its own; it need not exist.
+        missing: See `missing_files`.
+        others_bytes: What others that are to come before it will take.
+
+    Raises:
+        DownloadError: The disk is too full.
+        OSError: It cannot be asked.
+    """
+    needed = needed_bytes(model, directory, missing)
+    free = free_bytes(directory) - others_bytes
     if missing and free < needed + RESERVE_BYTES:
-        raise DownloadError(
-            f"{model.name} needs {needed / 1e6:.1f} MB more in {directory}, where {free / 1e6:.1f} MB are"
-            f" free: free some space, or use `{pull_command(model)} --models-dir PATH`"
-        )
+        left = f"{max(free, 0) / 1e6:.1f} MB are free"
+        what = f"{model.name} needs {needed / 1e6:.1f} MB more in {directory}, where {left}"
+        other_place = f"free some space, or use `{pull_command(model)} --models-dir PATH`"
+        raise DownloadError(what, other_place, "free some space, then try again")
+
+
+def free_bytes(directory: Path) -> int:
+    """What is free where a directory is, or is to be made.
+
+    Raises:
+        OSError: It cannot be asked.
+    """
+    found = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return shutil.disk_usage(found).free
 
 
 def _arrived_bytes(file: ModelFile, directory: Path) -> int:
@@ -212,14 +261,13 @@ def _one_line_errors(model: Model, directory: Path) -> Iterator[None]:
     try:
         yield
     except LockHeldError as error:
-        raise DownloadError(
-            f"{model.name} is being pulled by process {error.pid}: wait for it, then run `{pull_command(model)}` again"
-        ) from error
+        what = f"{model.name} is being pulled by process {error.pid}"
+        mend = f"wait for it, then run `{pull_command(model)}` again"
+        raise DownloadError(what, mend, "wait for it, then try again") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             mend = f"free some space, then `{pull_command(model)}` resumes"
-            raise DownloadError(f"the disk is full at {directory}: {mend}") from error
-        raise DownloadError(
-            f"{error.filename or directory} cannot be used ({error.strerror}):"
-            f" mend it, or use `{pull_command(model)} --models-dir PATH`"
-        ) from error
+            raise DownloadError(f"the disk is full at {directory}", mend, "free some space, then go on") from error
+        what = f"{error.filename or directory} cannot be used ({error.strerror})"
+        mend = f"mend it, or use `{pull_command(model)} --models-dir PATH`"
+        raise DownloadError(what, mend, "mend it, then try again") from error

@@ -29,6 +29,7 @@ from agent.server.routes.camera import camera_routes
 from agent.server.routes.chat import chat_routes
 from agent.server.routes.completions import AGENT_MODEL, CompletionsRoute
 from agent.server.routes.memory import forget_turns, memory_routes
+from agent.server.routes.models import model_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
 from agent.server.routes.recordings import recordings_router
@@ -59,6 +60,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     lambda state: websocket_router(state.sessions),
     lambda state: telephone_routes(state.settings, state.sessions),
     memory_routes,
+    model_routes,
     lambda state: recordings_router(
         lambda: state.sessions().recordings, state.histories.forget, lambda one: forget_turns(state, one)
     ),

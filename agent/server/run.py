@@ -99,6 +99,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if wyoming:
             await wyoming.close()
+        await state.pulls.close()
         await state.calls.close()
         if state.loaded and state.loaded.sessions:
             await state.loaded.sessions.close()

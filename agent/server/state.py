@@ -6,6 +6,7 @@ from agent.conversation.histories import Histories
 from agent.conversation.written_answers import WrittenAnswers
 from agent.engines.host import MindlessHost, ModelHost
 from agent.engines.speaking import Speaking
+from agent.models.pulls import Pulls
 from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.guard.client_secrets import ClientSecrets
@@ -14,7 +15,7 @@ from agent.server.realtime.peer_calls import PeerCalls
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.wire.errors import TooBusyError
 from agent.server.wire.slots import Slots
-from agent.settings.load import Settings
+from agent.settings.load import Settings, other_tools_environment
 
 LOADING = "the agent is still loading its models; try again in a moment"
 
@@ -47,6 +48,7 @@ class ServerState:
         speeches: Places for texts that are to be spoken.
         secrets: Short-lived keys of Realtime clients.
         calls: Those of Realtime clients by WebRTC.
+        pulls: Models that somebody fetches from the page.
     """
 
     def __init__(self, settings: Settings, *, api_only: bool = False) -> None:
@@ -56,6 +58,7 @@ class ServerState:
         self.loaded: Loaded | None = None
         self.secrets = ClientSecrets()
         self.calls = PeerCalls()
+        self.pulls = Pulls(self.settings.models_dir.expanduser().absolute(), other_tools_environment())
         self.written = WrittenAnswers(self.settings)
         most = self.settings.server.max_chats
         self.questions = Slots(most, lambda: TooBusyError(most, "typed question", "server.max_chats"))

@@ -10,10 +10,13 @@ from agent.settings.section import Section
 LIVE_KEYS = frozenset(
     {
         "stt.engine",
+        "stt.model",
         "stt.language",
         "llm.engine",
+        "llm.model",
         "llm.system_prompt",
         "tts.engine",
+        "tts.model",
         "tts.voice",
         "tts.language",
         "tts.speed",

@@ -6,6 +6,7 @@ Where sound and words go (addresses, keys, files, limits) stays with whoever run
 may do: a page allows its conversation less, by an option or by a persona, never more.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -22,10 +23,13 @@ SESSION_KEYS = (
     "persona.name",
     "interpreter.languages",
     "stt.engine",
+    "stt.model",
     "stt.language",
     "llm.engine",
+    "llm.model",
     "llm.system_prompt",
     "tts.engine",
+    "tts.model",
     "tts.voice",
     "tts.language",
     "tts.speed",
@@ -42,6 +46,9 @@ SESSION_KEYS = (
     "tools.knowledge",
     "tools.camera",
 )
+# Models by the name of the catalogue: a path or a server's model is for whoever runs the server to name.
+MODEL_KEYS = ("stt.model", "llm.model", "tts.model")
+_MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9.\-]{0,63}")
 # A conversation may be allowed less than the server allows, never more.
 STRICTER = ("on", "ask", "off")
 MAX_TEXT_CHARS = 8_000
@@ -79,6 +86,8 @@ def session_settings(settings: Settings, options: object) -> Settings:
             raise OptionError(f"{key} is longer than {MAX_TEXT_CHARS} characters")
         if isinstance(value, str) and value != plain_text(value):
             raise OptionError(f"{key} holds characters that are no text")
+        if key in MODEL_KEYS and value is not None and not _MODEL_NAME.fullmatch(str(value)):
+            raise OptionError(f"{key} = {str(value)[:60]!r} is no name of `sotto models list`")
         section, name = key.split(".")
         if section == "tools":
             _check_permission(key, value, getattr(allowed.tools, name))
@@ -160,6 +169,9 @@ def _described(settings: Settings, section_name: str, name: str) -> dict[str, An
     choices = [True, False] if field.annotation is bool else list(get_args(field.annotation)) or None
     if choices and type(None) in choices:
         choices = None
+    if f"{section_name}.{name}" in MODEL_KEYS and not _MODEL_NAME.fullmatch(value or ""):
+        # A path is nobody's business.
+        value = None
     if isinstance(value, list):
         # As a person types it.
         value, default, choices = ",".join(value), ",".join(default), None

@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[:half])
         self.wfile.flush()
         self.server_state.halfway.set()
-        fault.hold.wait(timeout=10)
+        fault.hold.wait(timeout=60)
         self.wfile.write(body[half:])
 
     def _answer(self, status: int, headers: dict[str, str]) -> None:

@@ -130,5 +130,5 @@ function drawWelcome({ state, conversation, isRestored, isWanted }) {
   byId("welcome-how").hidden = isInCall || isAsking;
   byId("chips").hidden = isAsking || ["starting", "connecting", "waiting"].includes(state);
   byId("why").hidden = isInCall;
-  byId("better").classList.toggle("unwanted", isInCall || isAsking);
+  byId("better-line").classList.toggle("unwanted", isInCall || isAsking);
 }

@@ -60,9 +60,21 @@ export function describeChoice(key, choice) {
   return CHOICE_WORDS[key]?.[choice] ?? String(choice);
 }
 
+/** Chosen in the sheet of models, beside the engine of the same stage. */
+const MODELS = ["stt.model", "llm.model", "tts.model"];
+
+/** @returns {object} of the options of now, the models that still fit what is chosen */
+export function modelsOf(now, chosen) {
+  const kept = MODELS.filter((key) => {
+    const engine = key.replace("model", "engine");
+    return Object.hasOwn(now, key) && now[engine] === chosen[engine];
+  });
+  return Object.fromEntries(kept.map((key) => [key, now[key]]));
+}
+
 /** @returns {{title, settings, isAdvanced?}[]} groups of what this server has; what has no name here is advanced */
 export function groupsOf(settings) {
-  const known = new Set(GROUPS.flatMap((group) => Object.keys(group.settings)));
+  const known = new Set([...MODELS, ...GROUPS.flatMap((group) => Object.keys(group.settings))]);
   const others = Object.keys(settings).filter((key) => !known.has(key));
   return GROUPS.map(({ title, settings: wanted, isAdvanced = false }) => {
     const named = Object.entries(wanted).filter(([key]) => Object.hasOwn(settings, key));

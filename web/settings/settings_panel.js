@@ -6,7 +6,7 @@ import { cards, stopSample } from "/settings/cards.js";
 import { describeEngines } from "/settings/engine_field.js";
 import { inWords, spokenLanguages } from "/settings/names.js";
 import { settingField } from "/settings/setting_field.js";
-import { groupsOf } from "/settings/settings_list.js";
+import { groupsOf, modelsOf } from "/settings/settings_list.js";
 import { unknownVoices, voiceField } from "/settings/voice_field.js";
 
 const NEEDS_CALL = "The call is joined again for it; the conversation goes on.";
@@ -20,6 +20,7 @@ const UNSAVED = {
 export class SettingsPanel {
   #dialog = byId("settings");
   #chosen = "{}";
+  #before = {};
   #fields = new Map();
   #offer = null;
   #serving = {};
@@ -57,6 +58,7 @@ export class SettingsPanel {
     byId("settings-none").hidden = offerProblem === "";
     this.#serving = engines;
     this.#isInCall = isInCall;
+    this.#before = chosen;
     this.#drawFields(chosen);
     byId("settings-reset").hidden = Object.keys(chosen).length === 0;
     setText(byId("settings-apply"), isInCall ? "Apply and go on" : "Apply");
@@ -146,6 +148,6 @@ export class SettingsPanel {
       const value = read();
       if (value !== (this.#offer.settings[key].value ?? null)) chosen[key] = value;
     }
-    return chosen;
+    return { ...chosen, ...modelsOf(this.#before, chosen) };
   }
 }

@@ -11,6 +11,7 @@ from loguru import logger
 from agent.conversation.conversation import Conversation
 from agent.engines.session import SessionEngines
 from agent.errors import SottoError
+from agent.server.calls.plan import SessionPlan
 from agent.settings.changes import changed_keys, that_need_a_call
 from agent.settings.load import Settings
 from agent.settings.session import session_settings
@@ -23,14 +24,17 @@ class SettingChanges:
     Args:
         engines: Loads what is not loaded yet.
         server: The server's settings.
-        now: The conversation's.
+        plan: What the conversation was started with; its engines stay loaded until it has others, or ends.
         conversation: Goes on with what is chosen.
     """
 
-    def __init__(self, engines: SessionEngines, server: Settings, now: Settings, conversation: Conversation) -> None:
+    def __init__(
+        self, engines: SessionEngines, server: Settings, plan: SessionPlan, conversation: Conversation
+    ) -> None:
         self._engines = engines
         self._server = server
-        self._now = now
+        self._now = plan.settings
+        self._give_back = engines.lend(plan.host)
         self._conversation = conversation
         self._wanted: list[object] = []
         self._working: asyncio.Task[None] | None = None
@@ -50,6 +54,7 @@ class SettingChanges:
         """The conversation has ended; an engine that is being loaded is there for others."""
         self._has_ended = True
         self._wanted.clear()
+        self._give_back()
 
     async def _work(self) -> None:
         while self._wanted:
@@ -73,6 +78,8 @@ class SettingChanges:
             return
         if self._has_ended:
             return
+        give_back, self._give_back = self._give_back, self._engines.lend(host)
+        give_back()
         changed = changed_keys(self._now, wanted)
         await self._conversation.change(host, wanted, changed)
         self._now = wanted

@@ -163,6 +163,14 @@ class LiveSessions:
         settings = session_settings(self._settings, request.options)
         # What cannot be had costs the page neither its place nor the call that it holds.
         host = await self.engines.host_for(settings)
+        with self.engines.lent(host):
+            async with self._place_for(request, settings, host) as plan:
+                yield plan
+
+    @asynccontextmanager
+    async def _place_for(
+        self, request: SessionRequest, settings: Settings, host: ModelHost
+    ) -> AsyncIterator[SessionPlan]:
         await self._take_over(request.conversation)
         most = self._settings.server.max_sessions
         if self.n_active >= most:
@@ -237,7 +245,7 @@ class LiveSessions:
             hang_up=hang_up,
             rate_hz=plan.rate_hz,
         )
-        changes = SettingChanges(self.engines, self._settings, plan.settings, conversation)
+        changes = SettingChanges(self.engines, self._settings, plan, conversation)
         session = LiveSession(plan, conversation, carrier, send, changes)
         ended = conversation.start()
         started = True

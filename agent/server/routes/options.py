@@ -2,11 +2,12 @@
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from agent.server.calls.ice_servers import ice_servers_of
 from agent.server.state import ServerState
+from agent.server.wire.owner import is_owner
 from agent.settings.changes import LIVE_KEYS
 from agent.settings.load import personas_folder
 from agent.settings.persona import personas
@@ -22,7 +23,7 @@ def option_routes(state: ServerState) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/options")
-    async def options() -> Response:
+    async def options(request: Request) -> Response:
         engines = state.sessions().engines
         return JSONResponse(
             {
@@ -34,6 +35,7 @@ def option_routes(state: ServerState) -> APIRouter:
                 "live": sorted(LIVE_KEYS),
                 "recording": True,
                 "memory": state.settings.memory.keep,
+                "models": is_owner(request.scope),
             }
         )
 

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from agent.conversation.histories import Owner
 from agent.memory.memory import YOURS
-from agent.server.wire.networks import network_of_scope
+from agent.server.wire.networks import LOOPBACK, network_of_scope
 from agent.server.wire.paths import SHOWN
 
 # Of the id that a browser made for its memory; shorter ones could be guessed.
@@ -30,6 +30,15 @@ def owner_of(scope: Scope, page: object = None) -> Owner:
         return TOKEN
     known = page if isinstance(page, str) and len(page) <= MAX_PAGE_CHARS else ""
     return (network_of_scope(scope), known)
+
+
+def is_owner(scope: Scope) -> bool:
+    """Whether who asks may change what this machine keeps: he has shown the token, or sits at the machine.
+
+    Args:
+        scope: Of a request that the guard has let in.
+    """
+    return bool(scope.get("state", {}).get(SHOWN)) or network_of_scope(scope) == LOOPBACK
 
 
 def memory_owner_of(scope: Scope, browser: object = None) -> str | None:

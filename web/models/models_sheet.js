@@ -1,0 +1,212 @@
+// The sheet of models: fetch better ears and voices, use them, remove them. The pulls go on at the server meanwhile.
+
+import { askFirst } from "/confirm.js";
+import { byId, create, setText } from "/dom.js";
+import { drawModel, modelItem } from "/models/model_item.js";
+import { cancelPull, fetchModels, fetchPulls, loadEngines, pausePull, removeModel, startPull } from "/models/models_server.js";
+import { describeSize } from "/models/model_words.js";
+
+const POLL_MS = 500;
+const POLL_CLOSED_MS = 2_000;
+const GROUPS = [
+  { title: "Suits this machine", isShown: (model) => model.recommended },
+  { title: "More ears", isShown: (model) => !model.recommended && model.stage === "stt" },
+  { title: "More voices", isShown: (model) => !model.recommended && model.stage === "tts" },
+  { title: "More language models", isShown: (model) => !model.recommended && model.stage === "llm" },
+];
+
+export class ModelsSheet {
+  #dialog = byId("models");
+  #handlers;
+  #known = null;
+  #items = new Map();
+  #timer = 0;
+  #loading = "";
+
+  /**
+   * @param {object} handlers
+   *   optionsNow(): {setting: value} that this page asks for; onUse(options): go on with these;
+   *   onChange(): what is known has changed; say(text): to a screen reader
+   */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    byId("models-form").addEventListener("submit", (event) => event.preventDefault());
+    byId("models-close").addEventListener("click", () => this.#dialog.close());
+    byId("models-all").addEventListener("click", () => this.#try(() => this.#getAll()));
+    byId("models-here-use").addEventListener("click", () => this.#useArrived());
+    byId("models-here-later").addEventListener("click", () => this.#tellArrived(null));
+  }
+
+  /** What ears and voice of this machine's could be fetched; null while that is not known. */
+  get better() {
+    return this.#known && this.#wanted().filter(({ stage }) => stage !== "llm");
+  }
+
+  async open() {
+    if (!this.#dialog.open) this.#dialog.showModal();
+    await this.refresh();
+  }
+
+  /** Ask the server anew. */
+  async refresh() {
+    await this.#try(async () => {
+      this.#take(await fetchModels());
+      this.#say(`${describeSize(this.#known.free_bytes)} are free in ${this.#known.folder}.`);
+    });
+  }
+
+  /** @returns {object[]} what suits this machine and is not here */
+  #wanted() {
+    return this.#known.models.filter(({ recommended, state }) => recommended && ["absent", "partly"].includes(state));
+  }
+
+  #pullOf(name) {
+    return this.#known.pulls.find((pull) => pull.name === name);
+  }
+
+  #take(known) {
+    this.#known = known;
+    this.#draw();
+    this.#handlers.onChange();
+    clearTimeout(this.#timer);
+    if (!known.pulls.some(({ state }) => ["waiting", "running"].includes(state))) return;
+    this.#timer = setTimeout(() => this.#follow(), this.#dialog.open ? POLL_MS : POLL_CLOSED_MS);
+  }
+
+  async #follow() {
+    let pulls;
+    try {
+      pulls = await fetchPulls();
+    } catch (error) {
+      // A server that is gone for a moment: what it does then is asked again.
+      this.#say(error.message);
+      this.#timer = setTimeout(() => this.#follow(), POLL_CLOSED_MS);
+      return;
+    }
+    const changed = pulls.filter(({ name, state }) => this.#pullOf(name)?.state !== state);
+    this.#take({ ...this.#known, pulls });
+    if (changed.length === 0) return;
+    await this.refresh();
+    for (const { name, state } of changed) this.#announce(name, state);
+  }
+
+  #announce(name, state) {
+    if (state === "failed") this.#handlers.say(`${name} could not be fetched.`);
+    if (state === "done") this.#tellArrived(this.#known.models.find((model) => model.name === name));
+  }
+
+  /** A model that has come while the sheet was closed is offered beside the call. */
+  #tellArrived(model) {
+    const hint = byId("models-here");
+    hint.hidden = !model || this.#dialog.open;
+    if (!model) return;
+    hint.dataset.name = model.name;
+    setText(byId("models-here-text"), `${model.name} is here: ${model.purpose.toLowerCase()}.`);
+    this.#handlers.say(`${model.name} is here.`);
+  }
+
+  #useArrived() {
+    const model = this.#known.models.find(({ name }) => name === byId("models-here").dataset.name);
+    this.#tellArrived(null);
+    if (model) this.#try(() => this.#use(model)).then((isDone) => isDone || this.#dialog.open || this.#dialog.showModal());
+  }
+
+  #draw() {
+    const places = GROUPS.map((group) => ({ ...group, models: this.#known.models.filter(group.isShown) }));
+    if (this.#items.size !== this.#known.models.length) this.#build(places.filter(({ models }) => models.length > 0));
+    const options = this.#handlers.optionsNow();
+    for (const model of this.#known.models) {
+      const isChosen = options[`${model.stage}.model`] === model.name;
+      const now = { isChosen, isLoading: this.#loading === model.name };
+      drawModel(this.#items.get(model.name), model, this.#pullOf(model.name), now);
+    }
+    const wanted = this.#wanted().filter(({ name }) => !["waiting", "running"].includes(this.#pullOf(name)?.state));
+    byId("models-all").hidden = wanted.length < 2;
+    setText(byId("models-all"), `Get all that suits this machine, ${describeSize(bytesOf(wanted))}`);
+  }
+
+  #build(places) {
+    this.#items.clear();
+    const sections = places.map(({ title, models }, n) => {
+      const list = create("ul", "model-list");
+      for (const model of models) {
+        const item = modelItem(model.name, (action) => this.#do(action, model.name));
+        this.#items.set(model.name, item);
+        list.append(item);
+      }
+      const section = create("section");
+      section.append(create("h3", "", title), list);
+      if (n === 0) return section;
+      const details = create("details", "model-group");
+      details.append(create("summary", "", `${title} (${models.length})`), list);
+      return details;
+    });
+    byId("models-list").replaceChildren(...sections);
+  }
+
+  #do(action, name) {
+    if (this.#loading) return;
+    const model = this.#known.models.find((one) => one.name === name);
+    if (action === "remove") return this.#askToRemove(model);
+    const work = { get: () => startPull(name), pause: () => pausePull(name), cancel: () => cancelPull(name) }[action];
+    this.#try(work ? () => this.#after(work()) : () => this.#use(model));
+  }
+
+  async #after(done) {
+    await done;
+    await this.refresh();
+  }
+
+  async #getAll() {
+    for (const { name } of this.#wanted()) await startPull(name);
+    await this.refresh();
+  }
+
+  #askToRemove({ name, size_bytes: size }) {
+    const words = { title: `Remove ${name}?`, text: `That frees ${describeSize(size)}. It can be fetched again.`, yes: "Remove" };
+    askFirst(words, () => this.#try(() => this.#after(removeModel(name))));
+  }
+
+  /** The engine is loaded while the call goes on with the one that it has; only then it changes. */
+  async #use(model) {
+    const options = withModel(this.#handlers.optionsNow(), model);
+    this.#loading = model.name;
+    this.#draw();
+    try {
+      await loadEngines(options);
+    } finally {
+      this.#loading = "";
+      this.#draw();
+    }
+    this.#handlers.onUse(options);
+    this.#handlers.say(`${model.name} is used from now on.`);
+    await this.refresh();
+  }
+
+  /** @returns {Promise<boolean>} whether it went well; else the sheet says why */
+  async #try(work) {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.#say(error.message);
+      return false;
+    }
+  }
+
+  #say(text) {
+    setText(byId("models-hint"), text);
+  }
+}
+
+/** @returns {object} the options with a model in place of the one before; its voice and language were that one's */
+function withModel(options, { stage, choice }) {
+  const gone = [`${stage}.engine`, `${stage}.model`, `${stage}.voice`, `${stage}.language`];
+  const kept = Object.entries(options).filter(([key]) => !gone.includes(key) || (key === `${stage}.language` && !choice[key]));
+  return { ...Object.fromEntries(kept), ...choice };
+}
+
+/** @returns {number} what is still to be fetched of these models */
+export function bytesOf(models) {
+  return models.reduce((sum, { size_bytes: size, done_bytes: done }) => sum + size - done, 0);
+}
