@@ -1,26 +1,19 @@
 // The conversation as the page knows it: lines of the event log in, items and an activity out. No DOM, no network.
 
+import { Activity } from "/conversation/activity.js";
+import { Items } from "/conversation/items.js";
 import { Pictures } from "/conversation/pictures.js";
+import { cut, noteWritten, plan, say } from "/conversation/spoken_item.js";
 import { Timings } from "/conversation/timings.js";
 import { ToolCalls } from "/conversation/tool_calls.js";
-import { advance, join, remainder, words } from "/conversation/words.js";
+import { join, words } from "/conversation/words.js";
 
 const NOTED =
   "The older turns are notes now: the agent knows what stands in them, and no longer each word. Yours stay on this page.";
 const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
 
 /**
- * items, in the order of the conversation:
- *   {id, role: "user", text, partial, isTyped, isPending}
- *       partial: words that may still change; isPending: typed, and not yet taken by the server
- *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency, answering}
- *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
- *       replies: what was written for them, {id, text, start, end}: Markdown, and the characters (Unicode) of the word
- *       that was heard last; isEarlier: from before this page was opened; answering: {model, why}, which of two models
- *       answers and by which rule, else null
- *   {id, role: "tool", ...}                                       see tool_calls.js
- *   {id, role: "picture", ...}                                    see pictures.js
- *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
+ * items: see items.js
  * id: of the conversation at the server, "" if none is known
  * engines: what session_started named, else null
  * answerSecs: what a person waits for an answer with them, as the server has measured; null where it does not know
@@ -28,7 +21,6 @@ const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
  * isRecording: the server writes the sound of this session down
  */
 export class Conversation {
-  items = [];
   engines = null;
   answerSecs = null;
   isPushToTalk = false;
@@ -36,16 +28,11 @@ export class Conversation {
   timings = new Timings();
   tools = this.#newTools();
   pictures = this.#newPictures();
-  #nextId = 0;
+  #items = new Items();
+  #activity = new Activity();
   #userItem = null;
   #agentItem = null;
   #writtenItem = null;
-  #isUserSpeaking = false;
-  #isAgentSpeaking = false;
-  #isThinking = false;
-  #isAnswerDue = false;
-  #playout = "full";
-  #phrases = [];
   #latency = null;
   #answering = null;
   #wasRecorded = false;
@@ -54,20 +41,18 @@ export class Conversation {
     this.id = id;
   }
 
-  /** @returns {"listening" | "hearing" | "thinking" | "speaking" | "ducked" | "paused" | "writing" | "asleep"} */
+  get items() {
+    return this.#items.all;
+  }
+
+  /** @returns {string} see Activity */
   get activity() {
-    // What is lowered or paused before it sounds is nothing to see.
-    if (this.#isAgentSpeaking && this.#playout !== "full") return this.#playout;
-    if (this.#isUserSpeaking) return "hearing";
-    if (this.#isAgentSpeaking) return "speaking";
-    if (this.#writtenItem) return "writing";
-    if (this.#isThinking) return "thinking";
-    return this.#phrases.length > 0 ? "asleep" : "listening";
+    return this.#activity.now(this.#writtenItem !== null);
   }
 
   /** @returns {string} what wakes the agent while it sleeps, as it is said; else "" */
   get wakePhrase() {
-    return this.#phrases.join(" or ");
+    return this.#activity.wakePhrase;
   }
 
   /** @param {object} event - one line of the event log; unknown ones change nothing */
@@ -75,8 +60,8 @@ export class Conversation {
     const text = words(event.text);
     switch (event.event) {
       case "session_started": this.#start(event); break;
-      case "user_started_speaking": this.#isUserSpeaking = true; break;
-      case "user_stopped_speaking": this.#pauseUser(); break;
+      case "user_started_speaking": this.#activity.isUserSpeaking = true; break;
+      case "user_stopped_speaking": this.#activity.pauseUser(this.#userItem !== null); break;
       case "partial_transcript": this.#hear("", text); break;
       case "transcript": this.#hear(text, ""); break;
       case "turn_ended": this.#endTurn(text, event.source === "typed"); break;
@@ -84,14 +69,14 @@ export class Conversation {
       case "llm_first_token": this.#noteModel(event); break;
       case "reflex": this.#noteModel({}); break;
       case "llm_done": this.endWriting(); break;
-      case "bot_started_speaking": this.#startAgent(); break;
-      case "bot_planned": this.#plan(text); break;
+      case "bot_started_speaking": this.#activity.startAgent(); break;
+      case "bot_planned": if (text) plan(this.#openAgentItem(), text); break;
       case "bot_written": this.#noteWritten(event); break;
-      case "bot_word": this.#say(text, event); break;
-      case "bot_stopped_speaking": this.#isAgentSpeaking = false; break;
-      case "asleep": this.#phrases = Array.isArray(event.phrases) ? event.phrases.map(words).filter(Boolean) : []; break;
-      case "awake": this.#phrases = []; break;
-      case "playout": this.#play(event.level); break;
+      case "bot_word": if (text) say(this.#openAgentItem(), text, event); break;
+      case "bot_stopped_speaking": this.#activity.isAgentSpeaking = false; break;
+      case "asleep": this.#activity.sleep(Array.isArray(event.phrases) ? event.phrases.map(words).filter(Boolean) : []); break;
+      case "awake": this.#activity.sleep([]); break;
+      case "playout": this.#activity.play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
       case "false_interruption": this.#goOn(); break;
       case "latency": this.#noteLatency(event); break;
@@ -108,22 +93,22 @@ export class Conversation {
   /** A message was typed; the server's turn_ended confirms it. */
   type(text) {
     this.#closeAgentItem();
-    this.#add({ role: "user", text, partial: "", isTyped: true, isPending: true });
+    this.#items.addUser({ text, isTyped: true, isPending: true });
   }
 
   /** The server has taken what was typed; an answer is on its way. */
   confirmTyped(text) {
     const pending = this.items.find((item) => item.isPending);
     if (pending) Object.assign(pending, { text, isPending: false });
-    else this.#add({ role: "user", text, partial: "", isTyped: true, isPending: false });
-    this.#isThinking = this.#isAnswerDue = true;
+    else this.#items.addUser({ text, isTyped: true });
+    this.#activity.expectAnswer();
     this.#closeAgentItem();
   }
 
   /** A piece of a written answer. */
   write(piece) {
     if (piece === "") return;
-    this.#isThinking = this.#isAnswerDue = false;
+    this.#activity.expectAnswer(false);
     this.#writtenItem ??= this.#addAgentItem({ isWritten: true, isStreaming: true, answering: this.#answering });
     this.#writtenItem.text += piece;
   }
@@ -157,16 +142,14 @@ export class Conversation {
     this.tools.hangUp();
     this.pictures.hangUp();
     this.endWriting();
-    pending.forEach((item) => this.#remove(item));
-    this.#isUserSpeaking = this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
+    pending.forEach((item) => this.#items.remove(item));
+    this.#activity.hangUp();
     this.isRecording = this.isPushToTalk = false;
-    this.#phrases = [];
     return pending.map(({ text }) => text).join("\n");
   }
 
   notice(text, stage = "") {
-    this.#add({ role: "notice", stage, text });
+    this.#items.add({ role: "notice", stage, text });
   }
 
   #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, conversation, history, noted }) {
@@ -190,28 +173,21 @@ export class Conversation {
   #recall({ role, text }) {
     if (words(text) === "") return;
     if (role === "assistant") this.#addAgentItem({ text: words(text), isWritten: true, isEarlier: true });
-    else this.#add({ role: "user", text: words(text), partial: "", isTyped: false, isPending: false });
+    else this.#items.addUser({ text: words(text) });
   }
 
   #startOver() {
-    this.items = [];
+    this.#items.clear();
     this.timings = new Timings();
     this.tools = this.#newTools();
     this.pictures = this.#newPictures();
     this.#userItem = this.#agentItem = this.#writtenItem = this.#latency = this.#answering = null;
-    this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
+    this.#activity.silenceAgent();
   }
 
   #endSession(reason) {
     this.hangUp();
     this.notice(`The conversation ended: ${reason || "no reason given"}.`);
-  }
-
-  #add(item, at = this.items.length) {
-    const added = { id: this.#nextId++, ...item };
-    this.items.splice(at, 0, added);
-    return added;
   }
 
   #newTools() {
@@ -224,42 +200,28 @@ export class Conversation {
 
   /** What is done for an answer stands before it. */
   #addBeforeAnswer(item) {
-    const next = this.#agentItem ?? this.#userItem;
-    return this.#add(item, next ? this.items.indexOf(next) : this.items.length);
+    return this.#items.addBefore(this.#agentItem ?? this.#userItem, item);
   }
 
   #addAgentItem(known) {
-    const item = { role: "agent", text: "", ahead: "", unsaid: "", replies: [], isInterrupted: false, isWritten: false };
-    // A user's turn that is still open comes after what the agent says now.
-    const at = this.#userItem ? this.items.indexOf(this.#userItem) : this.items.length;
-    return this.#add({ ...item, isStreaming: false, isEarlier: false, latency: null, answering: null, ...known }, at);
-  }
-
-  #remove(item) {
-    this.items = this.items.filter((kept) => kept !== item);
-  }
-
-  #pauseUser() {
-    this.#isUserSpeaking = false;
-    this.#isThinking = this.#userItem !== null;
+    return this.#items.addAgent(this.#userItem, known);
   }
 
   #hear(final, partial) {
     if (this.#userItem === null) {
       if (!final && !partial) return;
-      this.#userItem = this.#add({ role: "user", text: "", partial: "", isTyped: false, isPending: false });
+      this.#userItem = this.#items.addUser({});
     }
     this.#userItem.text = join(this.#userItem.text, final);
     this.#userItem.partial = partial;
-    if (final && !this.#isUserSpeaking) this.#isThinking = true;
+    if (final && !this.#activity.isUserSpeaking) this.#activity.isThinking = true;
   }
 
   #endTurn(text, isTyped) {
     this.#latency = null;
-    // What was lowered or paused for the user's words is over with them.
-    this.#playout = "full";
+    this.#activity.playFully();
     if (isTyped) return this.confirmTyped(text);
-    this.#isThinking = this.#isAnswerDue = text !== "";
+    this.#activity.expectAnswer(text !== "");
     if (text === "") return this.#dropUserItem();
     this.#hear(text, "");
     this.#userItem.text = text;
@@ -269,10 +231,10 @@ export class Conversation {
 
   /** The user's sound was no turn: keep the words that were sure, drop those that were not. */
   #dropUserItem() {
-    if (this.#userItem?.text === "") this.#remove(this.#userItem);
+    if (this.#userItem?.text === "") this.#items.remove(this.#userItem);
     else if (this.#userItem) this.#userItem.partial = "";
     this.#userItem = null;
-    this.#isThinking = this.#isAnswerDue;
+    this.#activity.expectNothingMore();
   }
 
   #openAgentItem() {
@@ -283,59 +245,26 @@ export class Conversation {
   /** What is not heard by now never will be. */
   #closeAgentItem() {
     if (this.#agentItem) this.#agentItem.ahead = "";
-    if (this.#agentItem?.text === "" && this.#agentItem.unsaid === "") this.#remove(this.#agentItem);
+    if (this.#agentItem?.text === "" && this.#agentItem.unsaid === "") this.#items.remove(this.#agentItem);
     this.#agentItem = null;
   }
 
-  #startAgent() {
-    this.#isAgentSpeaking = true;
-    this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
-  }
-
-  #plan(text) {
-    if (text === "") return;
-    const item = this.#openAgentItem();
-    item.ahead = join(item.ahead, text);
-  }
-
-  #noteWritten({ reply, text }) {
-    if (!Number.isInteger(reply) || typeof text !== "string") return;
-    const { replies } = this.#openAgentItem();
-    if (replies.at(-1)?.id !== reply) replies.push({ id: reply, text: "", start: 0, end: 0 });
-    replies.at(-1).text += text;
-  }
-
-  #say(word, { reply, written }) {
-    if (word === "") return;
-    const item = this.#openAgentItem();
-    const said = item.replies.find(({ id }) => id === reply);
-    if (said) [said.start, said.end] = written;
-    item.text = join(item.text, word);
-    if (item.ahead) item.ahead = word.split(/\s+/).reduce(advance, item.ahead);
-  }
-
-  #play(level) {
-    if (["full", "ducked", "paused"].includes(level)) this.#playout = level;
+  #noteWritten(event) {
+    if (Number.isInteger(event.reply) && typeof event.text === "string") noteWritten(this.#openAgentItem(), event);
   }
 
   #interrupt(heard, planned) {
-    const wasSpeaking = this.#isAgentSpeaking;
-    this.#isAgentSpeaking = false;
-    this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
+    const wasSpeaking = this.#activity.isAgentSpeaking;
+    this.#activity.silenceAgent();
     this.endWriting();
     if (!heard && !planned && !this.#agentItem) return;
-    const item = this.#openAgentItem();
-    item.text = heard || item.text;
-    item.unsaid = remainder(planned, item.text) || item.ahead;
-    item.isInterrupted = wasSpeaking || item.unsaid !== "";
+    cut(this.#openAgentItem(), heard, planned, wasSpeaking);
     this.#closeAgentItem();
   }
 
   /** What was heard over the agent asks for nothing: it speaks up again. */
   #goOn() {
-    this.#playout = "full";
+    this.#activity.playFully();
     this.#dropUserItem();
   }
 
@@ -354,7 +283,7 @@ export class Conversation {
   }
 
   #fail(stage, message) {
-    this.#isThinking = this.#isAnswerDue = false;
+    this.#activity.expectAnswer(false);
     this.notice(message || "something failed", stage);
   }
 }
