@@ -27,10 +27,11 @@ from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool
-from agent.tools.tool_room import fitting, left_out_line, room_tokens
+from agent.tools.tool_room import fitting, left_out_line, room_for_tools
 from processors.frames import (
     AnswerFrame,
     ChangeHistoryFrame,
+    GoBackFrame,
     NextReplyFrame,
     PushToTalkFrame,
     ReplyTerms,
@@ -39,11 +40,13 @@ from processors.frames import (
 )
 from processors.llm.history import n_earlier_turns
 from processors.llm.on_request import AnswersOnRequest
-from processors.llm.options import LLMOptions
+from processors.llm.turn_point import TurnPoint, WayBack
 
 STOP_TIMEOUT_SECS = 2.0
 # For the model alone, each at most once in the history.
 NEWS = "{}, which ran beside the conversation, has ended. Tell the user in one sentence what came of it."
+# Of a turn that notes stand for, or that another page has taken back.
+GONE = "that turn no longer stands in the conversation word for word; ask it as a new question"
 SILENCE = "The user has said nothing for {} seconds. Go on with one short sentence, or ask if they are still there."
 
 
@@ -121,7 +124,7 @@ class Conversation:
         self._worker = build_worker(
             host, settings, transport, self._observer, self.context, self._abilities, self.answers
         )
-        self._tool_tokens = _room_for_tools(host.llm_options)
+        self._tool_tokens = room_for_tools(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
         waking = wakes(host, settings)
@@ -179,6 +182,33 @@ class Conversation:
     async def start_over(self) -> None:
         """The agent falls silent, and the history is emptied."""
         await self._queue(InterruptionFrame(), StartOverFrame())
+
+    async def say_again(self, text: str) -> None:
+        """The agent says something once more; it is heard into the history once more.
+
+        Args:
+            text: What it has said, plain or Markdown.
+        """
+        if text.strip():
+            await self._queue(InterruptionFrame())
+            await self._say(text.strip())
+
+    async def ask_again(self, point: TurnPoint, text: str, *, spoken: bool) -> None:
+        """The conversation goes back to a turn of the user's, which is asked in other words.
+
+        Args:
+            point: The turn; it goes, and all that came after it.
+            text: What is asked in its place.
+            spoken: See `type`.
+        """
+        way = WayBack(point)
+        await self._queue(InterruptionFrame())
+        await self._until_done(lambda done: GoBackFrame(way.change, done))
+        if not way.found:
+            self.report("history", GONE)
+            return
+        self._observer.emit("went_back", text=point.text, later=point.n_later)
+        await self.type(text, spoken=spoken)
 
     def lend(self, tools: Sequence[Tool]) -> None:
         """Have these done, too, where the model calls them, in place of what was lent before.
@@ -351,12 +381,6 @@ class Conversation:
             self.camera.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
-
-
-def _room_for_tools(options: LLMOptions) -> int:
-    """How many tokens tools may take with each model that may be told of them."""
-    models = [one for one in options.models if not one.last_turn_only] or [options]
-    return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)
 
 
 def _is_note(message: LLMContextMessage, note: str) -> bool:

@@ -11,12 +11,12 @@ HistoryInUseError    a call or a typed question holds the conversation already
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipecat.processors.aggregators.llm_context import LLMContext, standard_message_text
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 
 from agent.errors import SottoError
 from processors.llm.history import is_summary, within
@@ -129,6 +129,23 @@ class Histories:
         if history is None:
             self._make_room(owner)
             history = History(secrets.token_urlsafe(ID_BYTES), owner=owner)
+            self._histories[history.id] = history
+        history.used_secs = self._clock()
+        return history
+
+    def restore(self, conversation: str, owner: Owner, messages: Sequence[LLMContextMessage]) -> History:
+        """The history of that id; where the server has let go of it, anew out of what was kept. It counts as used now.
+
+        Args:
+            conversation: An id that this server has given once; the caller knows that it may be opened.
+            owner: Whose it is from now on, where it is made anew.
+            messages: What was said in it.
+        """
+        history = self.find(conversation)
+        if history is None:
+            self._make_room(owner)
+            history = History(conversation, LLMContext(within(messages, MAX_CHARS)), owner=owner)
+            history.n_chars = _n_chars(history.context)
             self._histories[history.id] = history
         history.used_secs = self._clock()
         return history

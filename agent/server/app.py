@@ -18,6 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from agent import __version__
 from agent.conversation.histories import HistoryInUseError
+from agent.conversation.recordings import RecordingBusyError
 from agent.memory.database import MemoryFailure
 from agent.server.calls.peers import UnknownPeerError
 from agent.server.calls.sessions import BusyError
@@ -28,6 +29,7 @@ from agent.server.realtime.route import realtime_routes
 from agent.server.routes.camera import camera_routes
 from agent.server.routes.chat import chat_routes
 from agent.server.routes.completions import AGENT_MODEL, CompletionsRoute
+from agent.server.routes.conversations import conversation_routes
 from agent.server.routes.memory import forget_turns, memory_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
@@ -57,6 +59,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     lambda state: websocket_router(state.sessions),
     lambda state: telephone_routes(state.settings, state.sessions),
     memory_routes,
+    conversation_routes,
     lambda state: recordings_router(
         lambda: state.sessions().recordings, state.histories.forget, lambda one: forget_turns(state, one)
     ),
@@ -69,6 +72,7 @@ STATUS_OF_ERRORS: dict[type[Exception], int] = {
     EngineUnavailableError: 400,
     UnknownPeerError: 404,
     HistoryInUseError: 409,
+    RecordingBusyError: 409,
     BusyError: 503,
     MemoryFailure: 503,
 }

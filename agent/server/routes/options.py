@@ -29,6 +29,7 @@ def option_routes(state: ServerState) -> APIRouter:
                 "ice_servers": ice_servers_of(state.settings),
                 "recording": True,
                 "memory": state.settings.memory.keep,
+                "conversations": state.settings.memory.keep and state.settings.memory.conversations,
             }
         )
 
