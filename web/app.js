@@ -14,10 +14,11 @@ import { keepConversation, keptConversation } from "/kept.js";
 import { listenToKeys } from "/keys.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
+import { listenToMessages } from "/conversation/messages.js";
 import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
-import { deleteConversation } from "/server.js";
+import { deleteConversation, fetchConversation } from "/server.js";
 import { ServerWatch } from "/call/server_watch.js";
 import { Session } from "/call/session.js";
 import { SettingsPanel } from "/settings/settings_panel.js";
@@ -57,6 +58,7 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
+const messages = listenToMessages({ conversation: () => conversation, session, written, composer, choices, tell, say, draw });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -109,6 +111,10 @@ function wishes() {
   };
 }
 
+function say(text) {
+  view.announcer.say(text);
+}
+
 function tell(error) {
   problem = error;
   draw();
@@ -121,6 +127,7 @@ function toggleCall() {
   choices.dropUnknown(server.offer?.settings);
   if (session.isWanted) return session.leave();
   written.stop();
+  messages.hush();
   isMuted = isHeld = false;
   session.join();
 }
@@ -153,6 +160,7 @@ function onPicture(mark, url) {
 
 function onEvent(event) {
   conversation.apply(event);
+  messages.follow(event);
   camera.follow(event);
   if (event.event === "session_started") {
     if (conversation.id) keepConversation(conversation.id);
@@ -218,6 +226,7 @@ function wake() {
 }
 
 function interrupt() {
+  messages.hush();
   if (!isAgentBusy(stateNow())) return;
   if (session.phase === "joined") session.send({ type: "interrupt" });
   written.stop();
@@ -264,6 +273,14 @@ async function onDelete() {
   } catch (error) {
     tell(asProblem(error, "The conversation could not be deleted"));
   }
+}
+
+/** What was said before the page was loaded anew, as far as the server still has it. */
+async function restore() {
+  const { id } = conversation;
+  const told = id && (await fetchConversation(id).catch(() => null));
+  if (told && conversation.id === id && conversation.items.length === 0) conversation.restore(told);
+  draw();
 }
 
 function forget() {
@@ -357,5 +374,6 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
+restore();
 server.follow();
 setInterval(followLink, LINK_POLL_MS);

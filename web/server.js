@@ -67,6 +67,12 @@ export async function sendPicture(mark, picture) {
   return ask(`/api/camera/${encodeURIComponent(mark)}`, options, { orNull: true });
 }
 
+/** @returns {Promise<object | null>} what the server has of a conversation: history, noted; null: nothing */
+export async function fetchConversation(id) {
+  const path = `/api/conversations/${encodeURIComponent(id)}`;
+  return ask(path, { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true });
+}
+
 /** Make the server forget a conversation: its history and its recording. A call that is just ending is waited for. */
 export async function deleteConversation(id) {
   const path = `/api/conversations/${encodeURIComponent(id)}`;

@@ -5,8 +5,10 @@ The HTTP is real (uvicorn), and so is each call (see stub_peer.py); there is no 
 
 import asyncio
 import copy
+import io
 import json
 import socket
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,6 +42,8 @@ class StubServer:
         chat_pause: If set, the answer waits for it after its first two events.
         questions: Bodies of POST /api/chat.
         deleted: Conversations that were deleted.
+        histories: What is still known of conversations, by their ids; of others nothing is.
+        speeches: Bodies of POST /v1/audio/speech, which is half a second of silence.
         pictures: What came to POST /api/camera, by its mark.
     """
 
@@ -52,6 +56,8 @@ class StubServer:
     chat_pause: asyncio.Event | None = None
     questions: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    histories: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    speeches: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     peers: list[StubPeer] = field(default_factory=list)
     _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
@@ -93,6 +99,8 @@ class StubServer:
         app.patch("/api/offer")(self._take_candidates)
         app.post("/api/camera/{mark}")(self._take_picture)
         app.post("/api/chat")(self._answer_question)
+        app.post("/v1/audio/speech")(self._speak)
+        app.get("/api/conversations/{conversation}")(self._tell_history)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
         app.delete("/api/conversations/{conversation}")(self._delete)
         app.get("/{name:path}")(serve_file)
@@ -155,12 +163,33 @@ class StubServer:
     async def _serve_recording(self, conversation: str, name: str) -> Response:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")
 
+    async def _speak(self, request: Request) -> Response:
+        if refused := self._refused():
+            return refused
+        self.speeches.append(await request.json())
+        return Response(wav_file(bytes(2 * 4_000), 8_000), media_type="audio/wav")
+
+    async def _tell_history(self, conversation: str) -> Response:
+        told = self.histories.get(conversation, [])
+        return JSONResponse({"conversation": conversation, "history": told, "noted": False})
+
     async def _delete(self, conversation: str) -> Response:
         if refused := self._refused():
             return refused
         self.deleted.append(conversation)
         self.known.discard(conversation)
         return Response(status_code=204)
+
+
+def wav_file(pcm16: bytes, rate_hz: int) -> bytes:
+    """Mono sound as a file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate_hz)
+        sound.writeframes(pcm16)
+    return file.getvalue()
 
 
 def serve_file(name: str) -> Response:

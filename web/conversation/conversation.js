@@ -3,7 +3,7 @@
 import { Activity } from "/conversation/activity.js";
 import { Items } from "/conversation/items.js";
 import { Pictures } from "/conversation/pictures.js";
-import { cut, noteWritten, plan, say } from "/conversation/spoken_item.js";
+import { answeringOf, cut, isPieceOfReply, noteWritten, plan, say } from "/conversation/spoken_item.js";
 import { Timings } from "/conversation/timings.js";
 import { ToolCalls } from "/conversation/tool_calls.js";
 import { join, words } from "/conversation/words.js";
@@ -71,7 +71,7 @@ export class Conversation {
       case "llm_done": this.endWriting(); break;
       case "bot_started_speaking": this.#activity.startAgent(); break;
       case "bot_planned": if (text) plan(this.#openAgentItem(), text); break;
-      case "bot_written": this.#noteWritten(event); break;
+      case "bot_written": if (isPieceOfReply(event)) noteWritten(this.#openAgentItem(), event); break;
       case "bot_word": if (text) say(this.#openAgentItem(), text, event); break;
       case "bot_stopped_speaking": this.#activity.isAgentSpeaking = false; break;
       case "asleep": this.#activity.sleep(Array.isArray(event.phrases) ? event.phrases.map(words).filter(Boolean) : []); break;
@@ -86,6 +86,7 @@ export class Conversation {
       case "error": this.#fail(words(event.stage), words(event.message)); break;
       case "notes_made": this.notice(NOTED); break;
       case "started_over": this.#startOver(); break;
+      case "went_back": this.goBack(event); break;
       case "session_ended": this.#endSession(words(event.reason)); break;
     }
   }
@@ -164,16 +165,26 @@ export class Conversation {
     // The server keeps the sound of one call a conversation, the latest.
     if (this.isRecording && this.#wasRecorded) this.notice("The recording begins anew here; what was recorded before is gone.");
     this.#wasRecorded ||= this.isRecording;
-    if (this.items.length === 0 && Array.isArray(history)) {
-      if (noted === true) this.notice(NOTED_BEFORE);
-      history.forEach((said) => this.#recall(said));
-    }
+    if (this.items.length === 0) this.restore({ history, noted });
   }
 
-  #recall({ role, text }) {
-    if (words(text) === "") return;
-    if (role === "assistant") this.#addAgentItem({ text: words(text), isWritten: true, isEarlier: true });
-    else this.#items.addUser({ text: words(text) });
+  /** @param {{history: {role: string, text: string}[], noted: boolean}} told - what the server has of the conversation */
+  restore({ history, noted }) {
+    if (!Array.isArray(history)) return;
+    if (noted === true) this.notice(NOTED_BEFORE);
+    history.forEach(({ role, text }) => words(text) && this.#items.recall(role, words(text)));
+  }
+
+  /** @param {object} item - a user's message @returns {{text: string, later: number}} which turn that is, for the server */
+  pointOf(item) {
+    return this.#items.pointOf(item);
+  }
+
+  /** The server has gone back to before a turn: it goes, and what came after it. */
+  goBack(point) {
+    this.#items.goBack(point);
+    this.#userItem = this.#agentItem = this.#writtenItem = null;
+    this.#activity.silenceAgent();
   }
 
   #startOver() {
@@ -249,10 +260,6 @@ export class Conversation {
     this.#agentItem = null;
   }
 
-  #noteWritten(event) {
-    if (Number.isInteger(event.reply) && typeof event.text === "string") noteWritten(this.#openAgentItem(), event);
-  }
-
   #interrupt(heard, planned) {
     const wasSpeaking = this.#activity.isAgentSpeaking;
     this.#activity.silenceAgent();
@@ -286,8 +293,4 @@ export class Conversation {
     this.#activity.expectAnswer(false);
     this.notice(message || "something failed", stage);
   }
-}
-
-function answeringOf({ model, why }) {
-  return words(model) ? { model: words(model), why: words(why) } : null;
 }

@@ -11,6 +11,7 @@ const STAGES = {
   vad: "Voice activity",
   turn: "End of turn",
   tools: "Tools",
+  history: "Conversation",
 };
 
 /** @returns {string} a stage of the event log in words */

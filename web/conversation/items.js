@@ -2,7 +2,7 @@
 
 /**
  * all, in the order of the conversation:
- *   {id, role: "user", text, partial, isTyped, isPending}
+ *   {id, role: "user", text, partial, isTyped, isPending, isEarlier}
  *       partial: words that may still change; isPending: typed, and not yet taken by the server
  *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency, answering}
  *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
@@ -30,7 +30,7 @@ export class Items {
   }
 
   addUser(known) {
-    return this.add({ role: "user", text: "", partial: "", isTyped: false, isPending: false, ...known });
+    return this.add({ role: "user", text: "", partial: "", isTyped: false, isPending: false, isEarlier: false, ...known });
   }
 
   /** @param {?object} next - a user's turn that is still open comes after what the agent says now */
@@ -43,7 +43,31 @@ export class Items {
     this.all = this.all.filter((kept) => kept !== item);
   }
 
+  /** What was said before this page was opened. */
+  recall(role, text) {
+    if (role === "assistant") this.addAgent(null, { text, isWritten: true, isEarlier: true });
+    else this.addUser({ text, isEarlier: true });
+  }
+
+  /** @returns {{text: string, later: number}} which of the user's turns an item is: its words, and how many came after it */
+  pointOf(item) {
+    const turns = this.#turns();
+    return { text: item.text, later: turns.length - 1 - turns.indexOf(item) };
+  }
+
+  /** A turn goes, with all that comes after it. @param {object} point - of `pointOf` */
+  goBack({ text, later }) {
+    const turns = this.#turns();
+    const meant = turns.at(-1 - later);
+    const first = meant?.text === text ? meant : turns.findLast((item) => item.text === text);
+    if (first) this.all = this.all.slice(0, this.all.indexOf(first));
+  }
+
   clear() {
     this.all = [];
+  }
+
+  #turns() {
+    return this.all.filter(({ role, isPending }) => role === "user" && !isPending);
   }
 }

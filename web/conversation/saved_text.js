@@ -20,6 +20,11 @@ export function saveText(text, name) {
   URL.revokeObjectURL(address);
 }
 
+/** @param {object} item - the user's or the agent's @returns {string} its words; of a spoken answer what was heard, as written */
+export function messageText({ text, replies = [], isInterrupted }) {
+  return replies.length > 0 ? asWritten(replies, isInterrupted)[0] : text;
+}
+
 function line(item) {
   const { role, partial, stage, replies = [], isInterrupted } = item;
   let { text, unsaid } = item;

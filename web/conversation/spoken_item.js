@@ -1,10 +1,15 @@
 // What happens to an item of the agent's while it is spoken: words planned, written, heard, and cut off.
 
-import { advance, join, remainder } from "/conversation/words.js";
+import { advance, join, remainder, words } from "/conversation/words.js";
 
 /** @param {object} item - the agent's, of a Conversation @param {string} text - about to be spoken */
 export function plan(item, text) {
   item.ahead = join(item.ahead, text);
+}
+
+/** @returns {boolean} whether an event holds a piece of what is spoken */
+export function isPieceOfReply({ reply, text }) {
+  return Number.isInteger(reply) && typeof text === "string";
 }
 
 /** @param {{reply: number, text: string}} written - a piece of the Markdown that the words are made from */
@@ -26,4 +31,9 @@ export function cut(item, heard, planned, wasSpeaking) {
   item.text = heard || item.text;
   item.unsaid = remainder(planned, item.text) || item.ahead;
   item.isInterrupted = wasSpeaking || item.unsaid !== "";
+}
+
+/** @returns {?{model: string, why: string}} which of two language models answers, and why; null where there is one */
+export function answeringOf({ model, why }) {
+  return words(model) ? { model: words(model), why: words(why) } : null;
 }

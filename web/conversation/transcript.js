@@ -3,6 +3,7 @@
 import { create, part, setText } from "/dom.js";
 import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
+import { drawActions } from "/conversation/message_actions.js";
 import { drawPicture } from "/conversation/picture_item.js";
 import { drawSpeech } from "/conversation/speech.js";
 import { drawTool } from "/conversation/tool_item.js";
@@ -69,6 +70,7 @@ export class Transcript {
     if (this.#drawn.get(item) === wanted) return;
     this.#drawn.set(item, wanted);
     DRAW[item.role](element, item, isSpeaking);
+    if (item.role === "user" || item.role === "agent") drawActions(element, item);
   }
 
   #dropAllBut(kept) {
@@ -80,7 +82,11 @@ export class Transcript {
   }
 
   #elementOf(item) {
-    if (!this.#elements.has(item)) this.#elements.set(item, create("li", `item ${item.role}`));
+    if (!this.#elements.has(item)) {
+      const element = create("li", `item ${item.role}`);
+      element.dataset.item = item.id;
+      this.#elements.set(item, element);
+    }
     return this.#elements.get(item);
   }
 }
@@ -93,8 +99,10 @@ function scrollerOf(list) {
   return document.scrollingElement;
 }
 
-function drawUser(element, { text, partial, isTyped, isPending }) {
+function drawUser(element, { text, partial, isTyped, isPending, isEarlier }) {
   element.classList.toggle("typed", isTyped);
+  // Of what was said before the page was opened it is not known.
+  element.classList.toggle("heard", !isTyped && !isEarlier);
   fill(element, "who", "You");
   fill(element, "said", text);
   fill(element, "partial", partial);

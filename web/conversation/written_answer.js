@@ -6,6 +6,7 @@ import { asProblem } from "/problem.js";
 export class WrittenAnswer {
   #handlers;
   #ending = null;
+  #asking = Promise.resolve();
 
   /** @param {{onChange: () => void, onConversation: (id: string) => void, onProblem: (problem: Problem) => void}} handlers */
   constructor(handlers) {
@@ -23,16 +24,24 @@ export class WrittenAnswer {
   /**
    * @param {string} text
    * @param {Conversation} conversation - that the question and its answer belong to
+   * @param {?object} back - of `Conversation.pointOf`: the turn that the question takes the place of
    * @returns {Promise<boolean>} whether the server took the question
    */
-  async ask(text, conversation) {
+  ask(text, conversation, back = null) {
+    this.stop();
+    this.#asking = this.#asking.then(() => this.#ask(text, conversation, back));
+    return this.#asking;
+  }
+
+  async #ask(text, conversation, back) {
     const ending = new AbortController();
     this.#ending = ending;
     let isTaken = false;
     conversation.type(text);
     this.#handlers.onChange();
     try {
-      for await (const { event, data } of ask(text, conversation.id, ending.signal)) {
+      for await (const { event, data } of ask(text, conversation.id, ending.signal, back)) {
+        if (!isTaken && back) conversation.goBack(back);
         if (!isTaken) conversation.confirmTyped(text);
         isTaken = true;
         this.#take(event, data, conversation);
