@@ -12,13 +12,14 @@ import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
 import { keepConversation, keptConversation } from "/kept.js";
 import { listenToKeys } from "/keys.js";
+import { listenToKept, showWhatIsThere } from "/memory/kept_conversations.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
 import { listenToMessages } from "/conversation/messages.js";
 import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
-import { deleteConversation, fetchConversation } from "/server.js";
+import { deleteConversation } from "/server.js";
 import { ServerWatch } from "/call/server_watch.js";
 import { Session } from "/call/session.js";
 import { SettingsPanel } from "/settings/settings_panel.js";
@@ -58,7 +59,7 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
-const messages = listenToMessages({ conversation: () => conversation, session, written, composer, choices, tell, say, draw });
+const messages = listenToMessages({ current: () => conversation, session, written, composer, choices, tell, draw, announcer: view.announcer });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -76,6 +77,7 @@ function draw() {
     engines: engines(),
     answerSecs: conversation.engines ? conversation.answerSecs : (server.health?.answer_secs ?? null),
     link: session.phase === "joined" ? (link ?? {}) : null,
+    hasKept: server.offer?.conversations === true,
     canRecord: server.offer?.recording === true,
     recorded,
     nChoices: Object.keys(choices.options).length,
@@ -109,10 +111,6 @@ function wishes() {
     microphoneId: choices.microphoneId,
     iceServers: server.offer?.ice_servers ?? [],
   };
-}
-
-function say(text) {
-  view.announcer.say(text);
 }
 
 function tell(error) {
@@ -275,17 +273,10 @@ async function onDelete() {
   }
 }
 
-/** What was said before the page was loaded anew, as far as the server still has it. */
-async function restore() {
-  const { id } = conversation;
-  const told = id && (await fetchConversation(id).catch(() => null));
-  if (told && conversation.id === id && conversation.items.length === 0) conversation.restore(told);
-  draw();
-}
-
-function forget() {
-  keepConversation("");
-  conversation = new Conversation();
+function forget(id = "") {
+  keepConversation(id);
+  messages.hush();
+  conversation = new Conversation(id);
   recorded = "";
   draw();
 }
@@ -349,6 +340,7 @@ listenToUndo(byId("conversation"), (undo) => {
   draw();
 });
 onClick("open-memory", () => memory.open());
+listenToKept({ current: () => conversation, session, written, begin: forget, draw });
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").addEventListener("change", () => session.rejoin());
 byId("aloud").checked = choices.isSpoken;
@@ -374,6 +366,6 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
-restore();
+showWhatIsThere(conversation).then(draw);
 server.follow();
 setInterval(followLink, LINK_POLL_MS);

@@ -18,6 +18,10 @@ def act(page: Page | Locator, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
+async def how_it_was_said(who: Locator) -> str:
+    return await who.evaluate("e => getComputedStyle(e, '::after').content")
+
+
 def answer_with(stub: StubServer, text: str) -> None:
     stub.chat = [("delta", {"text": text}), ("done", {"text": text})]
 
@@ -39,9 +43,7 @@ async def test_without_a_call_a_message_is_copied_said_again_and_asked_in_other_
         await expect(again).to_have_attribute("aria-pressed", "true")
         await expect(again).not_to_have_attribute("aria-pressed", "true")
         assert stub.speeches == [{"input": ANSWER}]
-        assert (
-            await page.locator(".user .who").evaluate("e => getComputedStyle(e, '::after').content") == '", in writing"'
-        )
+        assert await how_it_was_said(page.locator(".user .who")) == '", in writing"'
 
         answer_with(stub, "Cold.")
         await write(page, "and iced tea")
@@ -90,7 +92,7 @@ async def test_in_a_call_the_call_says_it_again_and_goes_back(browser: Browser, 
             peer.send("bot_stopped_speaking")
         await expect(page.locator(".agent")).to_have_count(2)
         heard = page.locator(".user").first
-        assert await heard.locator(".who").evaluate("e => getComputedStyle(e, '::after').content") == '", spoken"'
+        assert await how_it_was_said(heard.locator(".who")) == '", spoken"'
         # By the keyboard alone.
         await act(page.locator(".agent").first, "Say again").focus()
         await page.keyboard.press("Enter")
@@ -118,7 +120,7 @@ async def test_in_a_call_the_call_says_it_again_and_goes_back(browser: Browser, 
         await page.keyboard.press("End")
         await page.keyboard.type("?")
         await page.keyboard.press("Enter")
-        await peer.commands(1)
+        await peer.commands(3)
         peer.send("error", stage="history", message="that turn is gone")
         await expect(page.locator("#message")).to_have_value("what is tea made of?")
         await expect(page.locator(".notice")).to_have_text("Conversation: that turn is gone")
@@ -137,7 +139,7 @@ async def test_a_reload_shows_at_once_what_the_server_has(browser: Browser, stub
         await expect(page.locator(".agent em")).to_have_text("two")
         assert await items(page) == ["You count", "Agent One and two."]
         # Whether it was typed or spoken is not known.
-        assert await page.locator(".user .who").evaluate("e => getComputedStyle(e, '::after').content") == "none"
+        assert await how_it_was_said(page.locator(".user .who")) == "none"
         peer = await call(page, stub)
         peer.start(history=stub.histories["conversation-1"])
         await expect(page.locator("#state")).to_have_text("Listening")

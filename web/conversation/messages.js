@@ -8,11 +8,11 @@ import { byId } from "/dom.js";
 
 /**
  * @param {object} page
- *   conversation(): the one that is shown; session, written, composer, choices: the page's own;
- *   tell(problem), say(text): to a screen reader, draw()
+ *   current(): the conversation that is shown; tell(problem); draw();
+ *   session, written, composer, choices, announcer: the page's own
  * @returns {{hush: () => void, follow: (event: object) => void}} hush: say nothing any more; follow: the call's events
  */
-export function listenToMessages({ conversation, session, written, composer, choices, tell, say, draw }) {
+export function listenToMessages({ current, session, written, composer, choices, tell, draw, announcer }) {
   const aloud = new ReadAloud(tell);
   const list = byId("conversation");
   let asked = "";
@@ -24,7 +24,7 @@ export function listenToMessages({ conversation, session, written, composer, cho
   };
 
   const askAgain = (item, text) => {
-    const back = conversation().pointOf(item);
+    const back = current().pointOf(item);
     // What was edited is gone with its button: the keyboard stays in the conversation.
     byId("talk-section").focus();
     aloud.stop();
@@ -34,12 +34,12 @@ export function listenToMessages({ conversation, session, written, composer, cho
       return;
     }
     tell(null);
-    written.ask(text, conversation(), back).then((isTaken) => isTaken || composer.restore(text));
+    written.ask(text, current(), back).then((isTaken) => isTaken || composer.restore(text));
     draw();
   };
 
-  listenToActions(list, (id) => conversation().items.find((item) => item.id === id), {
-    tell: say,
+  listenToActions(list, (id) => current().items.find((item) => item.id === id), {
+    tell: (text) => announcer.say(text),
     onSay: sayAgain,
     onEdit: (item, element) => editMessage(element, item.text, (text) => askAgain(item, text)),
   });

@@ -21,7 +21,7 @@ export class ConversationsPanel {
   #before = null;
   #asked = 0;
 
-  /** @param {object} handlers - see kept_conversations.js */
+  /** @param {object} handlers - onOpen({conversation, history, noted}): one is to be gone on with; onForgotten(id): one was deleted */
   constructor(handlers) {
     this.#handlers = handlers;
     let searching;
