@@ -7,15 +7,17 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import Frame, InterruptionFrame, LLMMessagesAppendFrame, TTSSpeakFrame
-from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
 from agent.conversation.abilities import abilities, served
 from agent.conversation.event_log import Event
+from agent.conversation.model_notes import NEWS, SILENCE, without_note
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.waiting_pictures import BLIND
 from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
 from agent.memory.turns import Turns
@@ -40,14 +42,14 @@ from processors.frames import (
 )
 from processors.llm.history import n_earlier_turns
 from processors.llm.on_request import AnswersOnRequest
+from processors.llm.pictures import Attached
 from processors.llm.turn_point import TurnPoint, WayBack
 
 STOP_TIMEOUT_SECS = 2.0
-# For the model alone, each at most once in the history.
-NEWS = "{}, which ran beside the conversation, has ended. Tell the user in one sentence what came of it."
 # Of a turn that notes stand for, or that another page has taken back.
 GONE = "that turn no longer stands in the conversation word for word; ask it as a new question"
-SILENCE = "The user has said nothing for {} seconds. Go on with one short sentence, or ask if they are still there."
+# The stage of what is wrong with a picture that was attached.
+PICTURE = "picture"
 
 
 class Conversation:
@@ -108,6 +110,7 @@ class Conversation:
         self._own_timers = timers is None
         self._timers = timers or TimerBook()
         self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
+        self._attached = Attached()
         self._hang_up = hang_up
         if hang_up:
             hang_up.when_free = self._speaking_up.do
@@ -122,7 +125,7 @@ class Conversation:
         self._servers_permission: Permission = settings.tools.servers
         self.answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker = build_worker(
-            host, settings, transport, self._observer, self.context, self._abilities, self.answers
+            host, settings, transport, self._observer, self.context, self._abilities, self.answers, self._attached
         )
         self._tool_tokens = room_for_tools(host.llm_options)
         self._left_out = ""
@@ -165,14 +168,19 @@ class Conversation:
         """
         await self._queue(PushToTalkFrame(active))
 
-    async def type(self, text: str, *, spoken: bool) -> None:
+    async def type(self, text: str, *, spoken: bool, pictures: Sequence[str] = ()) -> None:
         """The user types a turn, which cuts the agent off.
 
         Args:
             text: Its words; nothing happens without any.
             spoken: Whether the answer is spoken; else it is written only.
+            pictures: Shown with it, as data URLs; where the model takes none, nothing is asked.
         """
-        if text.strip():
+        if pictures and not self.camera.has_eyes:
+            self.report(PICTURE, BLIND)
+        elif text.strip():
+            if pictures:
+                self._attached.add(text.strip(), pictures)
             await self._queue(TypedTurnFrame(text.strip(), spoken))
 
     async def interrupt(self) -> None:
@@ -193,13 +201,14 @@ class Conversation:
             await self._queue(InterruptionFrame())
             await self._say(text.strip())
 
-    async def ask_again(self, point: TurnPoint, text: str, *, spoken: bool) -> None:
+    async def ask_again(self, point: TurnPoint, text: str, *, spoken: bool, pictures: Sequence[str] = ()) -> None:
         """The conversation goes back to a turn of the user's, which is asked in other words.
 
         Args:
             point: The turn; it goes, and all that came after it.
             text: What is asked in its place.
             spoken: See `type`.
+            pictures: See `type`.
         """
         way = WayBack(point)
         await self._queue(InterruptionFrame())
@@ -208,7 +217,7 @@ class Conversation:
             self.report("history", GONE)
             return
         self._observer.emit("went_back", text=point.text, later=point.n_later)
-        await self.type(text, spoken=spoken)
+        await self.type(text, spoken=spoken, pictures=pictures)
 
     def lend(self, tools: Sequence[Tool]) -> None:
         """Have these done, too, where the model calls them, in place of what was lent before.
@@ -342,7 +351,7 @@ class Conversation:
         await self._tell_model(NEWS, name)
 
     async def _tell_model(self, note: str, what: str) -> None:
-        self.context.set_messages([one for one in self.context.messages if not _is_note(one, note)])
+        self.context.set_messages(without_note(self.context.messages, note))
         told: list[Any] = [{"role": "developer", "content": note.format(what)}]
         await self._queue(LLMMessagesAppendFrame(told, run_llm=True))
 
@@ -381,9 +390,3 @@ class Conversation:
             self.camera.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
-
-
-def _is_note(message: LLMContextMessage, note: str) -> bool:
-    content = message.get("content") if isinstance(message, dict) and message.get("role") == "developer" else None
-    before, _, behind = note.partition("{}")
-    return isinstance(content, str) and content.startswith(before) and content.endswith(behind)

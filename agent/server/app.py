@@ -33,6 +33,7 @@ from agent.server.routes.conversations import conversation_routes
 from agent.server.routes.memory import forget_turns, memory_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
+from agent.server.routes.pictures import picture_routes
 from agent.server.routes.recordings import recordings_router
 from agent.server.routes.transcribe import transcription_routes
 from agent.server.speech.api import build_speech_api, http_error_answer
@@ -53,6 +54,7 @@ __all__ = ["Loaded", "ServerState", "build_app", "web_directory"]
 PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     offer_routes,
     camera_routes,
+    picture_routes,
     option_routes,
     chat_routes,
     transcription_routes,

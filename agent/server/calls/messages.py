@@ -12,7 +12,8 @@ from typing import Any
 
 from loguru import logger
 
-from agent.conversation.conversation import Conversation
+from agent.conversation.conversation import PICTURE, Conversation
+from agent.conversation.waiting_pictures import UnknownPictureError, WaitingPictures
 from agent.plain_text import plain_text
 from processors.llm.turn_point import TurnPoint
 
@@ -30,10 +31,12 @@ class ClientMessages:
 
     Args:
         conversation: The page's.
+        pictures: Those that its messages may name.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, pictures: WaitingPictures | None = None) -> None:
         self._conversation = conversation
+        self._pictures = pictures or WaitingPictures()
         self._key_wanted = self._key_told = False
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque(maxlen=MAX_WAITING)
         self._working: asyncio.Task[None] | None = None
@@ -63,13 +66,15 @@ class ClientMessages:
         match message:
             case {"type": "text", "text": str(text), **more} if len(text) <= MAX_TEXT_CHARS:
                 typed, spoken = plain_text(text), more.get("spoken") is not False
-                return lambda: conversation.type(typed, spoken=spoken)
+                if (pictures := self._taken(more.get("pictures"))) is None:
+                    return None
+                return lambda: conversation.type(typed, spoken=spoken, **pictures)
             case {"type": "text"}:
                 logger.warning(f"a typed turn that is no text of at most {MAX_TEXT_CHARS} characters was left alone")
             case {"type": "ask_again", "text": str(text), "back": back, **more} if len(text) <= MAX_TEXT_CHARS:
                 typed, spoken, point = plain_text(text), more.get("spoken") is not False, TurnPoint.read(back)
-                if point and typed.strip():
-                    return lambda: conversation.ask_again(point, typed, spoken=spoken)
+                if point and typed.strip() and (pictures := self._taken(more.get("pictures"))) is not None:
+                    return lambda: conversation.ask_again(point, typed, spoken=spoken, **pictures)
             case {"type": "say_again", "text": str(text)} if len(text) <= MAX_SAID_CHARS:
                 said = plain_text(text)
                 return lambda: conversation.say_again(said)
@@ -80,6 +85,15 @@ class ClientMessages:
             case {"type": "undo", "undo": str(mark)} if len(mark) <= MAX_MARK_CHARS:
                 return lambda: conversation.undo(mark)
         return None
+
+    def _taken(self, marks: object) -> dict[str, list[str]] | None:
+        """What a message is asked with; None, and a word to the page, where a picture is not there any more."""
+        try:
+            pictures = self._pictures.take(marks)
+        except UnknownPictureError as error:
+            self._conversation.report(PICTURE, str(error))
+            return None
+        return {"pictures": pictures} if pictures else {}
 
     async def _work(self) -> None:
         while self._waiting or self._key_told != self._key_wanted:

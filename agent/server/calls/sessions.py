@@ -5,9 +5,8 @@ history kept for a while, so that the page can come back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from loguru import logger
@@ -15,9 +14,10 @@ from pipecat.transports.base_transport import BaseTransport
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
-from agent.conversation.histories import NOBODY, Histories, History, Owner
+from agent.conversation.histories import Histories, History
 from agent.conversation.observer import Sink
 from agent.conversation.recordings import LiveRecording, Recordings, kept_recording, prepare_folder
+from agent.conversation.waiting_pictures import WaitingPictures
 from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
 from agent.engines.session import SessionEngines
@@ -27,14 +27,13 @@ from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
 from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
-from agent.server.wire.slots import Places
+from agent.server.calls.plans import SessionPlan, SessionRequest
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
 from agent.tools.camera import Camera, UnaskedError
 from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timer_books import TimerBooks
-from agent.tools.tool import Tool
 
 WATCH_SECS = 1.0
 # A page that comes back waits so long for its earlier call to end.
@@ -62,55 +61,6 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SessionRequest:
-    """What a page asks for; nothing of it is checked yet.
-
-    Attributes:
-        conversation: The id of an earlier conversation to go on with.
-        options: Dotted settings of this session.
-        record: Whether sound and events are to be kept.
-        owner: Whose a new conversation is; of the server's own making.
-        memory: Whose memory it has, if any; of the server's own making.
-        places: For what its client asks for beside the conversation; of the server's own making.
-    """
-
-    conversation: object = None
-    options: object = None
-    record: object = False
-    owner: Owner = NOBODY
-    memory: str | None = None
-    places: Places | None = None
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory, places
-    for what is asked for beside it, and what its client brings along where that is no page.
-    """
-
-    settings: Settings
-    host: ModelHost
-    history: History
-    record: bool = False
-    memory: str | None = None
-    places: Places | None = None
-    door: "Door | None" = None
-
-
-@dataclass(frozen=True)
-class Door:
-    """What a client of another door than the page brings along, in place of a page and its tools.
-
-    Attributes:
-        tools: The client's own.
-        own_tools: Whether the agent has its own besides.
-    """
-
-    tools: Sequence[Tool] = ()
-    own_tools: bool = True
-
-
 class LiveSession:
     """One conversation of a page.
 
@@ -126,7 +76,7 @@ class LiveSession:
         self.conversation = conversation
         self.carrier = carrier
         self.send = send
-        self.handle = ClientMessages(conversation).handle
+        self.handle = ClientMessages(conversation, plan.pictures).handle
         self._endings: list[Callable[[], None]] = []
 
     def on_end(self, then: Callable[[], None]) -> None:
@@ -166,6 +116,7 @@ class LiveSessions:
     Attributes:
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
+        pictures: Those that wait for their messages.
         memory: What is remembered, if anything is.
         servers: Of tools.
     """
@@ -174,6 +125,7 @@ class LiveSessions:
         self.histories = histories
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
+        self.pictures = WaitingPictures()
         if settings.server.recordings:
             prepare_folder(settings.server.recordings)
         self.memory = memory_of(settings)
@@ -219,7 +171,9 @@ class LiveSessions:
         self.histories.hold(history, "call")
         self._planned.add(history)
         try:
-            yield SessionPlan(settings, host, history, request.record is True, request.memory, request.places)
+            yield SessionPlan(
+                settings, host, history, request.record is True, request.memory, request.places, self.pictures
+            )
         finally:
             self._planned.discard(history)
             if not any(session.plan.history is history for session in self._running):
@@ -263,7 +217,10 @@ class LiveSessions:
             "history": plan.history.turns(),
             "noted": plan.history.has_notes,
             "recording": recording is not None,
+            "sees": plan.host.llm_options.sees,
         }
+        if not door and not plan.host.llm_options.sees:
+            plan.history.hide_pictures()
         sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
         conversation = Conversation(
             plan.host,

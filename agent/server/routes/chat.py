@@ -1,7 +1,7 @@
 """POST /api/chat: typed questions, answered in writing within the same conversation as speech.
 
-In:  `{"text", "conversation"?, "page"?, "back"?}`; back, `{"text", "later"?}`: a turn of the user's that goes, with all
-     that came after it, before the question is asked.
+In:  `{"text", "conversation"?, "page"?, "pictures"?, "back"?}`; pictures: marks of POST /api/pictures; back, `{"text",
+     "later"?}`: a turn of the user's that goes, with all that came after it, before the question is asked.
 Out: server-sent events: `conversation`, `delta`..., `done` or `error`.
 """
 
@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from agent.conversation.conversation import GONE
 from agent.conversation.histories import History
 from agent.conversation.typed_question import AnswerError
+from agent.conversation.waiting_pictures import BLIND, UnknownPictureError
 from agent.conversation.written_answers import Answerer, answer_in
 from agent.memory.turns import keep_written
 from agent.memory.user_memory import UserMemory
@@ -52,6 +53,7 @@ class _Chat:
         text, point = _question_of(body), _point_of(body)
         answerer = self._state.written.answerer(self._state.host().llm_options)
         histories = self._state.histories
+        pictures = self._pictures_of(body.get("pictures"), answerer)
         with self._state.questions.taken(), suppress(ClientGoneError):
             await self._state.written.turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
@@ -59,11 +61,21 @@ class _Chat:
             with histories.held(history, "question"):
                 if point:
                     await self._go_back(history, point, owner)
-                last = await unless_hung_up(receive, _answer(text, history, answerer, send))
+                if not answerer.options.sees:
+                    history.hide_pictures()
+                last = await unless_hung_up(receive, _answer(text, history, answerer, send, pictures))
             self._keep(text, history, owner)
             # Whoever reads that the answer is done may ask on at once.
             await send_soon(send, last)
             await end_stream(send)
+
+    def _pictures_of(self, marks: object, answerer: Answerer) -> list[str]:
+        if marks and not answerer.options.sees:
+            raise RequestError(400, BLIND)
+        try:
+            return self._state.sessions().pictures.take(marks)
+        except UnknownPictureError as error:
+            raise RequestError(400, str(error)) from error
 
     async def _go_back(self, history: History, point: TurnPoint, owner: str | None) -> None:
         kept = before_turn(history.context.messages, point)
@@ -99,7 +111,7 @@ def _point_of(body: dict[str, Any]) -> TurnPoint | None:
     return point
 
 
-async def _answer(text: str, history: History, answerer: Answerer, send: Send) -> Message:
+async def _answer(text: str, history: History, answerer: Answerer, send: Send, pictures: list[str]) -> Message:
     """Answer in pieces.
 
     Returns:
@@ -110,7 +122,7 @@ async def _answer(text: str, history: History, answerer: Answerer, send: Send) -
     await begin_stream(send)
     await send_soon(send, event({"conversation": history.id}, "conversation"))
     try:
-        async with aclosing(answer_in(history, text, answerer, answered.append)) as pieces:
+        async with aclosing(answer_in(history, text, answerer, answered.append, pictures=pictures)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await send_soon(send, event({"text": piece}, "delta"))

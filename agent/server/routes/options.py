@@ -28,6 +28,7 @@ def option_routes(state: ServerState) -> APIRouter:
                 "voices": await asyncio.to_thread(engines.voices),
                 "ice_servers": ice_servers_of(state.settings),
                 "recording": True,
+                "sees": state.host().llm_options.sees,
                 "memory": state.settings.memory.keep,
                 "conversations": state.settings.memory.keep and state.settings.memory.conversations,
             }
