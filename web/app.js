@@ -15,7 +15,7 @@ import { listenToKeys } from "/keys.js";
 import { listenToKept, showWhatIsThere } from "/memory/kept_conversations.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
-import { listenToMessages } from "/conversation/messages.js";
+import { Messages } from "/conversation/messages.js";
 import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
@@ -59,7 +59,8 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
-const messages = listenToMessages({ current: () => conversation, session, written, composer, choices, tell, draw, announcer: view.announcer });
+const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
+const messages = new Messages({ ...page, announcer: view.announcer });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -83,6 +84,7 @@ function draw() {
     nChoices: Object.keys(choices.options).length,
     isRestored: restored !== "" && conversation.id === restored,
   });
+  messages.draw();
   announceWritten();
 }
 
@@ -235,13 +237,7 @@ function interrupt() {
 function write(text) {
   problem = null;
   session.dismissProblem();
-  if (session.phase === "joined") {
-    conversation.type(text);
-    session.send({ type: "text", text, spoken: choices.isSpoken });
-    draw();
-  } else {
-    written.ask(text, conversation).then((isTaken) => isTaken || composer.restore(text));
-  }
+  messages.ask(text);
 }
 
 /** A written answer makes no sound of its own. */

@@ -2,7 +2,7 @@
 
 import { Activity } from "/conversation/activity.js";
 import { Items } from "/conversation/items.js";
-import { Pictures } from "/conversation/pictures.js";
+import { Pictures, attach } from "/conversation/pictures.js";
 import { answeringOf, cut, isPieceOfReply, noteWritten, plan, say } from "/conversation/spoken_item.js";
 import { Timings } from "/conversation/timings.js";
 import { ToolCalls } from "/conversation/tool_calls.js";
@@ -18,6 +18,7 @@ const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
  * engines: what session_started named, else null
  * answerSecs: what a person waits for an answer with them, as the server has measured; null where it does not know
  * isPushToTalk: the microphone counts only while a button is held
+ * sees: the language model of the call takes pictures
  * isRecording: the server writes the sound of this session down
  */
 export class Conversation {
@@ -25,6 +26,7 @@ export class Conversation {
   answerSecs = null;
   isPushToTalk = false;
   isRecording = false;
+  sees = false;
   timings = new Timings();
   tools = this.#newTools();
   pictures = this.#newPictures();
@@ -78,7 +80,8 @@ export class Conversation {
       case "awake": this.#activity.sleep([]); break;
       case "playout": this.#activity.play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
-      case "false_interruption": this.#goOn(); break;
+      // What was heard over the agent asks for nothing: it speaks up again.
+      case "false_interruption": this.#activity.playFully(); this.#dropUserItem(); break;
       case "latency": this.#noteLatency(event); break;
       case "speculation": this.timings.noteSpeculation(event.outcome); break;
       case "tool_call": case "tool_result": case "tool_cancelled": case "tool_undo": this.tools.apply(event); break;
@@ -92,9 +95,9 @@ export class Conversation {
   }
 
   /** A message was typed; the server's turn_ended confirms it. */
-  type(text) {
+  type(text, pictures = []) {
     this.#closeAgentItem();
-    this.#items.addUser({ text, isTyped: true, isPending: true });
+    attach(this.#items.addUser({ text, isTyped: true, isPending: true }), pictures);
   }
 
   /** The server has taken what was typed; an answer is on its way. */
@@ -104,6 +107,11 @@ export class Conversation {
     else this.#items.addUser({ text, isTyped: true });
     this.#activity.expectAnswer();
     this.#closeAgentItem();
+  }
+
+  /** What was typed and not taken by the server is not sent. */
+  withdraw() {
+    return this.#items.takePending();
   }
 
   /** A piece of a written answer. */
@@ -137,13 +145,12 @@ export class Conversation {
    * @returns {string} what was typed and not taken by the server, else ""
    */
   hangUp() {
-    const pending = this.items.filter((item) => item.isPending);
+    const pending = this.withdraw();
     this.#dropUserItem();
     this.#closeAgentItem();
     this.tools.hangUp();
     this.pictures.hangUp();
     this.endWriting();
-    pending.forEach((item) => this.#items.remove(item));
     this.#activity.hangUp();
     this.isRecording = this.isPushToTalk = false;
     return pending.map(({ text }) => text).join("\n");
@@ -153,9 +160,10 @@ export class Conversation {
     this.#items.add({ role: "notice", stage, text });
   }
 
-  #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, conversation, history, noted }) {
+  #start({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, recording: isRecording, sees, conversation, history, noted }) {
     this.engines = engines ?? null;
     this.answerSecs = answerSecs ?? null;
+    this.sees = sees === true;
     this.isPushToTalk = isPushToTalk === true;
     this.isRecording = isRecording === true;
     const id = words(conversation);
@@ -267,12 +275,6 @@ export class Conversation {
     if (!heard && !planned && !this.#agentItem) return;
     cut(this.#openAgentItem(), heard, planned, wasSpeaking);
     this.#closeAgentItem();
-  }
-
-  /** What was heard over the agent asks for nothing: it speaks up again. */
-  #goOn() {
-    this.#activity.playFully();
-    this.#dropUserItem();
   }
 
   #noteLatency(event) {

@@ -12,6 +12,7 @@ const STAGES = {
   turn: "End of turn",
   tools: "Tools",
   history: "Conversation",
+  picture: "Picture",
 };
 
 /** @returns {string} a stage of the event log in words */

@@ -2,8 +2,9 @@
 
 /**
  * all, in the order of the conversation:
- *   {id, role: "user", text, partial, isTyped, isPending, isEarlier}
- *       partial: words that may still change; isPending: typed, and not yet taken by the server
+ *   {id, role: "user", text, partial, isTyped, isPending, isEarlier, nPictures}
+ *       partial: words that may still change; isPending: typed, and not yet taken by the server;
+ *       nPictures: that it was asked with, see pictures.js
  *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency, answering}
  *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
  *       replies: what was written for them, {id, text, start, end}: Markdown, and the characters (Unicode) of the word
@@ -30,7 +31,7 @@ export class Items {
   }
 
   addUser(known) {
-    return this.add({ role: "user", text: "", partial: "", isTyped: false, isPending: false, isEarlier: false, ...known });
+    return this.add({ role: "user", text: "", partial: "", isTyped: false, isPending: false, isEarlier: false, nPictures: 0, ...known });
   }
 
   /** @param {?object} next - a user's turn that is still open comes after what the agent says now */
@@ -61,6 +62,13 @@ export class Items {
     const meant = turns.at(-1 - later);
     const first = meant?.text === text ? meant : turns.findLast((item) => item.text === text);
     if (first) this.all = this.all.slice(0, this.all.indexOf(first));
+  }
+
+  /** @returns {object[]} what the server has not taken; it stands here no more */
+  takePending() {
+    const pending = this.all.filter(({ isPending }) => isPending);
+    this.all = this.all.filter(({ isPending }) => !isPending);
+    return pending;
   }
 
   clear() {

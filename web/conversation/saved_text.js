@@ -31,7 +31,10 @@ function line(item) {
   if (role === "tool") return `[${item.name}: ${inALine(item.given)} (${describeTool(item)})]`;
   if (role === "picture") return `[${describePicture(item)}]`;
   if (role === "notice") return `[${stage ? `${describeStage(stage)}: ` : ""}${text}]`;
-  if (role === "user") return `You: ${[text, partial].filter(Boolean).join(" ")}`;
+  if (role === "user") {
+    const pictures = item.nPictures ? `[${item.nPictures === 1 ? "1 picture" : `${item.nPictures} pictures`}]` : "";
+    return `You: ${[text, partial, pictures].filter(Boolean).join(" ")}`;
+  }
   if (replies.length > 0) [text, unsaid] = asWritten(replies, isInterrupted);
   return `Agent: ${text}${unsaid ? ` [interrupted, not said: ${unsaid}]` : ""}`;
 }

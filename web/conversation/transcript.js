@@ -5,6 +5,7 @@ import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
 import { drawActions } from "/conversation/message_actions.js";
 import { drawPicture } from "/conversation/picture_item.js";
+import { attachedTo } from "/conversation/pictures.js";
 import { drawSpeech } from "/conversation/speech.js";
 import { drawTool } from "/conversation/tool_item.js";
 import { drawTurnTime } from "/conversation/waterfall.js";
@@ -99,14 +100,22 @@ function scrollerOf(list) {
   return document.scrollingElement;
 }
 
-function drawUser(element, { text, partial, isTyped, isPending, isEarlier }) {
+function drawUser(element, item) {
+  const { text, partial, isTyped, isPending, isEarlier, nPictures } = item;
   element.classList.toggle("typed", isTyped);
   // Of what was said before the page was opened it is not known.
   element.classList.toggle("heard", !isTyped && !isEarlier);
   fill(element, "who", "You");
   fill(element, "said", text);
+  if (nPictures > 0) drawAttached(part(element, "pictures", "div"), attachedTo(item));
   fill(element, "partial", partial);
   fill(element, "note", partial ? "still listening" : isPending ? "sending…" : "");
+}
+
+function drawAttached(place, pictures) {
+  if (place.childElementCount > 0) return;
+  const images = pictures.map(({ url }, n) => Object.assign(create("img"), { src: url, alt: `Picture ${n + 1}` }));
+  place.replaceChildren(...images);
 }
 
 function drawAgent(element, item, isSpeaking) {

@@ -2,6 +2,7 @@
 
 import { ask } from "/conversation/chat.js";
 import { asProblem } from "/problem.js";
+import { sendAhead } from "/server.js";
 
 export class WrittenAnswer {
   #handlers;
@@ -24,24 +25,30 @@ export class WrittenAnswer {
   /**
    * @param {string} text
    * @param {Conversation} conversation - that the question and its answer belong to
-   * @param {?object} back - of `Conversation.pointOf`: the turn that the question takes the place of
+   * @param {{back?: object, pictures?: object[]}} more - back: of `Conversation.pointOf`, the turn that the question takes
+   *   the place of; pictures: {blob, url}
    * @returns {Promise<boolean>} whether the server took the question
    */
-  ask(text, conversation, back = null) {
+  ask(text, conversation, more = {}) {
     this.stop();
-    this.#asking = this.#asking.then(() => this.#ask(text, conversation, back));
+    this.#asking = this.#asking.then(() => this.#ask(text, conversation, more));
     return this.#asking;
   }
 
-  async #ask(text, conversation, back) {
+  async #ask(text, conversation, { back, pictures = [] }) {
     const ending = new AbortController();
     this.#ending = ending;
     let isTaken = false;
-    conversation.type(text);
+    conversation.type(text, pictures);
     this.#handlers.onChange();
     try {
-      for await (const { event, data } of ask(text, conversation.id, ending.signal, back)) {
-        if (!isTaken && back) conversation.goBack(back);
+      const marks = await Promise.all(pictures.map(({ blob }) => sendAhead(blob)));
+      const more = { ...(back ? { back } : {}), ...(marks.length > 0 ? { pictures: marks } : {}) };
+      for await (const { event, data } of ask(text, conversation.id, ending.signal, more)) {
+        if (!isTaken && back) {
+          conversation.goBack(back);
+          conversation.type(text, pictures);
+        }
         if (!isTaken) conversation.confirmTyped(text);
         isTaken = true;
         this.#take(event, data, conversation);
