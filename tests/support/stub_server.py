@@ -44,7 +44,7 @@ class StubServer:
         deleted: Conversations that were deleted.
         histories: What is still known of conversations, by their ids; of others nothing is.
         speeches: Bodies of POST /v1/audio/speech, which is half a second of silence.
-        pictures: What came to POST /api/camera, by its mark.
+        pictures: What came to POST /api/camera and /api/pictures, by its mark.
     """
 
     url: str = ""
@@ -99,6 +99,7 @@ class StubServer:
         app.patch("/api/offer")(self._take_candidates)
         app.post("/api/camera/{mark}")(self._take_picture)
         app.post("/api/chat")(self._answer_question)
+        app.post("/api/pictures")(self._keep_picture)
         app.post("/v1/audio/speech")(self._speak)
         app.get("/api/conversations/{conversation}")(self._tell_history)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
@@ -162,6 +163,11 @@ class StubServer:
 
     async def _serve_recording(self, conversation: str, name: str) -> Response:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")
+
+    async def _keep_picture(self, request: Request) -> Response:
+        mark = f"mark-{len(self.pictures) + 1}"
+        self.pictures[mark] = await request.body()
+        return JSONResponse({"mark": mark})
 
     async def _speak(self, request: Request) -> Response:
         if refused := self._refused():
