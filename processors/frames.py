@@ -240,6 +240,11 @@ class ChangeHistoryFrame(SystemFrame):
 
 
 @dataclass
+class GoBackFrame(ChangeHistoryFrame):
+    """Downstream, behind an InterruptionFrame: the conversation goes back; what waits to be asked is dropped, too."""
+
+
+@dataclass
 class StartOverFrame(SystemFrame):
     """Downstream, behind an InterruptionFrame: the conversation begins anew, with nothing in its history."""
 

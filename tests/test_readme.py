@@ -71,8 +71,8 @@ def test_a_step_may_wait_for_every_event_of_the_log_that_can_come_before_it() ->
         " Voice-to-voice"
     )[0]
     names = {name.strip(" .\n") for name in re.sub(r"\(.*?\)", "", described, flags=re.DOTALL).split(",")}
-    # A new beginning takes a page.
-    assert names - {"session_ended", "started_over"} == set(EVENTS) - {"idle"}
+    # A new beginning and a way back take a page.
+    assert names - {"session_ended", "started_over", "went_back"} == set(EVENTS) - {"idle"}
 
 
 def test_named_settings_and_files_exist() -> None:

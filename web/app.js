@@ -13,8 +13,10 @@ import { isAgentBusy } from "/floor.js";
 import { keepConversation, keepRecorded, keptConversation, keptRecorded } from "/kept.js";
 import { listenToKeys } from "/keys.js";
 import { LiveChanges } from "/settings/live_changes.js";
+import { listenToKept, showWhatIsThere } from "/memory/kept_conversations.js";
 import { LevelMeters } from "/call/level_meter.js";
 import { MemoryPanel } from "/memory/memory_panel.js";
+import { Messages } from "/conversation/messages.js";
 import { drawBetterLine } from "/models/better_line.js";
 import { ModelsSheet } from "/models/models_sheet.js";
 import { Presence } from "/call/presence.js";
@@ -67,6 +69,8 @@ const models = new ModelsSheet({
   say: (text) => view.announcer.say(text),
 });
 const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
+const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
+const messages = new Messages({ ...page, announcer: view.announcer });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -84,12 +88,14 @@ function draw() {
     engines: engines(),
     answerSecs: conversation.engines ? conversation.answerSecs : (server.health?.answer_secs ?? null),
     link: session.phase === "joined" ? (link ?? {}) : null,
+    hasKept: server.offer?.conversations === true,
     canRecord: server.offer?.recording === true,
     recorded,
     nChoices: Object.keys(choices.options).length,
     isRestored: restored !== "" && conversation.id === restored,
   });
   drawBetterLine(models.better, server.offer?.models === true);
+  messages.draw();
   announceWritten();
 }
 
@@ -132,6 +138,7 @@ function toggleCall() {
   choices.dropUnknown(server.offer?.settings);
   if (session.isWanted) return session.leave();
   written.stop();
+  messages.hush();
   isMuted = isHeld = false;
   session.join();
 }
@@ -164,6 +171,7 @@ function onPicture(mark, url) {
 
 function onEvent(event) {
   conversation.apply(event);
+  messages.follow(event);
   camera.follow(event);
   changes.apply(event);
   if (event.event === "session_started") {
@@ -234,6 +242,7 @@ function wake() {
 }
 
 function interrupt() {
+  messages.hush();
   if (!isAgentBusy(stateNow())) return;
   if (session.phase === "joined") session.send({ type: "interrupt" });
   written.stop();
@@ -244,13 +253,7 @@ function interrupt() {
 function write(text) {
   problem = null;
   session.dismissProblem();
-  if (session.phase === "joined") {
-    conversation.type(text);
-    session.send({ type: "text", text, spoken: choices.isSpoken });
-    draw();
-  } else {
-    written.ask(text, conversation).then((isTaken) => isTaken || composer.restore(text));
-  }
+  messages.ask(text);
 }
 
 /** A written answer makes no sound of its own. */
@@ -282,9 +285,10 @@ async function onDelete() {
   }
 }
 
-function forget() {
-  keepConversation("");
-  conversation = new Conversation();
+function forget(id = "") {
+  keepConversation(id);
+  messages.hush();
+  conversation = new Conversation(id);
   keepRecorded((recorded = ""), byId("record").checked);
   draw();
 }
@@ -361,6 +365,7 @@ listenToUndo(byId("conversation"), (undo) => {
 onClick("open-memory", () => memory.open());
 onClick("open-models", () => models.open());
 onClick("models-in-settings", () => models.open());
+listenToKept({ current: () => conversation, session, written, begin: forget, draw });
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {
@@ -390,5 +395,6 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
+showWhatIsThere(conversation).then(draw);
 server.follow().then(() => server.offer?.models === true && models.refresh());
 setInterval(followLink, LINK_POLL_MS);

@@ -67,6 +67,19 @@ export async function sendPicture(mark, picture) {
   return ask(`/api/camera/${encodeURIComponent(mark)}`, options, { orNull: true });
 }
 
+/** @returns {Promise<object | null>} what the server has of a conversation: history, noted; null: nothing */
+export async function fetchConversation(id) {
+  const path = `/api/conversations/${encodeURIComponent(id)}`;
+  return ask(path, { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true });
+}
+
+/** @param {Blob} picture - a JPEG file @returns {Promise<string>} the mark by which a message may name it, once */
+export async function sendAhead(picture) {
+  const headers = { "Content-Type": picture.type, "X-Sotto-Page": pageId() };
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  return (await ask("/api/pictures", { method: "POST", headers, body: picture, signal })).mark;
+}
+
 /** Make the server forget a conversation: its history and its recording. A call that is just ending is waited for. */
 export async function deleteConversation(id) {
   const path = `/api/conversations/${encodeURIComponent(id)}`;

@@ -7,15 +7,17 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import Frame, InterruptionFrame, LLMMessagesAppendFrame, TTSSpeakFrame
-from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
 from agent.conversation.abilities import abilities, served
 from agent.conversation.event_log import Event
+from agent.conversation.model_notes import NEWS, SILENCE, without_note
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.waiting_pictures import BLIND
 from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
 from agent.memory.turns import Turns
@@ -27,10 +29,11 @@ from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool
-from agent.tools.tool_room import fitting, left_out_line, room_tokens
+from agent.tools.tool_room import fitting, left_out_line, room_for_tools
 from processors.frames import (
     AnswerFrame,
     ChangeHistoryFrame,
+    GoBackFrame,
     NextReplyFrame,
     PushToTalkFrame,
     ReplyTerms,
@@ -39,12 +42,14 @@ from processors.frames import (
 )
 from processors.llm.history import n_earlier_turns
 from processors.llm.on_request import AnswersOnRequest
-from processors.llm.options import LLMOptions
+from processors.llm.pictures import Attached
+from processors.llm.turn_point import TurnPoint, WayBack
 
 STOP_TIMEOUT_SECS = 2.0
-# For the model alone, each at most once in the history.
-NEWS = "{}, which ran beside the conversation, has ended. Tell the user in one sentence what came of it."
-SILENCE = "The user has said nothing for {} seconds. Go on with one short sentence, or ask if they are still there."
+# Of a turn that notes stand for, or that another page has taken back.
+GONE = "that turn no longer stands in the conversation word for word; ask it as a new question"
+# The stage of what is wrong with a picture that was attached.
+PICTURE = "picture"
 
 
 class Conversation:
@@ -107,6 +112,7 @@ class Conversation:
         self._own_timers = timers is None
         self._timers = timers or TimerBook()
         self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
+        self._attached = Attached()
         self._hang_up = hang_up
         if hang_up:
             hang_up.when_free = self._speaking_up.do
@@ -121,9 +127,17 @@ class Conversation:
         self._servers_permission: Permission = settings.tools.servers
         self.answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
-            host, settings, transport, self._observer, self.context, self._abilities, self.answers, rate_hz
+            host,
+            settings,
+            transport,
+            self._observer,
+            self.context,
+            self._abilities,
+            self.answers,
+            rate_hz,
+            self._attached,
         )
-        self._tool_tokens = _room_for_tools(host.llm_options)
+        self._tool_tokens = room_for_tools(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
         waking = wakes(host, settings)
@@ -167,7 +181,7 @@ class Conversation:
         """
         self._abilities = self._abilities.again(settings)
         self.camera.has_eyes = host.llm_options.sees
-        self._tool_tokens = _room_for_tools(host.llm_options)
+        self._tool_tokens = room_for_tools(host.llm_options)
         await self._steps.change(host, settings, self._abilities, self.context, set(changed))
         self._observer.emit(
             "settings_changed",
@@ -175,6 +189,7 @@ class Conversation:
             engines=host.engines() | self._waking,
             answer_secs=host.answer_secs,
             push_to_talk=settings.turn.mode == "push_to_talk",
+            sees=host.llm_options.sees,
         )
 
     def refuse_change(self, message: str, *, needs_call: bool = False) -> None:
@@ -194,14 +209,19 @@ class Conversation:
         """
         await self._queue(PushToTalkFrame(active))
 
-    async def type(self, text: str, *, spoken: bool) -> None:
+    async def type(self, text: str, *, spoken: bool, pictures: Sequence[str] = ()) -> None:
         """The user types a turn, which cuts the agent off.
 
         Args:
             text: Its words; nothing happens without any.
             spoken: Whether the answer is spoken; else it is written only.
+            pictures: Shown with it, as data URLs; where the model takes none, nothing is asked.
         """
-        if text.strip():
+        if pictures and not self.camera.has_eyes:
+            self.report(PICTURE, BLIND)
+        elif text.strip():
+            if pictures:
+                self._attached.add(text.strip(), pictures)
             await self._queue(TypedTurnFrame(text.strip(), spoken))
 
     async def interrupt(self) -> None:
@@ -211,6 +231,34 @@ class Conversation:
     async def start_over(self) -> None:
         """The agent falls silent, and the history is emptied."""
         await self._queue(InterruptionFrame(), StartOverFrame())
+
+    async def say_again(self, text: str) -> None:
+        """The agent says something once more; it is heard into the history once more.
+
+        Args:
+            text: What it has said, plain or Markdown.
+        """
+        if text.strip():
+            await self._queue(InterruptionFrame())
+            await self._say(text.strip())
+
+    async def ask_again(self, point: TurnPoint, text: str, *, spoken: bool, pictures: Sequence[str] = ()) -> None:
+        """The conversation goes back to a turn of the user's, which is asked in other words.
+
+        Args:
+            point: The turn; it goes, and all that came after it.
+            text: What is asked in its place.
+            spoken: See `type`.
+            pictures: See `type`.
+        """
+        way = WayBack(point)
+        await self._queue(InterruptionFrame())
+        await self._until_done(lambda done: GoBackFrame(way.change, done))
+        if not way.found:
+            self.report("history", GONE)
+            return
+        self._observer.emit("went_back", text=point.text, later=point.n_later)
+        await self.type(text, spoken=spoken, pictures=pictures)
 
     def lend(self, tools: Sequence[Tool]) -> None:
         """Have these done, too, where the model calls them, in place of what was lent before.
@@ -344,7 +392,7 @@ class Conversation:
         await self._tell_model(NEWS, name)
 
     async def _tell_model(self, note: str, what: str) -> None:
-        self.context.set_messages([one for one in self.context.messages if not _is_note(one, note)])
+        self.context.set_messages(without_note(self.context.messages, note))
         told: list[Any] = [{"role": "developer", "content": note.format(what)}]
         await self._queue(LLMMessagesAppendFrame(told, run_llm=True))
 
@@ -383,15 +431,3 @@ class Conversation:
             self.camera.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
-
-
-def _room_for_tools(options: LLMOptions) -> int:
-    """How many tokens tools may take with each model that may be told of them."""
-    models = [one for one in options.models if not one.last_turn_only] or [options]
-    return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)
-
-
-def _is_note(message: LLMContextMessage, note: str) -> bool:
-    content = message.get("content") if isinstance(message, dict) and message.get("role") == "developer" else None
-    before, _, behind = note.partition("{}")
-    return isinstance(content, str) and content.startswith(before) and content.endswith(behind)

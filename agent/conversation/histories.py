@@ -11,15 +11,17 @@ HistoryInUseError    a call or a typed question holds the conversation already
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipecat.processors.aggregators.llm_context import LLMContext, standard_message_text
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 
 from agent.errors import SottoError
 from processors.llm.history import is_summary, within
+from processors.llm.pictures import picture_chars
+from processors.llm.routing import without_images
 
 ID_BYTES = 24
 # Of one owner, and of all; so many characters of text are held of all that are idle.
@@ -51,7 +53,7 @@ class History:
         used_by: What holds it now, if anything.
         used_secs: When it was last opened, held or let go of, on the clock of its `Histories`.
         owner: Whose room it takes up.
-        n_chars: Of its text, when it was last let go of.
+        n_chars: Of its text and pictures, when it was last let go of.
         name: What its owner calls it, if he names his conversations himself.
     """
 
@@ -72,6 +74,10 @@ class History:
     def has_notes(self) -> bool:
         """Whether older turns of it are notes, and not told as turns any more."""
         return any(map(is_summary, self.context.messages))
+
+    def hide_pictures(self) -> None:
+        """Have the model see none of its pictures: of each a word stays."""
+        self.context.set_messages(without_images(self.context.messages))
 
     def turns(self) -> list[dict[str, str]]:
         """What both said, in order, as `{"role": "user" | "assistant", "text"}`; no tools, no instructions."""
@@ -129,6 +135,23 @@ class Histories:
         if history is None:
             self._make_room(owner)
             history = History(secrets.token_urlsafe(ID_BYTES), owner=owner)
+            self._histories[history.id] = history
+        history.used_secs = self._clock()
+        return history
+
+    def restore(self, conversation: str, owner: Owner, messages: Sequence[LLMContextMessage]) -> History:
+        """The history of that id; where the server has let go of it, anew out of what was kept. It counts as used now.
+
+        Args:
+            conversation: An id that this server has given once; the caller knows that it may be opened.
+            owner: Whose it is from now on, where it is made anew.
+            messages: What was said in it.
+        """
+        history = self.find(conversation)
+        if history is None:
+            self._make_room(owner)
+            history = History(conversation, LLMContext(within(messages, MAX_CHARS)), owner=owner)
+            history.n_chars = _n_chars(history.context)
             self._histories[history.id] = history
         history.used_secs = self._clock()
         return history
@@ -224,4 +247,4 @@ class Histories:
 
 
 def _n_chars(context: LLMContext) -> int:
-    return sum(len(standard_message_text(message)) for message in context.messages)
+    return sum(len(standard_message_text(message)) + picture_chars(message) for message in context.messages)

@@ -49,6 +49,7 @@ from processors.llm.cancelled_calls import CancelledCalls
 from processors.llm.dead_air import DeadAir
 from processors.llm.history import join_user_runs, mark_interrupted
 from processors.llm.on_request import AnswersOnRequest
+from processors.llm.pictures import Attached
 from processors.llm.service import LocalLLMService
 from processors.speech_ahead import SpeechAhead
 from processors.stt.service import RecognizerSTTService
@@ -79,6 +80,7 @@ def build_worker(
     abilities: Abilities,
     on_request: AnswersOnRequest | None = None,
     rate_hz: int | None = None,
+    attached: Attached | None = None,
 ) -> tuple[PipelineWorker, LiveSteps]:
     """Wire one conversation on engines that are already loaded.
 
@@ -91,6 +93,7 @@ def build_worker(
         abilities: What the agent can do.
         on_request: Says which turns are answered, where a client decides that.
         rate_hz: Of the agent's sound; default: its voice's.
+        attached: Pictures that typed turns come with.
 
     Returns:
         The worker that runs it, and the steps of it whose settings may change meanwhile.
@@ -121,6 +124,8 @@ def build_worker(
     )
     _join_what_is_added(history.user(), context, barge_in)
     _answer_what_is_unanswered(history.user(), context, barge_in)
+    if attached:
+        _attach_pictures(history.user(), context, attached)
     if settings.dialogue.idle_prompt:
         _ask_idle_user(history.user(), settings.dialogue.idle_prompt)
     _remember_cuts(history.assistant(), context)
@@ -290,6 +295,16 @@ def _join_what_is_added(aggregator: LLMUserAggregator, context: LLMContext, barg
             context.set_messages(join_user_runs(context.messages))
 
     aggregator.add_event_handler("on_user_turn_message_added", join)
+
+
+def _attach_pictures(aggregator: LLMUserAggregator, context: LLMContext, attached: Attached) -> None:
+    """What a typed turn came with stands in its message before the model is asked."""
+
+    async def attach(_: LLMUserAggregator, __: UserTurnMessageAddedMessage) -> None:
+        if (shown := attached.shown(context.messages)) is not None:
+            context.set_messages(shown)
+
+    aggregator.add_event_handler("on_user_turn_message_added", attach)
 
 
 def _answer_what_is_unanswered(aggregator: LLMUserAggregator, context: LLMContext, barge_in: BargeInStrategy) -> None:

@@ -9,11 +9,10 @@ handed out leaves no trace, so that it can be asked again.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
@@ -24,6 +23,7 @@ from agent.conversation.typed_question import write_answer
 from agent.settings.load import Settings
 from processors.llm.history import mark_interrupted
 from processors.llm.options import LLMOptions
+from processors.llm.pictures import asked_with, latest_pictures
 from processors.llm.reflex import FindReflex
 from processors.llm.routing import Answering
 from processors.turns.heard_speech import HeardSpeech
@@ -89,6 +89,7 @@ async def answer_in(
     tell: Callable[[Answering], None] = lambda _: None,
     *,
     is_spoken: bool = False,
+    pictures: Sequence[str] = (),
 ) -> AsyncGenerator[str, None]:
     """The answer to the next question of a conversation, piece by piece. Leaving early (`aclose`) ends the model's run.
 
@@ -98,14 +99,15 @@ async def answer_in(
         answerer: Who answers.
         tell: See `write_answer`.
         is_spoken: See `write_answer`.
+        pictures: Shown with the question, as data URLs.
 
     Raises:
         AnswerError: The model failed; what came before stands.
     """
     context = history.context
     asked = answerer.interpreter.typed(question) if answerer.interpreter else context
-    message = cast(LLMContextMessage, {"role": "user", "content": question})
-    context.add_message(message)
+    message = asked_with(question, pictures)
+    context.set_messages(latest_pictures([*context.messages, message]))
     handed_out: list[str] = []
     is_whole = False
     try:

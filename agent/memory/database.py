@@ -13,20 +13,21 @@ MemoryFailure    it cannot be read or written; one line says why, and what mends
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import SottoError
 
-VERSION = 1
+VERSION = 2
 BUSY_SECS = 2.0
 PAGE_BYTES = 4096
 # Of the whole file.
 MAX_BYTES = 1024**3
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_SCHEMA = (
+# What each version adds to the one before.
+_FIRST = (
     """create table items(
         id integer primary key autoincrement, owner text not null, kind text not null, text text not null,
         said_secs real not null, conversation text not null, turn integer not null, words text not null
@@ -45,8 +46,13 @@ _SCHEMA = (
         insert into word_index(word_index, rowid, words) values ('delete', old.id, old.words);
         insert into word_index(rowid, words) values (new.id, new.words);
     end""",
-    f"pragma user_version = {VERSION}",
 )
+_SECOND = (
+    """create table titles(
+        owner text not null, conversation text not null, title text not null, primary key(owner, conversation)
+    )""",
+)
+_SCHEMAS = (_FIRST, _SECOND)
 
 Result = TypeVar("Result")
 
@@ -72,7 +78,7 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
 
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """What a query gives; nothing where there is no file.
 
         Raises:
@@ -122,7 +128,7 @@ class Database:
         (version,) = db.execute("pragma user_version").fetchone()
         if version > VERSION:
             raise MemoryFailure(f"the memory in {self.path} was made by a newer sotto; update this one")
-        if version == 0:
+        if version < VERSION:
             with in_one(db):
                 _lay_out(db)
 
@@ -153,9 +159,15 @@ def in_one(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def merge_index(db: sqlite3.Connection) -> None:
-    """Have the index keep no word that was deleted."""
+def clear_away(db: sqlite3.Connection) -> None:
+    """Have the index keep no word that was deleted, and no title of which no turn is left."""
     db.execute("insert into word_index(word_index) values ('optimize')")
+    db.execute(
+        """delete from titles where not exists (
+            select 1 from items where items.owner = titles.owner and kind != 'fact'
+            and substr(items.conversation, 1, length(titles.conversation) + 1) = titles.conversation || '/'
+        )"""
+    )
 
 
 def storable(text: str) -> str:
@@ -165,9 +177,11 @@ def storable(text: str) -> str:
 
 def _lay_out(db: sqlite3.Connection) -> None:
     # Another program may have done it meanwhile.
-    if db.execute("pragma user_version").fetchone() == (0,):
-        for statement in _SCHEMA:
+    (version,) = db.execute("pragma user_version").fetchone()
+    for statements in _SCHEMAS[version:]:
+        for statement in statements:
             db.execute(statement)
+    db.execute(f"pragma user_version = {max(version, VERSION)}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

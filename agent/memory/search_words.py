@@ -64,6 +64,17 @@ def rarest(words: Sequence[str], count: Callable[[str, int], int]) -> tuple[str,
     return " OR ".join(taken), bool(counted) and counted[0][0] <= MAX_RANKED
 
 
+def matches(about: str, text: str) -> bool:
+    """Whether a short text has all words of another one, or what begins so.
+
+    Args:
+        about: Any text; without words nothing matches.
+        text: Any.
+    """
+    words, folded = _words(about), indexed(text)
+    return bool(words) and all(word in folded for word in words)
+
+
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).casefold()
 

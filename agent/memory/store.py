@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.memory.bounds import EVERYTHING, Bounds
-from agent.memory.database import MAX_BYTES, Database, merge_index, storable
+from agent.memory.conversations import KeptConversations
+from agent.memory.database import MAX_BYTES, Database, clear_away, storable
 from agent.memory.item import Item
 from agent.memory.search_words import indexed, queries, rarest
+from processors.llm.turn_point import TurnPoint
 
 _COLUMNS = "items.id, owner, kind, text, said_secs, conversation, turn"
 _IN_CONVERSATION = "substr(conversation, 1, length(?)) = ?"
@@ -27,11 +29,15 @@ class MemoryStore:
     Args:
         path: Where it is, or is to be.
         max_bytes: Of the whole file.
+
+    Attributes:
+        conversations: Those whose turns are kept.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
         self._file = Database(path, max_bytes=max_bytes)
+        self.conversations = KeptConversations(self._file)
         self._n_emptied: Counter[str | None] = Counter()
 
     def add(self, items: Sequence[Item]) -> list[int]:
@@ -155,7 +161,7 @@ class MemoryStore:
                 sql = "update items set text = ?, words = ? where id = ?"
                 db.execute(sql, (storable(text), indexed(text), number))
                 _forget_turn_of(db, item)
-                merge_index(db)
+                clear_away(db)
             return item is not None
 
         return self.path.exists() and self._file.change(write)
@@ -184,7 +190,7 @@ class MemoryStore:
                 db.execute("delete from items where id = ?", (item.number,))
                 _forget_turn_of(db, item)
             if wanted:
-                merge_index(db)
+                clear_away(db)
             return len(wanted)
 
         return self._file.change(write)
@@ -211,7 +217,7 @@ class MemoryStore:
 
         def write(db: sqlite3.Connection) -> None:
             if _forget_turn(db, owner, conversation, turn):
-                merge_index(db)
+                clear_away(db)
 
         if self.path.exists():
             self._file.change(write)
@@ -233,10 +239,35 @@ class MemoryStore:
             sql = f"delete from items where {_IN_CONVERSATION} and kind != 'fact'"  # noqa: S608 - no value in it
             n_deleted = db.execute(sql, (f"{storable(conversation)}/",) * 2).rowcount
             if n_deleted:
-                merge_index(db)
+                clear_away(db)
             return n_deleted
 
         return self._file.change(write) if self.path.exists() else 0
+
+    def forget_from(self, owner: str, conversation: str, point: TurnPoint) -> None:
+        """Delete what both said from a turn on; nothing where it was not kept.
+
+        Args:
+            owner: Whose.
+            conversation: Its id.
+            point: The turn.
+
+        Raises:
+            MemoryFailure: All of it stays.
+        """
+
+        def write(db: sqlite3.Connection) -> None:
+            here = f"owner = ? and kind != 'fact' and {_IN_CONVERSATION}"
+            values = (owner, *(f"{storable(conversation)}/",) * 2)
+            sql = f"select id, text from items where {here} and kind = 'user' order by id"  # noqa: S608 - no value in it
+            said = db.execute(sql, values).fetchall()
+            found = point.index_in([text for _, text in said])
+            if found is not None:
+                db.execute(f"delete from items where {here} and id >= ?", (*values, said[found][0]))  # noqa: S608
+                clear_away(db)
+
+        if self.path.exists():
+            self._file.change(write)
 
     def close(self) -> None:
         """Let go of the file; it is opened again when it is needed."""

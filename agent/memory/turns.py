@@ -18,6 +18,7 @@ from agent.memory.item import MAX_TURN_CHARS, Item, Kind
 from agent.memory.store import MemoryStore
 from agent.memory.tools import FORGET, RECALL
 from agent.memory.user_memory import Event, UserMemory
+from processors.llm.turn_point import TurnPoint
 
 MAX_WAITING = 1_000
 
@@ -114,6 +115,8 @@ class Turns:
                 self._note_call(event["name"])
             case "bot_stopped_speaking" if self._heard:
                 self._flush()
+            case "went_back":
+                self._go_back(TurnPoint(event["text"], event["later"]))
             case "session_ended":
                 self._flush()
             case _:
@@ -125,6 +128,15 @@ class Turns:
             self._user = None
             turn = self._mine.turn
             self._tell(lambda store: self._drop(store, turn))
+
+    def _go_back(self, point: TurnPoint) -> None:
+        """What was kept from that turn on goes, and what waits to be kept of it."""
+        self._flush()
+        self._answered = True
+        if self._keeps:
+            mine = self._mine
+            here = mine.conversation.partition("/")[0]
+            self._tell(lambda store: store.forget_from(mine.owner, here, point))
 
     def _flush(self) -> None:
         words, self._heard, self._n_fillers = "".join(self._heard).strip(), [], 0

@@ -18,6 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from agent import __version__
 from agent.conversation.histories import HistoryInUseError
+from agent.conversation.recordings import RecordingBusyError
 from agent.memory.database import MemoryFailure
 from agent.server.calls.peers import UnknownPeerError
 from agent.server.calls.sessions import BusyError
@@ -28,10 +29,12 @@ from agent.server.realtime.route import realtime_routes
 from agent.server.routes.camera import camera_routes
 from agent.server.routes.chat import chat_routes
 from agent.server.routes.completions import AGENT_MODEL, CompletionsRoute
+from agent.server.routes.conversations import conversation_routes
 from agent.server.routes.memory import forget_turns, memory_routes
 from agent.server.routes.models import model_routes
 from agent.server.routes.offers import offer_routes
 from agent.server.routes.options import option_routes
+from agent.server.routes.pictures import picture_routes
 from agent.server.routes.recordings import recordings_router
 from agent.server.routes.samples import sample_routes
 from agent.server.routes.transcribe import transcription_routes
@@ -53,6 +56,7 @@ __all__ = ["Loaded", "ServerState", "build_app", "web_directory"]
 PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     offer_routes,
     camera_routes,
+    picture_routes,
     option_routes,
     sample_routes,
     chat_routes,
@@ -61,6 +65,7 @@ PAGE_ROUTES: tuple[Callable[[ServerState], APIRouter], ...] = (
     lambda state: telephone_routes(state.settings, state.sessions),
     memory_routes,
     model_routes,
+    conversation_routes,
     lambda state: recordings_router(
         lambda: state.sessions().recordings, state.histories.forget, lambda one: forget_turns(state, one)
     ),
@@ -73,6 +78,7 @@ STATUS_OF_ERRORS: dict[type[Exception], int] = {
     EngineUnavailableError: 400,
     UnknownPeerError: 404,
     HistoryInUseError: 409,
+    RecordingBusyError: 409,
     BusyError: 503,
     MemoryFailure: 503,
 }

@@ -141,7 +141,7 @@ class Camera:
         Args:
             event: Any of the conversation's.
         """
-        if event["event"] in ("turn_ended", "started_over"):
+        if event["event"] in ("turn_ended", "started_over", "went_back"):
             self.drop()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from processors.frames import FalseInterruptionFrame, FloorFrame, StartOverFrame, TypedTurnFrame
+from processors.frames import FalseInterruptionFrame, FloorFrame, GoBackFrame, StartOverFrame, TypedTurnFrame
 
 # Between the parts of one answer (a tool's result and what is said of it, an error and its apology) nobody has the
 # floor for a moment.
@@ -49,7 +49,7 @@ class TypedQueue(FrameProcessor):
             await self._release()
             return
         await self.push_frame(frame, direction)
-        if isinstance(frame, StartOverFrame):
+        if isinstance(frame, StartOverFrame | GoBackFrame):
             self._waiting.clear()
         elif isinstance(frame, FloorFrame):
             await self._follow_agent(frame.held)

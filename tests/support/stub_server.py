@@ -5,8 +5,10 @@ The HTTP is real (uvicorn), and so is each call (see stub_peer.py); there is no 
 
 import asyncio
 import copy
+import io
 import json
 import socket
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,7 +44,9 @@ class StubServer:
         questions: Bodies of POST /api/chat.
         deleted: Conversations that were deleted.
         samples: Engine and voice of each sample that was asked for.
-        pictures: What came to POST /api/camera, by its mark.
+        histories: What is still known of conversations, by their ids; of others nothing is.
+        speeches: Bodies of POST /v1/audio/speech, which is half a second of silence.
+        pictures: What came to POST /api/camera and /api/pictures, by its mark.
     """
 
     url: str = ""
@@ -55,6 +59,8 @@ class StubServer:
     questions: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     samples: list[tuple[str, str]] = field(default_factory=list)
+    histories: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    speeches: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     peers: list[StubPeer] = field(default_factory=list)
     _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
@@ -97,6 +103,9 @@ class StubServer:
         app.get("/api/voices/sample")(self._serve_sample)
         app.post("/api/camera/{mark}")(self._take_picture)
         app.post("/api/chat")(self._answer_question)
+        app.post("/api/pictures")(self._keep_picture)
+        app.post("/v1/audio/speech")(self._speak)
+        app.get("/api/conversations/{conversation}")(self._tell_history)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
         app.delete("/api/conversations/{conversation}")(self._delete)
         app.get("/{name:path}")(serve_file)
@@ -166,12 +175,38 @@ class StubServer:
     async def _serve_recording(self, conversation: str, name: str) -> Response:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")
 
+    async def _keep_picture(self, request: Request) -> Response:
+        mark = f"mark-{len(self.pictures) + 1}"
+        self.pictures[mark] = await request.body()
+        return JSONResponse({"mark": mark})
+
+    async def _speak(self, request: Request) -> Response:
+        if refused := self._refused():
+            return refused
+        self.speeches.append(await request.json())
+        return Response(wav_file(bytes(2 * 4_000), 8_000), media_type="audio/wav")
+
+    async def _tell_history(self, conversation: str) -> Response:
+        told = self.histories.get(conversation, [])
+        return JSONResponse({"conversation": conversation, "history": told, "noted": False})
+
     async def _delete(self, conversation: str) -> Response:
         if refused := self._refused():
             return refused
         self.deleted.append(conversation)
         self.known.discard(conversation)
         return Response(status_code=204)
+
+
+def wav_file(pcm16: bytes, rate_hz: int) -> bytes:
+    """Mono sound as a file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate_hz)
+        sound.writeframes(pcm16)
+    return file.getvalue()
 
 
 def serve_file(name: str) -> Response:

@@ -1,13 +1,12 @@
 // The camera: one picture when the server asks for it, and the camera is closed again before it is sent.
 
+import { asDataUrl, asPicture } from "/conversation/picture_file.js";
 import { sendPicture } from "/server.js";
 
 // Cameras set themselves to the light first.
 const SETTLING_FRAMES = 4;
 // In a page that is hidden no frame is ever told of.
 const FRAME_MS = 1000;
-const SHRINK = 0.7;
-const QUALITY = 0.85;
 const PROBLEMS = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "none", OverconstrainedError: "none" };
 
 export class Camera {
@@ -59,21 +58,20 @@ export class Camera {
   }
 }
 
-async function openCamera(maxSidePx) {
+/** @returns {Promise<MediaStream>} */
+export async function openCamera(maxSidePx) {
   if (!navigator.mediaDevices) throw new DOMException("no camera is given to this page", "NotFoundError");
   return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: maxSidePx } } });
 }
 
 /** @returns {Promise<Blob>} a JPEG file */
-async function takePicture(stream, maxBytes, maxSidePx) {
+export async function takePicture(stream, maxBytes, maxSidePx) {
   const video = document.createElement("video");
   Object.assign(video, { muted: true, playsInline: true, srcObject: stream });
   await video.play();
   for (let n = 0; n < SETTLING_FRAMES; n += 1) await nextFrame(video);
   const { videoWidth, videoHeight } = video;
-  let scale = Math.min(1, maxSidePx / Math.max(videoWidth, videoHeight));
-  let picture = await asJpeg(video, scale);
-  while (picture.size > maxBytes) picture = await asJpeg(video, (scale *= SHRINK));
+  const picture = await asPicture(video, videoWidth, videoHeight, { maxBytes, maxSidePx });
   video.srcObject = null;
   return picture;
 }
@@ -83,24 +81,5 @@ function nextFrame(video) {
     setTimeout(resolve, FRAME_MS);
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
     else video.addEventListener("timeupdate", resolve, { once: true });
-  });
-}
-
-function asJpeg(video, scale) {
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.floor(video.videoWidth * scale));
-  canvas.height = Math.max(1, Math.floor(video.videoHeight * scale));
-  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/jpeg", QUALITY);
-  });
-}
-
-function asDataUrl(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result));
-    reader.addEventListener("error", () => reject(reader.error));
-    reader.readAsDataURL(blob);
   });
 }

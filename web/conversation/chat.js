@@ -9,11 +9,13 @@ import { readEvents } from "/conversation/sse.js";
  * @param {string} text
  * @param {string} conversation - id of the one to go on with, or ""
  * @param {AbortSignal} signal - ends the answer
+ * @param {{back?: {text: string, later: number}, pictures?: string[]}} more - a turn that goes first, with all that came
+ *   after it; marks of pictures
  * @yields {{event: "conversation" | "delta" | "done" | "error", data: object}}
  * @throws {Problem} the server cannot be reached, refuses, or breaks off
  */
-export async function* ask(text, conversation, signal) {
-  const response = await onceItIsFree(() => post(text, conversation, signal));
+export async function* ask(text, conversation, signal, more = {}) {
+  const response = await onceItIsFree(() => post(text, conversation, signal, more));
   let isDone = false;
   try {
     for await (const { event, data } of readEvents(response.body)) {
@@ -28,10 +30,10 @@ export async function* ask(text, conversation, signal) {
   if (!isDone) throw new Problem("The server broke off in the middle of the answer.");
 }
 
-async function post(text, conversation, signal) {
+async function post(text, conversation, signal, more) {
   // Who wants no memory in his calls has none in writing.
   const remembered = keptChoices().options["tools.memory"] === "off" ? {} : { browser: browserId() };
-  const body = { text, page: pageId(), ...remembered, ...(conversation ? { conversation } : {}) };
+  const body = { text, page: pageId(), ...remembered, ...(conversation ? { conversation } : {}), ...more };
   let response;
   try {
     response = await fetch("/api/chat", {

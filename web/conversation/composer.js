@@ -4,12 +4,14 @@ import { byId } from "/dom.js";
 
 export class Composer {
   #box = byId("message");
+  /** @type {() => string} what is asked where nothing was written */
+  standIn = () => "";
 
   /** @param {(text: string) => void} onSend */
   constructor(onSend) {
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
-      const text = this.#box.value.trim();
+      const text = this.#box.value.trim() || this.standIn();
       if (text === "" || byId("send").disabled) return;
       this.#box.value = "";
       onSend(text);

@@ -1,51 +1,40 @@
 // The conversation as the page knows it: lines of the event log in, items and an activity out. No DOM, no network.
 
-import { Pictures } from "/conversation/pictures.js";
+import { Activity } from "/conversation/activity.js";
+import { Items } from "/conversation/items.js";
+import { Pictures, attach } from "/conversation/pictures.js";
+import { answeringOf, cut, isPieceOfReply, noteWritten, plan, say } from "/conversation/spoken_item.js";
 import { Timings } from "/conversation/timings.js";
 import { ToolCalls } from "/conversation/tool_calls.js";
-import { advance, join, remainder, words } from "/conversation/words.js";
+import { join, words } from "/conversation/words.js";
 
 const NOTED =
   "The older turns are notes now: the agent knows what stands in them, and no longer each word. Yours stay on this page.";
 const NOTED_BEFORE = "What was said before this stands in the agent's notes.";
 
 /**
- * items, in the order of the conversation:
- *   {id, role: "user", text, partial, isTyped, isPending}
- *       partial: words that may still change; isPending: typed, and not yet taken by the server
- *   {id, role: "agent", text, ahead, unsaid, replies, isInterrupted, isWritten, isStreaming, isEarlier, latency, answering}
- *       text: heard words, or Markdown if isWritten; ahead: about to be spoken; unsaid: planned, but cut off;
- *       replies: what was written for them, {id, text, start, end}: Markdown, and the characters (Unicode) of the word
- *       that was heard last; isEarlier: from before this page was opened; answering: {model, why}, which of two models
- *       answers and by which rule, else null
- *   {id, role: "tool", ...}                                       see tool_calls.js
- *   {id, role: "picture", ...}                                    see pictures.js
- *   {id, role: "notice", stage, text}                             stage: of an error, as in `engines`; else ""
+ * items: see items.js
  * id: of the conversation at the server, "" if none is known
  * engines: what session_started named, else null
  * answerSecs: what a person waits for an answer with them, as the server has measured; null where it does not know
  * isPushToTalk: the microphone counts only while a button is held
+ * sees: the language model of the call takes pictures
  * isRecording: the server writes the sound of this session down
  */
 export class Conversation {
-  items = [];
   engines = null;
   answerSecs = null;
   isPushToTalk = false;
   isRecording = false;
+  sees = false;
   timings = new Timings();
   tools = this.#newTools();
   pictures = this.#newPictures();
-  #nextId = 0;
+  #items = new Items();
+  #activity = new Activity();
   #userItem = null;
   #agentItem = null;
   #writtenItem = null;
-  #isUserSpeaking = false;
-  #isAgentSpeaking = false;
-  #isThinking = false;
-  #isAnswerDue = false;
-  #playout = "full";
-  #phrases = [];
   #latency = null;
   #answering = null;
   #wasRecorded = false;
@@ -54,20 +43,18 @@ export class Conversation {
     this.id = id;
   }
 
-  /** @returns {"listening" | "hearing" | "thinking" | "speaking" | "ducked" | "paused" | "writing" | "asleep"} */
+  get items() {
+    return this.#items.all;
+  }
+
+  /** @returns {string} see Activity */
   get activity() {
-    // What is lowered or paused before it sounds is nothing to see.
-    if (this.#isAgentSpeaking && this.#playout !== "full") return this.#playout;
-    if (this.#isUserSpeaking) return "hearing";
-    if (this.#isAgentSpeaking) return "speaking";
-    if (this.#writtenItem) return "writing";
-    if (this.#isThinking) return "thinking";
-    return this.#phrases.length > 0 ? "asleep" : "listening";
+    return this.#activity.now(this.#writtenItem !== null);
   }
 
   /** @returns {string} what wakes the agent while it sleeps, as it is said; else "" */
   get wakePhrase() {
-    return this.#phrases.join(" or ");
+    return this.#activity.wakePhrase;
   }
 
   /** @param {object} event - one line of the event log; unknown ones change nothing */
@@ -76,8 +63,8 @@ export class Conversation {
     switch (event.event) {
       case "session_started": this.#start(event); break;
       case "settings_changed": this.#change(event); break;
-      case "user_started_speaking": this.#isUserSpeaking = true; break;
-      case "user_stopped_speaking": this.#pauseUser(); break;
+      case "user_started_speaking": this.#activity.isUserSpeaking = true; break;
+      case "user_stopped_speaking": this.#activity.pauseUser(this.#userItem !== null); break;
       case "partial_transcript": this.#hear("", text); break;
       case "transcript": this.#hear(text, ""); break;
       case "turn_ended": this.#endTurn(text, event.source === "typed"); break;
@@ -85,16 +72,17 @@ export class Conversation {
       case "llm_first_token": this.#noteModel(event); break;
       case "reflex": this.#noteModel({}); break;
       case "llm_done": this.endWriting(); break;
-      case "bot_started_speaking": this.#startAgent(); break;
-      case "bot_planned": this.#plan(text); break;
-      case "bot_written": this.#noteWritten(event); break;
-      case "bot_word": this.#say(text, event); break;
-      case "bot_stopped_speaking": this.#isAgentSpeaking = false; break;
-      case "asleep": this.#phrases = Array.isArray(event.phrases) ? event.phrases.map(words).filter(Boolean) : []; break;
-      case "awake": this.#phrases = []; break;
-      case "playout": this.#play(event.level); break;
+      case "bot_started_speaking": this.#activity.startAgent(); break;
+      case "bot_planned": if (text) plan(this.#openAgentItem(), text); break;
+      case "bot_written": if (isPieceOfReply(event)) noteWritten(this.#openAgentItem(), event); break;
+      case "bot_word": if (text) say(this.#openAgentItem(), text, event); break;
+      case "bot_stopped_speaking": this.#activity.isAgentSpeaking = false; break;
+      case "asleep": this.#activity.sleep(Array.isArray(event.phrases) ? event.phrases.map(words).filter(Boolean) : []); break;
+      case "awake": this.#activity.sleep([]); break;
+      case "playout": this.#activity.play(event.level); break;
       case "interruption": this.#interrupt(words(event.heard), words(event.planned)); break;
-      case "false_interruption": this.#goOn(); break;
+      // What was heard over the agent asks for nothing: it speaks up again.
+      case "false_interruption": this.#activity.playFully(); this.#dropUserItem(); break;
       case "latency": this.#noteLatency(event); break;
       case "speculation": this.timings.noteSpeculation(event.outcome); break;
       case "tool_call": case "tool_result": case "tool_cancelled": case "tool_undo": this.tools.apply(event); break;
@@ -102,29 +90,35 @@ export class Conversation {
       case "error": this.#fail(words(event.stage), words(event.message)); break;
       case "notes_made": this.notice(NOTED); break;
       case "started_over": this.#startOver(); break;
+      case "went_back": this.goBack(event); break;
       case "session_ended": this.#endSession(words(event.reason)); break;
     }
   }
 
   /** A message was typed; the server's turn_ended confirms it. */
-  type(text) {
+  type(text, pictures = []) {
     this.#closeAgentItem();
-    this.#add({ role: "user", text, partial: "", isTyped: true, isPending: true });
+    attach(this.#items.addUser({ text, isTyped: true, isPending: true }), pictures);
   }
 
   /** The server has taken what was typed; an answer is on its way. */
   confirmTyped(text) {
     const pending = this.items.find((item) => item.isPending);
     if (pending) Object.assign(pending, { text, isPending: false });
-    else this.#add({ role: "user", text, partial: "", isTyped: true, isPending: false });
-    this.#isThinking = this.#isAnswerDue = true;
+    else this.#items.addUser({ text, isTyped: true });
+    this.#activity.expectAnswer();
     this.#closeAgentItem();
+  }
+
+  /** What was typed and not taken by the server is not sent. */
+  withdraw() {
+    return this.#items.takePending();
   }
 
   /** A piece of a written answer. */
   write(piece) {
     if (piece === "") return;
-    this.#isThinking = this.#isAnswerDue = false;
+    this.#activity.expectAnswer(false);
     this.#writtenItem ??= this.#addAgentItem({ isWritten: true, isStreaming: true, answering: this.#answering });
     this.#writtenItem.text += piece;
   }
@@ -152,27 +146,25 @@ export class Conversation {
    * @returns {string} what was typed and not taken by the server, else ""
    */
   hangUp() {
-    const pending = this.items.filter((item) => item.isPending);
+    const pending = this.withdraw();
     this.#dropUserItem();
     this.#closeAgentItem();
     this.tools.hangUp();
     this.pictures.hangUp();
     this.endWriting();
-    pending.forEach((item) => this.#remove(item));
-    this.#isUserSpeaking = this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
+    this.#activity.hangUp();
     this.isRecording = this.isPushToTalk = false;
-    this.#phrases = [];
     return pending.map(({ text }) => text).join("\n");
   }
 
   notice(text, stage = "") {
-    this.#add({ role: "notice", stage, text });
+    this.#items.add({ role: "notice", stage, text });
   }
 
-  #change({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk }) {
+  #change({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, sees }) {
     this.engines = engines ?? null;
     this.answerSecs = answerSecs ?? null;
+    this.sees = sees === true;
     this.isPushToTalk = isPushToTalk === true;
   }
 
@@ -187,37 +179,40 @@ export class Conversation {
     // A recording goes on in the next call, unless the server has lost it.
     if (this.isRecording && this.#wasRecorded && !recordedSecs) this.notice("The recording begins anew here; what was recorded before is gone.");
     this.#wasRecorded ||= this.isRecording;
-    if (this.items.length === 0 && Array.isArray(history)) {
-      if (noted === true) this.notice(NOTED_BEFORE);
-      history.forEach((said) => this.#recall(said));
-    }
+    if (this.items.length === 0) this.restore({ history, noted });
   }
 
-  #recall({ role, text }) {
-    if (words(text) === "") return;
-    if (role === "assistant") this.#addAgentItem({ text: words(text), isWritten: true, isEarlier: true });
-    else this.#add({ role: "user", text: words(text), partial: "", isTyped: false, isPending: false });
+  /** @param {{history: {role: string, text: string}[], noted: boolean}} told - what the server has of the conversation */
+  restore({ history, noted }) {
+    if (!Array.isArray(history)) return;
+    if (noted === true) this.notice(NOTED_BEFORE);
+    history.forEach(({ role, text }) => words(text) && this.#items.recall(role, words(text)));
+  }
+
+  /** @param {object} item - a user's message @returns {{text: string, later: number}} which turn that is, for the server */
+  pointOf(item) {
+    return this.#items.pointOf(item);
+  }
+
+  /** The server has gone back to before a turn: it goes, and what came after it. */
+  goBack(point) {
+    this.#items.goBack(point);
+    this.#userItem = this.#agentItem = this.#writtenItem = null;
+    this.#activity.silenceAgent();
   }
 
   #startOver() {
-    this.items = [];
+    this.#items.clear();
     this.timings = new Timings();
     this.tools = this.#newTools();
     this.pictures = this.#newPictures();
     this.#userItem = this.#agentItem = this.#writtenItem = this.#latency = this.#answering = null;
-    this.#isAgentSpeaking = this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
+    this.#activity.silenceAgent();
   }
 
   #endSession(reason) {
     this.hangUp();
     this.notice(`The conversation ended: ${reason || "no reason given"}.`);
-  }
-
-  #add(item, at = this.items.length) {
-    const added = { id: this.#nextId++, ...item };
-    this.items.splice(at, 0, added);
-    return added;
   }
 
   #newTools() {
@@ -230,42 +225,28 @@ export class Conversation {
 
   /** What is done for an answer stands before it. */
   #addBeforeAnswer(item) {
-    const next = this.#agentItem ?? this.#userItem;
-    return this.#add(item, next ? this.items.indexOf(next) : this.items.length);
+    return this.#items.addBefore(this.#agentItem ?? this.#userItem, item);
   }
 
   #addAgentItem(known) {
-    const item = { role: "agent", text: "", ahead: "", unsaid: "", replies: [], isInterrupted: false, isWritten: false };
-    // A user's turn that is still open comes after what the agent says now.
-    const at = this.#userItem ? this.items.indexOf(this.#userItem) : this.items.length;
-    return this.#add({ ...item, isStreaming: false, isEarlier: false, latency: null, answering: null, ...known }, at);
-  }
-
-  #remove(item) {
-    this.items = this.items.filter((kept) => kept !== item);
-  }
-
-  #pauseUser() {
-    this.#isUserSpeaking = false;
-    this.#isThinking = this.#userItem !== null;
+    return this.#items.addAgent(this.#userItem, known);
   }
 
   #hear(final, partial) {
     if (this.#userItem === null) {
       if (!final && !partial) return;
-      this.#userItem = this.#add({ role: "user", text: "", partial: "", isTyped: false, isPending: false });
+      this.#userItem = this.#items.addUser({});
     }
     this.#userItem.text = join(this.#userItem.text, final);
     this.#userItem.partial = partial;
-    if (final && !this.#isUserSpeaking) this.#isThinking = true;
+    if (final && !this.#activity.isUserSpeaking) this.#activity.isThinking = true;
   }
 
   #endTurn(text, isTyped) {
     this.#latency = null;
-    // What was lowered or paused for the user's words is over with them.
-    this.#playout = "full";
+    this.#activity.playFully();
     if (isTyped) return this.confirmTyped(text);
-    this.#isThinking = this.#isAnswerDue = text !== "";
+    this.#activity.expectAnswer(text !== "");
     if (text === "") return this.#dropUserItem();
     this.#hear(text, "");
     this.#userItem.text = text;
@@ -275,10 +256,10 @@ export class Conversation {
 
   /** The user's sound was no turn: keep the words that were sure, drop those that were not. */
   #dropUserItem() {
-    if (this.#userItem?.text === "") this.#remove(this.#userItem);
+    if (this.#userItem?.text === "") this.#items.remove(this.#userItem);
     else if (this.#userItem) this.#userItem.partial = "";
     this.#userItem = null;
-    this.#isThinking = this.#isAnswerDue;
+    this.#activity.expectNothingMore();
   }
 
   #openAgentItem() {
@@ -289,60 +270,17 @@ export class Conversation {
   /** What is not heard by now never will be. */
   #closeAgentItem() {
     if (this.#agentItem) this.#agentItem.ahead = "";
-    if (this.#agentItem?.text === "" && this.#agentItem.unsaid === "") this.#remove(this.#agentItem);
+    if (this.#agentItem?.text === "" && this.#agentItem.unsaid === "") this.#items.remove(this.#agentItem);
     this.#agentItem = null;
   }
 
-  #startAgent() {
-    this.#isAgentSpeaking = true;
-    this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
-  }
-
-  #plan(text) {
-    if (text === "") return;
-    const item = this.#openAgentItem();
-    item.ahead = join(item.ahead, text);
-  }
-
-  #noteWritten({ reply, text }) {
-    if (!Number.isInteger(reply) || typeof text !== "string") return;
-    const { replies } = this.#openAgentItem();
-    if (replies.at(-1)?.id !== reply) replies.push({ id: reply, text: "", start: 0, end: 0 });
-    replies.at(-1).text += text;
-  }
-
-  #say(word, { reply, written }) {
-    if (word === "") return;
-    const item = this.#openAgentItem();
-    const said = item.replies.find(({ id }) => id === reply);
-    if (said) [said.start, said.end] = written;
-    item.text = join(item.text, word);
-    if (item.ahead) item.ahead = word.split(/\s+/).reduce(advance, item.ahead);
-  }
-
-  #play(level) {
-    if (["full", "ducked", "paused"].includes(level)) this.#playout = level;
-  }
-
   #interrupt(heard, planned) {
-    const wasSpeaking = this.#isAgentSpeaking;
-    this.#isAgentSpeaking = false;
-    this.#isThinking = this.#isAnswerDue = false;
-    this.#playout = "full";
+    const wasSpeaking = this.#activity.isAgentSpeaking;
+    this.#activity.silenceAgent();
     this.endWriting();
     if (!heard && !planned && !this.#agentItem) return;
-    const item = this.#openAgentItem();
-    item.text = heard || item.text;
-    item.unsaid = remainder(planned, item.text) || item.ahead;
-    item.isInterrupted = wasSpeaking || item.unsaid !== "";
+    cut(this.#openAgentItem(), heard, planned, wasSpeaking);
     this.#closeAgentItem();
-  }
-
-  /** What was heard over the agent asks for nothing: it speaks up again. */
-  #goOn() {
-    this.#playout = "full";
-    this.#dropUserItem();
   }
 
   #noteLatency(event) {
@@ -360,11 +298,7 @@ export class Conversation {
   }
 
   #fail(stage, message) {
-    this.#isThinking = this.#isAnswerDue = false;
+    this.#activity.expectAnswer(false);
     this.notice(message || "something failed", stage);
   }
-}
-
-function answeringOf({ model, why }) {
-  return words(model) ? { model: words(model), why: words(why) } : null;
 }

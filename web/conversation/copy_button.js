@@ -15,7 +15,8 @@ export function copyButton(text) {
   return button;
 }
 
-async function copy(text) {
+/** @returns {Promise<boolean>} whether the text is in the clipboard now */
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -11,6 +11,8 @@ const STAGES = {
   vad: "Voice activity",
   turn: "End of turn",
   tools: "Tools",
+  history: "Conversation",
+  picture: "Picture",
 };
 
 /** @returns {string} a stage of the event log in words */

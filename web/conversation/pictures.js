@@ -8,6 +8,17 @@ export function pictureOf(item) {
   return urls.get(item) ?? "";
 }
 
+/** @param {object} item - a user's message @param {{blob: Blob, url: string}[]} pictures - that it was asked with */
+export function attach(item, pictures) {
+  item.nPictures = pictures.length;
+  urls.set(item, pictures);
+}
+
+/** @returns {{blob: Blob, url: string}[]} what a user's message was asked with */
+export function attachedTo(item) {
+  return item.nPictures ? urls.get(item) : [];
+}
+
 /**
  * item: {role: "picture", mark, state, hasPicture, reason}
  *   state: "asked" | "taken" | "failed"; reason: why there is none

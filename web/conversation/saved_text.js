@@ -20,13 +20,21 @@ export function saveText(text, name) {
   URL.revokeObjectURL(address);
 }
 
+/** @param {object} item - the user's or the agent's @returns {string} its words; of a spoken answer what was heard, as written */
+export function messageText({ text, replies = [], isInterrupted }) {
+  return replies.length > 0 ? asWritten(replies, isInterrupted)[0] : text;
+}
+
 function line(item) {
   const { role, partial, stage, replies = [], isInterrupted } = item;
   let { text, unsaid } = item;
   if (role === "tool") return `[${item.name}: ${inALine(item.given)} (${describeTool(item)})]`;
   if (role === "picture") return `[${describePicture(item)}]`;
   if (role === "notice") return `[${stage ? `${describeStage(stage)}: ` : ""}${text}]`;
-  if (role === "user") return `You: ${[text, partial].filter(Boolean).join(" ")}`;
+  if (role === "user") {
+    const pictures = item.nPictures ? `[${item.nPictures === 1 ? "1 picture" : `${item.nPictures} pictures`}]` : "";
+    return `You: ${[text, partial, pictures].filter(Boolean).join(" ")}`;
+  }
   if (replies.length > 0) [text, unsaid] = asWritten(replies, isInterrupted);
   return `Agent: ${text}${unsaid ? ` [interrupted, not said: ${unsaid}]` : ""}`;
 }

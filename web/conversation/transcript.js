@@ -3,7 +3,9 @@
 import { create, part, setText } from "/dom.js";
 import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
+import { drawActions } from "/conversation/message_actions.js";
 import { drawPicture } from "/conversation/picture_item.js";
+import { attachedTo } from "/conversation/pictures.js";
 import { drawSpeech } from "/conversation/speech.js";
 import { drawTool } from "/conversation/tool_item.js";
 import { drawTurnTime } from "/conversation/waterfall.js";
@@ -69,6 +71,7 @@ export class Transcript {
     if (this.#drawn.get(item) === wanted) return;
     this.#drawn.set(item, wanted);
     DRAW[item.role](element, item, isSpeaking);
+    if (item.role === "user" || item.role === "agent") drawActions(element, item);
   }
 
   #dropAllBut(kept) {
@@ -80,7 +83,11 @@ export class Transcript {
   }
 
   #elementOf(item) {
-    if (!this.#elements.has(item)) this.#elements.set(item, create("li", `item ${item.role}`));
+    if (!this.#elements.has(item)) {
+      const element = create("li", `item ${item.role}`);
+      element.dataset.item = item.id;
+      this.#elements.set(item, element);
+    }
     return this.#elements.get(item);
   }
 }
@@ -93,12 +100,22 @@ function scrollerOf(list) {
   return document.scrollingElement;
 }
 
-function drawUser(element, { text, partial, isTyped, isPending }) {
+function drawUser(element, item) {
+  const { text, partial, isTyped, isPending, isEarlier, nPictures } = item;
   element.classList.toggle("typed", isTyped);
+  // Of what was said before the page was opened it is not known.
+  element.classList.toggle("heard", !isTyped && !isEarlier);
   fill(element, "who", "You");
   fill(element, "said", text);
+  if (nPictures > 0) drawAttached(part(element, "pictures", "div"), attachedTo(item));
   fill(element, "partial", partial);
   fill(element, "note", partial ? "still listening" : isPending ? "sending…" : "");
+}
+
+function drawAttached(place, pictures) {
+  if (place.childElementCount > 0) return;
+  const images = pictures.map(({ url }, n) => Object.assign(create("img"), { src: url, alt: `Picture ${n + 1}` }));
+  place.replaceChildren(...images);
 }
 
 function drawAgent(element, item, isSpeaking) {

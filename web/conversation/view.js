@@ -22,7 +22,7 @@ export class View {
    *   microphone: a key of MICROPHONE; problem: Problem | null; isComingBack: from that problem, by itself;
    *   isSoundHeld: the browser refused to play;
    *   engines: {stage: engine}; answerSecs: what an answer takes with them, null where unknown; link: stats of the call, {} while they are not known, null without one;
-   *   canRecord: the server offers it; recorded: id or "";
+   *   hasKept: conversations are kept; canRecord: the server offers it; recorded: id or "";
    *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
    */
   draw(page) {
@@ -111,8 +111,10 @@ function show(id, isShown) {
   element.hidden = !isShown;
 }
 
-function drawConversationTools({ conversation, recorded, isWanted }) {
-  show("open-menu", conversation.items.length > 0);
+function drawConversationTools({ conversation, recorded, isWanted, hasKept }) {
+  show("open-conversations", hasKept);
+  show("open-menu", conversation.items.length > 0 || hasKept);
+  for (const id of ["save-text", "start-over"]) show(id, conversation.items.length > 0);
   show("delete", conversation.id !== "");
   byId("recording").hidden = recorded === "" || isWanted;
   if (recorded === "") return;

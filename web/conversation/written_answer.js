@@ -2,10 +2,12 @@
 
 import { ask } from "/conversation/chat.js";
 import { asProblem } from "/problem.js";
+import { sendAhead } from "/server.js";
 
 export class WrittenAnswer {
   #handlers;
   #ending = null;
+  #asking = Promise.resolve();
 
   /** @param {{onChange: () => void, onConversation: (id: string) => void, onProblem: (problem: Problem) => void}} handlers */
   constructor(handlers) {
@@ -23,16 +25,30 @@ export class WrittenAnswer {
   /**
    * @param {string} text
    * @param {Conversation} conversation - that the question and its answer belong to
+   * @param {{back?: object, pictures?: object[]}} more - back: of `Conversation.pointOf`, the turn that the question takes
+   *   the place of; pictures: {blob, url}
    * @returns {Promise<boolean>} whether the server took the question
    */
-  async ask(text, conversation) {
+  ask(text, conversation, more = {}) {
+    this.stop();
+    this.#asking = this.#asking.then(() => this.#ask(text, conversation, more));
+    return this.#asking;
+  }
+
+  async #ask(text, conversation, { back, pictures = [] }) {
     const ending = new AbortController();
     this.#ending = ending;
     let isTaken = false;
-    conversation.type(text);
+    conversation.type(text, pictures);
     this.#handlers.onChange();
     try {
-      for await (const { event, data } of ask(text, conversation.id, ending.signal)) {
+      const marks = await Promise.all(pictures.map(({ blob }) => sendAhead(blob)));
+      const more = { ...(back ? { back } : {}), ...(marks.length > 0 ? { pictures: marks } : {}) };
+      for await (const { event, data } of ask(text, conversation.id, ending.signal, more)) {
+        if (!isTaken && back) {
+          conversation.goBack(back);
+          conversation.type(text, pictures);
+        }
         if (!isTaken) conversation.confirmTyped(text);
         isTaken = true;
         this.#take(event, data, conversation);

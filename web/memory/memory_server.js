@@ -31,7 +31,8 @@ export async function forgetItem(number) {
   await ask(number === undefined ? "" : `/${number}`, { method: "DELETE" });
 }
 
-async function ask(path, options = {}) {
+/** Of the memory: @param {string} path - below its address */
+export async function ask(path, options = {}) {
   // A header, for addresses are written into logs: the id opens the memory.
   const headers = { ...options.headers, "X-Sotto-Browser": browserId() };
   let response;

@@ -1,5 +1,5 @@
-"""What a page says beside its sound: the push-to-talk key, typed turns, interrupt, start over, undo, no picture,
-other settings.
+"""What a page says beside its sound: the push-to-talk key, typed turns, one asked again, say again, interrupt, start
+over, undo, no picture, other settings.
 
 In:  JSON objects from the data channel or the WebSocket.   Out: calls of the conversation, in order, a few a second.
 A message that is none of these is not the page's, and is left alone.
@@ -8,17 +8,22 @@ A message that is none of these is not the page's, and is left alone.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from loguru import logger
 
-from agent.conversation.conversation import Conversation
+from agent.conversation.conversation import PICTURE, Conversation
+from agent.conversation.waiting_pictures import UnknownPictureError, WaitingPictures
 from agent.plain_text import plain_text
+from processors.llm.turn_point import TurnPoint
 
 MAX_TEXT_CHARS = 8_000
 # However fast they come, the pipeline is told a few times a second, and of the newest few only.
 MESSAGE_SECS = 0.1
 MAX_WAITING = 8
 MAX_MARK_CHARS = 64
+# Of what is said once more: an answer may be long.
+MAX_SAID_CHARS = 20_000
 
 
 class ClientMessages:
@@ -27,11 +32,18 @@ class ClientMessages:
     Args:
         conversation: The page's.
         change: Changes the settings of the call to these options.
+        pictures: Those that its messages may name.
     """
 
-    def __init__(self, conversation: Conversation, change: Callable[[object], None] = lambda options: None) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        change: Callable[[object], None] = lambda options: None,
+        pictures: WaitingPictures | None = None,
+    ) -> None:
         self._conversation = conversation
         self._change = change
+        self._pictures = pictures or WaitingPictures()
         self._key_wanted = self._key_told = False
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque(maxlen=MAX_WAITING)
         self._working: asyncio.Task[None] | None = None
@@ -42,32 +54,56 @@ class ClientMessages:
         Args:
             message: As JSON was read; anything.
         """
-        if not isinstance(message, dict):
-            return
         match message:
             case {"type": "push_to_talk", "active": active}:
                 self._key_wanted = active is True
-            case {"type": "text", "text": str(text), **more} if len(text) <= MAX_TEXT_CHARS:
-                typed, spoken = plain_text(text), more.get("spoken") is not False
-                self._waiting.append(lambda: self._conversation.type(typed, spoken=spoken))
-            case {"type": "text"}:
-                logger.warning(f"a typed turn that is no text of at most {MAX_TEXT_CHARS} characters was left alone")
-            case {"type": "interrupt"}:
-                self._waiting.append(self._conversation.interrupt)
-            case {"type": "start_over"}:
-                self._waiting.append(self._conversation.start_over)
-            case {"type": "undo", "undo": str(mark)} if len(mark) <= MAX_MARK_CHARS:
-                self._waiting.append(lambda: self._conversation.undo(mark))
             case {"type": "camera", "mark": str(mark), "problem": str(problem)} if len(mark) <= MAX_MARK_CHARS:
                 self._conversation.camera.refuse(mark, problem)
                 return
             case {"type": "settings", "options": options}:
                 self._change(options)
                 return
+            case dict() if wanted := self._wanted(message):
+                self._waiting.append(wanted)
             case _:
                 return
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), name="client-messages")
+
+    def _wanted(self, message: dict[Any, Any]) -> Callable[[], Awaitable[None]] | None:
+        """What is to be done in its turn; None for a message that is not the page's."""
+        conversation = self._conversation
+        match message:
+            case {"type": "text", "text": str(text), **more} if len(text) <= MAX_TEXT_CHARS:
+                typed, spoken = plain_text(text), more.get("spoken") is not False
+                if (pictures := self._taken(more.get("pictures"))) is None:
+                    return None
+                return lambda: conversation.type(typed, spoken=spoken, **pictures)
+            case {"type": "text"}:
+                logger.warning(f"a typed turn that is no text of at most {MAX_TEXT_CHARS} characters was left alone")
+            case {"type": "ask_again", "text": str(text), "back": back, **more} if len(text) <= MAX_TEXT_CHARS:
+                typed, spoken, point = plain_text(text), more.get("spoken") is not False, TurnPoint.read(back)
+                if point and typed.strip() and (pictures := self._taken(more.get("pictures"))) is not None:
+                    return lambda: conversation.ask_again(point, typed, spoken=spoken, **pictures)
+            case {"type": "say_again", "text": str(text)} if len(text) <= MAX_SAID_CHARS:
+                said = plain_text(text)
+                return lambda: conversation.say_again(said)
+            case {"type": "interrupt"}:
+                return conversation.interrupt
+            case {"type": "start_over"}:
+                return conversation.start_over
+            case {"type": "undo", "undo": str(mark)} if len(mark) <= MAX_MARK_CHARS:
+                return lambda: conversation.undo(mark)
+        return None
+
+    def _taken(self, marks: object) -> dict[str, list[str]] | None:
+        """What a message is asked with; None, and a word to the page, where a picture is not there any more."""
+        try:
+            pictures = self._pictures.take(marks)
+        except UnknownPictureError as error:
+            self._conversation.report(PICTURE, str(error))
+            return None
+        return {"pictures": pictures} if pictures else {}
 
     async def _work(self) -> None:
         while self._waiting or self._key_told != self._key_wanted:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.conversation.histories import NOBODY, History, Owner
+from agent.conversation.waiting_pictures import WaitingPictures
 from agent.engines.host import ModelHost
 from agent.server.wire.slots import Places
 from agent.settings.load import Settings
@@ -47,8 +48,8 @@ class Door:
 @dataclass(frozen=True)
 class SessionPlan:
     """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory, places
-    for what is asked for beside it, and what its client brings along where that is no page; the rate of a recording
-    that goes on.
+    for what is asked for beside it, pictures that its page may name, and what its client brings along where that is no
+    page; the rate of a recording that goes on.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class SessionPlan:
     record: bool = False
     memory: str | None = None
     places: Places | None = None
+    pictures: WaitingPictures | None = None
     door: Door | None = None
     recorded_hz: int | None = None
 

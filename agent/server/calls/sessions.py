@@ -17,6 +17,7 @@ from agent.conversation.event_log import Event
 from agent.conversation.histories import Histories, History
 from agent.conversation.observer import Sink
 from agent.conversation.recordings import LiveRecording, Recordings, kept_recording, prepare_folder
+from agent.conversation.waiting_pictures import WaitingPictures
 from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
 from agent.engines.session import SessionEngines
@@ -78,7 +79,7 @@ class LiveSession:
         self.conversation = conversation
         self.carrier = carrier
         self.send = send
-        self.handle = ClientMessages(conversation, changes.ask).handle
+        self.handle = ClientMessages(conversation, changes.ask, plan.pictures).handle
         self._endings: list[Callable[[], None]] = [changes.end]
 
     def on_end(self, then: Callable[[], None]) -> None:
@@ -118,6 +119,7 @@ class LiveSessions:
     Attributes:
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
+        pictures: Those that wait for their messages.
         memory: What is remembered, if anything is.
         servers: Of tools.
     """
@@ -126,6 +128,7 @@ class LiveSessions:
         self.histories = histories
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
+        self.pictures = WaitingPictures()
         if settings.server.recordings:
             prepare_folder(settings.server.recordings)
         self.memory = memory_of(settings)
@@ -182,7 +185,9 @@ class LiveSessions:
             record = request.record is True
             await self.recordings.settled(history.id)
             rate_hz = self.recordings.rate_hz_of(history.id) if record else None
-            yield SessionPlan(settings, host, history, record, request.memory, request.places, recorded_hz=rate_hz)
+            yield SessionPlan(
+                settings, host, history, record, request.memory, request.places, self.pictures, recorded_hz=rate_hz
+            )
         finally:
             self._planned.discard(history)
             if not any(session.plan.history is history for session in self._running):
@@ -227,7 +232,10 @@ class LiveSessions:
             "noted": plan.history.has_notes,
             "recording": recording is not None,
             "recorded_secs": round(recording.start_secs, 3) if recording else 0.0,
+            "sees": plan.host.llm_options.sees,
         }
+        if not door and not plan.host.llm_options.sees:
+            plan.history.hide_pictures()
         sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
         conversation = Conversation(
             plan.host,

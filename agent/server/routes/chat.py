@@ -1,6 +1,8 @@
 """POST /api/chat: typed questions, answered in writing within the same conversation as speech.
 
-In:  `{"text", "conversation"?, "page"?}`.   Out: server-sent events: `conversation`, `delta`..., `done` or `error`.
+In:  `{"text", "conversation"?, "page"?, "pictures"?, "back"?}`; pictures: marks of POST /api/pictures; back, `{"text",
+     "later"?}`: a turn of the user's that goes, with all that came after it, before the question is asked.
+Out: server-sent events: `conversation`, `delta`..., `done` or `error`.
 """
 
 from contextlib import aclosing, suppress
@@ -12,8 +14,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from agent.conversation.conversation import GONE
 from agent.conversation.histories import History
 from agent.conversation.typed_question import AnswerError
+from agent.conversation.waiting_pictures import BLIND, UnknownPictureError
 from agent.conversation.written_answers import Answerer, answer_in
 from agent.memory.turns import keep_written
 from agent.memory.user_memory import UserMemory
@@ -24,6 +28,7 @@ from agent.server.wire.json_body import RequestError, json_object
 from agent.server.wire.owner import memory_owner_of, owner_of
 from agent.server.wire.uploads import ClientGoneError
 from processors.llm.routing import Answering
+from processors.llm.turn_point import TurnPoint, before_turn
 
 MAX_TEXT_CHARS = 8000
 
@@ -45,18 +50,41 @@ class _Chat:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await json_object(Request(scope, receive))
-        text = _question_of(body)
+        text, point = _question_of(body), _point_of(body)
         answerer = self._state.written.answerer(self._state.host().llm_options)
         histories = self._state.histories
+        pictures = self._pictures_of(body.get("pictures"), answerer)
         with self._state.questions.taken(), suppress(ClientGoneError):
             await self._state.written.turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
+            owner = memory_owner_of(scope, body.get("browser"))
             with histories.held(history, "question"):
-                last = await unless_hung_up(receive, _answer(text, history, answerer, send))
-            self._keep(text, history, memory_owner_of(scope, body.get("browser")))
+                if point:
+                    await self._go_back(history, point, owner)
+                if not answerer.options.sees:
+                    history.hide_pictures()
+                last = await unless_hung_up(receive, _answer(text, history, answerer, send, pictures))
+            self._keep(text, history, owner)
             # Whoever reads that the answer is done may ask on at once.
             await send_soon(send, last)
             await end_stream(send)
+
+    def _pictures_of(self, marks: object, answerer: Answerer) -> list[str]:
+        if marks and not answerer.options.sees:
+            raise RequestError(400, BLIND)
+        try:
+            return self._state.sessions().pictures.take(marks)
+        except UnknownPictureError as error:
+            raise RequestError(400, str(error)) from error
+
+    async def _go_back(self, history: History, point: TurnPoint, owner: str | None) -> None:
+        kept = before_turn(history.context.messages, point)
+        if kept is None:
+            raise RequestError(410, GONE)
+        history.context.set_messages(kept)
+        memory = self._state.sessions().memory
+        if memory and owner:
+            await memory.ask(lambda store: store.forget_from(owner, history.id, point))
 
     def _keep(self, text: str, history: History, owner: str | None) -> None:
         """Remember the question and its answer, if that is wanted."""
@@ -75,7 +103,15 @@ def _question_of(body: dict[str, Any]) -> str:
     return plain_text(text).strip()
 
 
-async def _answer(text: str, history: History, answerer: Answerer, send: Send) -> Message:
+def _point_of(body: dict[str, Any]) -> TurnPoint | None:
+    told = body.get("back")
+    point = TurnPoint.read(told)
+    if told is not None and point is None:
+        raise RequestError(400, 'back must be {"text": the words of a turn, "later": how many turns came after it}')
+    return point
+
+
+async def _answer(text: str, history: History, answerer: Answerer, send: Send, pictures: list[str]) -> Message:
     """Answer in pieces.
 
     Returns:
@@ -86,7 +122,7 @@ async def _answer(text: str, history: History, answerer: Answerer, send: Send) -
     await begin_stream(send)
     await send_soon(send, event({"conversation": history.id}, "conversation"))
     try:
-        async with aclosing(answer_in(history, text, answerer, answered.append)) as pieces:
+        async with aclosing(answer_in(history, text, answerer, answered.append, pictures=pictures)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await send_soon(send, event({"text": piece}, "delta"))

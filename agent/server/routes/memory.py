@@ -38,7 +38,7 @@ def memory_routes(state: ServerState) -> APIRouter:
 
     @router.get("")
     async def see(request: Request, before: str = "", about: str = "") -> Response:
-        memory, owner = _mine(state, request)
+        memory, owner = mine(state, request)
         first = _number(before) if before else MAX_NUMBER
         items = await memory.ask(
             lambda store: (
@@ -53,14 +53,14 @@ def memory_routes(state: ServerState) -> APIRouter:
 
     @router.get("/export")
     async def export(request: Request) -> Response:
-        memory, owner = _mine(state, request)
+        memory, owner = mine(state, request)
         text = await memory.ask(lambda store: "".join(json_lines(store.items(owner))))
         headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="sotto-memory.jsonl"'}
         return Response(text, media_type="application/jsonl; charset=utf-8", headers=headers)
 
     @router.patch("/{number}")
     async def edit(request: Request, number: str) -> Response:
-        memory, owner = _mine(state, request)
+        memory, owner = mine(state, request)
         text = (await json_object(request)).get("text")
         if not isinstance(text, str) or not plain_text(text).strip():
             raise RequestError(400, "text is missing; to be rid of this, delete it")
@@ -69,13 +69,13 @@ def memory_routes(state: ServerState) -> APIRouter:
 
     @router.delete("/{number}")
     async def forget(request: Request, number: str) -> Response:
-        memory, owner = _mine(state, request)
+        memory, owner = mine(state, request)
         wanted = _number(number)
         return _done(await memory.ask(lambda store: store.forget(owner, [wanted])))
 
     @router.delete("")
     async def forget_all(request: Request) -> Response:
-        memory, owner = _mine(state, request)
+        memory, owner = mine(state, request)
         await memory.ask(_forget_all(owner))
         return Response(status_code=204)
 
@@ -104,7 +104,16 @@ def _changed(store: MemoryStore, owner: str, number: int, text: str) -> bool:
     return store.change(owner, number, text)
 
 
-def _mine(state: ServerState, request: Request) -> tuple[Memory, str]:
+def mine(state: ServerState, request: Request) -> tuple[Memory, str]:
+    """The memory, and whose part of it the caller may have.
+
+    Args:
+        state: Gives the memory.
+        request: The caller's.
+
+    Raises:
+        RequestError: 404: it is off; 400: the caller does not say who he is.
+    """
     memory = state.sessions().memory
     if memory is None:
         raise RequestError(404, "the memory is off: sotto serve --set memory.keep=true")

@@ -34,8 +34,10 @@ def option_routes(state: ServerState) -> APIRouter:
                 "personas": await asyncio.to_thread(personas, personas_folder(state.settings)),
                 "live": sorted(LIVE_KEYS),
                 "recording": True,
+                "sees": state.host().llm_options.sees,
                 "memory": state.settings.memory.keep,
                 "models": is_owner(request.scope),
+                "conversations": state.settings.memory.keep and state.settings.memory.conversations,
             }
         )
 

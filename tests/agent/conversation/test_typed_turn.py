@@ -24,7 +24,11 @@ def type_(text: str, *, spoken: bool = False) -> Callable[[Conversation], Awaita
 
 
 async def talk(
-    *acts: Act, heard_as: str = "hello there", replies: dict[str, str] | None = None, settings: Any = None
+    *acts: Act,
+    heard_as: str = "hello there",
+    replies: dict[str, str] | None = None,
+    settings: Any = None,
+    changes: dict[str, Any] | None = None,
 ) -> tuple[Held, ScriptedLLM, ScriptedSynthesizer]:
     """One spoken question, and what is done at these seconds."""
     tts = ScriptedSynthesizer()
@@ -39,7 +43,10 @@ async def talk(
         acting.append(asyncio.create_task(act()))
 
     acting: list[asyncio.Task[None]] = []
-    async with ScriptedLLM() as server, hosting(ScriptedRecognizerEngine(heard_as), options(server), tts) as host:
+    async with (
+        ScriptedLLM() as server,
+        hosting(ScriptedRecognizerEngine(heard_as), options(server, **(changes or {})), tts) as host,
+    ):
         for words, reply in (replies or {}).items():
             server.answers[words] = server.answers[f"{words}\n\n{WRITTEN_HINT}"] = Reply(reply)
         server.otherwise = Reply("Noon.")

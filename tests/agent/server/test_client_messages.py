@@ -5,7 +5,8 @@ from typing import Any, cast
 import pytest
 
 from agent.conversation.conversation import Conversation
-from agent.server.calls.messages import MAX_TEXT_CHARS, MAX_WAITING, ClientMessages
+from agent.server.calls.messages import MAX_SAID_CHARS, MAX_TEXT_CHARS, MAX_WAITING, ClientMessages
+from processors.llm.turn_point import TurnPoint
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -26,6 +27,12 @@ class NotedConversation:
 
     async def start_over(self) -> None:
         self.done.append("start_over")
+
+    async def say_again(self, text: str) -> None:
+        self.done.append(("again", text))
+
+    async def ask_again(self, point: TurnPoint, text: str, *, spoken: bool) -> None:
+        self.done.append((point, text, spoken))
 
     async def undo(self, mark: str) -> None:
         self.done.append(("undo", mark))
@@ -76,9 +83,25 @@ async def test_of_a_flood_the_newest_few_are_acted_on() -> None:
     assert done == [(str(at), True) for at in range(500 - MAX_WAITING, 500)]
 
 
+@in_virtual_time
+async def test_a_turn_is_asked_again_and_an_answer_said_again() -> None:
+    back = {"text": "the old words", "later": 2}
+    assert await handled(
+        {"type": "ask_again", "text": "the new\0 ones", "back": back, "spoken": False},
+        {"type": "say_again", "text": "It rains.\0"},
+    ) == [(TurnPoint("the old words", 2), "the new ones", False), ("again", "It rains.")]
+
+
 @pytest.mark.parametrize(
     "message",
     [
+        {"type": "ask_again", "text": "new"},
+        {"type": "ask_again", "text": " \0", "back": {"text": "old"}},
+        {"type": "ask_again", "text": "x" * (MAX_TEXT_CHARS + 1), "back": {"text": "old"}},
+        {"type": "ask_again", "text": "new", "back": {"text": "old", "later": -1}},
+        {"type": "ask_again", "text": "new", "back": {"text": ""}},
+        {"type": "say_again", "text": "x" * (MAX_SAID_CHARS + 1)},
+        {"type": "say_again", "text": 7},
         None,
         [],
         "interrupt",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.commands.script import Step
-from agent.conversation.conversation import NEWS
+from agent.conversation.model_notes import NEWS
 from agent.settings.load import Settings
 from agent.tools.beside import progress
 from agent.tools.reflex_words import words_of

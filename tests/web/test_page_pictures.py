@@ -1,0 +1,132 @@
+"""Pictures for a message: pasted, dropped, chosen and taken; seen before they are sent; refused where no model sees."""
+
+import base64
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from agent.tools.picture import MAX_BYTES, MAX_SIDE_PX, read_picture
+from tests.agent.tools.test_camera import png
+from tests.support.axe import find_barriers
+from tests.support.chromium import visit
+from tests.support.stub_server import StubServer, call, items
+from tests.web.test_page_written import write
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+BLIND = "The language model in use takes no pictures."
+# Hands the page files as the browser does: a drop on its background, or a paste.
+HAND = """async ([how, type, data, width, height]) => {
+  const bytes = data ? Uint8Array.from(atob(data), (one) => one.charCodeAt(0)) : await (async () => {
+    const canvas = new OffscreenCanvas(width, height);
+    canvas.getContext("2d").fillRect(0, 0, width / 2, height / 2);
+    return canvas.convertToBlob({ type });
+  })();
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "a file", { type }));
+  const event = how === "drop"
+    ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+    : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true });
+  (how === "drop" ? document.querySelector("main") : document.querySelector("#message")).dispatchEvent(event);
+}"""
+
+
+async def hand(page: Page, how: str, width: int = 40, height: int = 30) -> None:
+    await page.evaluate(HAND, [how, "image/png", "", width, height])
+
+
+def seeing(stub: StubServer) -> None:
+    assert stub.options
+    stub.options["sees"] = True
+    stub.chat = [("delta", {"text": "A cup."}), ("done", {"text": "A cup."})]
+
+
+async def test_pictures_are_pasted_dropped_and_taken_away_and_sent_with_the_question(
+    browser: Browser, stub: StubServer
+) -> None:
+    seeing(stub)
+    async with visit(browser, stub.url) as page:
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
+        await hand(page, "paste", 4_000, 3_000)
+        previews = page.locator("#attached img")
+        await expect(previews).to_have_count(1)
+        await expect(page.get_by_role("textbox", name="Message to the agent")).to_be_focused()
+        await hand(page, "drop")
+        await expect(previews).to_have_count(2)
+        file = {"name": "dot.png", "mimeType": "image/png", "buffer": png(2, 2)}
+        for n in (3, 4):
+            await page.locator("#attach-file").set_input_files([file])  # pyright: ignore[reportArgumentType]
+            await expect(previews).to_have_count(n)
+        assert await find_barriers(page) == []
+        await hand(page, "paste")
+        await expect(page.locator("#problem")).to_have_text("A message takes 4 pictures at most.")
+        for n in (4, 3):
+            await page.get_by_role("button", name=f"Remove picture {n}").click()
+        await expect(previews).to_have_count(2)
+        await write(page, "what is this")
+        await expect(page.locator(".agent .said")).to_have_text("A cup.")
+        await expect(page.locator("#attached")).to_be_hidden()
+        await expect(page.locator(".user .pictures img")).to_have_count(2)
+        question = stub.questions[-1]
+        assert (question["text"], question["pictures"]) == ("what is this", ["mark-1", "mark-2"])
+        large, small = (read_picture(stub.pictures[mark]) for mark in question["pictures"])
+        assert (large.mime, large.width, large.height) == ("image/jpeg", MAX_SIDE_PX, MAX_SIDE_PX * 3 // 4)
+        assert (small.width, small.height, len(large.data) <= MAX_BYTES) == (40, 30, True)
+
+        # Without words it is asked what there is to see; asked again, it goes along.
+        await page.get_by_role("button", name="Take a picture").click()
+        await expect(previews).to_have_count(1)
+        assert await page.evaluate("microphones.every(({ track }) => track === undefined)")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.locator(".user .said").last).to_have_text("What do you see in this picture?")
+        await expect(page.locator(".agent")).to_have_count(2)
+        await page.get_by_role("button", name="Edit and ask again").last.click()
+        await page.get_by_role("textbox", name="Your message").fill("what colour is it")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".user .said").last).to_have_text("what colour is it")
+        await expect(page.locator(".user").last.locator("img")).to_have_count(1)
+        assert len(stub.questions[-1]["pictures"]) == 1
+
+
+async def test_a_model_that_takes_no_pictures_is_told_of_before_anything_is_sent(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        await expect(page.locator("#engines-list .stage")).not_to_have_count(0)
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_hidden()
+        await hand(page, "drop")
+        await expect(page.locator("#problem")).to_contain_text(BLIND)
+        assert await page.locator("#attached img").count() == 0
+        assert (stub.pictures, stub.questions) == ({}, [])
+
+
+async def test_what_is_no_picture_is_told(browser: Browser, stub: StubServer) -> None:
+    seeing(stub)
+    async with visit(browser, stub.url) as page:
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
+        data = base64.b64encode(b"%PDF-1.7").decode()
+        await page.evaluate(HAND, ["drop", "application/pdf", data, 0, 0])
+        await expect(page.locator("#problem")).to_have_text("a file is no picture that this browser can read.")
+
+
+async def test_in_a_call_they_go_with_the_typed_turn(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.start(sees=True)
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
+        await hand(page, "paste")
+        await expect(page.locator("#attached img")).to_have_count(1)
+        await write(page, "what is this")
+        typed = {"type": "text", "text": "what is this", "spoken": True, "pictures": ["mark-1"]}
+        assert await peer.commands(1) == [typed]
+        # What is not there any more is given back, words and picture.
+        peer.send("error", stage="picture", message="attach it again")
+        await expect(page.locator("#message")).to_have_value("what is this")
+        await expect(page.locator("#attached img")).to_have_count(1)
+        assert await items(page) == ["Picture: attach it again"]
+        await page.locator("#message").press("Enter")
+        await peer.commands(2)
+        peer.send("turn_ended", text="what is this", source="typed")
+        peer.send("bot_word", text="Dark.")
+        await expect(page.locator(".agent .said")).to_have_text("Dark.")
+        await expect(page.locator(".user img")).to_have_count(1)

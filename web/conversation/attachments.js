@@ -1,0 +1,154 @@
+// Pictures for the next message: pasted, dropped, chosen or taken; shown above the message box until it is sent.
+
+import { openCamera, takePicture } from "/call/camera.js";
+import { MAX_BYTES, MAX_SIDE_PX, asDataUrl, asPicture } from "/conversation/picture_file.js";
+import { byId, create } from "/dom.js";
+import { Problem } from "/problem.js";
+
+// As the server takes them with one message.
+const MOST = 4;
+const MAX_FILE_BYTES = 50_000_000;
+const BLIND = "The language model in use takes no pictures. Choose another one in the settings; those that can be had:";
+
+export class Attachments {
+  #pictures = [];
+  #list = byId("attached");
+  #canSee;
+  #tell;
+
+  /** @param {{canSee: () => boolean, tell: (problem: Problem) => void}} page */
+  constructor({ canSee, tell }) {
+    this.#canSee = canSee;
+    this.#tell = tell;
+    const input = byId("attach-file");
+    byId("attach").addEventListener("click", () => input.click());
+    byId("snap").addEventListener("click", () => this.#takeOne());
+    input.addEventListener("change", () => {
+      this.add([...input.files]);
+      input.value = "";
+    });
+    this.#listenToPage();
+  }
+
+  get isEmpty() {
+    return this.#pictures.length === 0;
+  }
+
+  /** The buttons are of no use to a model that sees nothing. */
+  draw() {
+    const canSee = this.#canSee();
+    byId("attach").hidden = byId("snap").hidden = !canSee;
+    byId("snap").disabled = !navigator.mediaDevices;
+  }
+
+  /** @returns {?{blob: Blob, url: string}[]} what the message is sent with; null, and a word, where no model can see it */
+  take() {
+    if (!this.isEmpty && !this.#canSee()) {
+      this.#tell(new Problem(BLIND, "sotto models list"));
+      return null;
+    }
+    const taken = this.#pictures;
+    this.#pictures = [];
+    this.#show();
+    return taken;
+  }
+
+  /** Give back what could not be sent. */
+  restore(pictures) {
+    this.#pictures = [...pictures, ...this.#pictures].slice(0, MOST);
+    this.#show();
+  }
+
+  /** @param {File[]} files */
+  async add(files) {
+    if (!this.#canSee()) return this.#tell(new Problem(BLIND, "sotto models list"));
+    for (const file of files) await this.#addFile(file);
+    byId("message").focus();
+  }
+
+  async #addFile(file) {
+    const name = file.name || "What was pasted";
+    if (file.size > MAX_FILE_BYTES) return this.#tell(new Problem(`${name} is larger than ${MAX_FILE_BYTES / 1e6} MB.`));
+    let picture;
+    try {
+      const image = await createImageBitmap(file);
+      picture = await asPicture(image, image.width, image.height);
+      image.close();
+    } catch {
+      return this.#tell(new Problem(`${name} is no picture that this browser can read.`));
+    }
+    return this.#keep(picture);
+  }
+
+  async #takeOne() {
+    let stream = null;
+    try {
+      stream = await openCamera(MAX_SIDE_PX);
+      await this.#keep(await takePicture(stream, MAX_BYTES, MAX_SIDE_PX));
+    } catch (error) {
+      const why = error.name === "NotAllowedError" ? "The browser did not let the page use the camera" : error.message;
+      this.#tell(new Problem(`No picture was taken: ${why}.`));
+    } finally {
+      stream?.getTracks().forEach((track) => track.stop());
+    }
+    byId("message").focus();
+  }
+
+  async #keep(blob) {
+    const url = await asDataUrl(blob);
+    if (this.#pictures.length >= MOST) return this.#tell(new Problem(`A message takes ${MOST} pictures at most.`));
+    this.#pictures.push({ blob, url });
+    return this.#show();
+  }
+
+  #show() {
+    this.#list.hidden = this.isEmpty;
+    this.#list.replaceChildren(...this.#pictures.map((picture, n) => this.#preview(picture, n)));
+  }
+
+  #preview(picture, n) {
+    const element = create("li");
+    const image = create("img");
+    Object.assign(image, { src: picture.url, alt: `Picture ${n + 1} of the message` });
+    const remove = create("button", "quiet", "×");
+    Object.assign(remove, { type: "button", ariaLabel: `Remove picture ${n + 1}` });
+    remove.addEventListener("click", () => {
+      this.#pictures = this.#pictures.filter((kept) => kept !== picture);
+      this.#show();
+      byId("message").focus();
+    });
+    element.append(image, remove);
+    return element;
+  }
+
+  #listenToPage() {
+    addEventListener("paste", (event) => {
+      const files = picturesIn(event.clipboardData);
+      if (files.length === 0 || isInDialog()) return;
+      event.preventDefault();
+      this.add(files);
+    });
+    const mark = (isOver) => document.body.classList.toggle("dropping", isOver);
+    addEventListener("dragover", (event) => {
+      if (!event.dataTransfer?.types.includes("Files") || isInDialog()) return;
+      event.preventDefault();
+      mark(true);
+    });
+    addEventListener("dragleave", (event) => event.relatedTarget === null && mark(false));
+    addEventListener("drop", (event) => {
+      mark(false);
+      const files = [...(event.dataTransfer?.files ?? [])];
+      if (files.length === 0 || isInDialog()) return;
+      event.preventDefault();
+      this.add(files);
+    });
+  }
+}
+
+function picturesIn(data) {
+  return [...(data?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
+}
+
+function isInDialog() {
+  return document.querySelector("dialog[open]") !== null;
+}
