@@ -1,5 +1,6 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
+import { Around } from "/around.js";
 import { Camera } from "/call/camera.js";
 import { Choices } from "/settings/choices.js";
 import { Composer } from "/conversation/composer.js";
@@ -57,6 +58,7 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
+const around = new Around(choices, session, { toggleMute, chooseMicrophone, chooseLoudspeaker, tell });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -80,6 +82,7 @@ function draw() {
     isRestored: restored !== "" && conversation.id === restored,
   });
   announceWritten();
+  around.draw(state, isMuted, server.health);
 }
 
 function stateNow() {
@@ -90,6 +93,7 @@ function stateNow() {
   if (session.phase === "joining") return microphone === "asking" ? "asking" : "connecting";
   if (session.phase === "waiting") return "waiting";
   if (written.isUnderWay) return conversation.activity === "writing" ? "writing" : "thinking";
+  if (server.health === null && server.problem?.isPassing) return "away";
   return server.isStarting ? "starting" : "idle";
 }
 
@@ -357,5 +361,5 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
-server.follow();
+server.follow().then(() => around.keep());
 setInterval(followLink, LINK_POLL_MS);

@@ -35,7 +35,8 @@ export class Transcript {
     // A reader who has scrolled back stays where they are; the others see the newest words, however the page changes.
     addEventListener("scroll", () => this.#lookWhere(), { capture: true, passive: true });
     const follow = new ResizeObserver(() => this.#isAtEnd && this.#elements.size > 0 && this.#goToEnd());
-    for (const resized of [list, list.parentElement, list.parentElement.parentElement]) follow.observe(resized);
+    const section = list.parentElement;
+    for (const resized of [...section.children, section, section.parentElement]) follow.observe(resized);
   }
 
   /**
@@ -86,7 +87,7 @@ export class Transcript {
 }
 
 /** @returns {Element} what scrolls the list: in a wide page its section, in a low one the page */
-function scrollerOf(list) {
+export function scrollerOf(list) {
   for (let element = list.parentElement; element; element = element.parentElement) {
     if (getComputedStyle(element).overflowY === "auto") return element;
   }
