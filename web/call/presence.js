@@ -41,6 +41,7 @@ export class Presence {
     this.#room = room;
     const resized = new ResizeObserver(() => this.#place());
     for (const element of [room, room.parentElement, ...room.parentElement.children]) resized.observe(element);
+    new ResizeObserver(() => this.#refresh()).observe(button);
     for (const query of [STILL, DARK]) query.addEventListener("change", () => this.#refresh());
     document.addEventListener("visibilitychange", () => this.#refresh());
     this.#place();
