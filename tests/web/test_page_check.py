@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.support.axe import find_barriers
-from tests.support.chromium import launch, visit, wait_until
+from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, choose, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -18,6 +18,7 @@ navigator.mediaDevices.getUserMedia = async () =>
   new MediaStreamAudioDestinationNode(new AudioContext()).stream;
 """
 REFUSING = """
+window.given = navigator.mediaDevices.getUserMedia;
 navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", window.refusal); };
 """
 
@@ -101,9 +102,8 @@ async def test_a_microphone_that_gives_nothing_at_all_is_told_apart_from_a_quiet
 async def test_a_microphone_that_cannot_be_had_is_told_and_asked_for_again(
     browser: Browser, stub: StubServer, error: str, told: str
 ) -> None:
-    refusing = f"window.refusal = '{error}'; const open = navigator.mediaDevices.getUserMedia;" + REFUSING
     mended = "navigator.mediaDevices.getUserMedia = given"
-    async with visit(browser, stub.url, script=f"{refusing} window.given = open;") as page:
+    async with visit(browser, stub.url, script=f"window.refusal = '{error}';{REFUSING}") as page:
         dialog = await open_check(page)
         await expect(dialog).to_contain_text(told)
         await expect(dialog.get_by_role("button", name="Say hello")).to_be_disabled()
@@ -113,8 +113,8 @@ async def test_a_microphone_that_cannot_be_had_is_told_and_asked_for_again(
         await expect(dialog.get_by_role("button", name="Ask again")).to_be_hidden()
 
 
-async def test_what_is_chosen_in_the_check_stays_chosen(stub: StubServer) -> None:
-    async with launch("--use-fake-ui-for-media-stream") as browser, visit(browser, stub.url) as page:
+async def test_what_is_chosen_in_the_check_stays_chosen(browser: Browser, stub: StubServer) -> None:
+    async with visit(browser, stub.url) as page:
         dialog = await open_check(page)
         picker = dialog.get_by_label("Microphone of the check")
         await expect(dialog).to_contain_text("It hears you.")

@@ -31,7 +31,7 @@ export class Presence {
 
   /**
    * @param {HTMLButtonElement} button - holds a canvas
-   * @param {HTMLElement} room - holds it and its caption beneath the words
+   * @param {HTMLElement} room - holds it and, last, its caption; stands beneath the words
    * @param {{you: number, agent: number}} levels - of both voices, 0 to 1; read at each frame
    */
   constructor(button, room, levels) {
@@ -89,9 +89,8 @@ export class Presence {
   }
 
   #neededPx() {
-    const heights = [...this.#room.children].map(({ offsetHeight }) => offsetHeight);
-    const isRow = getComputedStyle(this.#room).flexDirection === "row";
-    return isRow ? Math.max(...heights) : heights.reduce((sum, height) => sum + height);
+    const [shape, caption] = [this.#button.offsetHeight, this.#room.lastElementChild.offsetHeight];
+    return getComputedStyle(this.#room).flexDirection === "row" ? Math.max(shape, caption) : shape + caption;
   }
 
   #refresh() {

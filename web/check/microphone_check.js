@@ -8,7 +8,7 @@ export const RATE_HZ = 16_000;
 const CHUNKS_A_SECOND = 50;
 // A room is louder than this; what is switched off is not.
 const SILENT_DBFS = -75;
-const SPEECH_DBFS = -42;
+const SPEECH_DBFS = -48;
 const SPEECH_CHUNKS = 5;
 const SILENT_CHUNKS = 3 * CHUNKS_A_SECOND;
 const TAKE_CHUNKS = 4 * CHUNKS_A_SECOND;
