@@ -1,5 +1,6 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
+import { Around } from "/around.js";
 import { Camera } from "/call/camera.js";
 import { Choices } from "/settings/choices.js";
 import { Composer } from "/conversation/composer.js";
@@ -71,6 +72,7 @@ const models = new ModelsSheet({
 const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
 const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
 const messages = new Messages({ ...page, announcer: view.announcer });
+const around = new Around(choices, session, { toggleMute, chooseMicrophone, chooseLoudspeaker, tell });
 
 function draw() {
   byId("open-memory").hidden = server.offer?.memory !== true;
@@ -97,6 +99,7 @@ function draw() {
   drawBetterLine(models.better, server.offer?.models === true);
   messages.draw();
   announceWritten();
+  around.draw(state, isMuted, server.health);
 }
 
 function stateNow() {
@@ -107,6 +110,7 @@ function stateNow() {
   if (session.phase === "joining") return microphone === "asking" ? "asking" : "connecting";
   if (session.phase === "waiting") return "waiting";
   if (written.isUnderWay) return conversation.activity === "writing" ? "writing" : "thinking";
+  if (server.health === null && server.problem?.isPassing) return "away";
   return server.isStarting ? "starting" : "idle";
 }
 
@@ -396,5 +400,8 @@ addEventListener("pagehide", () => {
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
 showWhatIsThere(conversation).then(draw);
-server.follow().then(() => server.offer?.models === true && models.refresh());
+server.follow().then(() => {
+  around.keep();
+  if (server.offer?.models === true) models.refresh();
+});
 setInterval(followLink, LINK_POLL_MS);

@@ -2,6 +2,7 @@
 
 export const FLOOR = {
   starting: "The models are being loaded…",
+  away: "Looking for the server…",
   idle: "Ready",
   asking: "Waiting for you",
   connecting: "Connecting…",

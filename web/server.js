@@ -12,8 +12,8 @@ const IN_USE_PAUSE_MS = 250;
 const PASSING = new Set([502, 503, 504]);
 
 /** @returns {Promise<object>} the server's health: status, version, engines, sessions */
-export async function fetchHealth() {
-  return ask("/health", { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+export async function fetchHealth(timeoutMs = ANSWER_TIMEOUT_MS) {
+  return ask("/health", { method: "GET", signal: AbortSignal.timeout(timeoutMs) });
 }
 
 /** @returns {Promise<boolean>} whether anything answers at the server's address, whatever it says */

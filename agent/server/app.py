@@ -11,7 +11,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route, WebSocketRoute
@@ -24,6 +23,7 @@ from agent.server.calls.peers import UnknownPeerError
 from agent.server.calls.sessions import BusyError
 from agent.server.calls.websocket import websocket_router
 from agent.server.guard.access import HEALTH, Guard
+from agent.server.page_files import page_files
 from agent.server.realtime.call_routes import call_routes
 from agent.server.realtime.route import realtime_routes
 from agent.server.routes.camera import camera_routes
@@ -127,7 +127,7 @@ def build_app(state: ServerState) -> FastAPI:
         await deny(socket, error_response(404, f"there is no WebSocket at /{path[:80]}"))
 
     if not state.api_only:
-        app.mount("/", StaticFiles(directory=web_directory(), html=True), name="page")
+        app.mount("/", page_files(web_directory()), name="page")
     return app
 
 

@@ -93,12 +93,13 @@ async def visit(
     Args:
         allowed_errors: parts of console errors that the test provokes (a refused request is one).
         script: JavaScript to run before the page's own.
-        options: of playwright's `new_context`.
+        options: of playwright's `new_context`; service workers are blocked if these do not allow them.
 
     Raises:
         AssertionError: on leaving, if the page asked another origin for anything, or wrote an error to the console.
     """
-    context = await browser.new_context(**options)
+    context = await browser.new_context(**{"service_workers": "block", **options})
+    allowed_errors = [*allowed_errors, "Service Worker registration blocked by Playwright"]
     page = await context.new_page()
     strays: list[str] = []
     errors: list[str] = []

@@ -12,13 +12,15 @@ import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from playwright.async_api import Page, expect
 
+from agent.server.page_files import VERSION_HEADER
 from tests.conftest import REPOSITORY
 from tests.support.stub_catalogue import HEALTH, OPTIONS
 from tests.support.stub_peer import StubPeer
@@ -27,13 +29,14 @@ from transports.sound_encoder import SoundEncoder
 WEB = REPOSITORY / "web"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "media-src 'self' blob:; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
 )
 
 
 @dataclass
 class StubServer:
-    """Serves web/ at `url`; everything else may be changed at any time.
+    """Serves web/, or another folder of a page, at `url`; everything else may be changed at any time.
 
     Attributes:
         options: Of GET /api/options; None: there is no such route.
@@ -47,9 +50,12 @@ class StubServer:
         histories: What is still known of conversations, by their ids; of others nothing is.
         speeches: Bodies of POST /v1/audio/speech, which is half a second of silence.
         pictures: What came to POST /api/camera and /api/pictures, by its mark.
+        heard: What every sound of POST /api/transcribe says; None: there are no ears.
+        sounds: What came there, as WAV files.
     """
 
     url: str = ""
+    web: Path = WEB
     health: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(HEALTH))
     options: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(OPTIONS))
     refusal: tuple[int, str] | None = None
@@ -62,6 +68,8 @@ class StubServer:
     histories: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     speeches: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    heard: str | None = "Hello."
+    sounds: list[bytes] = field(default_factory=list)
     peers: list[StubPeer] = field(default_factory=list)
     _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
     _server: uvicorn.Server | None = None
@@ -106,9 +114,10 @@ class StubServer:
         app.post("/api/pictures")(self._keep_picture)
         app.post("/v1/audio/speech")(self._speak)
         app.get("/api/conversations/{conversation}")(self._tell_history)
+        app.post("/api/transcribe")(self._transcribe)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
         app.delete("/api/conversations/{conversation}")(self._delete)
-        app.get("/{name:path}")(serve_file)
+        app.get("/{name:path}")(self._serve_file)
         return app
 
     def _refused(self) -> Response | None:
@@ -156,6 +165,12 @@ class StubServer:
         self.pictures[mark] = await request.body()
         return Response(status_code=204)
 
+    async def _transcribe(self, file: UploadFile) -> Response:
+        self.sounds.append(await file.read())
+        if self.heard is None:
+            return JSONResponse({"error": "the models are being loaded"}, 503)
+        return JSONResponse({"text": self.heard, "language": "en", "duration_secs": 1.0})
+
     async def _answer_question(self, request: Request) -> Response:
         body = await request.json()
         if refused := self._refused():
@@ -171,6 +186,14 @@ class StubServer:
             if n == 2 and self.chat_pause:
                 await self.chat_pause.wait()
             yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+    def _serve_file(self, name: str) -> Response:
+        """A file of the page, under the policy that the real server sends, and with its mark."""
+        path = self.web / (name or "index.html")
+        if self.web not in path.resolve().parents or not path.is_file():
+            return JSONResponse({"error": f"no such file: {name}"}, 404)
+        mark = {VERSION_HEADER: self.health["version"]} if self.health["version"] else {}
+        return FileResponse(path, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **mark})
 
     async def _serve_recording(self, conversation: str, name: str) -> Response:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")
@@ -209,18 +232,10 @@ def wav_file(pcm16: bytes, rate_hz: int) -> bytes:
     return file.getvalue()
 
 
-def serve_file(name: str) -> Response:
-    """A file of web/, under the policy that the real server sends."""
-    path = WEB / (name or "index.html")
-    if WEB not in path.resolve().parents or not path.is_file():
-        return JSONResponse({"error": f"no such file: {name}"}, 404)
-    return FileResponse(path, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
-
-
 @asynccontextmanager
-async def serve_stub() -> AsyncIterator[StubServer]:
+async def serve_stub(web: Path = WEB) -> AsyncIterator[StubServer]:
     """The stub on a free loopback port; leaving it ends every call."""
-    stub = StubServer()
+    stub = StubServer(web=web)
     await stub.start()
     try:
         yield stub

@@ -68,7 +68,7 @@ async def test_each_call_takes_a_fresh_microphone_and_lets_it_go(browser: Browse
         await expect(sign).to_have_text("Microphone is off")
         await call(page, stub)
         await expect(sign).to_have_text("Microphone is on")
-        assert await page.title() == "● Sotto"
+        assert await page.title() == "● Listening · Sotto"
         await page.get_by_role("button", name="Leave").click()
         await expect(sign).to_have_text("Microphone is off")
         await call(page, stub)

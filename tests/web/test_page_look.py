@@ -101,10 +101,10 @@ async def test_a_call_can_be_held_with_the_keyboard_alone(browser: Browser, stub
     async with visit(browser, stub.url, viewport={"width": 390, "height": 700}) as page:
         await expect(page.locator("#engines-list .stage")).to_have_count(5)
         order = []
-        for _ in range(11):
+        for _ in range(12):
             await page.keyboard.press("Tab")
             order.append(await page.evaluate(f"document.activeElement.className === 'skip' ? 'skip' : {focused}"))
-        before = "skip open-details open-settings talk-section chips chips chips"
+        before = "skip open-details open-settings talk-section chips chips chips check-sound"
         assert order == f"{before} talk message send open-keys".split()
         await page.get_by_role("button", name="Start talking").focus()
         await page.keyboard.press("Enter")
@@ -135,7 +135,8 @@ async def test_the_page_is_made_of_its_own_files(browser: Browser, stub: StubSer
         loaded: list[str] = await page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
         files = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*") if path.is_file()}
         served = {name.removeprefix(f"{stub.url}/") for name in loaded} - {"health", "api/options"}
-        # What is only loaded where WebRTC finds no way.
-        later = {f for f in files if "/websocket_" in f or f.endswith("_worklet.js")}
+        # What is only loaded where WebRTC finds no way, for the check of the sound, or by the browser itself.
+        parts = ("/websocket_", "_worklet.js", "check/", "styles/check.css", "icons/", "manifest", "service_worker.js")
+        later = {f for f in files if any(part in f for part in parts)}
         assert files - served - {"index.html"} == later
         assert served <= files

@@ -1,6 +1,7 @@
 """The page in Chromium when a call is lost: it comes back by itself, to the same conversation."""
 
 import asyncio
+import re
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -41,6 +42,7 @@ RARE_ATTEMPTS = """
 const later = window.setTimeout;
 window.setTimeout = (call, ms, ...more) => later(call, [400, 2_000, 4_000, 8_000].includes(ms) ? 600_000 : ms, ...more);
 """
+NEXT_TRY = re.compile(r"^next try in \d+ s$")
 TRACKS = "microphones.map(({ track }) => track.readyState)"
 SLOW_MS = 30_000
 
@@ -182,10 +184,45 @@ async def test_a_killed_server_is_missed_at_once_and_joined_when_it_is_ready_aga
         await stub.start()
         async with page.expect_response(lambda response: response.status == 503):
             pass
+        # The attempts of its own are made rare here: ten minutes are counted down, the looks go on each second.
+        await expect(page.locator("#countdown")).to_have_text(NEXT_TRY)
         stub.health["status"] = "ready"
         again = await talk_again(page, stub)
+        await expect(page.locator("#countdown")).to_have_text("")
         assert again.offer["conversation"] == peer.conversation
         await expect(page.get_by_role("textbox")).to_have_value("half a thought")
+
+
+COUNT_DOWN = """async () => {
+  const { Countdown } = await import("/call/countdown.js");
+  const told = document.createElement("p");
+  window.counted = [];
+  new MutationObserver(() => window.counted.push(told.textContent)).observe(told, { childList: true });
+  const countdown = new Countdown(told);
+  countdown.follow(Date.now() + 1_500);
+  await new Promise((resolve) => setInterval(() => told.textContent.endsWith(" 0 s") && resolve(), 20));
+  countdown.follow(0);
+  await null;
+  return window.counted;
+}"""
+
+
+async def test_while_the_server_is_away_it_is_looked_for_every_second_and_the_next_try_is_counted_down(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url, allowed_errors=["ERR_FAILED"], script=RARE_ATTEMPTS) as page:
+        await call(page, stub)
+        offers: list[str] = []
+        await page.route("**/health", lambda route: route.abort())
+        page.on("request", lambda request: offers.append(request.url) if "offer" in request.url else None)
+        stub.peers[0].send("session_ended", reason="the server stops")
+        await expect(page.locator("#countdown")).to_have_text(NEXT_TRY)
+        for _ in range(3):
+            async with page.expect_event("requestfailed", lambda request: request.url.endswith("/health")):
+                pass
+        assert offers == []
+        counted = await page.evaluate(COUNT_DOWN)
+        assert counted == ["next try in 2 s", "next try in 1 s", "next try in 0 s", ""]
 
 
 async def test_a_server_that_was_away_and_refuses_is_asked_once_and_then_no_more_often_than_others(

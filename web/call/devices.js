@@ -2,7 +2,7 @@
 
 import { byId, setText } from "/dom.js";
 
-const OUTPUTS_CAN_BE_CHOSEN = "setSinkId" in HTMLMediaElement.prototype;
+export const OUTPUTS_CAN_BE_CHOSEN = "setSinkId" in HTMLMediaElement.prototype;
 
 export class DevicePickers {
   #choices;
@@ -22,8 +22,8 @@ export class DevicePickers {
   async draw() {
     const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
     const microphones = devices.filter(({ kind }) => kind === "audioinput");
-    fill(byId("microphone-choice"), microphones, this.#choices.microphoneId);
-    fill(byId("loudspeaker-choice"), devices.filter(({ kind }) => kind === "audiooutput"), this.#choices.loudspeakerId);
+    fillDevices(byId("microphone-choice"), microphones, this.#choices.microphoneId);
+    fillDevices(byId("loudspeaker-choice"), devices.filter(({ kind }) => kind === "audiooutput"), this.#choices.loudspeakerId);
     setText(byId("devices-hint"), hint(microphones));
   }
 }
@@ -33,7 +33,8 @@ function hint(microphones) {
   return microphones.some(({ label }) => label) ? "" : "Devices have names here once you have allowed the microphone.";
 }
 
-function fill(select, devices, chosenId) {
+/** @param {HTMLSelectElement} select @param {MediaDeviceInfo[]} devices @param {string} chosenId - "" for the browser's choice */
+export function fillDevices(select, devices, chosenId) {
   // Browsers list their own choice once more, as "default".
   const named = devices.filter(({ deviceId, label }) => deviceId && deviceId !== "default" && label);
   const options = named.map(({ deviceId, label }) => new Option(label, deviceId, false, deviceId === chosenId));

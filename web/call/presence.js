@@ -1,6 +1,7 @@
 // The presence: one large shape that tells by colour, form and motion who has the floor, and moves with both voices.
 
 import { draw } from "/call/presence_forms.js";
+import { scrollerOf } from "/conversation/transcript.js";
 
 const FRAME_MS = 33;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
@@ -8,9 +9,12 @@ const DARK = matchMedia("(prefers-color-scheme: dark)");
 const MAX_PIXEL_RATIO = 2;
 // The shapes of these do not move.
 const AT_REST = new Set(["idle", "muted", "paused"]);
-// With less room beneath the words it goes into the dock, with more it comes back; it does not waver between.
-const TOO_LITTLE_PX = 130;
-const ENOUGH_PX = 170;
+// Where words come, it goes into the dock unless they leave it room; with so much more it comes back, and does not waver.
+const SPARE_PX = 40;
+// After so long a silence it comes back all the same, beneath the newest words, of which so much stays in sight.
+const SILENCE_MS = 3_000;
+const SILENT = new Set(["listening", "asleep", "muted"]);
+const WORDS_PX = 140;
 
 export class Presence {
   #button;
@@ -22,10 +26,12 @@ export class Presence {
   #frame = 0;
   #drawnMs = 0;
   #colours = null;
+  #isSilent = false;
+  #silence = 0;
 
   /**
    * @param {HTMLButtonElement} button - holds a canvas
-   * @param {HTMLElement} room - what is left for it beneath the words
+   * @param {HTMLElement} room - holds it and, last, its caption; stands beneath the words
    * @param {{you: number, agent: number}} levels - of both voices, 0 to 1; read at each frame
    */
   constructor(button, room, levels) {
@@ -33,7 +39,9 @@ export class Presence {
     this.#canvas = button.querySelector("canvas");
     this.#levels = levels;
     this.#room = room;
-    new ResizeObserver(() => this.#place()).observe(room);
+    const resized = new ResizeObserver(() => this.#place());
+    for (const element of [room, room.parentElement, ...room.parentElement.children]) resized.observe(element);
+    new ResizeObserver(() => this.#refresh()).observe(button);
     for (const query of [STILL, DARK]) query.addEventListener("change", () => this.#refresh());
     document.addEventListener("visibilitychange", () => this.#refresh());
     this.#place();
@@ -45,19 +53,44 @@ export class Presence {
    */
   follow(state, hasWords) {
     if (state === this.#state && hasWords === this.#hasWords) return;
+    if (state !== this.#state) this.#waitForSilence(state);
     this.#state = state;
     this.#hasWords = hasWords;
     this.#place();
     this.#refresh();
   }
 
+  #waitForSilence(state) {
+    if (SILENT.has(state) && SILENT.has(this.#state)) return;
+    clearTimeout(this.#silence);
+    this.#isSilent = false;
+    if (!SILENT.has(state)) return;
+    this.#silence = setTimeout(() => {
+      this.#isSilent = true;
+      this.#place();
+    }, SILENCE_MS);
+  }
+
   #place() {
     const { dataset } = document.body;
-    const leastPx = dataset.place === "dock" ? ENOUGH_PX : TOO_LITTLE_PX;
-    const place = !this.#hasWords || this.#room.clientHeight >= leastPx ? "stage" : "dock";
+    const place = this.#hasRoom(dataset.place === "dock") ? "stage" : "dock";
     if (dataset.place === place) return;
     dataset.place = place;
     this.#refresh();
+  }
+
+  #hasRoom(isAway) {
+    if (!this.#hasWords) return true;
+    const scroller = scrollerOf(this.#room);
+    const neededPx = this.#neededPx();
+    if (this.#isSilent && scroller.clientHeight - neededPx >= WORDS_PX) return true;
+    const left = scroller.clientHeight - (scroller.scrollHeight - this.#room.offsetHeight);
+    return left >= neededPx + (isAway ? SPARE_PX : 0);
+  }
+
+  #neededPx() {
+    const [shape, caption] = [this.#button.offsetHeight, this.#room.lastElementChild.offsetHeight];
+    return getComputedStyle(this.#room).flexDirection === "row" ? Math.max(shape, caption) : shape + caption;
   }
 
   #refresh() {

@@ -26,6 +26,10 @@ const FORMS = {
   starting(context, secs, levels, { edge }) {
     dashes(context, edge, secs, 12);
   },
+  away(context, secs, levels, { live, edge }) {
+    dashes(context, edge, secs, 3);
+    dot(context, live, 0, 0, 0.09);
+  },
   connecting(context, secs, levels, { accent }) {
     dashes(context, accent, 2 * secs, 12);
   },

@@ -6,6 +6,8 @@ import { fetchHealth } from "/server.js";
 const BACKOFF_MS = [400, 1_000, 2_000, 4_000, 8_000, 15_000];
 const GIVE_UP_AFTER_MS = 5 * 60_000;
 const LOOK_MS = 1_000;
+// A machine that is gone does not even refuse: the next look does not wait for the one before.
+const LOOK_PATIENCE_MS = 5_000;
 
 /**
  * phase: "left"      no call is wanted
@@ -26,7 +28,7 @@ export class Session {
   #nFailures = 0;
   #lostAtMs = 0;
   #retry = 0;
-  #look = 0;
+  #looks = 0;
   #wasAway = false;
   #isMuted = false;
 
@@ -107,7 +109,7 @@ export class Session {
 
   #stopWaiting() {
     clearTimeout(this.#retry);
-    clearTimeout(this.#look);
+    clearInterval(this.#looks);
   }
 
   async #open() {
@@ -149,24 +151,23 @@ export class Session {
     this.retryAtMs = Date.now() + delayMs;
     this.#stopWaiting();
     this.#retry = setTimeout(() => this.tryNow(), delayMs);
-    this.#look = setTimeout(() => this.#lookForServer(), LOOK_MS);
+    this.#looks = setInterval(() => this.#lookForServer(), LOOK_MS);
     this.#change("waiting", problem);
   }
 
   /** A server that was away is joined as soon as it is ready; one that refuses is not asked more often for it. */
   async #lookForServer() {
-    const look = this.#look;
-    const status = await fetchHealth().then(
+    const looks = this.#looks;
+    const status = await fetchHealth(LOOK_PATIENCE_MS).then(
       (health) => health?.status,
       () => "away",
     );
-    if (this.phase !== "waiting" || look !== this.#look) return;
+    if (this.phase !== "waiting" || looks !== this.#looks) return;
     if (status === "ready" && this.#wasAway) {
       this.#wasAway = false;
       return this.tryNow();
     }
     this.#wasAway ||= status !== "ready";
-    this.#look = setTimeout(() => this.#lookForServer(), LOOK_MS);
   }
 
   /** Let the call go; nothing of it is told any more. */

@@ -1,7 +1,7 @@
 // What a screen reader is told: only while neither side speaks, so that it never talks over the agent or the user.
 
 const QUIET = new Set([
-  ...["starting", "idle", "connecting", "waiting"],
+  ...["starting", "away", "idle", "connecting", "waiting"],
   ...["asleep", "listening", "muted", "thinking", "writing"],
 ]);
 

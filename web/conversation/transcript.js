@@ -22,12 +22,15 @@ const REASONS = {
   resting: "in place of the other one, which failed lately",
 };
 const NEAR_END_PX = 160;
+// So many are compared in full; what is said in older ones no longer changes but by another text.
+const N_FRESH = 40;
 const speeches = new WeakMap();
 
 export class Transcript {
   #list;
   #elements = new Map();
   #drawn = new WeakMap();
+  #fields = new WeakMap();
   #isAtEnd = true;
   #top = 0;
 
@@ -37,7 +40,8 @@ export class Transcript {
     // A reader who has scrolled back stays where they are; the others see the newest words, however the page changes.
     addEventListener("scroll", () => this.#lookWhere(), { capture: true, passive: true });
     const follow = new ResizeObserver(() => this.#isAtEnd && this.#elements.size > 0 && this.#goToEnd());
-    for (const resized of [list, list.parentElement, list.parentElement.parentElement]) follow.observe(resized);
+    const section = list.parentElement;
+    for (const resized of [...section.children, section, section.parentElement]) follow.observe(resized);
   }
 
   /**
@@ -47,7 +51,7 @@ export class Transcript {
   draw(items, isSpeaking) {
     this.#dropAllBut(new Set(items));
     const speaking = isSpeaking ? items.findLast(({ role }) => role === "agent") : null;
-    items.forEach((item, at) => this.#drawItem(item, at, item === speaking));
+    items.forEach((item, at) => this.#drawItem(item, at, item === speaking, at >= items.length - N_FRESH));
   }
 
   #lookWhere() {
@@ -64,14 +68,23 @@ export class Transcript {
     this.#top = page.scrollTop;
   }
 
-  #drawItem(item, at, isSpeaking) {
+  #drawItem(item, at, isSpeaking, isFresh) {
     const element = this.#elementOf(item);
     if (this.#list.children[at] !== element) this.#list.insertBefore(element, this.#list.children[at] ?? null);
+    if (!isFresh && this.#isSettled(item)) return;
     const wanted = JSON.stringify([item, isSpeaking]);
     if (this.#drawn.get(item) === wanted) return;
     this.#drawn.set(item, wanted);
     DRAW[item.role](element, item, isSpeaking);
     if (item.role === "user" || item.role === "agent") drawActions(element, item);
+  }
+
+  /** Cheaper than to compare all of it: a long conversation has many. What a tool did can be taken back late. */
+  #isSettled(item) {
+    if (item.role !== "user" && item.role !== "agent") return false;
+    const [before, now] = [this.#fields.get(item), Object.values(item)];
+    this.#fields.set(item, now);
+    return before !== undefined && now.every((value, n) => value === before[n]);
   }
 
   #dropAllBut(kept) {
@@ -93,7 +106,7 @@ export class Transcript {
 }
 
 /** @returns {Element} what scrolls the list: in a wide page its section, in a low one the page */
-function scrollerOf(list) {
+export function scrollerOf(list) {
   for (let element = list.parentElement; element; element = element.parentElement) {
     if (getComputedStyle(element).overflowY === "auto") return element;
   }

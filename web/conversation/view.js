@@ -1,11 +1,13 @@
 // The page's state, drawn.
 
 import { Announcer } from "/conversation/announcer.js";
+import { captionOf } from "/conversation/caption.js";
 import { byId, create, setText } from "/dom.js";
 import { describeBetter, drawAnswerTime, drawEngines, summarizeEngines } from "/conversation/engines.js";
 import { FLOOR, MICROPHONE, isAgentBusy } from "/floor.js";
 import { describePrivacy } from "/privacy.js";
 import { recordingAddresses } from "/server.js";
+import { drawTab } from "/tab.js";
 import { drawTiming } from "/conversation/timing_panel.js";
 import { Transcript } from "/conversation/transcript.js";
 
@@ -28,7 +30,8 @@ export class View {
   draw(page) {
     const { state, conversation } = page;
     document.body.dataset.state = state;
-    document.title = ["on", "held"].includes(page.microphone) ? "● Sotto" : "Sotto";
+    drawTab(state, page.microphone);
+    byId("caption").dataset.words = captionOf(state, conversation.items);
     const told = state === "asleep" ? `${FLOOR.asleep}: say ${conversation.wakePhrase}` : FLOOR[state];
     if (state === "asleep" && byId("state").textContent !== told) this.announcer.say(`${told}.`);
     setText(byId("state"), told);
@@ -83,7 +86,7 @@ export class View {
 
 function drawButtons({ state, isWanted, microphone, conversation, canRecord, nChoices }) {
   const isOpen = ["on", "held", "muted"].includes(microphone);
-  byId("talk").disabled = state === "starting";
+  byId("talk").disabled = state === "starting" || state === "away";
   setText(byId("talk-label"), isWanted ? "Leave" : "Start talking");
   byId("mute").setAttribute("aria-pressed", String(microphone === "muted"));
   show("hold", isOpen && conversation.isPushToTalk);
@@ -130,7 +133,8 @@ function drawWelcome({ state, conversation, isRestored, isWanted }) {
   const first = isAsking ? "May the agent hear you?" : isRestored ? "Welcome back." : "Say something.";
   setText(byId("welcome-first"), isInCall ? "Go ahead." : first);
   byId("welcome-how").hidden = isInCall || isAsking;
-  byId("chips").hidden = isAsking || ["starting", "connecting", "waiting"].includes(state);
+  byId("chips").hidden = isAsking || ["starting", "away", "connecting", "waiting"].includes(state);
   byId("why").hidden = isInCall;
+  byId("check-sound").hidden = isInCall || isAsking;
   byId("better-line").classList.toggle("unwanted", isInCall || isAsking);
 }

@@ -42,7 +42,8 @@ ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 HEALTH = "/health"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "media-src 'self' blob:; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
 )
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

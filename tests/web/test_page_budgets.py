@@ -1,0 +1,136 @@
+"""What the page may cost in Chromium: bytes of its first load, movement as the floor changes, memory of a long talk."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, ViewportSize
+
+from agent.server.state import ServerState
+from agent.settings.load import load_settings
+from tests.support.chromium import visit, wait_until
+from tests.support.served import listening
+from tests.support.stub_server import WEB, StubServer, call
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+MOST_BYTES = 160 * 1024
+SENT = """() => [performance.getEntriesByType("navigation"), performance.getEntriesByType("resource")].flat()
+  .filter(({ name }) => !name.endsWith("/health"))
+  .map(({ name, transferSize }) => [new URL(name).pathname, transferSize])"""
+
+
+async def test_the_first_load_is_small_on_the_wire(browser: Browser) -> None:
+    # The real server, before its models are loaded.
+    async with (
+        listening(ServerState(load_settings({}))) as url,
+        visit(browser, url, allowed_errors=["status of 503"]) as page,
+    ):
+        await wait_until(page, "document.querySelector('#state').textContent.startsWith('The models')")
+        sent: list[tuple[str, int]] = await page.evaluate(SENT)
+        assert len(sent) > 50
+        # The browser fetches these by itself.
+        others = sum((WEB / name).stat().st_size for name in ("manifest.webmanifest", "icons/icon-192.png"))
+        assert sum(size for _, size in sent) + others <= MOST_BYTES, sorted(sent, key=lambda one: -one[1])[:10]
+
+
+WATCH_SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  const nameOf = ({ node }) => node?.id || node?.className || node?.textContent;
+  for (const { value, sources } of list.getEntries()) window.shifts.push([value, sources.map(nameOf)]);
+}).observe({ type: "layout-shift", buffered: true });
+"""
+SETTLE = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))))"
+SIZES: list[ViewportSize] = [
+    {"width": 1280, "height": 800},
+    {"width": 390, "height": 844},
+    {"width": 844, "height": 390},
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_moves_while_the_floor_changes(browser: Browser, stub: StubServer, size: ViewportSize) -> None:
+    async with visit(browser, stub.url, script=WATCH_SHIFTS, viewport=size) as page:
+        peer = await call(page, stub)
+        state = "(state) => document.body.dataset.state === state"
+        await page.evaluate(f"{SETTLE}.then(() => (window.shifts.length = 0))")
+        for event, fields, expected in (
+            ("user_started_speaking", {}, "hearing"),
+            ("user_stopped_speaking", {}, "listening"),
+            ("bot_started_speaking", {}, "speaking"),
+            ("playout", {"level": "ducked"}, "ducked"),
+            ("playout", {"level": "paused"}, "paused"),
+            ("playout", {"level": "full"}, "speaking"),
+            ("bot_stopped_speaking", {}, "listening"),
+        ):
+            peer.send(event, **fields)
+            await wait_until(page, state, arg=expected)
+            await page.evaluate(SETTLE)
+        assert await page.evaluate("shifts") == []
+
+
+# A long conversation through the page's own modules, drawn as the page draws it.
+TALK = """async ([from, to]) => {
+  const { Conversation } = await import("/conversation/conversation.js");
+  const { View } = await import("/conversation/view.js");
+  window.talk ??= { conversation: new Conversation("c"), view: new View() };
+  const { conversation, view } = window.talk;
+  const draw = () => view.draw({
+    state: conversation.activity, isWanted: true, conversation, microphone: "on", problem: null, isComingBack: false,
+    isSoundHeld: false, engines: {}, answerSecs: null, link: {}, canRecord: false, recorded: "", nChoices: 0,
+    isRestored: false,
+  });
+  for (let n = from; n < to; n += 1) {
+    for (const event of [
+      { event: "user_started_speaking" }, { event: "partial_transcript", text: `question ${n}` },
+      { event: "turn_ended", text: `question ${n}` }, { event: "bot_started_speaking" },
+      { event: "bot_planned", text: "Good morning." },
+      { event: "bot_word", text: "Good" }, { event: "bot_word", text: "morning." },
+      { event: "latency", voice_to_voice_ms: 742, stt_ms: 40, llm_ttft_ms: 90 }, { event: "bot_stopped_speaking" },
+    ]) conversation.apply(event);
+    draw();
+  }
+  if (to === from) {
+    conversation.apply({ event: "started_over" });
+    draw();
+  }
+}"""
+
+
+class Counts:
+    """Objects of the page as Chromium counts them, its garbage taken away first."""
+
+    def __init__(self, page: Page, session: Any) -> None:
+        self._page = page
+        self._session = session
+
+    async def after(self, first: int, last: int) -> dict[str, float]:
+        """Nodes, listeners and megabytes once turns `first` to `last` are there; those of no turns start over."""
+        await self._page.evaluate(TALK, [first, last])
+        await self._page.evaluate(SETTLE)
+        await self._session.send("HeapProfiler.collectGarbage")
+        metrics = (await self._session.send("Performance.getMetrics"))["metrics"]
+        found = {metric["name"]: metric["value"] for metric in metrics}
+        return {name: found[name] for name in ("Nodes", "JSEventListeners", "JSHeapUsedSize")}
+
+
+async def test_five_hundred_turns_leave_nothing_but_their_words_and_starting_over_leaves_nothing(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        session = await page.context.new_cdp_session(page)
+        await session.send("Performance.enable")
+        counts = Counts(page, session)
+        await counts.after(0, 20)
+        empty = await counts.after(0, 0)
+        hundred = await counts.after(0, 100)
+        five_hundred = await counts.after(100, 500)
+        over = await counts.after(0, 0)
+    per_turn = (hundred["Nodes"] - empty["Nodes"]) / 100
+    # The same for a late turn as for an early one, and few.
+    assert per_turn < 60
+    assert (five_hundred["Nodes"] - hundred["Nodes"]) / 400 == pytest.approx(per_turn, rel=0.1)
+    assert five_hundred["JSEventListeners"] - empty["JSEventListeners"] <= 500 * 3
+    assert over["Nodes"] - empty["Nodes"] < 200
+    assert over["JSEventListeners"] == empty["JSEventListeners"]
+    assert over["JSHeapUsedSize"] - empty["JSHeapUsedSize"] < 2 * 2**20

@@ -1,0 +1,33 @@
+// The call among the system's media: its name on the lock screen, and the keys of a keyboard or a headset.
+
+// Those of a call ("hangup", "togglemicrophone") are known to Chromium's browsers alone.
+const ACTIONS = { play: "unmute", pause: "mute", stop: "leave", hangup: "leave", togglemicrophone: "toggleMute" };
+const ARTWORK = [{ src: "/icons/icon-192.png", sizes: "192x192", type: "image/png" }];
+
+let isListening = false;
+
+/**
+ * @param {{isWanted: boolean, isMuted: boolean}} call
+ * @param {{mute, unmute, toggleMute, leave}} actions - what its keys do
+ */
+export function followMediaKeys({ isWanted, isMuted }, actions) {
+  const media = navigator.mediaSession;
+  if (!media) return;
+  if (isWanted !== isListening) {
+    isListening = isWanted;
+    media.metadata = isWanted ? new MediaMetadata({ title: "In a call", artist: "Sotto", artwork: ARTWORK }) : null;
+    for (const [key, action] of Object.entries(ACTIONS)) handle(media, key, isWanted ? actions[action] : null);
+  }
+  const playing = isMuted ? "paused" : "playing";
+  media.playbackState = isWanted ? playing : "none";
+  if (isWanted) media.setMicrophoneActive?.(!isMuted);
+}
+
+function handle(media, key, action) {
+  try {
+    media.setActionHandler(key, action);
+  } catch (error) {
+    // A key that this browser does not know.
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
