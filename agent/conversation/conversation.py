@@ -27,7 +27,7 @@ from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool
-from agent.tools.tool_room import fitting, left_out_line, room_tokens
+from agent.tools.tool_room import fitting, left_out_line, room_for
 from processors.frames import (
     AnswerFrame,
     ChangeHistoryFrame,
@@ -39,7 +39,6 @@ from processors.frames import (
 )
 from processors.llm.history import n_earlier_turns
 from processors.llm.on_request import AnswersOnRequest
-from processors.llm.options import LLMOptions
 
 STOP_TIMEOUT_SECS = 2.0
 # For the model alone, each at most once in the history.
@@ -121,7 +120,7 @@ class Conversation:
         self._worker = build_worker(
             host, settings, transport, self._observer, self.context, self._abilities, self.answers
         )
-        self._tool_tokens = _room_for_tools(host.llm_options)
+        self._tool_tokens = room_for(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
         waking = wakes(host, settings)
@@ -351,12 +350,6 @@ class Conversation:
             self.camera.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", reason=self.end_reason)
-
-
-def _room_for_tools(options: LLMOptions) -> int:
-    """How many tokens tools may take with each model that may be told of them."""
-    models = [one for one in options.models if not one.last_turn_only] or [options]
-    return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)
 
 
 def _is_note(message: LLMContextMessage, note: str) -> bool:

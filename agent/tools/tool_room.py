@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from agent.tools.schemas import function_of
 from agent.tools.tool import Tool
 from processors.llm.compaction import tokens_in
+from processors.llm.options import LLMOptions
 
 # Of what is left beside the reply.
 SHARE = 0.5
@@ -27,6 +28,16 @@ def room_tokens(context_tokens: int | None, reply_tokens: int) -> int:
         reply_tokens: Of the longest reply.
     """
     return max(0, int(((context_tokens or USUAL_CONTEXT_TOKENS) - reply_tokens) * SHARE))
+
+
+def room_for(options: LLMOptions) -> int:
+    """How many tokens tools may take with each model that may be told of them.
+
+    Args:
+        options: Of the model, and of a large one beside it.
+    """
+    models = [one for one in options.models if not one.last_turn_only] or [options]
+    return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)
 
 
 def fitting(tools: Sequence[Tool], own: Iterable[Tool], n_tokens: int) -> list[Tool]:

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from agent.conversation.histories import History
 from agent.conversation.typed_question import AnswerError
 from agent.conversation.written_answers import Answerer, answer_in
+from agent.conversation.written_tools import AnswerNotes
 from agent.memory.turns import keep_written
 from agent.memory.user_memory import UserMemory
 from agent.plain_text import plain_text
@@ -23,7 +24,6 @@ from agent.server.wire.events import begin_stream, end_stream, event, send_soon,
 from agent.server.wire.json_body import RequestError, json_object
 from agent.server.wire.owner import memory_owner_of, owner_of
 from agent.server.wire.uploads import ClientGoneError
-from processors.llm.routing import Answering
 
 MAX_TEXT_CHARS = 8000
 
@@ -46,24 +46,32 @@ class _Chat:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await json_object(Request(scope, receive))
         text = _question_of(body)
-        answerer = self._state.written.answerer(self._state.host().llm_options)
+        options, live = self._state.host().llm_options, self._state.sessions()
         histories = self._state.histories
         with self._state.questions.taken(), suppress(ClientGoneError):
             await self._state.written.turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
+            memory = self._memory_of(history, memory_owner_of(scope, body.get("browser")))
+            answerer, notes = self._state.written.answerer(options, live.servers, memory), AnswerNotes()
             with histories.held(history, "question"):
-                last = await unless_hung_up(receive, _answer(text, history, answerer, send))
-            self._keep(text, history, memory_owner_of(scope, body.get("browser")))
+                last = await unless_hung_up(receive, _answer(text, history, answerer, notes, send))
+            if memory:
+                _keep(text, history, memory, notes)
             # Whoever reads that the answer is done may ask on at once.
             await send_soon(send, last)
             await end_stream(send)
 
-    def _keep(self, text: str, history: History, owner: str | None) -> None:
-        """Remember the question and its answer, if that is wanted."""
+    def _memory_of(self, history: History, owner: str | None) -> UserMemory | None:
         memory = self._state.sessions().memory
-        question, answer = history.turns()[-2:] if len(history.turns()) > 1 else ({}, {})
-        if memory and owner and question.get("text") == text and self._state.settings.tools.memory != "off":
-            keep_written(UserMemory(memory, owner, history.id), text, answer["text"], logger.error)
+        is_off = self._state.settings.tools.memory == "off"
+        return None if memory is None or owner is None or is_off else UserMemory(memory, owner, history.id)
+
+
+def _keep(text: str, history: History, memory: UserMemory, notes: AnswerNotes) -> None:
+    """Remember the question and its answer, if that is wanted."""
+    question, answer = history.turns()[-2:] if len(history.turns()) > 1 else ({}, {})
+    if question.get("text") == text:
+        keep_written(memory, text, answer["text"], logger.error, notes.used)
 
 
 def _question_of(body: dict[str, Any]) -> str:
@@ -75,22 +83,21 @@ def _question_of(body: dict[str, Any]) -> str:
     return plain_text(text).strip()
 
 
-async def _answer(text: str, history: History, answerer: Answerer, send: Send) -> Message:
+async def _answer(text: str, history: History, answerer: Answerer, notes: AnswerNotes, send: Send) -> Message:
     """Answer in pieces.
 
     Returns:
         The last event, which the caller is not told yet.
     """
     sent: list[str] = []
-    answered: list[Answering] = []
     await begin_stream(send)
     await send_soon(send, event({"conversation": history.id}, "conversation"))
     try:
-        async with aclosing(answer_in(history, text, answerer, answered.append)) as pieces:
+        async with aclosing(answer_in(history, text, answerer, notes)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await send_soon(send, event({"text": piece}, "delta"))
     except AnswerError as error:
         return event({"stage": "llm", "message": str(error)}, "error")
-    told = answered[-1].as_fields() if answered else {}
+    told = notes.answering.as_fields() if notes.answering else {}
     return event({"text": "".join(sent).strip(), **told}, "done")
