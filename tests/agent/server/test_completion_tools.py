@@ -92,7 +92,8 @@ async def test_a_callers_function_is_called_and_its_result_answered() -> None:
     async with calling(Reply(tool_calls=[CALL]), Reply("It is warm.")) as (chat, caller):
         answer = await caller.chat.completions.create(model="sotto", messages=QUESTION, tools=TOOLS)
         (call,) = answer.choices[0].message.tool_calls or []
-        assert (call.type, call.id) == ("function", "call_7")
+        assert call.id == "call_7"
+        assert call.type == "function"
         assert (call.function.name, json.loads(call.function.arguments)) == ("weather", {"city": "Berlin"})
         assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", None)
         assert offered(chat)[0] == "weather"
