@@ -20,6 +20,7 @@ from transports.websocket_line import BYTES_PER_SAMPLE, GOING_AWAY, UNSUPPORTED_
 HANG_UP, ID, KEY, SOUND, ERROR = 0x00, 0x01, 0x03, 0x10, 0xFF
 HEADER = struct.Struct(">BH")
 HUNG_UP = "the caller hung up"
+CLOSE_SECS = 1.0
 
 
 class AudioSocketConnection:
@@ -56,10 +57,14 @@ class AudioSocketConnection:
         raise NotImplementedError
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
-        """Close the connection; it has no room for a reason."""
+        """Close the connection; it has no room for a reason. Who does not take in what is left is cut off."""
         self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(CLOSE_SECS):
+                    await self._writer.wait_closed()
+        finally:
+            self._writer.transport.abort()
 
 
 class AudioSocketStream(TelephoneProtocol):

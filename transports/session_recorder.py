@@ -30,6 +30,7 @@ WRITE_EVERY_SECS = 1.0
 # Seconds of sound that a slow disk may be behind.
 MAX_UNWRITTEN = 10
 CLOSE_TIMEOUT_SECS = 5.0
+TOO_SLOW = "the recording cannot be written: the disk is too slow"
 
 
 class SessionRecorder:
@@ -39,6 +40,7 @@ class SessionRecorder:
         path: The WAV file; replaced if it is there.
         rate_hz: Of the agent's voice, and of the file.
         on_failure: Called once, on the event loop, with one line, when the file can no longer be written.
+        thread: Writes, one thing after the other; default: one of its own.
         after_secs: The file that is there goes on behind so much silence; None: it is replaced.
 
     Attributes:
@@ -55,6 +57,7 @@ class SessionRecorder:
         path: Path,
         rate_hz: int,
         on_failure: Callable[[str], None] = lambda failure: None,
+        thread: ThreadPoolExecutor | None = None,
         *,
         after_secs: float | None = None,
     ) -> None:
@@ -70,7 +73,8 @@ class SessionRecorder:
         self._written_at_secs = 0.0
         self._closed = False
         self.input_is_silent = False
-        self._thread = ThreadPoolExecutor(1, "recorder")
+        self._owns_thread = thread is None
+        self._thread = thread or ThreadPoolExecutor(1, "recorder")
         self._unwritten: list[Future[None]] = []
 
     def attach(self, transport: BaseTransport) -> None:
@@ -88,9 +92,10 @@ class SessionRecorder:
         closing = loop.run_in_executor(self._thread, self._file.close)
         _, pending = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_SECS)
         if pending:
-            self._fail("the recording cannot be written: the disk is too slow")
+            self._fail(TOO_SLOW)
         self._look_for_failure()
-        self._thread.shutdown(wait=False)
+        if self._owns_thread:
+            self._thread.shutdown(wait=False)
 
     async def _on_input(self, _: FrameProcessor, frame: Frame) -> None:
         if not isinstance(frame, InputAudioRawFrame) or self._closed:
@@ -149,7 +154,7 @@ class SessionRecorder:
             elif error is not None:
                 raise error
         if len(self._unwritten) > MAX_UNWRITTEN:
-            self._fail("the recording cannot be written: the disk is too slow")
+            self._fail(TOO_SLOW)
 
     def _fail(self, failure: str) -> None:
         if self.failure is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
+from agent.conversation.written_tools import only_reads
 from agent.memory.knowledge_tool import knowledge_tool
 from agent.memory.tools import memory_tools
 from agent.memory.user_memory import UserMemory
@@ -96,6 +97,22 @@ def written_reflexes(settings: Settings) -> FindReflex:
         return Reflex("only_in_call", False, refer) if refers else None
 
     return find
+
+
+def written_tools(settings: Settings) -> list[Tool]:
+    """What the language model can call where questions are answered in writing alone, for all who ask: what only reads.
+
+    Args:
+        settings: The server's.
+    """
+    wanted, folder = settings.tools, settings.persona.knowledge
+    tools = [
+        *permitted([clock_tool()], wanted.clock),
+        *permitted([sums_tool(), conversion_tool()], wanted.sums),
+        *(permitted([knowledge_tool(folder)], wanted.knowledge) if folder else []),
+        *(home_tools(settings.home, asks=wanted.home == "ask") if wanted.home != "off" else []),
+    ]
+    return list(filter(only_reads, tools))
 
 
 def _tools_of_calls(settings: Settings) -> list[Tool]:

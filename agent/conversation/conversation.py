@@ -29,7 +29,7 @@ from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timers import Timer, TimerBook
 from agent.tools.tool import Tool
-from agent.tools.tool_room import fitting, left_out_line, room_for_tools
+from agent.tools.tool_room import fitting, left_out_line, room_for
 from processors.frames import (
     AnswerFrame,
     ChangeHistoryFrame,
@@ -137,7 +137,7 @@ class Conversation:
             rate_hz,
             self._attached,
         )
-        self._tool_tokens = room_for_tools(host.llm_options)
+        self._tool_tokens = room_for(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})
         waking = wakes(host, settings)
@@ -181,7 +181,7 @@ class Conversation:
         """
         self._abilities = self._abilities.again(settings)
         self.camera.has_eyes = host.llm_options.sees
-        self._tool_tokens = room_for_tools(host.llm_options)
+        self._tool_tokens = room_for(host.llm_options)
         await self._steps.change(host, settings, self._abilities, self.context, set(changed))
         self._observer.emit(
             "settings_changed",

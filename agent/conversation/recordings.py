@@ -23,13 +23,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loguru import logger
 from pipecat.transports.base_transport import BaseTransport
 
-from agent.conversation.event_log import Event, EventLog
+from agent.conversation.live_recording import LiveRecording, OnFailure
 from agent.errors import InputError, SottoError
 from transports.errors import RecordingError
-from transports.session_recorder import SessionRecorder
 
 KEEP_SECS = 3600.0
 MAX_KEPT = 20
@@ -38,92 +36,10 @@ MAX_SILENCE_SECS = 300.0
 # A recording is whole by then, or its disk is too slow.
 SETTLE_SECS = 6.0
 PREFIX = "sotto-recordings-"
-SOUND = "recording.wav"
-EVENTS = "events.jsonl"
-AWAKE, ASLEEP = "awake", "asleep"
-OnFailure = Callable[[str], None]
 
 
 class RecordingBusyError(SottoError):
     """The conversation is still being held."""
-
-
-class LiveRecording:
-    """The recording of a conversation that is being held; a sink of its events.
-
-    Args:
-        folder: Where the files go.
-        transport: What is recorded; it must not have been started.
-        rate_hz: Of the agent's voice.
-        on_failure: Called once, with one line, when nothing more can be recorded.
-        on_end: Called when the files are whole.
-        after_secs: The files that are there go on so much later; None: there are none.
-        asleep: Whether the conversation begins asleep.
-
-    Attributes:
-        start_secs: Where in the files it goes on; 0 in new ones.
-
-    Raises:
-        RecordingError, InputError, OSError: A file cannot be written.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        transport: BaseTransport,
-        rate_hz: int,
-        on_failure: OnFailure,
-        on_end: Callable[[], None],
-        *,
-        after_secs: float | None = None,
-        asleep: bool = False,
-    ) -> None:
-        goes_on = after_secs is not None
-        if not goes_on:
-            folder.mkdir(mode=0o700)
-        self._on_failure = on_failure
-        self._on_end = on_end
-        self._failed = self._ended = False
-        self._events = EventLog(folder / EVENTS, on_failure=self._fail_at_events, goes_on=goes_on)
-        try:
-            self._sound = SessionRecorder(folder / SOUND, rate_hz, self._fail, after_secs=after_secs)
-        except RecordingError:
-            self._events.close()
-            raise
-        self.start_secs = self._sound.start_secs
-        # The first sound comes before the event that tells of sleep.
-        self._sound.input_is_silent = asleep
-        self._sound.attach(transport)
-
-    def __call__(self, event: Event) -> None:
-        """Take one event; settings are the owner's, and whoever talks may take the log away.
-
-        What the microphone hears while the agent sleeps is nobody's: it is recorded as silence.
-        """
-        if event["event"] in (AWAKE, ASLEEP):
-            self._sound.input_is_silent = event["event"] == ASLEEP
-        if not self._ended:
-            told = {key: value for key, value in event.items() if key != "settings"}
-            self._events({**told, "t": event["t"] + self.start_secs})
-
-    async def end(self) -> None:
-        """Finish the files, once the conversation has ended; a second end changes nothing."""
-        if self._ended:
-            return
-        self._ended = True
-        self._events.close()
-        await self._sound.close()
-        self._on_end()
-
-    def _fail_at_events(self) -> None:
-        self._fail(str(self._events.failure or "event log cannot be written"))
-
-    def _fail(self, failure: str) -> None:
-        if self._failed:
-            return
-        self._failed = True
-        logger.error(failure)
-        self._on_failure(failure)
 
 
 @dataclass

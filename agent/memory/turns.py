@@ -23,7 +23,9 @@ from processors.llm.turn_point import TurnPoint
 MAX_WAITING = 1_000
 
 
-def keep_written(mine: UserMemory, question: str, answer: str, report: Callable[[str], None]) -> None:
+def keep_written(
+    mine: UserMemory, question: str, answer: str, report: Callable[[str], None], called: Sequence[str] = ()
+) -> None:
     """Keep a question that was typed outside of a call, with what was sent of its answer, if turns are kept.
 
     Args:
@@ -31,9 +33,11 @@ def keep_written(mine: UserMemory, question: str, answer: str, report: Callable[
         question: What was typed.
         answer: What was sent of its answer.
         report: Told in one line, on the thread of the memory, that it cannot be written.
+        called: Names of the tools that were called for it.
     """
     turns = Turns(mine, report)
-    for event in ({"event": "turn_ended", "text": question}, {"event": "reply_text", "text": answer}):
+    calls = [{"event": "tool_call", "name": name} for name in called]
+    for event in ({"event": "turn_ended", "text": question}, *calls, {"event": "reply_text", "text": answer}):
         turns.note(event)
     turns.note({"event": "session_ended"})
 

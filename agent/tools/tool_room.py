@@ -30,11 +30,11 @@ def room_tokens(context_tokens: int | None, reply_tokens: int) -> int:
     return max(0, int(((context_tokens or USUAL_CONTEXT_TOKENS) - reply_tokens) * SHARE))
 
 
-def room_for_tools(options: LLMOptions) -> int:
+def room_for(options: LLMOptions) -> int:
     """How many tokens tools may take with each model that may be told of them.
 
     Args:
-        options: Of the conversation's models.
+        options: Of the model, and of a large one beside it.
     """
     models = [one for one in options.models if not one.last_turn_only] or [options]
     return min(room_tokens(one.context_tokens, one.max_tokens) for one in models)

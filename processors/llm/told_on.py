@@ -12,22 +12,26 @@ from processors.llm.service import LocalLLMService
 
 
 class CallsToldOn(LocalLLMService):
-    """Answers once."""
+    """Answers once, or as often as it is asked."""
 
-    def may_call(self, names: Sequence[str]) -> None:
+    _tells_all = False
+
+    def may_call(self, names: Sequence[str], *, or_tries_to: bool = False) -> None:
         """What may be called.
 
         Args:
             names: Of functions that its context tells of.
+            or_tries_to: Whether calls of what there is not are told, too, for the model to learn so.
         """
+        self._tells_all = or_tries_to
         for name in names:
             self.register_function(name, _nothing)
 
     async def run_function_calls(self, function_calls: Sequence[FunctionCallFromLLM]) -> None:
         """Tell of them."""
-        known = [call for call in function_calls if self.has_function(call.function_name)]
-        if known:
-            await self.push_frame(FunctionCallsStartedFrame(function_calls=known))
+        told = [call for call in function_calls if self._tells_all or self.has_function(call.function_name)]
+        if told:
+            await self.push_frame(FunctionCallsStartedFrame(function_calls=told))
 
 
 async def _nothing(_: FunctionCallParams) -> None:

@@ -15,8 +15,9 @@ from pipecat.transports.base_transport import BaseTransport
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
 from agent.conversation.histories import Histories, History
+from agent.conversation.live_recording import LiveRecording
 from agent.conversation.observer import Sink
-from agent.conversation.recordings import LiveRecording, Recordings, kept_recording, prepare_folder
+from agent.conversation.recordings import Recordings, kept_recording, prepare_folder
 from agent.conversation.waiting_pictures import WaitingPictures
 from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost

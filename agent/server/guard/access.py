@@ -32,7 +32,7 @@ from agent.server.wire.errors import ApiError
 from agent.server.wire.events import Body, refuse_unread
 from agent.server.wire.json_body import error_response
 from agent.server.wire.networks import LOOPBACK, network_of_scope
-from agent.server.wire.paths import SHOWN, is_api_path, opens_by_client_secret, telephone_path
+from agent.server.wire.paths import BY_SECRET, SHOWN, is_api_path, opens_by_client_secret, telephone_path
 from agent.server.wire.sockets import deny
 from agent.settings.serving import ServerSettings
 from agent.settings.telephony import TelephonySettings
@@ -163,7 +163,7 @@ class Guard:
         if problem:
             return _refusal(scope["path"], HTTPStatus.FORBIDDEN, problem)
         if opens_by_client_secret(scope["path"]) and self._secrets.find(scope["headers"]):
-            scope["state"] = {**scope.get("state", {}), SHOWN: True}
+            scope["state"] = {**scope.get("state", {}), SHOWN: True, BY_SECRET: True}
             return None
         if self._token is None:
             return None

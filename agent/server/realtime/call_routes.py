@@ -14,17 +14,15 @@ from starlette.routing import Route
 
 from agent.errors import SottoError
 from agent.server.calls.peers import Peers
-from agent.server.calls.plan import SessionRequest
 from agent.server.calls.sessions import LiveSessions
 from agent.server.guard.client_secrets import ClientSecrets
 from agent.server.realtime.peer_calls import PeerCalls, UnknownCallError
 from agent.server.realtime.problems import RealtimeProblem
-from agent.server.realtime.route import first_config, refusal_of
+from agent.server.realtime.route import first_config, refusal_of, wish_of
 from agent.server.realtime.session_config import merged
 from agent.server.wire.errors import ApiError
 from agent.server.wire.form import Form, boundary_of
 from agent.server.wire.json_body import MAX_BODY_BYTES, RequestError, read_body
-from agent.server.wire.owner import owner_of
 from agent.server.wire.paths import REALTIME_CALLS
 from agent.server.wire.slots import Places
 from processors.errors import EngineUnavailableError
@@ -58,7 +56,7 @@ def call_routes(
             if not isinstance(session, dict):
                 raise RealtimeProblem("session must be an object", param="session")
             config = first_config(request, merged(secret.session if secret else {}, session))
-            wish = SessionRequest(owner=owner_of(request.scope), places=places)
+            wish = wish_of(request.scope, places)
             call_id, answer = await calls.join(sessions(), peers(), sdp, wish, config)
         except RequestError as error:
             raise ApiError(error.status, str(error), code="invalid_body") from error

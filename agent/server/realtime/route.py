@@ -10,6 +10,7 @@ from loguru import logger
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from agent.conversation.histories import HistoryInUseError
@@ -22,7 +23,7 @@ from agent.server.realtime.problems import RealtimeProblem, error_event
 from agent.server.realtime.session_config import SessionConfig, asked_for, changed
 from agent.server.wire.errors import ApiError
 from agent.server.wire.json_body import RequestError, json_object
-from agent.server.wire.owner import owner_of
+from agent.server.wire.owner import memory_owner_of, owner_of
 from agent.server.wire.slots import Places
 from agent.server.wire.sockets import deny
 from processors.errors import EngineUnavailableError
@@ -65,7 +66,7 @@ async def _talk(socket: WebSocket, sessions: GetSessions, secrets: ClientSecrets
     try:
         config = first_config(socket, dict(secret.session) if secret else {})
         live = sessions()
-        async with live.planned(SessionRequest(owner=owner_of(socket.scope), places=places)) as plan:
+        async with live.planned(wish_of(socket.scope, places)) as plan:
             # A browser that offers protocols needs one of them in the answer.
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             try:
@@ -76,6 +77,16 @@ async def _talk(socket: WebSocket, sessions: GetSessions, secrets: ClientSecrets
                 await socket.close(INVALID_DATA, "the session cannot begin")
     except (SottoError, EngineUnavailableError) as error:
         await deny(socket, refusal_of(error).response())
+
+
+def wish_of(scope: Scope, places: Places) -> SessionRequest:
+    """Whose a client's conversation is, and whose memory it has.
+
+    Args:
+        scope: Of its WebSocket, or its request.
+        places: For what it asks for beside the conversation.
+    """
+    return SessionRequest(owner=owner_of(scope), memory=memory_owner_of(scope), places=places)
 
 
 def first_config(client: HTTPConnection, session: Mapping[str, Any]) -> SessionConfig:

@@ -19,6 +19,7 @@ from agent.conversation.histories import History
 from agent.conversation.typed_question import AnswerError
 from agent.conversation.waiting_pictures import BLIND, UnknownPictureError
 from agent.conversation.written_answers import Answerer, answer_in
+from agent.conversation.written_tools import AnswerNotes
 from agent.memory.turns import keep_written
 from agent.memory.user_memory import UserMemory
 from agent.plain_text import plain_text
@@ -27,7 +28,7 @@ from agent.server.wire.events import begin_stream, end_stream, event, send_soon,
 from agent.server.wire.json_body import RequestError, json_object
 from agent.server.wire.owner import memory_owner_of, owner_of
 from agent.server.wire.uploads import ClientGoneError
-from processors.llm.routing import Answering
+from processors.llm.options import LLMOptions
 from processors.llm.turn_point import TurnPoint, before_turn
 
 MAX_TEXT_CHARS = 8000
@@ -51,26 +52,29 @@ class _Chat:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await json_object(Request(scope, receive))
         text, point = _question_of(body), _point_of(body)
-        answerer = self._state.written.answerer(self._state.host().llm_options)
+        options, live = self._state.host().llm_options, self._state.sessions()
         histories = self._state.histories
-        pictures = self._pictures_of(body.get("pictures"), answerer)
+        pictures = self._pictures_of(body.get("pictures"), options)
         with self._state.questions.taken(), suppress(ClientGoneError):
             await self._state.written.turn()
             history = histories.open(body.get("conversation"), owner_of(scope, body.get("page")))
             owner = memory_owner_of(scope, body.get("browser"))
+            memory = self._memory_of(history, owner)
+            answerer, notes = self._state.written.answerer(options, live.servers, memory), AnswerNotes()
             with histories.held(history, "question"):
                 if point:
                     await self._go_back(history, point, owner)
                 if not answerer.options.sees:
                     history.hide_pictures()
-                last = await unless_hung_up(receive, _answer(text, history, answerer, send, pictures))
-            self._keep(text, history, owner)
+                last = await unless_hung_up(receive, _answer(text, history, answerer, notes, send, pictures))
+            if memory:
+                _keep(text, history, memory, notes)
             # Whoever reads that the answer is done may ask on at once.
             await send_soon(send, last)
             await end_stream(send)
 
-    def _pictures_of(self, marks: object, answerer: Answerer) -> list[str]:
-        if marks and not answerer.options.sees:
+    def _pictures_of(self, marks: object, options: LLMOptions) -> list[str]:
+        if marks and not options.sees:
             raise RequestError(400, BLIND)
         try:
             return self._state.sessions().pictures.take(marks)
@@ -86,12 +90,17 @@ class _Chat:
         if memory and owner:
             await memory.ask(lambda store: store.forget_from(owner, history.id, point))
 
-    def _keep(self, text: str, history: History, owner: str | None) -> None:
-        """Remember the question and its answer, if that is wanted."""
+    def _memory_of(self, history: History, owner: str | None) -> UserMemory | None:
         memory = self._state.sessions().memory
-        question, answer = history.turns()[-2:] if len(history.turns()) > 1 else ({}, {})
-        if memory and owner and question.get("text") == text and self._state.settings.tools.memory != "off":
-            keep_written(UserMemory(memory, owner, history.id), text, answer["text"], logger.error)
+        is_off = self._state.settings.tools.memory == "off"
+        return None if memory is None or owner is None or is_off else UserMemory(memory, owner, history.id)
+
+
+def _keep(text: str, history: History, memory: UserMemory, notes: AnswerNotes) -> None:
+    """Remember the question and its answer, if that is wanted."""
+    question, answer = history.turns()[-2:] if len(history.turns()) > 1 else ({}, {})
+    if question.get("text") == text:
+        keep_written(memory, text, answer["text"], logger.error, notes.used)
 
 
 def _question_of(body: dict[str, Any]) -> str:
@@ -111,22 +120,23 @@ def _point_of(body: dict[str, Any]) -> TurnPoint | None:
     return point
 
 
-async def _answer(text: str, history: History, answerer: Answerer, send: Send, pictures: list[str]) -> Message:
+async def _answer(
+    text: str, history: History, answerer: Answerer, notes: AnswerNotes, send: Send, pictures: list[str]
+) -> Message:
     """Answer in pieces.
 
     Returns:
         The last event, which the caller is not told yet.
     """
     sent: list[str] = []
-    answered: list[Answering] = []
     await begin_stream(send)
     await send_soon(send, event({"conversation": history.id}, "conversation"))
     try:
-        async with aclosing(answer_in(history, text, answerer, answered.append, pictures=pictures)) as pieces:
+        async with aclosing(answer_in(history, text, answerer, notes, pictures=pictures)) as pieces:
             async for piece in pieces:
                 sent.append(piece)
                 await send_soon(send, event({"text": piece}, "delta"))
     except AnswerError as error:
         return event({"stage": "llm", "message": str(error)}, "error")
-    told = answered[-1].as_fields() if answered else {}
+    told = notes.answering.as_fields() if notes.answering else {}
     return event({"text": "".join(sent).strip(), **told}, "done")

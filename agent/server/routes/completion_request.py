@@ -11,16 +11,17 @@ from typing import Any, Literal, cast
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
+from agent.conversation.written_tools import Choice
 from agent.plain_text import plain_text
+from agent.server.routes.completion_tools import Called, OpenCalls, functions_of, messages_refused
 from agent.server.wire.errors import ApiError, invalid_field
+from agent.tools.tool import Tool
 from processors.llm.options import LLMOptions
 
 MAX_MESSAGES = 1000
 INSTRUCTING = ("system", "developer")
 # Known fields that the agent does not serve, each with the values that ask for nothing.
 NOT_SERVED: dict[str, tuple[Any, ...]] = {
-    "tools": ([],),
-    "tool_choice": ("auto", "none"),
     "functions": ([],),
     "function_call": ("auto", "none"),
     "n": (1,),
@@ -33,8 +34,8 @@ NOT_SERVED: dict[str, tuple[Any, ...]] = {
     "web_search_options": (),
 }
 REASONS = {
-    "tools": "the agent calls its own tools, not the caller's",
-    "functions": "the agent calls its own tools, not the caller's",
+    "functions": "tools has taken its place",
+    "function_call": "tool_choice has taken its place",
     "n": "there is one answer",
 }
 
@@ -44,22 +45,30 @@ class _StreamOptions(BaseModel):
 
 
 class _Message(BaseModel):
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: StrictStr | list[dict[str, Any]] | None = None
+    tool_calls: list[Called] | None = None
+    tool_call_id: StrictStr = ""
 
 
 class CompletionRequest(BaseModel):
     """The fields of one request.
 
     Attributes:
-        messages: As the language model gets them, the user's question last; no instructions.
+        messages: As the language model gets them, the user's question or what the caller's functions gave last; no
+            instructions.
         instructions: Of the caller, which are told below the agent's own.
+        functions: That may be called; None where the caller says nothing of tools, empty where nothing may be called.
+        choice: Whether one of them has to be called.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     messages: list[LLMContextMessage]
     instructions: str = ""
+    functions: list[Tool] | None = None
+    choice: Choice = "auto"
+    parallel_tool_calls: StrictBool = True
     model: StrictStr = "sotto"
     stream: StrictBool = False
     stream_options: _StreamOptions = _StreamOptions()
@@ -71,7 +80,8 @@ class CompletionRequest(BaseModel):
     @property
     def question(self) -> str:
         """What the user asks."""
-        return str(cast(Mapping[str, Any], self.messages[-1])["content"])
+        said = (message for message in reversed(self.messages) if isinstance(message, dict))
+        return next((str(message.get("content")) for message in said if message.get("role") == "user"), "")
 
     def of(self, options: LLMOptions) -> LLMOptions:
         """How the model is asked.
@@ -103,36 +113,57 @@ def completion_request_of(body: Mapping[str, Any]) -> CompletionRequest:
             reason = REASONS.get(name, "this is not served")
             raise ApiError(400, f"{name}: {reason}; leave it out", param=name, code="unsupported_value")
     messages, instructions = _messages_of(given.pop("messages", None))
+    functions, choice = functions_of(given)
+    own = {"messages": [], "instructions": instructions, "functions": None, "choice": choice}
     try:
-        read = CompletionRequest.model_validate({**given, "messages": [], "instructions": instructions})
+        read = CompletionRequest.model_validate({**given, **own})
     except ValidationError as error:
         raise invalid_field(error) from None
-    return read.model_copy(update={"messages": messages})
+    return read.model_copy(update={"messages": messages, "functions": functions})
 
 
 def _messages_of(listed: Any) -> tuple[list[LLMContextMessage], str]:
     if not isinstance(listed, list) or not listed:
         raise ApiError(400, "messages is missing: a list of what was said", param="messages", code="missing_field")
     if len(listed) > MAX_MESSAGES:
-        raise _refused("messages", f"more than {MAX_MESSAGES}")
+        raise messages_refused("messages", f"more than {MAX_MESSAGES}")
     messages: list[LLMContextMessage] = []
     instructions: list[str] = []
+    calls = OpenCalls()
     for index, entry in enumerate(listed):
         place = f"messages[{index}]"
-        try:
-            message = _Message.model_validate(entry)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = f"{place}.{problem['loc'][0]}" if problem["loc"] else place
-            raise _refused(where, problem["msg"]) from None
+        message = _message_of(entry, place)
         text = _text_of(message.content, place)
         if message.role in INSTRUCTING:
             instructions.append(text)
-        elif text:
-            messages.append(cast(LLMContextMessage, {"role": message.role, "content": text}))
-    if not messages or cast(Mapping[str, Any], messages[-1])["role"] != "user":
-        raise _refused("messages", "the last one is not a question of the user's")
+        elif message.role == "tool":
+            calls.end(message.tool_call_id, place)
+            messages.append(_told(role="tool", tool_call_id=message.tool_call_id, content=text))
+        else:
+            calls.must_be_over()
+            if message.role == "assistant" and message.tool_calls:
+                calls.begin(message.tool_calls, place)
+                called = [call.told() for call in message.tool_calls]
+                messages.append(_told(role="assistant", content=text or None, tool_calls=called))
+            elif text:
+                messages.append(_told(role=message.role, content=text))
+    calls.must_be_over()
+    if not messages or cast(Mapping[str, Any], messages[-1])["role"] not in ("user", "tool"):
+        raise messages_refused("messages", "the last one is not a question of the user's")
     return messages, "\n\n".join(filter(None, instructions))
+
+
+def _message_of(entry: object, place: str) -> _Message:
+    try:
+        return _Message.model_validate(entry)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = f"{place}.{problem['loc'][0]}" if problem["loc"] else place
+        raise messages_refused(where, problem["msg"]) from None
+
+
+def _told(**fields: Any) -> LLMContextMessage:
+    return cast(LLMContextMessage, fields)
 
 
 def _text_of(content: str | list[dict[str, Any]] | None, place: str) -> str:
@@ -140,10 +171,6 @@ def _text_of(content: str | list[dict[str, Any]] | None, place: str) -> str:
         for index, part in enumerate(content):
             if part.get("type") not in ("text", "refusal"):
                 kind = str(part.get("type"))[:40]
-                raise _refused(f"{place}.content[{index}]", f"its type is {kind!r}, not 'text'")
+                raise messages_refused(f"{place}.content[{index}]", f"its type is {kind!r}, not 'text'")
         content = "\n".join(str(part.get("text") or part.get("refusal") or "") for part in content)
     return plain_text(content or "").strip()
-
-
-def _refused(where: str, why: str) -> ApiError:
-    return ApiError(400, f"{where}: {why}", param="messages", code="invalid_value")

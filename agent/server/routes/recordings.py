@@ -10,7 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from agent.conversation.histories import HistoryInUseError
-from agent.conversation.recordings import EVENTS, SOUND, RecordingBusyError, Recordings
+from agent.conversation.live_recording import EVENTS, SOUND
+from agent.conversation.recordings import RecordingBusyError, Recordings
 
 MEDIA_TYPES = {SOUND: "audio/wav", EVENTS: "application/jsonl"}
 

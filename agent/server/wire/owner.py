@@ -11,7 +11,7 @@ from starlette.types import Scope
 from agent.conversation.histories import Owner
 from agent.memory.memory import YOURS
 from agent.server.wire.networks import LOOPBACK, network_of_scope
-from agent.server.wire.paths import SHOWN
+from agent.server.wire.paths import BY_SECRET, SHOWN
 
 # Of the id that a browser made for its memory; shorter ones could be guessed.
 MIN_BROWSER_CHARS = 32
@@ -26,7 +26,7 @@ def owner_of(scope: Scope, page: object = None) -> Owner:
         scope: Of the request.
         page: What the caller sent as the page's own id, anything at all.
     """
-    if scope.get("state", {}).get(SHOWN):
+    if _shows_token(scope):
         return TOKEN
     known = page if isinstance(page, str) and len(page) <= MAX_PAGE_CHARS else ""
     return (network_of_scope(scope), known)
@@ -54,9 +54,15 @@ def memory_owner_of(scope: Scope, browser: object = None) -> str | None:
     Returns:
         None for who sends no id that is hard to guess: he has no memory.
     """
-    if scope.get("state", {}).get(SHOWN):
+    if _shows_token(scope):
         return YOURS
     if not isinstance(browser, str) or not MIN_BROWSER_CHARS <= len(browser) <= MAX_PAGE_CHARS:
         return None
     # The id opens the memory: what is on disk only tells it apart.
     return hashlib.sha256(browser.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _shows_token(scope: Scope) -> bool:
+    """Whether it is the token that was shown, and not a key that was made with it for somebody else."""
+    state = scope.get("state", {})
+    return bool(state.get(SHOWN)) and not state.get(BY_SECRET)

@@ -4,8 +4,10 @@ PREFIX = "/v1"
 REALTIME = PREFIX + "/realtime"
 REALTIME_CALLS = REALTIME + "/calls"
 TELEPHONY = "/telephony"
-# In the state of a request that showed `server.token`.
+# In the state of a request that showed `server.token`, or a Realtime client's short-lived key, which stands there, too:
+# it opens the door, and nothing that is the token's.
 SHOWN = "access_shown"
+BY_SECRET = "access_by_client_secret"  # noqa: S105 - no password
 
 
 def is_api_path(path: str) -> bool:

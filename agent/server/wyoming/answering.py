@@ -51,7 +51,7 @@ async def answer(state: ServerState, event: Event, line: Line) -> None:
         what = "this server has no language model (--api-only); to have it answer: sotto serve"
         raise ApiError(501, what, code="no_language_model_loaded")
     try:
-        answerer = state.written.answerer(state.host().llm_options)
+        answerer = state.written.answerer(state.host().llm_options, state.sessions().servers)
     except BusyError:
         raise LoadingError from None
     with state.questions.taken():

@@ -7,6 +7,7 @@ that nobody knows are passed over.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from loguru import logger
@@ -33,6 +34,8 @@ from processors.stt.recognizer import TranscriptionRequest
 SOUND_SECS, TEXT_SECS = 10.0, 60.0
 # Between two requests.
 IDLE_SECS = 120.0
+# What belongs to no request, and gives none more time: it holds a place that others wait for.
+BESIDE = ("describe", "ping")
 BUG = "an error within the server; its log says more"
 
 
@@ -53,6 +56,8 @@ class Session:
         self._line = line
         self._pace = Pace()
         self._is_first = True
+        # When the request that is under way last came on.
+        self._came_on_secs = time.monotonic()
         self._wanted: TranscriptionRequest | None = None
         self._hearing: Hearing | None = None
         self._detecting: Detecting | None = None
@@ -84,6 +89,8 @@ class Session:
                     await take(event)
                 if self._is_idle:
                     self._line.wait()
+                if self._is_idle or (take and event.type not in BESIDE):
+                    self._came_on_secs = time.monotonic()
         except TimeoutError:
             # Who has nothing to ask for a while is let go of without a word.
             is_polite = not self._is_idle and await self._tell("no whole event came in time", "timeout")
@@ -118,6 +125,10 @@ class Session:
 
     @property
     def _patience_secs(self) -> float:
+        return self._most_secs - (time.monotonic() - self._came_on_secs)
+
+    @property
+    def _most_secs(self) -> float:
         if self._is_first:
             return REQUEST_SECS
         if self._hearing or self._wanted or self._detecting:

@@ -25,6 +25,8 @@ from agent.server.wyoming.line import Line
 from processors.errors import EngineError, EngineUnavailableError
 
 WIDTH_BYTES, N_CHANNELS = 2, 1
+# A text that comes bit by bit is whole within this and so much for each character; its place is waited for.
+WHOLE_SECS, SECS_A_CHARACTER = 300.0, 0.5
 
 
 def wish_of(event: Event) -> Wish:
@@ -75,6 +77,7 @@ class TextStream:
         place = state.speeches.taken()
         place.__enter__()
         self._line = line
+        self._begun_secs = time.monotonic()
         self._n_chars = 0
         self._parts: asyncio.Queue[str | None] = asyncio.Queue()
         self.speaking = asyncio.create_task(_speak(voice, self._text(), wish, line), name="wyoming-speech")
@@ -85,11 +88,13 @@ class TextStream:
         """Take more of the text.
 
         Raises:
-            ApiError: It is too long, or none.
+            ApiError: It is too long, none, or comes too slowly.
         """
         part = plain_text(text_of(event, "text"))
         self._n_chars += len(part)
         _check_length(self._n_chars)
+        if time.monotonic() - self._begun_secs > WHOLE_SECS + SECS_A_CHARACTER * self._n_chars:
+            raise ApiError(408, f"{event.type}: the text comes too slowly", code="upload_timeout")
         self._parts.put_nowait(part)
 
     async def finish(self) -> None:

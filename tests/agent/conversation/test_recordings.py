@@ -17,7 +17,8 @@ import soundfile
 from fastapi import FastAPI
 
 from agent.conversation.histories import HistoryInUseError
-from agent.conversation.recordings import MAX_KEPT, MAX_SILENCE_SECS, LiveRecording, Recordings
+from agent.conversation.live_recording import LiveRecording
+from agent.conversation.recordings import MAX_KEPT, MAX_SILENCE_SECS, Recordings
 from agent.errors import InputError
 from agent.server.routes.recordings import recordings_router
 from tests.support.virtual_time import in_virtual_time

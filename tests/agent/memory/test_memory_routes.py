@@ -13,7 +13,7 @@ from agent.memory.item import Item
 from agent.memory.memory import YOURS, Memory
 from agent.server.wire.owner import memory_owner_of
 from tests.support.llm_session import options
-from tests.support.scripted_llm import Reply, ScriptedLLM
+from tests.support.scripted_llm import Reply, ScriptedLLM, ToolCall
 from tests.support.served import serving_page
 from tests.support.speech_callers import NotingEngine
 from tests.support.virtual_time import in_virtual_time
@@ -174,6 +174,38 @@ async def test_typed_questions_are_kept_with_their_answers_only_if_conversations
             answer = await client.post("/api/chat", json={"text": "how is the weather", "browser": ANNA})
             assert "It rains." in answer.text
             assert await texts(client) == expected
+
+
+@in_virtual_time
+async def test_typed_questions_recall_what_is_ones_own_and_it_is_not_kept_again() -> None:
+    recall = ToolCall("recall", ('{"about": "cat"}',))
+    script = (Reply(tool_calls=[recall]), Reply("It is Tom."), Reply("I do not know."))
+    async with serving(*script, turns=True) as (client, memory):
+        await fill(memory, "the cat is called Tom")
+        await fill(memory, "the cat is called Max", browser=BEN)
+        answer = await client.post("/api/chat", json={"text": "what is my pet called", "browser": ANNA})
+        assert "It is Tom." in answer.text
+        assert await texts(client) == ["what is my pet called", "the cat is called Tom"]
+        # Without a memory of his own, a caller is not offered it, and whoever calls it all the same is told.
+        assert "I do not know." in (await client.post("/api/chat", json={"text": "and mine"})).text
+
+
+@in_virtual_time
+async def test_a_program_recalls_by_the_token_alone_and_nothing_of_it_is_kept() -> None:
+    recall = Reply(tool_calls=[ToolCall("recall", ('{"about": "cat"}',))])
+    body = {"messages": [{"role": "user", "content": "what is my pet called"}]}
+    async with serving(recall, Reply("Tom."), turns=True, token="x" * 24) as (client, memory):
+        assert memory
+        await memory.ask(lambda store: store.add([Item(YOURS, "fact", "the cat is called Tom", 86_400.0)]))
+        shown = {"Authorization": "Bearer " + "x" * 24}
+        answer = await client.post("/v1/chat/completions", json=body, headers=shown)
+        assert answer.json()["choices"][0]["message"]["content"] == "Tom."
+        kept = await memory.ask(lambda store: store.latest(YOURS, limit=9))
+        assert [item.text for item in kept] == ["the cat is called Tom"]
+    async with serving(recall, Reply("No."), api_key="key") as (client, memory):
+        await fill(memory, "the cat is called Tom")
+        answer = await client.post("/v1/chat/completions", json=body, headers={"Authorization": "Bearer key"})
+        assert answer.json()["choices"][0]["message"]["content"] == "No."
 
 
 @in_virtual_time

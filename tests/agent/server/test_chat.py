@@ -15,7 +15,8 @@ from agent.server.app import build_app
 from agent.server.calls.plan import SessionRequest
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
-from agent.tools.clock import clock_tool
+from agent.tools.timer_tools import timer_tools
+from agent.tools.timers import TimerBook
 from agent.tools.toolbox import Toolbox
 from processors.llm.asked_model import WRITTEN_HINT
 from processors.llm.history import InterruptedReply
@@ -284,9 +285,11 @@ async def test_tools_that_a_call_has_left_in_the_history_are_not_offered_in_writ
         ((_, begun), *_) = await chat.ask("hi")
         history = chat.served.state.histories.find(begun["conversation"])
         assert history
-        history.context.set_tools(Toolbox([clock_tool()]).schema())
+        history.context.set_tools(Toolbox(timer_tools(TimerBook())).schema())
         await chat.ask("and now?", begun["conversation"])
-        assert ["tools" in request.body for request in chat.llm.requests] == [False, False]
+        told = [{tool["function"]["name"] for tool in request.body["tools"]} for request in chat.llm.requests]
+        assert told[1] == told[0]
+        assert "set_timer" not in told[0]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ async def test_a_caller_who_hangs_up_ends_the_models_work() -> None:
         ({"messages": "hello"}, "messages", "messages is missing"),
         ({"messages": [{"role": "user", "content": "x"}] * 1001}, "messages", "more than 1000"),
         ({"messages": ["hello"]}, "messages", "messages[0]: "),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "messages[0].role: "),
+        ({"messages": [{"role": "function", "content": "x"}]}, "messages", "messages[0].role: "),
         ({"messages": [{"role": "user", "content": 7}]}, "messages", "messages[0].content: "),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
@@ -153,7 +153,7 @@ async def test_a_caller_who_hangs_up_ends_the_models_work() -> None:
         ),
         ({"messages": MESSAGES[:3]}, "messages", "the last one is not a question"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages", "the last one is not a question"),
-        ({"tools": [{"type": "function"}]}, "tools", "the agent calls its own tools"),
+        ({"functions": [{"name": "x"}]}, "functions", "tools has taken its place"),
         ({"n": 2}, "n", "there is one answer"),
         ({"stop": ["\n"]}, "stop", "not served"),
         ({"response_format": {"type": "json_object"}}, "response_format", "not served"),

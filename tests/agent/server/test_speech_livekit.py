@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.support.house import SPEECH
@@ -34,3 +35,19 @@ async def test_livekits_agent_hears_through_it(ears: Served) -> None:
     from tests.support.livekit_ears import heard_by_agent
 
     assert await heard_by_agent(f"{ears.url}/v1", load_recording(QUESTION_FILE).audio_s16) == QUESTION
+
+
+# Its loudspeaker plays at the pace of real time.
+@pytest.mark.realtime
+@pytest.mark.parametrize("model", ["tts-1", "gpt-4o-mini-tts"])
+async def test_livekits_agent_speaks_through_it(ears: Served, model: str) -> None:
+    from tests.support.livekit_voice import spoken_by_agent
+
+    text = "The capital of Germany is Berlin."
+    async with httpx.AsyncClient(timeout=60) as client:
+        body = {"model": model, "voice": "alloy", "input": text, "response_format": "pcm"}
+        whole = await client.post(f"{ears.url}/v1/audio/speech", json=body)
+    secs, said, errors = await spoken_by_agent(f"{ears.url}/v1", model, "alloy", text)
+    assert (said, errors) == ([text], [])
+    # Its mp3 begins and ends with a few frames of silence.
+    assert secs == pytest.approx(len(whole.content) / 2 / 24_000, abs=0.25)

@@ -11,7 +11,8 @@ import soundfile
 from websockets.exceptions import ConnectionClosed
 
 from agent.conversation.histories import Histories
-from agent.conversation.recordings import LiveRecording, RecordingBusyError
+from agent.conversation.live_recording import LiveRecording
+from agent.conversation.recordings import RecordingBusyError
 from agent.errors import InputError
 from agent.server.calls.sessions import LiveSessions
 from agent.settings.load import load_settings

@@ -1,8 +1,10 @@
 """Who may open a Realtime session: keys, subprotocols, short-lived secrets, other sites' pages."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,15 +14,18 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from agent.memory.memory import YOURS
 from agent.server.calls.sessions import LiveSessions
 from agent.server.guard.client_secrets import MAX_CHARS, MAX_SECRETS, ClientSecrets
 from agent.server.realtime.route import realtime_routes
 from agent.server.realtime.session_config import MAX_SESSION_CHARS, SessionConfig, asked_for, changed
 from agent.server.wire.slots import Places, Slots
 from tests.agent.server.realtime.stage import Stage, staged
+from tests.support.house import SPEECH
 from tests.support.realtime_caller import SERVER_EVENTS, calling_realtime
 from tests.support.virtual_time import in_virtual_time
 from transports.json_text import read_json
+from transports.recording import load_recording
 
 TOKEN = "a-token-of-the-tests"
 SECRETS = "/realtime/client_secrets"
@@ -83,6 +88,29 @@ async def test_a_client_secret_opens_the_door_that_it_was_made_for_and_no_other(
         assert (await first_event(stage.url, protocols=protocols))["type"] == "session.created"
         assert (await client.get("/models", headers=bearer(made["value"]))).status_code == 401
         assert (await client.post(SECRETS, json={}, headers=bearer(made["value"]))).status_code == 401
+
+
+@in_virtual_time
+async def test_a_client_secret_opens_nothing_that_is_the_tokens_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    async with staged(**{"server.token": TOKEN, "memory.keep": True}) as stage, asking(stage) as client:
+        secret = (await client.post(SECRETS, json={}, headers=bearer(TOKEN))).json()["value"]
+        theirs: list[tuple[Any, str | None]] = []
+        for key in (TOKEN, secret):
+            async with calling_realtime(stage.url, key=key) as caller:
+                await caller.say(load_recording(SPEECH / "capital_of_germany.wav").audio_s16)
+                await caller.until("input_audio_buffer.speech_started")
+                [session] = stage.live._running
+                # Histories and timers are their owner's.
+                theirs.append((session.plan.history.owner, session.plan.memory))
+            async with asyncio.timeout(60):
+                while stage.n_active():
+                    await asyncio.sleep(0.05)
+        (owner, memory), (other, none) = theirs
+        assert (memory, none) == (YOURS, None)
+        assert owner != other
 
 
 @pytest.mark.parametrize(
