@@ -85,10 +85,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.server.realtime": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.telephony": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),
+    "agent.server.metrics": GROUND,
     "agent.server.state": (
-        *GROUND,
-        *("agent.settings", "agent.engines", "agent.conversation"),
-        *(f"agent.server.{room}" for room in ("wire", "calls", "guard", "speech", "realtime")),
+        *(*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
+        *(f"agent.server.{room}" for room in ("wire", "calls", "guard", "speech", "realtime", "metrics")),
     ),
     "agent.server.routes": (
         *(*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.memory", "agent.conversation"),

@@ -17,6 +17,7 @@ from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.speaking_up import SpeakingUp
 from agent.conversation.waking import wakes
+from agent.conversation.watched_worker import Heard
 from agent.engines.host import ModelHost
 from agent.memory.turns import Turns
 from agent.memory.user_memory import UserMemory
@@ -65,6 +66,7 @@ class Conversation:
         has_camera: Whether a page is there that can be asked for a picture.
         has_requests: Whether a client decides which turns are answered, and how; `answers` then.
         hang_up: Ends the telephone call, where the agent may do that.
+        heard: Called with each frame of the microphone that all of the input side has had.
 
     Attributes:
         answers: Which turns are answered, where a client decides that.
@@ -90,6 +92,7 @@ class Conversation:
         has_camera: bool = False,
         has_requests: bool = False,
         hang_up: HangUp | None = None,
+        heard: Heard | None = None,
     ) -> None:
         self._speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
@@ -119,7 +122,7 @@ class Conversation:
         self._servers_permission: Permission = settings.tools.servers
         self.answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker = build_worker(
-            host, settings, transport, self._observer, self.context, self._abilities, self.answers
+            host, settings, transport, self._observer, self.context, self._abilities, self.answers, heard
         )
         self._tool_tokens = _room_for_tools(host.llm_options)
         self._left_out = ""

@@ -27,7 +27,7 @@ from agent.conversation.compactors import compactors
 from agent.conversation.interpreter import Interpreter
 from agent.conversation.observer import ConversationObserver
 from agent.conversation.waking import wakes
-from agent.conversation.watched_worker import WatchedWorker
+from agent.conversation.watched_worker import Heard, WatchedWorker
 from agent.engines.host import ModelHost
 from agent.engines.session import in_voice
 from agent.engines.tts import in_language
@@ -76,6 +76,7 @@ def build_worker(
     context: LLMContext,
     abilities: Abilities,
     on_request: AnswersOnRequest | None = None,
+    on_heard: Heard | None = None,
 ) -> PipelineWorker:
     """Wire one conversation on engines that are already loaded.
 
@@ -87,6 +88,7 @@ def build_worker(
         context: The conversation's history; what stands in it goes on.
         abilities: What the agent can do.
         on_request: Says which turns are answered, where a client decides that.
+        on_heard: Called with each frame of the microphone that all of the input side has had.
     """
     heard, ahead, waking = HeardSpeech(), SpeechAhead(), wakes(host, settings)
     interpreter = Interpreter(settings, heard) if settings.interpreter.is_on else None
@@ -190,6 +192,7 @@ def build_worker(
         pipeline,
         params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=host.tts.loaded.sample_rate_hz),
         observers=[observer],
+        heard=on_heard,
         enable_rtvi=False,
         enable_turn_tracking=False,
         idle_timeout_secs=None,

@@ -93,6 +93,11 @@ class SessionEngines:
         loaded = [self._host.tts, *(more.choice for key, more in self._more.items() if key[0] == "tts")]
         return {choice.engine: [vars(voice) for voice in choice.loaded.voices()] for choice in loaded}
 
+    def threads(self) -> list[Executor]:
+        """Those of all engines that are loaded, the server's own among them."""
+        more = [loaded.threads for loaded in self._more.values() if loaded.threads]
+        return [*self._host.threads(), *more]
+
     async def close(self) -> None:
         """End what was loaded beside the server's own; conversations must have ended."""
         more, self._more = list(self._more.values()), {}

@@ -23,6 +23,7 @@ from agent.server.calls.peers import UnknownPeerError
 from agent.server.calls.sessions import BusyError
 from agent.server.calls.websocket import websocket_router
 from agent.server.guard.access import HEALTH, Guard
+from agent.server.metering import METRICS, metrics_route
 from agent.server.realtime.call_routes import call_routes
 from agent.server.realtime.route import realtime_routes
 from agent.server.routes.camera import camera_routes
@@ -103,6 +104,9 @@ def build_app(state: ServerState) -> FastAPI:
         if state.api_only or is_api_path(request.url.path):
             return http_error_answer(request, error)
         return await http_exception_handler(request, error)
+
+    if state.meters:
+        app.add_api_route(METRICS, metrics_route(state.meters, has_token=bool(state.settings.server.token)))
 
     brain = Route("/chat/completions", CompletionsRoute(state), methods=["POST"])
     named = [] if state.api_only else [AGENT_MODEL]

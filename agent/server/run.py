@@ -22,6 +22,7 @@ from agent.server.guard.addresses import is_https, page_urls, unprotected_warnin
 from agent.server.guard.binding import bind
 from agent.server.guard.certificates import CertificateFiles, certificate_files
 from agent.server.http_server import HttpServer
+from agent.server.metering import Metering
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.server.telephony.audio_socket import AudioSockets
@@ -79,12 +80,14 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     wyoming = WyomingServer(state, server.places, bound_wyoming) if bound_wyoming else None
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     audio_sockets = AudioSockets(state.settings, state.sessions, server.places)
+    metering = Metering(state)
     try:
         if wyoming:
             wyoming.open()
         state.loaded = await _load(state, stopping, reach)
         if stopping.is_set():
             return stopping.exit_status
+        metering.start()
         set_aside_what_stays()
         audio_ports = {} if state.api_only else await audio_sockets.open()
         _tell_where(state, bound, wyoming, audio_ports)
@@ -95,6 +98,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     finally:
         if renewing:
             renewing.cancel()
+        metering.close()
         # Requests that do not end in time are cut; uvicorn would log each of them as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if wyoming:
@@ -172,7 +176,7 @@ async def _load(state: ServerState, stopping: Stopping, reach: Reach) -> Loaded:
         host = await load_unless_stopped(lambda: start_mindless_host(settings), stopping)
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
-        sessions = LiveSessions(host, settings, state.histories)
+        sessions = LiveSessions(host, settings, state.histories, state.metered())
         peers = WebSessions(sessions, own_ice_servers(settings), reach)
     server = settings.server
     jobs = TranscriptionJobs(

@@ -5,17 +5,18 @@ history kept for a while, so that the page can come back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from loguru import logger
+from pipecat.frames.frames import InputAudioRawFrame
 from pipecat.transports.base_transport import BaseTransport
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
-from agent.conversation.histories import NOBODY, Histories, History, Owner
+from agent.conversation.histories import Histories, History
 from agent.conversation.observer import Sink
 from agent.conversation.recordings import LiveRecording, Recordings, kept_recording, prepare_folder
 from agent.conversation.waking import wakes
@@ -27,14 +28,13 @@ from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
 from agent.server.calls.garbage import clear_away
 from agent.server.calls.messages import ClientMessages
-from agent.server.wire.slots import Places
+from agent.server.calls.plans import SessionPlan, SessionRequest
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
 from agent.tools.camera import Camera, UnaskedError
 from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
 from agent.tools.timer_books import TimerBooks
-from agent.tools.tool import Tool
 
 WATCH_SECS = 1.0
 # A page that comes back waits so long for its earlier call to end.
@@ -62,53 +62,16 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SessionRequest:
-    """What a page asks for; nothing of it is checked yet.
+class Metered(Protocol):
+    """Counts for one conversation."""
 
-    Attributes:
-        conversation: The id of an earlier conversation to go on with.
-        options: Dotted settings of this session.
-        record: Whether sound and events are to be kept.
-        owner: Whose a new conversation is; of the server's own making.
-        memory: Whose memory it has, if any; of the server's own making.
-        places: For what its client asks for beside the conversation; of the server's own making.
-    """
+    def __call__(self, event: Event, /) -> None:
+        """Count an event."""
+        ...
 
-    conversation: object = None
-    options: object = None
-    record: object = False
-    owner: Owner = NOBODY
-    memory: str | None = None
-    places: Places | None = None
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """A session that can be started: settings, engines, a history held for it, if it is recorded, whose memory, places
-    for what is asked for beside it, and what its client brings along where that is no page.
-    """
-
-    settings: Settings
-    host: ModelHost
-    history: History
-    record: bool = False
-    memory: str | None = None
-    places: Places | None = None
-    door: "Door | None" = None
-
-
-@dataclass(frozen=True)
-class Door:
-    """What a client of another door than the page brings along, in place of a page and its tools.
-
-    Attributes:
-        tools: The client's own.
-        own_tools: Whether the agent has its own besides.
-    """
-
-    tools: Sequence[Tool] = ()
-    own_tools: bool = True
+    def heard(self, frame: InputAudioRawFrame, at_ns: int, /) -> None:
+        """Count a frame of the microphone, which all of the input side has had."""
+        ...
 
 
 class LiveSession:
@@ -119,9 +82,13 @@ class LiveSession:
         conversation: The conversation.
         carrier: The page's connection.
         send: Sends a message to the page.
+        way: How it came in: webrtc, websocket, realtime or telephone.
     """
 
-    def __init__(self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send) -> None:
+    def __init__(
+        self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send, way: str = "webrtc"
+    ) -> None:
+        self.way = way
         self.plan = plan
         self.conversation = conversation
         self.carrier = carrier
@@ -159,19 +126,29 @@ class LiveSessions:
         host: The loaded engines.
         settings: Caps and thresholds.
         histories: Of these conversations and of those that ended a while ago.
+        metered: Gives what counts for a conversation that came in this way; None: nothing does.
 
     Raises:
         InputError: Nothing can be recorded in the folder that is set.
 
     Attributes:
+        n_refused: How many came when all places were taken.
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
         memory: What is remembered, if anything is.
         servers: Of tools.
     """
 
-    def __init__(self, host: ModelHost, settings: Settings, histories: Histories) -> None:
+    def __init__(
+        self,
+        host: ModelHost,
+        settings: Settings,
+        histories: Histories,
+        metered: Callable[[str], Metered] | None = None,
+    ) -> None:
         self.histories = histories
+        self.n_refused = 0
+        self._metered = metered
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
         if settings.server.recordings:
@@ -192,6 +169,10 @@ class LiveSessions:
     def n_active(self) -> int:
         """How many conversations are being held or joined."""
         return len(self._planned | {session.plan.history for session in self._running})
+
+    def ways(self) -> Counter[str]:
+        """How many conversations are being held, by the way that they came in."""
+        return Counter(session.way for session in self._running)
 
     @asynccontextmanager
     async def planned(self, request: SessionRequest) -> AsyncIterator[SessionPlan]:
@@ -214,6 +195,7 @@ class LiveSessions:
         await self._take_over(request.conversation)
         most = self._settings.server.max_sessions
         if self.n_active >= most:
+            self.n_refused += 1
             raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
         history = self.histories.open(request.conversation, request.owner)
         self.histories.hold(history, "call")
@@ -234,6 +216,7 @@ class LiveSessions:
         *,
         has_camera: bool = True,
         hang_up: HangUp | None = None,
+        way: str = "webrtc",
     ) -> LiveSession:
         """Start a conversation; within `planned`.
 
@@ -244,6 +227,7 @@ class LiveSessions:
             carrier: Its connection.
             has_camera: Whether a page is there that can be asked for a picture.
             hang_up: Ends the call, where it is a telephone's and the agent may do that.
+            way: How it came in, for what counts.
         """
         troubles: list[str] = []
         started = False
@@ -264,7 +248,8 @@ class LiveSessions:
             "noted": plan.history.has_notes,
             "recording": recording is not None,
         }
-        sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
+        meter = self._metered(way) if self._metered else None
+        sinks = [_page_sink(send), TurnLogger(), *(one for one in (recording, meter) if one)]
         conversation = Conversation(
             plan.host,
             plan.settings,
@@ -279,8 +264,9 @@ class LiveSessions:
             has_camera=has_camera and door is None,
             has_requests=door is not None,
             hang_up=hang_up,
+            heard=meter.heard if meter else None,
         )
-        session = LiveSession(plan, conversation, carrier, send)
+        session = LiveSession(plan, conversation, carrier, send, way)
         ended = conversation.start()
         started = True
         self._running[session] = ended

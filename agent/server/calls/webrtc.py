@@ -7,7 +7,8 @@ from aiortc import RTCIceServer
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
 from agent.server.calls.peers import Peers
-from agent.server.calls.sessions import LiveSessions, SessionPlan, SessionRequest
+from agent.server.calls.plans import SessionPlan, SessionRequest
+from agent.server.calls.sessions import LiveSessions
 from transports.ice_addresses import Reach
 from transports.webrtc import PeerWatch, webrtc_transport
 from transports.webrtc_messages import PeerMessages

@@ -17,7 +17,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
-from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions, SessionPlan, SessionRequest
+from agent.server.calls.plans import SessionPlan, SessionRequest
+from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions
 from agent.server.wire.owner import MAX_PAGE_CHARS, memory_owner_of, owner_of
 from processors.errors import EngineUnavailableError
 from transports.websocket import WebSocketTransport
@@ -149,7 +150,7 @@ def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[We
         session.handle(message)
 
     transport = WebSocketTransport(socket, plan.host.tts.loaded.sample_rate_hz, take)
-    session = live.start(plan, transport, transport.send, LineCarrier(transport))
+    session = live.start(plan, transport, transport.send, LineCarrier(transport), way="websocket")
 
     def hang_up() -> None:
         reason = session.conversation.end_reason

@@ -11,7 +11,8 @@ from typing import Any
 from agent.engines.host import ModelHost
 from agent.engines.voice_names import voice_called
 from agent.errors import SottoError
-from agent.server.calls.sessions import Door, LiveSessions, SessionPlan
+from agent.server.calls.plans import Door, SessionPlan
+from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.problems import RealtimeProblem
 from agent.server.realtime.session_config import SemanticVad, ServerVad, SessionConfig
 from agent.settings.load import Settings

@@ -10,7 +10,8 @@ from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContext
 
-from agent.server.calls.sessions import LiveSession, LiveSessions, SessionPlan
+from agent.server.calls.plans import SessionPlan
+from agent.server.calls.sessions import LiveSession, LiveSessions
 from agent.server.realtime.agent_plan import plan_of
 from agent.server.realtime.calls import ClientCalls
 from agent.server.realtime.input_buffer import InputBuffer
@@ -138,7 +139,7 @@ class AgentSide:
             if not spoken.is_over:
                 self._on_event(message["event"])
 
-        session = self._live.start(plan, transport, tell, _Nothing())
+        session = self._live.start(plan, transport, tell, _Nothing(), way="realtime")
         session.on_end(lambda: self._has_ended(session, spoken))
         self._session, self._transport, self._spoken = session, transport, spoken
         self._set_answers()

@@ -21,7 +21,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from agent.conversation.typed_question import AnswerError, frames_of
 from agent.engines.speaking import RATE_HZ, Speaking, Wish
-from agent.server.calls.sessions import SessionPlan
+from agent.server.calls.plans import SessionPlan
 from agent.server.realtime.agent_side import AgentSide
 from agent.server.realtime.calls import function_tools
 from agent.server.realtime.given_input import messages_of

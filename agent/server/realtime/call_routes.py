@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from agent.errors import SottoError
 from agent.server.calls.peers import Peers
-from agent.server.calls.sessions import LiveSessions, SessionRequest
+from agent.server.calls.plans import SessionRequest
+from agent.server.calls.sessions import LiveSessions
 from agent.server.guard.client_secrets import ClientSecrets
 from agent.server.realtime.peer_calls import PeerCalls, UnknownCallError
 from agent.server.realtime.problems import RealtimeProblem

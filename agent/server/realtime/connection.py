@@ -11,7 +11,8 @@ from typing import Any
 from loguru import logger
 
 from agent.errors import SottoError
-from agent.server.calls.sessions import LiveSessions, SessionPlan
+from agent.server.calls.plans import SessionPlan
+from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.agent_side import AgentSide
 from agent.server.realtime.apart import ResponsesApart
 from agent.server.realtime.calls import ClientCalls

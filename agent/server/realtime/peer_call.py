@@ -9,7 +9,8 @@ from aiortc.mediastreams import MediaStreamError
 from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection, SmallWebRTCTrack
 
-from agent.server.calls.sessions import LiveSessions, SessionPlan
+from agent.server.calls.plans import SessionPlan
+from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.outgoing import new_id
 from agent.server.realtime.peer_session import PeerSession
 from agent.server.realtime.peer_voice import PeerVoice

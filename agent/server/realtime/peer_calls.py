@@ -10,7 +10,8 @@ from loguru import logger
 
 from agent.errors import SottoError
 from agent.server.calls.peers import Peers
-from agent.server.calls.sessions import LiveSessions, SessionRequest
+from agent.server.calls.plans import SessionRequest
+from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.peer_call import PeerCall
 from agent.server.realtime.session_config import SessionConfig
 from transports.errors import OfferError

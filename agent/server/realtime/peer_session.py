@@ -9,7 +9,8 @@ without the client's asking.
 from collections.abc import Mapping
 from typing import Any
 
-from agent.server.calls.sessions import LiveSessions, SessionPlan
+from agent.server.calls.plans import SessionPlan
+from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.connection import RealtimeConnection
 from agent.server.realtime.items import Item
 from agent.server.realtime.peer_voice import PeerVoice

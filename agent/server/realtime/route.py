@@ -14,7 +14,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
-from agent.server.calls.sessions import BusyError, LiveSessions, SessionRequest
+from agent.server.calls.plans import SessionRequest
+from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.guard.client_secrets import ClientSecrets
 from agent.server.realtime.connection import RealtimeConnection
 from agent.server.realtime.problems import RealtimeProblem, error_event

@@ -6,7 +6,7 @@ In:  session descriptions and ICE candidates.   Out: the answer's description.
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from agent.server.calls.sessions import SessionRequest
+from agent.server.calls.plans import SessionRequest
 from agent.server.state import ServerState
 from agent.server.wire.json_body import json_object
 from agent.server.wire.owner import memory_owner_of, owner_of

@@ -12,7 +12,7 @@ import pytest
 
 from agent.conversation.histories import HistoryInUseError
 from agent.server.app import build_app
-from agent.server.calls.sessions import SessionRequest
+from agent.server.calls.plans import SessionRequest
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
 from agent.tools.clock import clock_tool

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from agent.conversation.activity import Activity
-from agent.server.calls.sessions import LiveSession, LiveSessions, SessionPlan
+from agent.server.calls.plans import SessionPlan
+from agent.server.calls.sessions import LiveSession, LiveSessions
 from tests.bench.chaos.engines import StormyEars
 from tests.bench.chaos.log import Asking, CallLog, Told
 from tests.bench.chaos.script import Deed

@@ -20,7 +20,8 @@ from loguru import logger
 from agent.conversation.histories import Histories, HistoryInUseError
 from agent.engines.host import ModelHost
 from agent.logs import configure_logs
-from agent.server.calls.sessions import BusyError, LiveSessions, SessionRequest
+from agent.server.calls.plans import SessionRequest
+from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.settings.load import Settings
 from processors.ear.silero import SharedSilero
 from processors.text.bare_words import bare

@@ -12,7 +12,8 @@ import pytest
 
 from agent.conversation.event_log import Event
 from agent.conversation.histories import Histories
-from agent.server.calls.sessions import LiveSessions, SessionRequest
+from agent.server.calls.plans import SessionRequest
+from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.settings.load import Settings
 from processors.tts.espeak import EspeakSynthesizer

@@ -12,7 +12,7 @@ from pipecat.frames.frames import Frame
 from starlette.types import Message as SocketEvent
 
 from agent.conversation.typed_question import frames_of
-from agent.server.calls.sessions import SessionRequest
+from agent.server.calls.plans import SessionRequest
 from agent.server.realtime import apart
 from agent.server.realtime.connection import RealtimeConnection
 from agent.server.realtime.session_config import SessionConfig
