@@ -16,6 +16,7 @@ from agent.conversation.event_log import Event
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.tracing import LatencySpans, is_tracing
 from agent.conversation.waking import wakes
 from agent.conversation.watched_worker import Heard
 from agent.engines.host import ModelHost
@@ -97,8 +98,9 @@ class Conversation:
         self._speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
         kept = [Turns(memory, self._report_memory).note] if memory else []
+        spans = LatencySpans() if is_tracing() else None
         self._observer = ConversationObserver(
-            [*kept, *sinks, self._speaking_up, self._note],
+            [*kept, *sinks, *([spans] if spans else []), self._speaking_up, self._note],
             speech_end_secs=speech_end_secs,
             joins=not settings.interpreter.is_on,
         )
@@ -124,6 +126,8 @@ class Conversation:
         self._worker = build_worker(
             host, settings, transport, self._observer, self.context, self._abilities, self.answers, heard
         )
+        if spans:
+            spans.context = self._worker.tracing_context
         self._tool_tokens = _room_for_tools(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})

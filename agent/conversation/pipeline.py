@@ -8,7 +8,7 @@ from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
 from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.pipeline.worker import PipelineParams
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     AssistantTurnStoppedMessage,
@@ -26,6 +26,7 @@ from agent.conversation.abilities import Abilities
 from agent.conversation.compactors import compactors
 from agent.conversation.interpreter import Interpreter
 from agent.conversation.observer import ConversationObserver
+from agent.conversation.tracing import is_tracing
 from agent.conversation.waking import wakes
 from agent.conversation.watched_worker import Heard, WatchedWorker
 from agent.engines.host import ModelHost
@@ -77,7 +78,7 @@ def build_worker(
     abilities: Abilities,
     on_request: AnswersOnRequest | None = None,
     on_heard: Heard | None = None,
-) -> PipelineWorker:
+) -> WatchedWorker:
     """Wire one conversation on engines that are already loaded.
 
     Args:
@@ -194,7 +195,9 @@ def build_worker(
         observers=[observer],
         heard=on_heard,
         enable_rtvi=False,
-        enable_turn_tracking=False,
+        # Pipecat's spans are made of turns as it tracks them.
+        enable_turn_tracking=is_tracing(),
+        enable_tracing=is_tracing(),
         idle_timeout_secs=None,
     )
 

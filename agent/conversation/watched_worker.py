@@ -16,6 +16,7 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.pipeline.worker_observer import WorkerObserver
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
 from pipecat.transports.base_input import BaseInputTransport
+from pipecat.utils.tracing.tracing_context import TracingContext
 
 # A frame of the microphone that all of the input side has had, and when, in nanoseconds of the pipeline's clock.
 Heard = Callable[[InputAudioRawFrame, int], None]
@@ -63,3 +64,8 @@ class WatchedWorker(PipelineWorker):
     def __init__(self, pipeline: BasePipeline, *, heard: Heard | None = None, **options: Any) -> None:
         super().__init__(pipeline, **options)
         self._observer = FrugalObserver(self._observer._observers or [], heard)
+
+    @property
+    def tracing_context(self) -> TracingContext | None:
+        """What spans of this conversation belong to; None where there are none."""
+        return self._tracing_context

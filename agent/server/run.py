@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import uvicorn
 from loguru import logger
 
+from agent.conversation.tracing import Tracing
 from agent.engines.host import start_mindless_host, start_model_host
 from agent.errors import InputError
 from agent.server.app import build_app
@@ -61,6 +62,7 @@ def run_server(settings: Settings, *, api_only: bool = False) -> int:
 
 async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
+    tracing = Tracing(settings)
     state = ServerState(settings, api_only=api_only)
     https = _https(state.settings.server)
     bound = bind(settings.server.host, settings.server.port)
@@ -107,6 +109,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         if state.loaded and state.loaded.sessions:
             await state.loaded.sessions.close()
         await audio_sockets.close()
+        await tracing.close()
         if state.loaded and state.loaded.peers:
             await state.loaded.peers.close()
         server.should_exit = True
