@@ -19,6 +19,7 @@ from agent.server.calls.ice_servers import own_ice_servers
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
+from agent.server.draining import drain
 from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
 from agent.server.guard.binding import bind
 from agent.server.guard.certificates import CertificateFiles, certificate_files
@@ -96,6 +97,8 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        if stopping.may_drain and (drain_secs := settings.server.drain_secs):
+            await drain(state, stopping.at_once, drain_secs)
         return 0
     finally:
         if renewing:

@@ -52,6 +52,7 @@ class ServerState:
         speeches: Places for texts that are to be spoken.
         secrets: Short-lived keys of Realtime clients.
         calls: Those of Realtime clients by WebRTC.
+        is_draining: Whether calls that are held may end, and no other begins.
         meters: What is counted; None where `metrics.enabled` is off.
     """
 
@@ -60,6 +61,7 @@ class ServerState:
         self.api_only = api_only
         self.histories = Histories()
         self.loaded: Loaded | None = None
+        self.is_draining = False
         self.secrets = ClientSecrets()
         self.calls = PeerCalls()
         self.meters = _meters(settings)

@@ -42,6 +42,7 @@ TAKE_OVER_SECS = 5.0
 TELL_SECS = 0.2
 # The page knows it by these words.
 TAKEN_OVER = "the page joined again"
+STOPPING = "the agent is about to stop and takes no more calls; try again in a moment"
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -133,6 +134,7 @@ class LiveSessions:
 
     Attributes:
         n_refused: How many came when all places were taken.
+        is_draining: Whether those that are held may end, and no other begins.
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
         memory: What is remembered, if anything is.
@@ -148,6 +150,7 @@ class LiveSessions:
     ) -> None:
         self.histories = histories
         self.n_refused = 0
+        self.is_draining = False
         self._metered = metered
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
@@ -170,6 +173,11 @@ class LiveSessions:
         """How many conversations are being held or joined."""
         return len(self._planned | {session.plan.history for session in self._running})
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no other conversation may begin now."""
+        return self.is_draining or self.n_active >= self._settings.server.max_sessions
+
     def ways(self) -> Counter[str]:
         """How many conversations are being held, by the way that they came in."""
         return Counter(session.way for session in self._running)
@@ -184,17 +192,19 @@ class LiveSessions:
             request: What the page asks for.
 
         Raises:
-            BusyError: There are as many conversations as may be.
+            BusyError: There are as many conversations as may be, or the server is about to stop.
             OptionError: An option is unknown or invalid.
             EngineUnavailableError: An engine that the options name cannot be used.
             HistoryInUseError: The conversation is being answered in writing.
         """
+        if self.is_draining:
+            raise BusyError(STOPPING)
         settings = session_settings(self._settings, request.options)
         # What cannot be had costs the page neither its place nor the call that it holds.
         host = await self.engines.host_for(settings)
         await self._take_over(request.conversation)
         most = self._settings.server.max_sessions
-        if self.n_active >= most:
+        if self.is_full:
             self.n_refused += 1
             raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
         history = self.histories.open(request.conversation, request.owner)

@@ -4,6 +4,8 @@ PREFIX = "/v1"
 REALTIME = PREFIX + "/realtime"
 REALTIME_CALLS = REALTIME + "/calls"
 TELEPHONY = "/telephony"
+# What orchestrators ask, and the page.
+HEALTH, LIVE, READY = "/health", "/health/live", "/health/ready"
 # In the state of a request that showed `server.token`.
 SHOWN = "access_shown"
 
