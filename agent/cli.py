@@ -274,9 +274,7 @@ def load(
     Exits with 0 within the limits, 1 beyond them, 2 for bad input.
     """
     settings = _settings(None, None, None, sets, config, {})
-    from agent.commands.load import LoadOptions, run_load, server_here
-    from agent.load.callers import Plan
-    from agent.load.measured import Limits
+    from agent.commands.load import Limits, LoadOptions, Plan, run_load, server_here
 
     # The token of this machine's server is for no other one.
     own_url, own_token = server_here(settings.server)

@@ -32,6 +32,8 @@ from agent.settings.serving import ServerSettings
 from agent.stopping import Stopping, stop_on_signals
 from transports.ice_addresses import open_only, reach_of
 
+__all__ = ["Limits", "LoadOptions", "Plan", "run_load", "server_here"]
+
 DOORS: Mapping[str, Callable[[Server], CallLine]] = {
     "webrtc": WebRtcCall,
     "websocket": WebSocketCall,
