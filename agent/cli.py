@@ -248,6 +248,42 @@ def audit(
     raise typer.Exit(run_audit(files or (), flags, whole_environment(), PipeConsole(), servers=servers))
 
 
+@app.command()
+def load(
+    url: Annotated[str | None, typer.Option(help="The server; default: the one on this machine.")] = None,
+    calls: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="How many at a time; with --find the most that are tried.")
+    ] = None,
+    door: Annotated[str, typer.Option(help="webrtc, websocket or realtime.")] = "webrtc",
+    secs: Annotated[float, typer.Option(min=1, max=86400, help="How long, once all callers are there.")] = 60.0,
+    ramp: Annotated[float, typer.Option(min=0, max=3600, help="Seconds within which they come.")] = 5.0,
+    find: Annotated[bool, typer.Option("--find", help="Find the largest number of calls within the limits.")] = False,
+    max_p95: Annotated[float, typer.Option(min=0, help="95 of 100 answers begin within so many seconds.")] = 2.0,
+    max_unanswered: Annotated[float, typer.Option(min=0, max=100, help="Percent of the questions.")] = 1.0,
+    patience: Annotated[float, typer.Option(min=1, max=600, help="Unanswered after so many seconds.")] = 15.0,
+    say: Annotated[
+        list[Path] | None, typer.Option(help="A recording that callers say, again for more; a.txt has a.wav's words.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="The server's; default: server.token, without --url.")] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Write the figures there; - for standard output.")] = None,
+    sets: Sets = None,
+    config: Config = None,
+) -> None:
+    """Have callers hold conversations with a running server, and tell how it does.
+
+    Exits with 0 within the limits, 1 beyond them, 2 for bad input.
+    """
+    settings = _settings(None, None, None, sets, config, {})
+    from agent.commands.load import Limits, LoadOptions, Plan, run_load, server_here
+
+    # The token of this machine's server is for no other one.
+    own_url, own_token = server_here(settings.server)
+    named = (url, token) if url else (own_url, token or own_token)
+    limits, plan = Limits(max_p95, max_unanswered), Plan(secs, ramp, patience)
+    options = LoadOptions(*named, door, calls, find, plan, limits, say or (), out)
+    raise typer.Exit(asyncio.run(run_load(options)))
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)

@@ -24,13 +24,24 @@ class Stopping(asyncio.Event):
 
     Attributes:
         exit_status: Of a command that a signal cut short: 130 by SIGINT, 143 by SIGTERM, as a shell gives them.
+        may_drain: Whether what is under way may come to its end: it was asked for by SIGTERM, and by nobody at a key.
+        at_once: Set by a second signal.
     """
 
     exit_status = SIGNALLED_STATUS + signal.SIGINT
+    may_drain = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once = asyncio.Event()
 
     def stop(self, number: signal.Signals) -> None:
         """Take a signal."""
+        if self.is_set():
+            self.at_once.set()
+            return
         self.exit_status = SIGNALLED_STATUS + number
+        self.may_drain = number is signal.SIGTERM
         self.set()
 
 

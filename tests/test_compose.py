@@ -28,6 +28,8 @@ DOCKERFILE = REPOSITORY / "Dockerfile"
 IMAGE_COMMANDS = {
     "ollama/ollama": [["ollama", "serve"], ["/bin/sh", "-c"]],
     "vllm/vllm-openai": [["vllm", "serve"]],
+    "prom/prometheus": [["/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml"]],
+    "grafana/grafana": [["/run.sh"]],
 }
 VARIABLE = re.compile(r"\$\{(?P<name>\w+):-(?P<default>[^${}]*)\}")
 
@@ -129,9 +131,12 @@ def test_ports_are_published_on_loopback_only() -> None:
         "agent": ["127.0.0.1:7860:7860"],
         "ollama": ["127.0.0.1:11434:11434"],
         "vllm": ["127.0.0.1:8000:8000"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
     assert services(AGENT_PORT="8080")["agent"]["ports"] == ["127.0.0.1:8080:7860"]
-    assert not any("network_mode" in service for service in services().values())
+    # What reads the agent's figures is part of its machine, and opens no port to the host.
+    modes = {name: service["network_mode"] for name, service in services().items() if "network_mode" in service}
+    assert modes == {"prometheus": "service:agent"}
 
 
 def test_every_service_has_a_health_check_or_runs_once() -> None:
@@ -149,25 +154,37 @@ def test_every_dependency_is_a_service_and_waits_for_what_that_service_can_tell(
             expected = "service_completed_successfully" if runs_once else "service_healthy"
             assert rule["condition"] == expected, f"{name} -> {other}"
             # A service that waits for one of another profile could not start without that profile.
-            assert rule.get("required", True) == ("profiles" not in all_services[other]), f"{name} -> {other}"
+            needs = set(all_services[other].get("profiles", [])) <= set(service.get("profiles", []))
+            assert rule.get("required", True) == needs, f"{name} -> {other}"
 
 
 def test_models_stay_in_named_volumes() -> None:
-    mounted = {name: service["volumes"] for name, service in services().items() if "volumes" in service}
+    mounted = {
+        name: service["volumes"]
+        for name, service in services().items()
+        if "volumes" in service and "metrics" not in service.get("profiles", [])
+    }
     assert mounted == {
         "agent": ["sotto-models:/models"],
         "ollama": ["ollama-models:/models"],
         "vllm": ["vllm-models:/models"],
     }
-    assert set(rendered()["volumes"]) == {"sotto-models", "ollama-models", "vllm-models"}
+    assert set(rendered()["volumes"]) == {"sotto-models", "ollama-models", "vllm-models", "prometheus-data"}
     assert services()["agent"]["environment"]["SOTTO_MODELS_DIR"] == "/models"
     assert services()["ollama"]["environment"]["OLLAMA_MODELS"] == "/models"
     assert services()["vllm"]["environment"]["HF_HOME"] == "/models"
 
 
-def test_only_vllm_waits_for_its_profile() -> None:
+def test_vllm_and_the_metrics_wait_for_their_profiles() -> None:
     profiles = {name: service.get("profiles", []) for name, service in services().items()}
-    assert profiles == {"agent": [], "ollama": [], "ollama-pull": [], "vllm": ["vllm"]}
+    assert profiles == {
+        "agent": [],
+        "ollama": [],
+        "ollama-pull": [],
+        "vllm": ["vllm"],
+        "prometheus": ["metrics"],
+        "grafana": ["metrics"],
+    }
 
 
 def test_third_party_images_run_commands_that_they_have() -> None:

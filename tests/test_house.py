@@ -85,10 +85,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.server.realtime": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.telephony": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),
+    **dict.fromkeys(("agent.server.metrics", "agent.load"), GROUND),
     "agent.server.state": (
         *GROUND,
         *("agent.settings", "agent.models", "agent.engines", "agent.conversation"),
-        *(f"agent.server.{room}" for room in ("wire", "calls", "guard", "speech", "realtime")),
+        *(f"agent.server.{room}" for room in ("wire", "calls", "guard", "speech", "realtime", "metrics")),
     ),
     "agent.server.routes": (
         *(*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.memory", "agent.conversation"),
@@ -102,9 +103,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*GROUND, "agent.settings", "agent.engines", "agent.memory", "agent.conversation", "agent.server.*"),
     ),
     "agent.commands": (
-        *(*GROUND, "agent.audit", "agent.settings", "agent.engines", "agent.tools", "agent.memory"),
-        "agent.conversation",
-        *("agent.models", "agent.models.sources"),
+        *(*GROUND, "agent.audit", "agent.load", "agent.settings", "agent.engines", "agent.tools", "agent.memory"),
+        *("agent.conversation", "agent.models", "agent.models.sources"),
     ),
     "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server"),
 }

@@ -22,6 +22,7 @@ from agent.commands.screen import DesktopScreen, DesktopStatus
 from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
 from agent.conversation.observer import Sink
+from agent.conversation.tracing import Tracing
 from agent.engines.host import ModelHost, start_model_host
 from agent.logs import configure_logs
 from agent.memory.memory import YOURS, memory_of
@@ -167,6 +168,7 @@ async def desktop(options: DesktopOptions, settings: Settings, console: Console)
     # Whatever is wrong with the devices is told before models are loaded.
     with libraries_silenced():
         await _transport(options, USUAL_RATE_HZ).audio.probe()
+    tracing = Tracing(settings)
     host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
     try:
         if stopping.is_set():
@@ -174,6 +176,7 @@ async def desktop(options: DesktopOptions, settings: Settings, console: Console)
         transport = _transport(options, host.tts.loaded.sample_rate_hz)
         await hold(host, settings, transport, console, stopping)
     finally:
+        await tracing.close()
         await host.close()
     return 0
 

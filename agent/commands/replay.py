@@ -19,6 +19,7 @@ from agent.commands.script import IDLE, ConversationScript, Step, Typed
 from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event, EventLog
+from agent.conversation.tracing import Tracing
 from agent.engines.host import ModelHost, start_model_host
 from agent.errors import InputError
 from agent.memory.memory import YOURS, memory_of
@@ -229,6 +230,7 @@ async def replay(
         raise InputError("a replay has no key to hold: sotto replay --set turn.mode=open")
     _check_outputs(files)
     stopping = stop_on_signals()
+    tracing = Tracing(settings)
     log = EventLog(files.events, on_failure=stopping.set) if files.events else None
     try:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
@@ -239,6 +241,7 @@ async def replay(
         finally:
             await host.close()
     finally:
+        await tracing.close()
         if log:
             log.close()
     if log and log.failure:

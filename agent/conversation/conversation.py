@@ -17,8 +17,10 @@ from agent.conversation.model_notes import NEWS, SILENCE, without_note
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.tracing import LatencySpans, is_tracing
 from agent.conversation.waiting_pictures import BLIND
 from agent.conversation.waking import wakes
+from agent.conversation.watched_worker import Heard
 from agent.engines.host import ModelHost
 from agent.memory.turns import Turns
 from agent.memory.user_memory import UserMemory
@@ -71,6 +73,7 @@ class Conversation:
         has_requests: Whether a client decides which turns are answered, and how; `answers` then.
         hang_up: Ends the telephone call, where the agent may do that.
         rate_hz: Of the agent's sound; default: its voice's.
+        heard: Called with each frame of the microphone that all of the input side has had.
 
     Attributes:
         answers: Which turns are answered, where a client decides that.
@@ -97,12 +100,14 @@ class Conversation:
         has_requests: bool = False,
         hang_up: HangUp | None = None,
         rate_hz: int | None = None,
+        heard: Heard | None = None,
     ) -> None:
         self._speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
         kept = [Turns(memory, self._report_memory).note] if memory else []
+        spans = LatencySpans() if is_tracing() else None
         self._observer = ConversationObserver(
-            [*kept, *sinks, self._speaking_up, self._note],
+            [*kept, *sinks, *([spans] if spans else []), self._speaking_up, self._note],
             speech_end_secs=speech_end_secs,
             joins=not settings.interpreter.is_on,
         )
@@ -136,7 +141,10 @@ class Conversation:
             self.answers,
             rate_hz,
             self._attached,
+            heard,
         )
+        if spans:
+            spans.context = self._worker.tracing_context
         self._tool_tokens = room_for(host.llm_options)
         self._left_out = ""
         self._about = dict(about or {})

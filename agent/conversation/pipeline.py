@@ -8,7 +8,7 @@ from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
 from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.pipeline.worker import PipelineParams
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     AssistantTurnStoppedMessage,
@@ -35,8 +35,9 @@ from agent.conversation.live_steps import (
     voicing,
 )
 from agent.conversation.observer import ConversationObserver
+from agent.conversation.tracing import is_tracing
 from agent.conversation.waking import wakes
-from agent.conversation.watched_worker import WatchedWorker
+from agent.conversation.watched_worker import Heard, WatchedWorker
 from agent.engines.host import ModelHost
 from agent.settings.load import Settings
 from processors.cut import cut_in_order
@@ -81,7 +82,8 @@ def build_worker(
     on_request: AnswersOnRequest | None = None,
     rate_hz: int | None = None,
     attached: Attached | None = None,
-) -> tuple[PipelineWorker, LiveSteps]:
+    on_heard: Heard | None = None,
+) -> tuple[WatchedWorker, LiveSteps]:
     """Wire one conversation on engines that are already loaded.
 
     Args:
@@ -94,6 +96,7 @@ def build_worker(
         on_request: Says which turns are answered, where a client decides that.
         rate_hz: Of the agent's sound; default: its voice's.
         attached: Pictures that typed turns come with.
+        on_heard: Called with each frame of the microphone that all of the input side has had.
 
     Returns:
         The worker that runs it, and the steps of it whose settings may change meanwhile.
@@ -212,8 +215,11 @@ def build_worker(
         pipeline,
         params=PipelineParams(audio_in_sample_rate=IN_RATE_HZ, audio_out_sample_rate=rate_hz),
         observers=[observer],
+        heard=on_heard,
         enable_rtvi=False,
-        enable_turn_tracking=False,
+        # Pipecat's spans are made of turns as it tracks them.
+        enable_turn_tracking=is_tracing(),
+        enable_tracing=is_tracing(),
         idle_timeout_secs=None,
     )
     return worker, steps

@@ -6,18 +6,33 @@ Pipecat tells its observers of each frame twice a step, through a queue and a ta
 microphone go through half a dozen steps, and the second step has nothing new to say about them.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipecat.frames.frames import InputAudioRawFrame
-from pipecat.observers.base_observer import FrameProcessed, FramePushed
+from pipecat.observers.base_observer import BaseObserver, FrameProcessed, FramePushed
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.pipeline.worker_observer import WorkerObserver
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
 from pipecat.transports.base_input import BaseInputTransport
+from pipecat.utils.tracing.tracing_context import TracingContext
+
+# A frame of the microphone that all of the input side has had, and when, in nanoseconds of the pipeline's clock.
+Heard = Callable[[InputAudioRawFrame, int], None]
 
 
 class FrugalObserver(WorkerObserver):
-    """Hands on what is pushed; sound of the microphone only as it enters, and not that a step has begun its work."""
+    """Hands on what is pushed; sound of the microphone only as it enters, and not that a step has begun its work.
+
+    Args:
+        observers: Ours.
+        heard: Called with each frame of the microphone when it leaves the turn's aggregator; must not block.
+    """
+
+    def __init__(self, observers: Sequence[BaseObserver], heard: Heard | None = None) -> None:
+        super().__init__(observers=list(observers))
+        self._heard = heard
 
     async def on_process_frame(self, data: FrameProcessed) -> None:
         """None of our observers looks at this."""
@@ -33,6 +48,8 @@ class FrugalObserver(WorkerObserver):
         elif isinstance(data.source, BaseInputTransport):
             # It is the frame's first push, and nobody asks later whether it was.
             await self._send_to_proxy(data)
+        elif self._heard and isinstance(data.source, LLMUserAggregator):
+            self._heard(data.frame, data.timestamp)
 
 
 class WatchedWorker(PipelineWorker):
@@ -40,9 +57,15 @@ class WatchedWorker(PipelineWorker):
 
     Args:
         pipeline: What it runs.
+        heard: See FrugalObserver.
         options: See PipelineWorker.
     """
 
-    def __init__(self, pipeline: BasePipeline, **options: Any) -> None:
+    def __init__(self, pipeline: BasePipeline, *, heard: Heard | None = None, **options: Any) -> None:
         super().__init__(pipeline, **options)
-        self._observer = FrugalObserver(observers=self._observer._observers)
+        self._observer = FrugalObserver(self._observer._observers or [], heard)
+
+    @property
+    def tracing_context(self) -> TracingContext | None:
+        """What spans of this conversation belong to; None where there are none."""
+        return self._tracing_context

@@ -66,6 +66,11 @@ class MindlessHost:
         """Which engines they are, and why better ones were passed over."""
         return {"stt": self.stt.as_json(), **({"tts": self.tts.as_json()} if self.tts else {})}
 
+    def threads(self) -> list[Executor]:
+        """Those of all engines, those that took over among them."""
+        own = [threads for threads in (self.file_threads, self.tts_threads) if threads]
+        return [*own, *_taken_over(self.stt_standby, self.tts_standby)]
+
     async def close(self) -> None:
         """End threads and processes; no transcription may be under way."""
         await asyncio.to_thread(self._close)
@@ -129,6 +134,12 @@ class ModelHost:
         """What a person waits for an answer with these engines, as measured on this machine; None where unknown."""
         return answer_secs(self.stt.speed, self.llm.speed, self.tts.speed)
 
+    def threads(self) -> list[Executor]:
+        """Those of all engines, those that took over among them."""
+        own = [self.stt_threads, self.tts_threads, self.vad_threads, self.turn_threads, self.file_threads]
+        wake = [self.wake.threads] if self.wake else []
+        return [*own, *wake, *_taken_over(self.stt_standby, self.tts_standby)]
+
     async def probe_tools(self) -> None:
         """Find out whether the models call tools, where their servers do not tell; see `tool_probe`."""
         self.llm.loaded.options = await probed(self.llm_options)
@@ -153,6 +164,10 @@ class ModelHost:
         self.llm.loaded.close()
         if self.large:
             self.large.loaded.close()
+
+
+def _taken_over(*standbys: Standby[Any] | None) -> list[Executor]:
+    return [one.threads for one in standbys if isinstance(one, StageStandby) and one.threads]
 
 
 async def start_model_host(settings: Settings) -> ModelHost:

@@ -132,6 +132,11 @@ class SessionEngines(Lending):
         found = next((more for more in self._loaded_more("tts") if more.choice.engine == engine), None)
         return (found.choice, found.threads) if found and found.threads else None
 
+    def threads(self) -> list[Executor]:
+        """Those of all engines that are loaded, the server's own among them."""
+        more = [loaded.threads for loaded in self._loaded_more() if loaded.threads]
+        return [*self._host.threads(), *more]
+
     async def close(self) -> None:
         """End what was loaded beside the server's own; conversations must have ended."""
         more, self._more = self._loaded_more(), {}

@@ -46,6 +46,11 @@ class StageStandby(Generic[Engine]):
                 logger.warning(f"{self._stage}: {choice.engine} with {choice.model} takes over")
             return self._taken
 
+    @property
+    def threads(self) -> EngineThreads | None:
+        """Those of the engine that has taken over; None while none has."""
+        return self._taken[1] if self._taken else None
+
     def close(self) -> None:
         """End it; blocks."""
         if self._taken:

@@ -6,7 +6,6 @@ With `--api-only` there is nothing but the speech API and /health.
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.exception_handlers import http_exception_handler
@@ -22,7 +21,9 @@ from agent.memory.database import MemoryFailure
 from agent.server.calls.peers import UnknownPeerError
 from agent.server.calls.sessions import BusyError
 from agent.server.calls.websocket import websocket_router
-from agent.server.guard.access import HEALTH, Guard
+from agent.server.guard.access import Guard
+from agent.server.health import health_routes
+from agent.server.metering import METRICS, metrics_route
 from agent.server.page_files import page_files
 from agent.server.realtime.call_routes import call_routes
 from agent.server.realtime.route import realtime_routes
@@ -43,7 +44,7 @@ from agent.server.state import Loaded, ServerState
 from agent.server.telephony.routes import telephone_routes
 from agent.server.wire.errors import ApiError
 from agent.server.wire.json_body import RequestError, error_response
-from agent.server.wire.paths import PREFIX, SHOWN, is_api_path
+from agent.server.wire.paths import PREFIX, is_api_path
 from agent.server.wire.slots import Places
 from agent.server.wire.sockets import deny
 from agent.settings.session import OptionError
@@ -102,17 +103,16 @@ def build_app(state: ServerState) -> FastAPI:
     lines = {} if state.api_only else {"telephony": state.settings.telephony}
     app.add_middleware(Guard, server=state.settings.server, secrets=state.secrets, **lines)
 
-    @app.get(HEALTH)
-    async def health(request: Request) -> Response:
-        knows_token = not state.settings.server.token or getattr(request.state, SHOWN, False)
-        report = _health(state) if knows_token else {"status": _status(state)}
-        return JSONResponse(report, status_code=200 if state.loaded else 503)
+    app.include_router(health_routes(state))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         if state.api_only or is_api_path(request.url.path):
             return http_error_answer(request, error)
         return await http_exception_handler(request, error)
+
+    if state.meters:
+        app.add_api_route(METRICS, metrics_route(state.meters, has_token=bool(state.settings.server.token)))
 
     brain = Route("/chat/completions", CompletionsRoute(state), methods=["POST"])
     named = [] if state.api_only else [AGENT_MODEL]
@@ -135,27 +135,6 @@ def _realtime(state: ServerState) -> list[Route | WebSocketRoute]:
     places = Places(state.questions, state.speeches)
     calls = call_routes(state.sessions, lambda: state.peers().peers, state.calls, state.secrets, places)
     return [*realtime_routes(state.sessions, state.secrets, places), *calls]
-
-
-def _status(state: ServerState) -> str:
-    return "ready" if state.loaded else "starting"
-
-
-def _health(state: ServerState) -> dict[str, Any]:
-    loaded, server = state.loaded, state.settings.server
-    report: dict[str, Any] = {
-        "status": _status(state),
-        "version": __version__,
-        "engines": loaded.host.engines() if loaded else {},
-        "answer_secs": loaded.host.answer_secs if loaded else None,
-        "transcriptions": {"active": loaded.jobs.n_active if loaded else 0, "max": server.max_transcriptions},
-    }
-    if not state.api_only:
-        if loaded and loaded.sessions and (tools := loaded.sessions.servers.as_engine()):
-            report["engines"] = {**report["engines"], "tools": tools}
-        n_active = loaded.sessions.n_active if loaded and loaded.sessions else 0
-        report["sessions"] = {"active": n_active, "max": server.max_sessions}
-    return report
 
 
 def _add_page_routes(app: FastAPI, state: ServerState) -> None:

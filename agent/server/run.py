@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import uvicorn
 from loguru import logger
 
+from agent.conversation.tracing import Tracing
 from agent.engines.host import start_mindless_host, start_model_host
 from agent.errors import InputError
 from agent.server.app import build_app
@@ -18,10 +19,12 @@ from agent.server.calls.ice_servers import own_ice_servers
 from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
+from agent.server.draining import drain
 from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
 from agent.server.guard.binding import bind
 from agent.server.guard.certificates import CertificateFiles, certificate_files
 from agent.server.http_server import HttpServer
+from agent.server.metering import Metering
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.server.telephony.audio_socket import AudioSockets
@@ -60,6 +63,7 @@ def run_server(settings: Settings, *, api_only: bool = False) -> int:
 
 async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
+    tracing = Tracing(settings)
     state = ServerState(settings, api_only=api_only)
     https = _https(state.settings.server)
     bound = bind(settings.server.host, settings.server.port)
@@ -79,22 +83,27 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     wyoming = WyomingServer(state, server.places, bound_wyoming) if bound_wyoming else None
     renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     audio_sockets = AudioSockets(state.settings, state.sessions, server.places)
+    metering = Metering(state)
     try:
         if wyoming:
             wyoming.open()
         state.loaded = await _load(state, stopping, reach)
         if stopping.is_set():
             return stopping.exit_status
+        metering.start()
         set_aside_what_stays()
         audio_ports = {} if state.api_only else await audio_sockets.open()
         _tell_where(state, bound, wyoming, audio_ports)
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        if stopping.may_drain and (drain_secs := settings.server.drain_secs):
+            await drain(state, stopping.at_once, drain_secs)
         return 0
     finally:
         if renewing:
             renewing.cancel()
+        metering.close()
         # Requests that do not end in time are cut; uvicorn would log each of them as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if wyoming:
@@ -104,6 +113,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
         if state.loaded and state.loaded.sessions:
             await state.loaded.sessions.close()
         await audio_sockets.close()
+        await tracing.close()
         if state.loaded and state.loaded.peers:
             await state.loaded.peers.close()
         server.should_exit = True
@@ -173,7 +183,7 @@ async def _load(state: ServerState, stopping: Stopping, reach: Reach) -> Loaded:
         host = await load_unless_stopped(lambda: start_mindless_host(settings), stopping)
     else:
         host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
-        sessions = LiveSessions(host, settings, state.histories)
+        sessions = LiveSessions(host, settings, state.histories, state.metered())
         peers = WebSessions(sessions, own_ice_servers(settings), reach)
     server = settings.server
     jobs = TranscriptionJobs(

@@ -1,13 +1,15 @@
 """What all routes of the web application look at: the settings, what is loaded by now, and the conversations so far."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agent.conversation.histories import Histories
 from agent.conversation.written_answers import WrittenAnswers
 from agent.engines.host import MindlessHost, ModelHost
 from agent.engines.speaking import Speaking
 from agent.models.pulls import Pulls
-from agent.server.calls.sessions import BusyError, LiveSessions
+from agent.server.calls.sessions import BusyError, LiveSessions, Metered
 from agent.server.calls.webrtc import WebSessions
 from agent.server.guard.client_secrets import ClientSecrets
 from agent.server.guard.token import with_token
@@ -16,6 +18,9 @@ from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.wire.errors import TooBusyError
 from agent.server.wire.slots import Slots
 from agent.settings.load import Settings, other_tools_environment
+
+if TYPE_CHECKING:
+    from agent.server.metrics.meters import Meters
 
 LOADING = "the agent is still loading its models; try again in a moment"
 
@@ -49,6 +54,8 @@ class ServerState:
         secrets: Short-lived keys of Realtime clients.
         calls: Those of Realtime clients by WebRTC.
         pulls: Models that somebody fetches from the page.
+        is_draining: Whether calls that are held may end, and no other begins.
+        meters: What is counted; None where `metrics.enabled` is off.
     """
 
     def __init__(self, settings: Settings, *, api_only: bool = False) -> None:
@@ -56,14 +63,24 @@ class ServerState:
         self.api_only = api_only
         self.histories = Histories()
         self.loaded: Loaded | None = None
+        self.is_draining = False
         self.secrets = ClientSecrets()
         self.calls = PeerCalls()
         self.pulls = Pulls(self.settings.models_dir.expanduser().absolute(), other_tools_environment())
+        self.meters = _meters(settings)
         self.written = WrittenAnswers(self.settings)
         most = self.settings.server.max_chats
         self.questions = Slots(most, lambda: TooBusyError(most, "typed question", "server.max_chats"))
         speeches = self.settings.server.max_speeches
         self.speeches = Slots(speeches, lambda: TooBusyError(speeches, "speech", "server.max_speeches"))
+
+    def metered(self) -> Callable[[str], Metered] | None:
+        """Gives what counts for a conversation, by the way that it came in; None where nothing does."""
+        if (meters := self.meters) is None:
+            return None
+        from agent.server.metrics.conversation import ConversationMeter
+
+        return lambda way: ConversationMeter(meters, way)
 
     def jobs(self) -> TranscriptionJobs | None:
         """What transcribes recordings; None while the models are being loaded."""
@@ -105,3 +122,12 @@ class ServerState:
         if self.loaded is None or not isinstance(self.loaded.host, ModelHost):
             raise BusyError(LOADING)
         return self.loaded.host
+
+
+def _meters(settings: Settings) -> "Meters | None":
+    if not settings.metrics.enabled:
+        return None
+    # The library is imported where it is used only.
+    from agent.server.metrics.meters import Meters
+
+    return Meters()

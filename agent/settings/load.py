@@ -27,6 +27,7 @@ from agent.errors import SettingsError
 from agent.settings.home import HomeSettings
 from agent.settings.interpreter import InterpreterSettings
 from agent.settings.mcp import McpSettings
+from agent.settings.observing import MetricsSettings, TelemetrySettings
 from agent.settings.section import Section, without_nul
 from agent.settings.sections import (
     ComputeSettings,
@@ -101,6 +102,8 @@ class Settings(BaseSettings):
     persona: PersonaSettings = PersonaSettings()  # pyright: ignore[reportCallIssue]
     echo: EchoSettings = EchoSettings()  # pyright: ignore[reportCallIssue]
     server: ServerSettings = ServerSettings()  # pyright: ignore[reportCallIssue]
+    metrics: MetricsSettings = MetricsSettings()  # pyright: ignore[reportCallIssue]
+    telemetry: TelemetrySettings = TelemetrySettings()  # pyright: ignore[reportCallIssue]
     telephony: TelephonySettings = TelephonySettings()  # pyright: ignore[reportCallIssue]
     models_dir: Path = Field(
         default_factory=lambda: data_folder() / "models",

@@ -32,4 +32,6 @@ def servers_named(settings: Settings) -> list[str]:
         named += [f"mcp.servers.{name}" for name in settings.mcp.servers]
     if tools.home != "off" and settings.home.url:
         named.append("home.url")
+    if settings.telemetry.otlp_endpoint:
+        named.append("telemetry.otlp_endpoint")
     return named

@@ -68,6 +68,13 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
     max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
+    drain_secs: float = Field(
+        0.0,
+        ge=0,
+        le=86400,
+        description="after SIGTERM no call begins, and those that are held may end by themselves for so long; "
+        "0 ends them at once, as a second signal does",
+    )
     allowed_hosts: CommaList = Field(
         default_factory=list, description="further host names that the page may be opened under, with commas between"
     )

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from agent.load.measured import percentile
 
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The value below which that share of the values lies (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+__all__ = ["median", "percentile", "show"]
 
 
 def median(values: Sequence[float]) -> float:

@@ -28,6 +28,7 @@ from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.http_server import HttpServer
+from agent.server.metering import Metering
 from agent.server.speech.jobs import SpeechHost, TranscriptionJobs
 from agent.server.state import Loaded, ServerState
 from agent.server.wire.upload_budget import MEGABYTE
@@ -177,13 +178,17 @@ async def serving_page(
     """
     async with hosting(engine, options, voice or ScriptedSynthesizer()) as host:
         state = ServerState(_limited(limits, settings))
-        jobs, sessions = jobs_of(host, state.settings), LiveSessions(host, state.settings, state.histories)
+        jobs = jobs_of(host, state.settings)
+        sessions = LiveSessions(host, state.settings, state.histories, state.metered())
         peers = WebSessions(sessions)
         state.loaded = Loaded(host, jobs, sessions, peers)
+        metering = Metering(state)
+        metering.start()
         try:
             async with listening(state) as url:
                 yield ServedEngine(url, jobs, state)
         finally:
+            metering.close()
             await sessions.close()
             await peers.close()
             await jobs.close(timeout_secs=5)

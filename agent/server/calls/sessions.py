@@ -5,11 +5,13 @@ history kept for a while, so that the page can come back.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from loguru import logger
+from pipecat.frames.frames import InputAudioRawFrame
 from pipecat.transports.base_transport import BaseTransport
 
 from agent.conversation.conversation import Conversation
@@ -43,6 +45,7 @@ TAKE_OVER_SECS = 5.0
 TELL_SECS = 0.2
 # The page knows it by these words.
 TAKEN_OVER = "the page joined again"
+STOPPING = "the agent is about to stop and takes no more calls; try again in a moment"
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -63,6 +66,18 @@ class Carrier(Protocol):
         ...
 
 
+class Metered(Protocol):
+    """Counts for one conversation."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Count an event."""
+        ...
+
+    def heard(self, frame: InputAudioRawFrame, at_ns: int, /) -> None:
+        """Count a frame of the microphone, which all of the input side has had."""
+        ...
+
+
 class LiveSession:
     """One conversation of a page.
 
@@ -71,11 +86,19 @@ class LiveSession:
         conversation: The conversation.
         carrier: The page's connection.
         send: Sends a message to the page.
+        way: How it came in: webrtc, websocket, realtime or telephone.
     """
 
     def __init__(
-        self, plan: SessionPlan, conversation: Conversation, carrier: Carrier, send: Send, changes: SettingChanges
+        self,
+        plan: SessionPlan,
+        conversation: Conversation,
+        carrier: Carrier,
+        send: Send,
+        changes: SettingChanges,
+        way: str = "webrtc",
     ) -> None:
+        self.way = way
         self.plan = plan
         self.conversation = conversation
         self.carrier = carrier
@@ -113,11 +136,14 @@ class LiveSessions:
         host: The loaded engines.
         settings: Caps and thresholds.
         histories: Of these conversations and of those that ended a while ago.
+        metered: Gives what counts for a conversation that came in this way; None: nothing does.
 
     Raises:
         InputError: Nothing can be recorded in the folder that is set.
 
     Attributes:
+        n_refused: How many came when all places were taken.
+        is_draining: Whether those that are held may end, and no other begins.
         engines: Gives each its engines.
         recordings: Of those that asked for one, while they go on and for a while after.
         pictures: Those that wait for their messages.
@@ -125,8 +151,17 @@ class LiveSessions:
         servers: Of tools.
     """
 
-    def __init__(self, host: ModelHost, settings: Settings, histories: Histories) -> None:
+    def __init__(
+        self,
+        host: ModelHost,
+        settings: Settings,
+        histories: Histories,
+        metered: Callable[[str], Metered] | None = None,
+    ) -> None:
         self.histories = histories
+        self.n_refused = 0
+        self.is_draining = False
+        self._metered = metered
         self.engines = SessionEngines(host, settings)
         self.recordings = Recordings()
         self.pictures = WaitingPictures()
@@ -149,6 +184,15 @@ class LiveSessions:
         """How many conversations are being held or joined."""
         return len(self._planned | {session.plan.history for session in self._running})
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no other conversation may begin now."""
+        return self.is_draining or self.n_active >= self._settings.server.max_sessions
+
+    def ways(self) -> Counter[str]:
+        """How many conversations are being held, by the way that they came in."""
+        return Counter(session.way for session in self._running)
+
     @asynccontextmanager
     async def planned(self, request: SessionRequest) -> AsyncIterator[SessionPlan]:
         """A plan that holds a place and a history while a page joins; a session started with it keeps both.
@@ -159,11 +203,13 @@ class LiveSessions:
             request: What the page asks for.
 
         Raises:
-            BusyError: There are as many conversations as may be.
+            BusyError: There are as many conversations as may be, or the server is about to stop.
             OptionError: An option is unknown or invalid.
             EngineUnavailableError: An engine that the options name cannot be used.
             HistoryInUseError: The conversation is being answered in writing.
         """
+        if self.is_draining:
+            raise BusyError(STOPPING)
         settings = session_settings(self._settings, request.options)
         # What cannot be had costs the page neither its place nor the call that it holds.
         host = await self.engines.host_for(settings)
@@ -177,7 +223,8 @@ class LiveSessions:
     ) -> AsyncIterator[SessionPlan]:
         await self._take_over(request.conversation)
         most = self._settings.server.max_sessions
-        if self.n_active >= most:
+        if self.is_full:
+            self.n_refused += 1
             raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
         history = self.histories.open(request.conversation, request.owner)
         self.histories.hold(history, "call")
@@ -203,6 +250,7 @@ class LiveSessions:
         *,
         has_camera: bool = True,
         hang_up: HangUp | None = None,
+        way: str = "webrtc",
     ) -> LiveSession:
         """Start a conversation; within `planned`.
 
@@ -213,6 +261,7 @@ class LiveSessions:
             carrier: Its connection.
             has_camera: Whether a page is there that can be asked for a picture.
             hang_up: Ends the call, where it is a telephone's and the agent may do that.
+            way: How it came in, for what counts.
         """
         troubles: list[str] = []
         started = False
@@ -237,7 +286,8 @@ class LiveSessions:
         }
         if not door and not plan.host.llm_options.sees:
             plan.history.hide_pictures()
-        sinks = [_page_sink(send), TurnLogger(), *([recording] if recording else [])]
+        meter = self._metered(way) if self._metered else None
+        sinks = [_page_sink(send), TurnLogger(), *(one for one in (recording, meter) if one)]
         conversation = Conversation(
             plan.host,
             plan.settings,
@@ -253,9 +303,10 @@ class LiveSessions:
             has_requests=door is not None,
             hang_up=hang_up,
             rate_hz=plan.rate_hz,
+            heard=meter.heard if meter else None,
         )
         changes = SettingChanges(self.engines, self._settings, plan, conversation)
-        session = LiveSession(plan, conversation, carrier, send, changes)
+        session = LiveSession(plan, conversation, carrier, send, changes, way)
         ended = conversation.start()
         started = True
         self._running[session] = ended

@@ -150,7 +150,7 @@ def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[We
         session.handle(message)
 
     transport = WebSocketTransport(socket, plan.rate_hz, take)
-    session = live.start(plan, transport, transport.send, LineCarrier(transport))
+    session = live.start(plan, transport, transport.send, LineCarrier(transport), way="websocket")
 
     def hang_up() -> None:
         reason = session.conversation.end_reason

@@ -32,14 +32,22 @@ from agent.server.wire.errors import ApiError
 from agent.server.wire.events import Body, refuse_unread
 from agent.server.wire.json_body import error_response
 from agent.server.wire.networks import LOOPBACK, network_of_scope
-from agent.server.wire.paths import BY_SECRET, SHOWN, is_api_path, opens_by_client_secret, telephone_path
+from agent.server.wire.paths import (
+    BY_SECRET,
+    HEALTH,
+    LIVE,
+    READY,
+    SHOWN,
+    is_api_path,
+    opens_by_client_secret,
+    telephone_path,
+)
 from agent.server.wire.sockets import deny
 from agent.settings.serving import ServerSettings
 from agent.settings.telephony import TelephonySettings
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
-HEALTH = "/health"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
@@ -171,7 +179,7 @@ class Guard:
         scope["state"] = {**scope.get("state", {}), SHOWN: shown}
         opening = self._opening(scope, self._token)
         # The speech API asks for the token itself, or for its own key.
-        if opening or shown or scope["path"] == HEALTH or is_api_path(scope["path"]):
+        if opening or shown or scope["path"] in (HEALTH, LIVE, READY) or is_api_path(scope["path"]):
             return opening
         if "text/html" in headers.get("accept", ""):
             return PlainTextResponse(ASK_TO_OPEN + "\n", HTTPStatus.UNAUTHORIZED, BEARER)

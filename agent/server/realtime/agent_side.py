@@ -139,7 +139,7 @@ class AgentSide:
             if not spoken.is_over:
                 self._on_event(message["event"])
 
-        session = self._live.start(plan, transport, tell, _Nothing())
+        session = self._live.start(plan, transport, tell, _Nothing(), way="realtime")
         session.on_end(lambda: self._has_ended(session, spoken))
         self._session, self._transport, self._spoken = session, transport, spoken
         self._set_answers()

@@ -49,7 +49,7 @@ class _Call:
         """Start the conversation."""
         hang_up = HangUp(self.transport.until_played, self._end) if self._hangs_up else None
         carrier = LineCarrier(self.transport)
-        session = live.start(plan, self.transport, tell, carrier, has_camera=False, hang_up=hang_up)
+        session = live.start(plan, self.transport, tell, carrier, has_camera=False, hang_up=hang_up, way="telephone")
         self.session = session
         session.on_end(lambda: self._hang_up(session.conversation.end_reason))
         return session

@@ -73,7 +73,6 @@ class TelephoneRoutes:
 
     def __init__(self, settings: Settings, sessions: Callable[[], LiveSessions], tell: Tell) -> None:
         self._settings = settings.telephony
-        self._most = settings.server.max_sessions
         self._sessions = sessions
         self._tell = tell
         self._tokens = StreamTokens()
@@ -169,7 +168,7 @@ class TelephoneRoutes:
 
     def _is_busy(self) -> bool:
         try:
-            return self._sessions().n_active >= self._most
+            return self._sessions().is_full
         except BusyError:
             return True
 

@@ -4,6 +4,8 @@ PREFIX = "/v1"
 REALTIME = PREFIX + "/realtime"
 REALTIME_CALLS = REALTIME + "/calls"
 TELEPHONY = "/telephony"
+# What orchestrators ask, and the page.
+HEALTH, LIVE, READY = "/health", "/health/live", "/health/ready"
 # In the state of a request that showed `server.token`, or a Realtime client's short-lived key, which stands there, too:
 # it opens the door, and nothing that is the token's.
 SHOWN = "access_shown"

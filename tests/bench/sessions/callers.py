@@ -4,20 +4,20 @@ Everyone speaks the same sentences with pauses in which the agent can answer, ea
 """
 
 import asyncio
-import fractions
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
-from av import AudioFrame, AudioResampler, CodecContext
-from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
 
+from agent.load.tape import PACKET_SAMPLES, PACKET_SECS, SPEECH_RATE_HZ, TIME_BASE, encoded
 from tests.support.house import SPEECH
 from tests.support.webrtc_peer import Peer
 from transports.recording import Pcm16, load_recording
+
+__all__ = ["Caller", "Tape", "call", "encoded", "spoken"]
 
 SENTENCES = (
     "capital_of_germany.wav",
@@ -28,13 +28,6 @@ SENTENCES = (
     "five_minutes.wav",
 )
 PAUSE_SECS = 3.0
-SPEECH_RATE_HZ = 16_000
-OPUS_RATE_HZ = 48_000
-PACKET_SAMPLES = 960
-PACKET_SECS = PACKET_SAMPLES / OPUS_RATE_HZ
-# What browsers send for one microphone.
-BIT_RATE = 32_000
-TIME_BASE = fractions.Fraction(1, OPUS_RATE_HZ)
 JOIN_TIMEOUT_SECS = 30.0
 BETWEEN_JOINS_SECS = 0.2
 
@@ -43,24 +36,6 @@ def spoken() -> Pcm16:
     """The sentences with their pauses, 16 kHz mono."""
     pause_s16 = np.zeros(round(PAUSE_SECS * SPEECH_RATE_HZ), np.int16)
     return np.concatenate([part for name in SENTENCES for part in (load_recording(SPEECH / name).audio_s16, pause_s16)])
-
-
-def encoded(audio_s16: Pcm16) -> list[bytes]:
-    """Opus packets of 20 ms, as a browser sends them.
-
-    Args:
-        audio_s16: shape (n_samples,), int16, mono at 16 kHz.
-    """
-    codec = CodecContext.create("libopus", "w")
-    assert isinstance(codec, AudioCodecContext)
-    codec.bit_rate, codec.sample_rate, codec.layout, codec.format = BIT_RATE, OPUS_RATE_HZ, "mono", "s16"
-    codec.options = {"application": "voip"}
-    codec.time_base = TIME_BASE
-    resampler = AudioResampler("s16", "mono", OPUS_RATE_HZ, frame_size=PACKET_SAMPLES)
-    frame = AudioFrame.from_ndarray(audio_s16[None, :], layout="mono")
-    frame.sample_rate = SPEECH_RATE_HZ
-    packets = [packet for piece in resampler.resample(frame) for packet in codec.encode(piece)]
-    return [bytes(packet) for packet in packets]
 
 
 class Tape(AudioStreamTrack):

@@ -1,0 +1,38 @@
+"""A metric that is read where its value already stands, at the moment when somebody asks."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class Watched(Collector):
+    """A gauge, or a counter, with one label.
+
+    Args:
+        name: Of the metric.
+        text: What it says.
+        values: Gives a value for each value of the label.
+        label: Its name.
+        counts: Whether it only ever grows.
+    """
+
+    def __init__(
+        self, name: str, text: str, values: Callable[[], dict[str, float]], label: str, *, counts: bool = False
+    ) -> None:
+        self._name, self._text, self._values, self._label, self._counts = name, text, values, label, counts
+
+    def describe(self) -> Iterable[Metric]:
+        """Its name, without asking for values."""
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        """Its values of now."""
+        family = self._family()
+        for label, value in self._values().items():
+            family.add_metric([label], value)
+        return [family]
+
+    def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
+        kind = CounterMetricFamily if self._counts else GaugeMetricFamily
+        return kind(self._name, self._text, labels=[self._label])
