@@ -137,3 +137,19 @@ async def test_words_that_are_added_before_the_answer_stand_once(mine: UserMemor
     turns = Turns(mine, refuse)
     note(turns, *turn("what time"), *turn("what time is it"), HEARD, *says("Noon."), END)
     assert await kept(mine) == [("user", "what time is it"), ("agent", "Noon.")]
+
+
+@in_virtual_time
+async def test_what_a_turn_takes_back_that_is_asked_again_is_kept_no_more(mine: UserMemory) -> None:
+    turns = Turns(mine, refuse)
+    note(turns, *turn("how are you"), HEARD, *says("Fine."), END)
+    note(turns, *turn("and my cat"), HEARD, *says("Asleep."), END)
+    note(turns, *turn("and my dog"), HEARD, *says("Barking", "at"))
+    note(turns, {"event": "went_back", "text": "and my cat", "later": 1})
+    note(turns, *turn("and my bird"), HEARD, *says("Singing."), END)
+    assert await kept(mine) == [
+        ("user", "how are you"),
+        ("agent", "Fine."),
+        ("user", "and my bird"),
+        ("agent", "Singing."),
+    ]

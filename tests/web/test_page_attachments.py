@@ -8,8 +8,9 @@ from playwright.async_api import Browser, Page, expect
 from agent.tools.picture import MAX_BYTES, MAX_SIDE_PX, read_picture
 from tests.agent.tools.test_camera import png
 from tests.support.axe import find_barriers
-from tests.support.chromium import visit
+from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, items
+from tests.web.test_page_camera import CAMERAS
 from tests.web.test_page_written import write
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -45,7 +46,7 @@ async def test_pictures_are_pasted_dropped_and_taken_away_and_sent_with_the_ques
     browser: Browser, stub: StubServer
 ) -> None:
     seeing(stub)
-    async with visit(browser, stub.url) as page:
+    async with visit(browser, stub.url, script=CAMERAS) as page:
         await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
         await hand(page, "paste", 4_000, 3_000)
         previews = page.locator("#attached img")
@@ -76,7 +77,7 @@ async def test_pictures_are_pasted_dropped_and_taken_away_and_sent_with_the_ques
         # Without words it is asked what there is to see; asked again, it goes along.
         await page.get_by_role("button", name="Take a picture").click()
         await expect(previews).to_have_count(1)
-        assert await page.evaluate("microphones.every(({ track }) => track === undefined)")
+        await wait_until(page, "() => cameras.length === 1 && cameras[0].readyState === 'ended'")
         await page.get_by_role("button", name="Send").click()
         await expect(page.locator(".user .said").last).to_have_text("What do you see in this picture?")
         await expect(page.locator(".agent")).to_have_count(2)
