@@ -73,8 +73,8 @@ async def test_nothing_moves_while_the_floor_changes(browser: Browser, stub: Stu
 TALK = """async ([from, to]) => {
   const { Conversation } = await import("/conversation/conversation.js");
   const { View } = await import("/conversation/view.js");
-  window.talk ??= { conversation: new Conversation("c"), view: new View() };
-  const { conversation, view } = window.talk;
+  window.longTalk ??= { conversation: new Conversation("c"), view: new View() };
+  const { conversation, view } = window.longTalk;
   const draw = () => view.draw({
     state: conversation.activity, isWanted: true, conversation, microphone: "on", problem: null, isComingBack: false,
     isSoundHeld: false, engines: {}, answerSecs: null, link: {}, canRecord: false, recorded: "", nChoices: 0,

@@ -1,6 +1,6 @@
 """Pictures of the page in each state, small, beside the accepted ones: none has changed, none looks like another state.
 
-After a wanted change `SOTTO_ACCEPT_PICTURES=1 uv run pytest tests/web/test_page_states.py` accepts those of now: look
+After a wanted change `ACCEPT_PICTURES=1 uv run pytest tests/web/test_page_states.py` accepts those of now: look
 at them. Other versions of Chromium, and other fonts, draw letters otherwise; at this size less than is tolerated.
 """
 
@@ -146,7 +146,7 @@ def differences(name: str, pictures: list[Image.Image]) -> list[str]:
 async def test_each_state_looks_as_it_was_accepted(browser: Browser, stub: StubServer, tmp_path: Path) -> None:
     async with visit(browser, stub.url, script=STILL, allowed_errors=["status of 503"]) as page:
         pictures = await take_all(page, stub)
-    is_accepted = bool(os.environ.get("SOTTO_ACCEPT_PICTURES"))
+    is_accepted = bool(os.environ.get("ACCEPT_PICTURES"))
     folder = ACCEPTED if is_accepted else tmp_path
     for name, taken in pictures.items():
         sheet_of(taken).quantize(COLOURS).save(folder / f"{name}.png", optimize=True)
