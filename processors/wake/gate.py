@@ -8,6 +8,9 @@ Out: the same, silent while asleep; AwakeFrame, AsleepFrame; a short sound; an I
 The detector is asked aside: sound waits for it neither asleep nor awake. What it finds is acted on with the next frame.
 Asleep, the last KEPT_SECS of sound are held in memory, for the word is certain only after it has ended; nothing else
 is kept. Time is counted in samples.
+
+It stands before the gain for quiet microphones: the detector's models hear as well 30 dB below the usual level, and a
+gain that rises within the word costs most of them (espeak's alexa, in rooms: 83 % found without, 27 % with it).
 """
 
 from collections import deque

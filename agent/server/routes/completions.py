@@ -67,10 +67,12 @@ class CompletionsRoute:
                     "this server has no language model (--api-only); to have it answer: sotto serve",
                     code="no_language_model_loaded",
                 )
-            with self._state.questions.taken(), suppress(ClientGoneError, ClientDisconnect):
+            with suppress(ClientGoneError, ClientDisconnect):
+                # A body that comes slowly keeps nobody from a place.
                 request = completion_request_of(await api_object(Request(scope, body)))
-                await self._state.written.turn()
-                await unless_hung_up(receive, self._answer(request, send, scope, receive))
+                with self._state.questions.taken():
+                    await self._state.written.turn()
+                    await unless_hung_up(receive, self._answer(request, send, scope, receive))
         except ApiError as error:
             if body.ended:
                 raise

@@ -65,9 +65,11 @@ class SpeechRoute:
         body = Body(receive)
         try:
             speaking = voice_of(self._get_speaking)
-            with self._places.taken(), suppress(ClientGoneError, ClientDisconnect):
+            with suppress(ClientGoneError, ClientDisconnect):
+                # A body that comes slowly keeps nobody from a place.
                 request = speech_request_of(await api_object(Request(scope, body)))
-                await unless_hung_up(receive, _answer(speaking, request, send))
+                with self._places.taken():
+                    await unless_hung_up(receive, _answer(speaking, request, send))
         except ApiError as error:
             if body.ended:
                 raise

@@ -1,5 +1,6 @@
 """OpenAI's chat API on the agent's own brain: openai's client against the real server, a scripted model behind."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -199,3 +200,23 @@ async def test_ears_alone_say_that_there_is_no_brain_and_a_key_is_asked_for() ->
         assert (await chat.client.post(ROUTE, json={"messages": MESSAGES})).status_code == 401
         right = {"Authorization": "Bearer secret-key"}
         assert (await chat.client.post(ROUTE, json={"messages": MESSAGES}, headers=right)).status_code == 200
+
+
+@in_virtual_time
+async def test_bodies_that_come_slowly_keep_nobody_from_a_place() -> None:
+    async with calling(Reply("Hi."), max_chats=1, max_speeches=1) as (chat, caller):
+        port = httpx.URL(chat.served.url).port
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for (_, writer), path in zip(slow, (ROUTE, "/v1/audio/speech"), strict=True):
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n"
+            )
+            writer.write(f"{head}\r\n{{".encode())
+        await until(lambda: not any(writer.transport.get_write_buffer_size() for _, writer in slow))
+        assert (await chat.client.get("/health")).status_code == 200
+        answer = await caller.chat.completions.create(model="sotto", messages=MESSAGES)
+        assert answer.choices[0].message.content == "Hi."
+        spoken = await caller.audio.speech.create(model="tts-1", voice="alloy", input="Hi.", response_format="pcm")
+        assert len(spoken.content) > 0
+        for _, writer in slow:
+            writer.transport.abort()
