@@ -11,12 +11,14 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
-from agent.conversation.abilities import abilities, served
+from agent.conversation.abilities import abilities
 from agent.conversation.event_log import Event
 from agent.conversation.model_notes import NEWS, SILENCE, without_note
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
+from agent.conversation.served_tools import ServedTools
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.told_timers import ToldTimers
 from agent.conversation.tracing import LatencySpans, is_tracing
 from agent.conversation.waiting_pictures import BLIND
 from agent.conversation.waking import wakes
@@ -25,13 +27,12 @@ from agent.engines.host import ModelHost
 from agent.memory.turns import Turns
 from agent.memory.user_memory import UserMemory
 from agent.settings.load import Settings, public_values
-from agent.settings.sections import Permission
 from agent.tools.camera import Camera
 from agent.tools.hang_up import HangUp
 from agent.tools.mcp_servers import McpServers
-from agent.tools.timers import Timer, TimerBook
+from agent.tools.timers import TimerBook
 from agent.tools.tool import Tool
-from agent.tools.tool_room import fitting, left_out_line, room_for
+from agent.tools.tool_room import room_for
 from processors.frames import (
     AnswerFrame,
     ChangeHistoryFrame,
@@ -114,22 +115,21 @@ class Conversation:
         self.context = context or LLMContext()
         if memory:
             memory.n_turns_told = lambda: n_earlier_turns(self.context.messages)
-        self._own_timers = timers is None
-        self._timers = timers or TimerBook()
         self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
         self._attached = Attached()
         self._hang_up = hang_up
         if hang_up:
             hang_up.when_free = self._speaking_up.do
+        emit = self._observer.emit
+        self._timers = ToldTimers(timers, self._speaking_up, lambda: self._abilities.reflexes, emit, self.report)
         self._abilities = abilities(
-            settings, self._timers, self._observer.emit, tools, memory, camera=self.camera, hang_up=hang_up
+            settings, self._timers.book, emit, tools, memory, camera=self.camera, hang_up=hang_up
         )
-        self._abilities.toolbox.report = lambda message: self.report("tool", message)
         toolbox = self._abilities.toolbox
+        toolbox.report = lambda message: self.report("tool", message)
         toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
         toolbox.takes_long = lambda tool: self._speaking_up.add(self._abilities.reflexes.still_words(tool))
-        self._servers = servers
-        self._servers_permission: Permission = settings.tools.servers
+        self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
         self.answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
             host,
@@ -145,11 +145,8 @@ class Conversation:
         )
         if spans:
             spans.context = self._worker.tracing_context
-        self._tool_tokens = room_for(host.llm_options)
-        self._left_out = ""
         self._about = dict(about or {})
-        waking = wakes(host, settings)
-        self._waking = waking.as_json() if waking else {}
+        self._waking = waking.as_json() if (waking := wakes(host, settings)) else {}
         self._engines = host.engines() | self._waking
         self._answer_secs = host.answer_secs
         self._settings = public_values(settings)
@@ -171,11 +168,9 @@ class Conversation:
             push_to_talk=self._push_to_talk,
             **self._about,
         )
-        self._listen_to_timers()
+        self._timers.begin()
         self._warming_up = asyncio.create_task(asyncio.to_thread(self._abilities.reflexes.warm_up), name="warm-up")
-        if self._servers and self._servers.states():
-            self._servers.changed.append(self._serve_tools)
-            self._serve_tools()
+        self._served.begin()
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
 
@@ -189,7 +184,7 @@ class Conversation:
         """
         self._abilities = self._abilities.again(settings)
         self.camera.has_eyes = host.llm_options.sees
-        self._tool_tokens = room_for(host.llm_options)
+        self._served.n_tokens = room_for(host.llm_options)
         await self._steps.change(host, settings, self._abilities, self.context, set(changed))
         self._observer.emit(
             "settings_changed",
@@ -359,38 +354,6 @@ class Conversation:
         if self._hang_up:
             self._hang_up.note(event)
 
-    def _listen_to_timers(self) -> None:
-        self._timers.changed.append(self._tell_timer)
-        self._timers.failed.append(self._tell_unkept)
-        if self._timers.problem:
-            self._tell_unkept(self._timers.problem)
-        self._timers.watch()
-        while self._timers.missed:
-            self._speaking_up.add(self._abilities.reflexes.missed_words(self._timers.missed.pop(0)))
-
-    def _serve_tools(self) -> None:
-        """Servers' tools come and go while the conversation goes on."""
-        assert self._servers  # noqa: S101 - else nobody calls
-        toolbox = self._abilities.toolbox
-        tools = served(self._servers.tools(), self._servers_permission)
-        kept = fitting(tools, toolbox.own(), self._tool_tokens)
-        toolbox.serve(kept)
-        left_out = left_out_line(tools, kept, self._tool_tokens)
-        if left_out and left_out != self._left_out:
-            logger.warning(left_out)
-        self._left_out = left_out
-        states = [state.as_json() for state in self._servers.states()]
-        self._observer.emit("tool_servers", servers=states, left_out=left_out)
-
-    def _tell_timer(self, change: str, timer: Timer) -> None:
-        left_secs = round(timer.left_secs(self._timers.now_secs()), 1)
-        self._observer.emit(f"timer_{change}", number=timer.number, label=timer.label, left_secs=left_secs)
-        if change == "due":
-            self._speaking_up.add(self._abilities.reflexes.due_words(timer))
-
-    def _tell_unkept(self, problem: str) -> None:
-        self.report("timers", problem)
-
     async def _say(self, text: str) -> None:
         """Say something unasked; it is heard into the history."""
         await self._queue(TTSSpeakFrame(text, append_to_context=True))
@@ -427,12 +390,8 @@ class Conversation:
         try:
             await runner.run()
         finally:
-            self._timers.changed.remove(self._tell_timer)
-            self._timers.failed.remove(self._tell_unkept)
-            if self._servers and self._serve_tools in self._servers.changed:
-                self._servers.changed.remove(self._serve_tools)
-            if self._own_timers:
-                self._timers.stop()
+            self._timers.end()
+            self._served.end()
             if self._warming_up:
                 await asyncio.gather(self._warming_up, return_exceptions=True)
             self._speaking_up.close()

@@ -9,7 +9,8 @@ from agent.conversation.written_answers import WrittenAnswers
 from agent.engines.host import MindlessHost, ModelHost
 from agent.engines.speaking import Speaking
 from agent.models.pulls import Pulls
-from agent.server.calls.sessions import BusyError, LiveSessions, Metered
+from agent.server.calls.session import Metered
+from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.guard.client_secrets import ClientSecrets
 from agent.server.guard.token import with_token

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.server.calls.sessions import LiveSession, LiveSessions
+from agent.server.calls.session import LiveSession
+from agent.server.calls.sessions import LiveSessions
 from tests.support.fault_table import transport_cells
 from tests.support.faulty_peers import CALLS, Call, SocketCall
 from tests.support.house import SPEECH

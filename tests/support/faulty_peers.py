@@ -13,7 +13,7 @@ from av import AudioFrame, Packet
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from agent.server.calls.sessions import LiveSession
+from agent.server.calls.session import LiveSession
 from tests.support.served import ServedEngine
 from tests.support.webrtc_peer import Microphone, Peer
 from tests.support.websocket_caller import FRAME_BYTES, Caller

@@ -18,7 +18,8 @@ from starlette.websockets import WebSocketDisconnect
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
 from agent.server.calls.plan import SessionPlan, SessionRequest
-from agent.server.calls.sessions import BusyError, LiveSession, LiveSessions
+from agent.server.calls.session import LiveSession
+from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.wire.owner import MAX_PAGE_CHARS, memory_owner_of, owner_of
 from processors.errors import EngineUnavailableError
 from transports.websocket import WebSocketTransport

@@ -11,7 +11,8 @@ from typing import Any
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from agent.server.calls.plan import SessionPlan
-from agent.server.calls.sessions import LiveSession, LiveSessions
+from agent.server.calls.session import LiveSession
+from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.agent_plan import plan_of
 from agent.server.realtime.calls import ClientCalls
 from agent.server.realtime.input_buffer import InputBuffer

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from agent.server.calls.plan import SessionPlan, SessionRequest
-from agent.server.calls.sessions import LiveSession, LiveSessions
+from agent.server.calls.session import LiveSession
+from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.websocket import SERVER_STOPS, LineCarrier
 from agent.server.telephony.keypad import Keypad
 from agent.settings.session import always_awake

@@ -10,7 +10,8 @@ import numpy as np
 
 from agent.conversation.activity import Activity
 from agent.server.calls.plan import SessionPlan
-from agent.server.calls.sessions import LiveSession, LiveSessions
+from agent.server.calls.session import LiveSession
+from agent.server.calls.sessions import LiveSessions
 from tests.bench.chaos.engines import StormyEars
 from tests.bench.chaos.log import Asking, CallLog, Told
 from tests.bench.chaos.script import Deed

@@ -8,7 +8,7 @@ from pipecat.frames.frames import FunctionCallFromLLM, FunctionCallsStartedFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from agent.conversation.conversation import Conversation
-from agent.server.calls.sessions import LiveSession
+from agent.server.calls.session import LiveSession
 from agent.server.realtime.agent_side import AgentSide
 from agent.server.realtime.calls import ClientCalls
 from agent.server.realtime.problems import RealtimeProblem
