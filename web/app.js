@@ -63,12 +63,8 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
-const models = new ModelsSheet({
-  optionsNow: () => choices.options,
-  onUse: choose,
-  onChange: draw,
-  say: (text) => view.announcer.say(text),
-});
+const say = (text) => view.announcer.say(text);
+const models = new ModelsSheet({ optionsNow: () => choices.options, onUse: choose, onChange: draw, say });
 const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
 const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
 const messages = new Messages({ ...page, announcer: view.announcer });
@@ -83,7 +79,7 @@ function draw() {
     state,
     isWanted: session.isWanted,
     conversation,
-    microphone: microphoneSign(),
+    microphone: microphone === "muted" && !isMuted ? "held" : microphone,
     problem: problem ?? session.problem ?? server.problem,
     isComingBack: problem === null && session.isComingBack,
     isSoundHeld: voice.isHeld,
@@ -112,10 +108,6 @@ function stateNow() {
   if (written.isUnderWay) return conversation.activity === "writing" ? "writing" : "thinking";
   if (server.health === null && server.problem?.isPassing) return "away";
   return server.isStarting ? "starting" : "idle";
-}
-
-function microphoneSign() {
-  return microphone === "muted" && !isMuted ? "held" : microphone;
 }
 
 const engines = () => enginesNow(server.health?.engines ?? {}, conversation.engines ?? {});
