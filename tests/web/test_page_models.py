@@ -19,7 +19,7 @@ from tests.support.axe import find_barriers
 from tests.support.chromium import visit, wait_until
 from tests.support.file_server import Fault, FileServer, serve_files
 from tests.support.house import FIXTURES
-from tests.support.page_models import lay_out, serving
+from tests.support.page_models import PATIENCE_SECS, lay_out, serving
 from tests.support.small_model import sha256
 from tests.support.stub_server import StubServer
 
@@ -126,7 +126,8 @@ async def test_what_has_come_is_offered_beside_the_call_and_heard_in_it(
         for _ in range(2):
             await page.keyboard.press("Escape")
         go_on.set()
-        await expect(page.locator("#models-here-text")).to_contain_text("piper-joe is here")
+        here = page.locator("#models-here-text")
+        await expect(here).to_contain_text("piper-joe is here", timeout=1000 * PATIENCE_SECS)
         assert await find_barriers(page) == []
         await page.get_by_role("button", name="Use it now").click()
         await wait_until(page, "window.events.includes('settings_changed')")

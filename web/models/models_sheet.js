@@ -64,13 +64,19 @@ export class ModelsSheet {
     return this.#known.pulls.find((pull) => pull.name === name);
   }
 
+  /** @returns {boolean} whether a pull is in another state than before */
   #take(known) {
+    const before = this.#known && this.#known.pulls;
     this.#known = known;
+    const changed = known.pulls.filter(({ name, state }) => before && before.find((pull) => pull.name === name)?.state !== state);
+    for (const { name, state } of changed) this.#announce(name, state);
     this.#draw();
     this.#handlers.onChange();
     clearTimeout(this.#timer);
-    if (!known.pulls.some(({ state }) => ["waiting", "running"].includes(state))) return;
-    this.#timer = setTimeout(() => this.#follow(), this.#dialog.open ? POLL_MS : POLL_CLOSED_MS);
+    if (known.pulls.some(({ state }) => ["waiting", "running"].includes(state))) {
+      this.#timer = setTimeout(() => this.#follow(), this.#dialog.open ? POLL_MS : POLL_CLOSED_MS);
+    }
+    return changed.length > 0;
   }
 
   async #follow() {
@@ -83,11 +89,7 @@ export class ModelsSheet {
       this.#timer = setTimeout(() => this.#follow(), POLL_CLOSED_MS);
       return;
     }
-    const changed = pulls.filter(({ name, state }) => this.#pullOf(name)?.state !== state);
-    this.#take({ ...this.#known, pulls });
-    if (changed.length === 0) return;
-    await this.refresh();
-    for (const { name, state } of changed) this.#announce(name, state);
+    if (this.#take({ ...this.#known, pulls })) await this.refresh();
   }
 
   #announce(name, state) {
