@@ -63,6 +63,15 @@ class WorkWatch:
         return times.user + times.system
 
 
+def kill_with_its_own(process: "subprocess.Popen[bytes]") -> None:
+    """End a process, and those that it has started."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    process.kill()
+
+
 def kill_children() -> None:
     """End every one that still runs, whatever it is at, and let none follow; the program exits next."""
     with _lock:

@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 from agent.models import pull_worker
 from agent.models.pull_worker import Order
-from processors.child_process import start_child
+from processors.child_process import kill_with_its_own, start_child
 from processors.errors import EngineUnavailableError
 
 Told = dict[str, Any]
@@ -47,7 +47,8 @@ class PullProcess:
         """Cut it short; `run` returns at once."""
         self._is_ended = True
         if self._process:
-            self._process.kill()
+            # Package tools are programs of their own.
+            kill_with_its_own(self._process)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> Told:
         try:

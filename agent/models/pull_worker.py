@@ -27,6 +27,7 @@ from agent.models.supply import sources
 
 TOLD_SECS = 0.1  # progress is told no oftener
 _NICE = 10
+_telling = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Teller:
     model: Model
     total_bytes: int
     _done: dict[str, int] = field(default_factory=dict)
-    _told_secs: float = float("-inf")
+    _newest: dict[str, Any] = field(default_factory=dict)
+    _told: dict[str, Any] = field(default_factory=dict)
 
     def hearers(self) -> Hearers:
         """What the pull is to tell."""
@@ -88,19 +90,30 @@ class Teller:
             lambda line: tell(said=line),
         )
 
+    def tell_on(self) -> None:
+        """Tell how far it is from time to time, also while the server is silent; in a thread of its own."""
+        while True:
+            self.tell_newest()
+            time.sleep(TOLD_SECS)
+
+    def tell_newest(self) -> None:
+        """Tell how far it is, unless that was told."""
+        newest = self._newest
+        if newest != self._told:
+            self._told = newest
+            tell(**newest)
+
     def _count(self, name: str, done_bytes: int, step: str) -> None:
         self._done[name] = done_bytes
-        now_secs = time.monotonic()
         done = sum(self._done.values())
-        if now_secs - self._told_secs >= TOLD_SECS or done >= self.total_bytes:
-            self._told_secs = now_secs
-            tell(done_bytes=done, total_bytes=self.total_bytes, step=step)
+        self._newest = {"done_bytes": done, "total_bytes": self.total_bytes, "step": step}
 
 
 def tell(**line: Any) -> None:
     """One line to whoever started this process."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    with _telling:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
 
 def carry_out(order: Order) -> None:
@@ -110,9 +123,11 @@ def carry_out(order: Order) -> None:
     unpacked = sum(member.size_bytes for member in model.members) if lacking else 0
     teller = Teller(model, sum(file.size_bytes for file in lacking) + unpacked)
     hearers = teller.hearers()
+    threading.Thread(target=teller.tell_on, daemon=True).start()
     try:
         with sources(order.models_dir, OtherTools.of(order.environment, order.home), say=hearers.said) as among:
             pull(model, order.models_dir, among=among, hearers=hearers)
+        teller.tell_newest()
     except DownloadError as error:
         tell(what=error.what, press=error.press)
     except SottoError as error:

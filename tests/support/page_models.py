@@ -20,7 +20,7 @@ from tests.support.served import ServedEngine, serving_page
 from tests.support.speech_callers import NotingEngine
 
 BUNDLED = agent.models.catalogue.find("tiny.en")
-PATIENCE_SECS = 60
+PATIENCE_SECS = 120
 POLL_SECS = 0.02
 
 

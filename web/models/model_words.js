@@ -7,6 +7,7 @@ const languages = new Intl.DisplayNames(["en"], { type: "language" });
 /** @returns {string} such as "63 MB" */
 export function describeSize(bytes) {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes < 1e5) return `${Math.round(bytes / 1e3)} kB`;
   return `${bytes >= 1e7 ? Math.round(bytes / 1e6) : (bytes / 1e6).toFixed(1)} MB`;
 }
 

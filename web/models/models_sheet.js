@@ -64,13 +64,19 @@ export class ModelsSheet {
     return this.#known.pulls.find((pull) => pull.name === name);
   }
 
+  /** @returns {boolean} whether a pull is in another state than before */
   #take(known) {
+    const before = this.#known && this.#known.pulls;
     this.#known = known;
+    const changed = known.pulls.filter(({ name, state }) => before && before.find((pull) => pull.name === name)?.state !== state);
+    for (const { name, state } of changed) this.#announce(name, state);
     this.#draw();
     this.#handlers.onChange();
     clearTimeout(this.#timer);
-    if (!known.pulls.some(({ state }) => ["waiting", "running"].includes(state))) return;
-    this.#timer = setTimeout(() => this.#follow(), this.#dialog.open ? POLL_MS : POLL_CLOSED_MS);
+    if (known.pulls.some(({ state }) => ["waiting", "running"].includes(state))) {
+      this.#timer = setTimeout(() => this.#follow(), this.#dialog.open ? POLL_MS : POLL_CLOSED_MS);
+    }
+    return changed.length > 0;
   }
 
   async #follow() {
@@ -83,11 +89,7 @@ export class ModelsSheet {
       this.#timer = setTimeout(() => this.#follow(), POLL_CLOSED_MS);
       return;
     }
-    const changed = pulls.filter(({ name, state }) => this.#pullOf(name)?.state !== state);
-    this.#take({ ...this.#known, pulls });
-    if (changed.length === 0) return;
-    await this.refresh();
-    for (const { name, state } of changed) this.#announce(name, state);
+    if (this.#take({ ...this.#known, pulls })) await this.refresh();
   }
 
   #announce(name, state) {
@@ -164,7 +166,16 @@ export class ModelsSheet {
 
   #askToRemove({ name, size_bytes: size }) {
     const words = { title: `Remove ${name}?`, text: `That frees ${describeSize(size)}. It can be fetched again.`, yes: "Remove" };
-    askFirst(words, () => this.#try(() => this.#after(removeModel(name))));
+    askFirst(words, () => this.#try(() => this.#remove(name)));
+  }
+
+  /** What is gone is no longer asked for. */
+  async #remove(name) {
+    await removeModel(name);
+    const { stage } = this.#known.models.find((model) => model.name === name);
+    const options = this.#handlers.optionsNow();
+    if (options[`${stage}.model`] === name) this.#handlers.onUse(withoutModel(options, stage));
+    await this.refresh();
   }
 
   /** The engine is loaded while the call goes on with the one that it has; only then it changes. */
@@ -201,9 +212,14 @@ export class ModelsSheet {
 
 /** @returns {object} the options with a model in place of the one before; its voice and language were that one's */
 function withModel(options, { stage, choice }) {
+  const language = `${stage}.language`;
+  const spoken = language in options && !(language in choice) ? { [language]: options[language] } : {};
+  return { ...withoutModel(options, stage), ...spoken, ...choice };
+}
+
+function withoutModel(options, stage) {
   const gone = [`${stage}.engine`, `${stage}.model`, `${stage}.voice`, `${stage}.language`];
-  const kept = Object.entries(options).filter(([key]) => !gone.includes(key) || (key === `${stage}.language` && !choice[key]));
-  return { ...Object.fromEntries(kept), ...choice };
+  return Object.fromEntries(Object.entries(options).filter(([key]) => !gone.includes(key)));
 }
 
 /** @returns {number} what is still to be fetched of these models */
