@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 # A loaded machine is slow; what never comes is a failure all the same.
-PATIENCE_SECS = 10
+PATIENCE_SECS = 30
 expect.set_options(timeout=1000 * PATIENCE_SECS)
 POLL_SECS = 0.05
 

@@ -193,7 +193,8 @@ class StubServer:
         if self.web not in path.resolve().parents or not path.is_file():
             return JSONResponse({"error": f"no such file: {name}"}, 404)
         mark = {VERSION_HEADER: self.health["version"]} if self.health["version"] else {}
-        return FileResponse(path, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **mark})
+        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
+        return FileResponse(path, headers={**headers, **mark})
 
     async def _serve_recording(self, conversation: str, name: str) -> Response:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")

@@ -102,7 +102,7 @@ async def test_a_microphone_that_gives_nothing_at_all_is_told_apart_from_a_quiet
 async def test_a_microphone_that_cannot_be_had_is_told_and_asked_for_again(
     browser: Browser, stub: StubServer, error: str, told: str
 ) -> None:
-    mended = "navigator.mediaDevices.getUserMedia = given"
+    mended = "void (navigator.mediaDevices.getUserMedia = given)"
     async with visit(browser, stub.url, script=f"window.refusal = '{error}';{REFUSING}") as page:
         dialog = await open_check(page)
         await expect(dialog).to_contain_text(told)

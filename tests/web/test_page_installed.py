@@ -97,11 +97,13 @@ async def test_the_icons_are_those_of_the_manifest_and_drawn_as_the_script_draws
     for icon in manifest["icons"]:
         path = WEB / icon["src"].removeprefix("/")
         if path.suffix == ".png":
-            assert Image.open(path).size == tuple(map(int, icon["sizes"].split("x")))
+            with Image.open(path) as image:
+                assert image.size == tuple(map(int, icon["sizes"].split("x")))
         else:
             assert path.is_file()
     for name, drawn in draw_all().items():
-        difference = ImageChops.difference(drawn, Image.open(ICONS / name).convert("RGBA"))
+        with Image.open(ICONS / name) as image:
+            difference = ImageChops.difference(drawn, image.convert("RGBA"))
         assert max(ImageStat.Stat(difference).mean) < 3, name
 
 

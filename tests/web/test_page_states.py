@@ -120,7 +120,8 @@ def sheet_of(pictures: list[Image.Image]) -> Image.Image:
 
 def accepted_of(name: str) -> list[Image.Image]:
     """Those that were accepted."""
-    sheet = Image.open(ACCEPTED / f"{name}.png").convert("RGB")
+    with Image.open(ACCEPTED / f"{name}.png") as image:
+        sheet = image.convert("RGB")
     return [sheet.crop((n * WIDTH_PX, 0, (n + 1) * WIDTH_PX, sheet.height)) for n in range(len(STATES))]
 
 
