@@ -176,7 +176,8 @@ class Trials:
                 nonlocal n_told
                 n_told += 1
                 if n_told % LINE_SECS == 0:
-                    self._console.print(" ".join(f"{name}={value}" for name, value in row_of(measured)), markup=False)
+                    line = "   ".join(f"{name} {value}" for name, value in row_of(measured))
+                    self._console.print(line, markup=False, soft_wrap=True)
 
             measured = await callers.run(self._stopping, tell)
             self._console.print(table_of(measured))
@@ -250,7 +251,7 @@ async def most_sessions(server: Server) -> int | None:
 
 
 def row_of(measured: Measured) -> list[tuple[str, str]]:
-    """Figures, each with its name."""
+    """Figures, each with its name; `late` is how late the callers themselves sent."""
 
     def secs(percent: float) -> str:
         value = measured.percentile_secs(percent)
@@ -265,14 +266,14 @@ def row_of(measured: Measured) -> list[tuple[str, str]]:
         ("mixed up", str(measured.n_mixed_up)),
         ("lost", str(measured.lost.total())),
         ("errors", str(measured.errors.total())),
-        ("callers late", f"{measured.callers_late_p95_ms:.0f} ms"),
+        ("late", f"{measured.callers_late_p95_ms:.0f} ms"),
     ]
 
 
 def table_of(measured: Measured) -> Table:
     """The same as a table."""
     names, values = zip(*row_of(measured), strict=True)
-    table = Table(*names, title="voice to voice, as callers have it", title_justify="left")
+    table = Table(*names, title="calls, and answers as callers have them", title_justify="left", padding=(0, 0))
     table.add_row(*values)
     return table
 

@@ -89,6 +89,7 @@ class Callers:
     async def _tell(self, tell: Callable[[Measured], None]) -> None:
         while True:
             await asyncio.sleep(TOLD_SECS)
+            self._note_lateness()
             tell(self.measured)
 
     async def _call(self, question: Question, after_secs: float) -> None:
@@ -145,7 +146,7 @@ class Callers:
         if not question.marks or words & question.marks:
             return
         others = frozenset().union(*(one.marks for one in self._questions if one is not question))
-        if words & others:
+        if words & (others - question.marks):
             self.measured.n_mixed_up += 1
         else:
             self.measured.n_misheard += 1
@@ -154,6 +155,9 @@ class Callers:
         if line.lost is not None:
             self.measured.lost[line.lost] += 1
         self.measured.errors.update(line.errors)
+        self._note_lateness()
+
+    def _note_lateness(self) -> None:
         late_secs = [late for one in self._lines for late in one.mouth.late_secs]
         if late_secs:
             self.measured.callers_late_p95_ms = percentile(late_secs, 95) * 1000

@@ -1,12 +1,13 @@
 """What callers say: a question of his own for each, so that words that reach the wrong conversation are seen.
 
-In:  how many callers there are, or recordings.   Out: questions, 16 kHz mono s16, each with words that no other has.
+In:  how many callers there are, or recordings.   Out: questions, 16 kHz mono s16, each with words by which it is known.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,13 @@ from transports.errors import RecordingError
 from transports.recording import Pcm16, load_recording, voiced_end_secs
 from transports.sound_file import SAMPLE_RATE_HZ
 
-# None sounds like another; as many as a server may have callers.
-THINGS = (
-    "elephants pineapples volcanoes guitars submarines butterflies cathedrals diamonds telescopes hurricanes pyramids "
-    "bicycles penguins chocolate violins kangaroos umbrellas mountains crocodiles libraries astronauts cucumbers "
-    "lighthouses helicopters dinosaurs computers tomatoes waterfalls orchestras rockets pumpkins trumpets camels "
-    "hospitals carnivals sandwiches alphabets bananas tigers potatoes calendars museums parrots newspapers gorillas "
-    "dolphins factories harbours marathons cinnamon hedgehogs zeppelins windmills accordions avocados buffaloes "
-    "cactuses dragons flamingos giraffes jungles lemonade mosquitoes octopuses"
-).split()
-VOICES = ("en-us", "en-gb", "en-us+f3", "en-us+m3")
+# What small ears, too, understand of each voice of espeak-ng; no word sounds like another.
+THINGS = {
+    "en-us": ("elephants submarines telescopes penguins dinosaurs camels calendars marathons windmills jungles"),
+    "en-gb": ("chocolate mountains cucumbers computers rockets hospitals museums dolphins cinnamon dragons lemonade"),
+    "en-us+f3": ("crocodiles tomatoes pumpkins tigers parrots factories avocados flamingos mosquitoes"),
+    "en-us+m3": ("guitars bicycles kangaroos libraries helicopters waterfalls sandwiches newspapers giraffes"),
+}
 # Shorter ones are in too many sentences.
 MIN_MARK_CHARS = 4
 
@@ -40,7 +38,7 @@ class Question:
     Attributes:
         audio_s16: shape (n_samples,), int16, 16 kHz mono; it ends with its last voiced sample.
         text: Its words; empty where nobody knows them.
-        marks: Those of them that no other question has, in small letters.
+        marks: Those of them by which it is known, as `words_of` gives them.
     """
 
     audio_s16: Pcm16
@@ -49,18 +47,25 @@ class Question:
 
 
 def synthesised(n_callers: int) -> list[Question]:
-    """A question for each caller, in one of four voices of espeak-ng; takes some milliseconds each."""
-    voices = [EspeakSynthesizer(voice=name) for name in VOICES]
-    questions = []
-    for index in range(n_callers):
-        round_, thing = divmod(index, len(THINGS))
-        times = f" {round_ + 1} times" if round_ else ""
-        text = f"What do you know about {THINGS[thing]}{times}?"
-        chunks = list(voices[index % len(voices)].synthesize(text))
-        spoken_s16 = np.frombuffer(b"".join(chunk.pcm16 for chunk in chunks), "<i2")
-        audio_s16 = soxr.resample(spoken_s16, voices[0].sample_rate_hz, SAMPLE_RATE_HZ)
-        questions.append(Question(_voiced(audio_s16), text))
-    return _marked(questions)
+    """A question for each caller, in the voices of espeak-ng; takes some milliseconds each.
+
+    There are 39; of more callers, some have the same one.
+    """
+    asked = [_synthesised(voice, thing) for voice, thing in _things()[:n_callers]]
+    return [asked[index % len(asked)] for index in range(n_callers)]
+
+
+def _things() -> list[tuple[str, str]]:
+    """Voices in turn, each with the next of its words."""
+    rows = zip_longest(*([(voice, thing) for thing in things.split()] for voice, things in THINGS.items()))
+    return [one for row in rows for one in row if one]
+
+
+def _synthesised(voice: str, thing: str) -> Question:
+    speaker, text = EspeakSynthesizer(voice=voice), f"What do you know about {thing}?"
+    spoken_s16 = np.frombuffer(b"".join(chunk.pcm16 for chunk in speaker.synthesize(text)), "<i2")
+    audio_s16 = soxr.resample(spoken_s16, speaker.sample_rate_hz, SAMPLE_RATE_HZ)
+    return Question(_voiced(audio_s16), text, frozenset(words_of(thing)))
 
 
 def recorded(paths: Sequence[Path]) -> list[Question]:
@@ -85,8 +90,8 @@ def for_callers(n_callers: int, paths: Sequence[Path] = ()) -> list[Question]:
 
 
 def words_of(text: str) -> list[str]:
-    """Its words, in small letters."""
-    return re.findall(r"\w+", text.lower())
+    """Its words in small letters, each without a last s: ears write "pumpkin" for "pumpkins"."""
+    return [word.removesuffix("s") or word for word in re.findall(r"\w+", text.lower())]
 
 
 def _recorded(path: Path) -> Question:

@@ -10,7 +10,8 @@ RTP_RATE_HZ = 48_000
 WINDOW_SECS = 30.0
 # A longer gap, or one backwards, is another stream of the same caller, and nothing that was lost.
 MOST_LOST_SECS = 30.0
-LEAST_LOST_SECS = 0.001
+# Half a packet: what is less comes of a resampler's rounding.
+LEAST_LOST_SECS = 0.01
 
 
 class Lateness:
