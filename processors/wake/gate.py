@@ -9,8 +9,9 @@ The detector is asked aside: sound waits for it neither asleep nor awake. What i
 Asleep, the last KEPT_SECS of sound are held in memory, for the word is certain only after it has ended; nothing else
 is kept. Time is counted in samples.
 
-It stands before the gain for quiet microphones: the detector's models hear as well 30 dB below the usual level, and a
-gain that rises within the word costs most of them (espeak's alexa, in rooms: 83 % found without, 27 % with it).
+It stands before the gain for quiet microphones: the detector's models hear nearly as well 30 dB below the usual level,
+and a gain that rises within the word helps one and harms another (espeak in rooms, 30 dB lower: hey_mycroft 44 to 69 %
+found, alexa 83 to 27 %).
 """
 
 from collections import deque
