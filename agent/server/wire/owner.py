@@ -38,7 +38,7 @@ def is_owner(scope: Scope) -> bool:
     Args:
         scope: Of a request that the guard has let in.
     """
-    return bool(scope.get("state", {}).get(SHOWN)) or network_of_scope(scope) == LOOPBACK
+    return _shows_token(scope) or network_of_scope(scope) == LOOPBACK
 
 
 def memory_owner_of(scope: Scope, browser: object = None) -> str | None:
