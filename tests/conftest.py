@@ -28,6 +28,7 @@ NEEDED_PROGRAMS: dict[str, tuple[tuple[str, ...], str, str]] = {
         "apt-get install chromium",
     ),
     "device": (("pulseaudio",), "PulseAudio", "apt-get install pulseaudio libasound2-plugins libportaudio2"),
+    "prometheus": (("promtool",), "Prometheus", "apt-get install prometheus"),
     "network": (("strace",), "strace", "apt-get install strace"),
 }
 # Per dependency group that can be left out: a package of it.

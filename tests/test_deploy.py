@@ -6,7 +6,6 @@ With Debian's `prometheus` installed, a real one reads them.
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -91,14 +90,14 @@ def configuration() -> dict[str, Any]:
     return yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+@pytest.mark.prometheus
 def test_promtool_takes_the_configuration() -> None:
     command = ["promtool", "check", "config", str(DEPLOY / "prometheus.yml")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="not installed: apt-get install prometheus")
+@pytest.mark.prometheus
 async def test_a_real_prometheus_reads_the_metrics(tmp_path: Path) -> None:
     async with ScriptedLLM() as llm, serving_page(ScriptedRecognizerEngine(), options(llm)) as served:
         ours = configuration()

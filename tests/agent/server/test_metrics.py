@@ -4,7 +4,6 @@ The conversation is real but for its engines; its caller is a program on the Web
 """
 
 import asyncio
-import shutil
 import subprocess
 from typing import Any
 
@@ -245,7 +244,7 @@ def test_every_metric_has_a_help_a_type_and_a_unit_as_prometheus_wants_it() -> N
     assert families["sotto_refused"].type == "counter"
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+@pytest.mark.prometheus
 def test_promtool_has_nothing_against_them() -> None:
     done = subprocess.run(["promtool", "check", "metrics"], input=whole(), capture_output=True)  # noqa: S607
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
