@@ -70,6 +70,18 @@ async def test_a_page_that_joins_again_takes_its_conversation_over(served: Serve
         assert not [event for event in other.events if event["event"] == "session_ended"]
 
 
+async def test_settings_change_in_a_call_by_webrtc_without_another_offer(served: Served) -> None:
+    async with joined(served) as peer:
+        wish = {"tts.voice": "en-gb", "tts.language": "en-gb", "turn.pace": "brisk"}
+        peer.send({"type": "settings", "options": wish})
+        changed = await peer.until("settings_changed")
+        assert changed["changed"] == ["tts.voice", "tts.language", "turn.pace"]
+        assert changed["engines"]["tts"]["model"] == "en-gb"
+        peer.send({"type": "settings", "options": {"tts.language": "klingon"}})
+        assert "'klingon' is no language that is known" in (await peer.until("settings_refused"))["message"]
+        assert not [event for event in peer.events if event["event"] == "session_ended"]
+
+
 async def test_a_session_has_its_own_voice_pace_and_persona(served: Served) -> None:
     options = {"tts.voice": "en-gb", "tts.speed": 1.5, "turn.mode": "push_to_talk", "llm.system_prompt": "You are Ann."}
     async with joined(served, options=options) as peer:
