@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -50,7 +51,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 
 @asynccontextmanager
-async def page_of(browser: Browser, models_dir: Path, **look: object) -> AsyncIterator[Page]:
+async def page_of(browser: Browser, models_dir: Path, **look: Any) -> AsyncIterator[Page]:
     errors = ["status of 4", "status of 5"]
     async with serving(models_dir) as (_, served), visit(browser, served.url, allowed_errors=errors, **look) as page:
         yield page
