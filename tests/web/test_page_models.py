@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -50,7 +51,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 
 @asynccontextmanager
-async def page_of(browser: Browser, models_dir: Path, **look: object) -> AsyncIterator[Page]:
+async def page_of(browser: Browser, models_dir: Path, **look: Any) -> AsyncIterator[Page]:
     errors = ["status of 4", "status of 5"]
     async with serving(models_dir) as (_, served), visit(browser, served.url, allowed_errors=errors, **look) as page:
         yield page
@@ -130,7 +131,7 @@ async def test_what_has_come_is_offered_beside_the_call_and_heard_in_it(
         await expect(here).to_contain_text("piper-joe is here", timeout=1000 * PATIENCE_SECS)
         assert await find_barriers(page) == []
         await page.get_by_role("button", name="Use it now").click()
-        await wait_until(page, "window.events.includes('settings_changed')")
+        await wait_until(page, "window.events.includes('settings_changed')", patience_secs=PATIENCE_SECS)
         await expect(page.locator("#models-here")).to_be_hidden()
         # The same call goes on: nobody joined anew.
         assert await page.evaluate("window.events.filter((name) => name === 'session_started').length") == 1
@@ -148,7 +149,7 @@ async def test_what_goes_wrong_is_told_in_a_line_with_what_mends_it(
         await open_sheet(page)
         await press(page, "Get, 17 kB")
         state = item(page).locator(".model-state")
-        await expect(state).to_contain_text("404 Not Found at http://127.0.0.1:")
+        await expect(state).to_contain_text("404 Not Found at http://127.0.0.1:", timeout=1000 * PATIENCE_SECS)
         await expect(state).to_contain_text("See to that, then try again.")
         assert await find_barriers(page) == []
         await press(page, "Cancel")
@@ -156,7 +157,7 @@ async def test_what_goes_wrong_is_told_in_a_line_with_what_mends_it(
         # By the keyboard alone, to the end.
         await item(page).get_by_role("button", name="Get, 17 kB").focus()
         await page.keyboard.press("Enter")
-        await expect(state).to_have_text("It is here.")
+        await expect(state).to_have_text("It is here.", timeout=1000 * PATIENCE_SECS)
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("dialog")).to_be_hidden()
         await expect(page.locator("#open-models")).to_be_hidden()
