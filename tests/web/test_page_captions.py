@@ -64,7 +64,7 @@ async def test_the_words_of_whoever_speaks_stand_beneath_the_presence(browser: B
             peer.send("bot_word", text=f"word{n}")
         await expect(caption).to_have_attribute("data-words", re_end())
         # However many they are, they take the same room.
-        assert await box(caption) == below
+        assert (await box(caption))["height"] == below["height"]
         peer.send("bot_stopped_speaking")
         await caption_is(page, "")
 
