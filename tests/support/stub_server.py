@@ -200,8 +200,9 @@ class StubServer:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")
 
     async def _keep_picture(self, request: Request) -> Response:
+        body = await request.body()
         mark = f"mark-{len(self.pictures) + 1}"
-        self.pictures[mark] = await request.body()
+        self.pictures[mark] = body
         return JSONResponse({"mark": mark})
 
     async def _speak(self, request: Request) -> Response:
