@@ -122,7 +122,7 @@ async def visit(
     finally:
         await context.close()
     assert strays == []
-    assert errors == []
+    assert errors == [], errors
 
 
 async def wait_until(page: Page, expression: str, arg: Any = None, patience_secs: float = PATIENCE_SECS) -> None:
