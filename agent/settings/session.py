@@ -176,7 +176,7 @@ def _described(settings: Settings, section_name: str, name: str) -> dict[str, An
         # As a person types it.
         value, default, choices = ",".join(value), ",".join(default), None
     if (section_name, name) == ("persona", "name"):
-        choices = sorted({*persona_files(personas_folder(settings)), value})
+        choices = sorted({*persona_files(personas_folder(settings)), str(value)})
     if section_name == "tools":
         choices = list(STRICTER[STRICTER.index(value) :])
     bounds = {bound: getattr(one, sign) for one in field.metadata for bound, sign in BOUNDS if hasattr(one, sign)}
