@@ -179,7 +179,7 @@ async def test_a_message_of_the_page_names_its_pictures() -> None:
             done.append((stage, message))
 
     waiting = WaitingPictures()
-    page = ClientMessages(Noted(), waiting)  # pyright: ignore[reportArgumentType]
+    page = ClientMessages(Noted(), pictures=waiting)  # pyright: ignore[reportArgumentType]
     mark = waiting.put(picture(), ("anna",))
     page.handle({"type": "text", "text": "what is this", "pictures": [mark]})
     page.handle({"type": "text", "text": "and this", "pictures": [mark]})
