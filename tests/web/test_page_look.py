@@ -136,7 +136,16 @@ async def test_the_page_is_made_of_its_own_files(browser: Browser, stub: StubSer
         files = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*") if path.is_file()}
         served = {name.removeprefix(f"{stub.url}/") for name in loaded} - {"health", "api/options"}
         # What is only loaded where WebRTC finds no way, for the check of the sound, or by the browser itself.
-        parts = ("/websocket_", "_worklet.js", "check/", "styles/check.css", "icons/", "manifest", "service_worker.js")
+        parts = (
+            "/websocket_",
+            "_worklet.js",
+            "check/",
+            "styles/check.css",
+            "icons/",
+            "manifest",
+            "service_worker.js",
+            "memory/conversation",
+        )
         later = {f for f in files if any(part in f for part in parts)}
         assert files - served - {"index.html"} == later
         assert served <= files
