@@ -13,7 +13,8 @@ from agent.server.metrics.meters import LATENCIES, Meters
 
 # Stages as the event log names them; whatever else reports one is `other`, so that no message becomes a label.
 STAGES = frozenset(
-    "stt llm tts vad wake turn transport pipeline tool tools timers memory recording camera picture history interpreter".split()
+    "stt llm tts vad wake turn transport pipeline tool tools timers memory recording camera picture history"
+    " interpreter".split()
 )
 CAUSES = frozenset(("echo", "noise", "backchannel"))
 OTHER = "other"
