@@ -36,7 +36,7 @@ class LiveRecording:
         transport: What is recorded; it must not have been started.
         rate_hz: Of the agent's voice.
         on_failure: Called once, with one line, when nothing more can be recorded.
-        on_end: Called when the files are whole.
+        on_end: Called at the end, with whether the files are whole: a disk that is too slow may still be written to.
         after_secs: The files that are there go on so much later; None: there are none.
         asleep: Whether the conversation begins asleep.
 
@@ -53,7 +53,7 @@ class LiveRecording:
         transport: BaseTransport,
         rate_hz: int,
         on_failure: OnFailure,
-        on_end: Callable[[], None],
+        on_end: Callable[[bool], None],
         *,
         after_secs: float | None = None,
         asleep: bool = False,
@@ -106,15 +106,20 @@ class LiveRecording:
         if self._ended:
             return
         self._ended = True
-        closing = self._loop.run_in_executor(self._thread, self._events.close)
-        await self._sound.close()
-        _, pending = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_SECS)
-        self._thread.shutdown(wait=False)
-        if pending:
-            self._fail(TOO_SLOW)
-        else:
-            closing.result()
-        self._on_end()
+        is_whole = False
+        try:
+            await self._sound.close()
+            # The thread's last work: once it is done, all is.
+            closing = self._loop.run_in_executor(self._thread, self._events.close)
+            _, pending = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_SECS)
+            is_whole = not pending
+            if pending:
+                self._fail(TOO_SLOW)
+            else:
+                closing.result()
+        finally:
+            self._thread.shutdown(wait=False)
+            self._on_end(is_whole)
 
     def _fail_at_events(self) -> None:
         """On the thread that writes."""

@@ -47,6 +47,7 @@ class _Kept:
     rate_hz: int
     forgetting: asyncio.TimerHandle | None = None
     ended_secs: float = 0.0
+    is_whole: bool = True
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -101,7 +102,7 @@ class Recordings:
                 after_secs = min(asyncio.get_running_loop().time() - earlier.ended_secs, MAX_SILENCE_SECS)
             else:
                 kept.folder = self._folder()
-            on_end = lambda: self._keep(conversation, kept)  # noqa: E731 - it is handed on
+            on_end = lambda is_whole: self._keep(conversation, kept, is_whole)  # noqa: E731 - it is handed on
             live = LiveRecording(
                 kept.folder, transport, rate_hz, on_failure, on_end, after_secs=after_secs, asleep=asleep
             )
@@ -117,13 +118,13 @@ class Recordings:
         return live
 
     def rate_hz_of(self, conversation: str) -> int | None:
-        """The rate of a recording that goes on with the next call; None where none does.
+        """The rate of a recording that goes on with the next call; None where none does, or it is still being written.
 
         Args:
             conversation: Its id.
         """
         kept = self._kept.get(conversation)
-        return kept.rate_hz if kept and not kept.is_live else None
+        return kept.rate_hz if kept and not kept.is_live and kept.is_whole else None
 
     async def settled(self, conversation: str) -> None:
         """Wait until the files of a conversation that has just ended are whole.
@@ -182,12 +183,12 @@ class Recordings:
             self._root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         return self._root / secrets.token_hex(8)
 
-    def _keep(self, conversation: str, kept: _Kept) -> None:
+    def _keep(self, conversation: str, kept: _Kept, is_whole: bool) -> None:
         if self._kept.get(conversation) is not kept:
             # Another recording has taken its place.
             shutil.rmtree(kept.folder, ignore_errors=True)
             return
-        kept.ended_secs = asyncio.get_running_loop().time()
+        kept.ended_secs, kept.is_whole = asyncio.get_running_loop().time(), is_whole
         kept.ended.set()
         # To the end of the order.
         self._kept[conversation] = self._kept.pop(conversation)
@@ -237,7 +238,7 @@ def kept_recording(
     prepare_folder(folder)
     name = f"{time.strftime('%Y-%m-%d %H.%M.%S')} {door} {secrets.token_hex(2)}"
     try:
-        return LiveRecording(folder / name, transport, rate_hz, on_failure, lambda: None)
+        return LiveRecording(folder / name, transport, rate_hz, on_failure, lambda _: None)
     except RecordingError as error:
         raise InputError(str(error)) from error
     except OSError as error:

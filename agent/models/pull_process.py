@@ -63,12 +63,23 @@ class PullProcess:
         try:
             _send(process, self._order.line())
             for line in cast(IO[bytes], process.stdout):
-                last = json.loads(line)
+                # Package tools, which it runs, may write as well; what is cut short is no line.
+                if (told := _read(line)) is None:
+                    continue
+                last = told
                 if not {"ready", "what"} & last.keys():
                     loop.call_soon_threadsafe(self._told, last)
         finally:
             _close(process)
         return last if {"ready", "what"} & last.keys() else FAILED
+
+
+def _read(line: bytes) -> Told | None:
+    try:
+        told: object = json.loads(line)
+    except ValueError:
+        return None
+    return cast(Told, told) if isinstance(told, dict) else None
 
 
 def _send(process: "subprocess.Popen[bytes]", line: bytes) -> None:

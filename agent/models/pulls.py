@@ -91,6 +91,9 @@ class Pulls:
         await asyncio.to_thread(self._check_space, model, [one.model for one in self._under_way()])
         if self._is_closed:
             raise PullStateError("the server stops")
+        # Another page may have asked meanwhile.
+        if (pull := self._pulls.get(model.name)) and pull.state in ("waiting", "running"):
+            return pull
         # It waits behind those that were asked for meanwhile.
         self._pulls.pop(model.name, None)
         self._pulls[model.name] = started = Pull(model)
@@ -152,7 +155,7 @@ class Pulls:
         if self._process:
             self._process.end()
         if self._runner:
-            await self._runner
+            await asyncio.gather(self._runner, return_exceptions=True)
 
     def _under_way(self) -> list[Pull]:
         return [pull for pull in self._pulls.values() if pull.state in ("waiting", "running")]
@@ -178,6 +181,10 @@ class Pulls:
         logger.info(f"{pull.model.name} is being fetched, for somebody who asked for it")
         try:
             last = await process.run()
+        # Whatever it is, the others that wait have their turn.
+        except Exception as error:  # noqa: BLE001
+            logger.error(f"{pull.model.name} could not be fetched: {error!r}"[:300])
+            last = FAILED
         finally:
             self._process = None
             self._idle.set()
@@ -212,5 +219,5 @@ def _take(pull: Pull, told: Told) -> None:
         return
     if "said" in told:
         pull.said = str(told["said"])
-    else:
+    elif told.keys() >= {"done_bytes", "total_bytes", "step"}:
         pull.done_bytes, pull.total_bytes, pull.step = told["done_bytes"], told["total_bytes"], told["step"]

@@ -13,7 +13,9 @@ import pytest
 
 from agent.conversation import live_recording
 from agent.conversation.live_recording import EVENTS, SOUND, LiveRecording
+from agent.conversation.recordings import Recordings
 from tests.transports.test_session_recorder import OUT_RATE_HZ, Edges
+from transports import session_recorder
 from transports.recording import load_recording
 
 
@@ -42,13 +44,10 @@ class Talk:
     def __init__(self, folder: Path) -> None:
         self.edges = Edges()
         self.failures: list[str] = []
-        self.n_ends = 0
-        self.live = LiveRecording(folder, self.edges, OUT_RATE_HZ, self.failures.append, self._end)
+        self.ends: list[bool] = []
+        self.live = LiveRecording(folder, self.edges, OUT_RATE_HZ, self.failures.append, self.ends.append)
         self.file: Any = SlowFile(self.live._events._file)
         self.live._events._file = self.file
-
-    def _end(self) -> None:
-        self.n_ends += 1
 
 
 async def test_a_slow_disk_delays_no_sound_and_no_event_and_loses_nothing(tmp_path: Path) -> None:
@@ -64,7 +63,7 @@ async def test_a_slow_disk_delays_no_sound_and_no_event_and_loses_nothing(tmp_pa
     lines = [json.loads(line) for line in (tmp_path / "call" / EVENTS).read_text("utf-8").splitlines()]
     assert [line["number"] for line in lines] == [*range(100)]
     assert load_recording(tmp_path / "call" / SOUND).audio_s16.size > 0
-    assert (talk.failures, talk.n_ends) == ([], 1)
+    assert (talk.failures, talk.ends) == ([], [True])
 
 
 async def test_a_disk_that_stays_behind_ends_the_log_with_one_line(
@@ -82,3 +81,27 @@ async def test_a_disk_that_stays_behind_ends_the_log_with_one_line(
     assert [json.loads(line)["number"] for line in lines] == [*range(len(lines))]
     # The first event, which waits for its order, costs the disk nothing.
     assert len(lines) in (20, 21)
+
+
+async def test_what_is_still_being_written_does_not_go_on_in_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_recording, "CLOSE_TIMEOUT_SECS", 0.05)
+    monkeypatch.setattr(session_recorder, "CLOSE_TIMEOUT_SECS", 0.05)
+    recordings, edges = Recordings(), Edges()
+    first = recordings.begin("one", edges, OUT_RATE_HZ)
+    slow: Any = SlowFile(first._events._file)
+    first._events._file = slow
+    try:
+        for index in range(3):
+            first({"t": index * 2.0, "event": "vad"})
+        await first.end()
+        earlier = recordings.file("one", EVENTS)
+        assert recordings.rate_hz_of("one") is None
+        # Else two threads would write into the same files.
+        second = recordings.begin("one", edges, OUT_RATE_HZ)
+        assert second.start_secs == 0
+        await second.end()
+        assert recordings.file("one", EVENTS) != earlier
+        assert recordings.rate_hz_of("one") == OUT_RATE_HZ
+    finally:
+        slow.may_write.set()
+        recordings.close()
