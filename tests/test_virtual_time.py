@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 import pytest
 
 from tests.support.virtual_time import in_virtual_time
@@ -39,6 +40,15 @@ async def test_time_stands_still_until_the_result_of_a_thread_is_there() -> None
                 with pytest.raises(ValueError, match="invalid literal"):
                     await loop.run_in_executor(pool, int, "none")
             assert loop.time() == began_secs
+
+
+@in_virtual_time
+async def test_time_stands_still_while_a_thread_of_anyio_works() -> None:
+    async with always_a_next_moment():
+        began_secs = asyncio.get_running_loop().time()
+        for number in range(N_TIMES):
+            assert await anyio.to_thread.run_sync(abs, -number) == number
+        assert asyncio.get_running_loop().time() == began_secs
 
 
 @in_virtual_time

@@ -15,6 +15,7 @@ Not for tests with other processes or real devices: what they do takes no virtua
 """
 
 import asyncio
+import contextvars
 import functools
 import heapq
 import itertools
@@ -31,6 +32,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, ParamSpec
 
+import anyio.to_thread
 import pytest
 
 if sys.platform == "linux":
@@ -245,12 +247,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._virtual_clock.now_secs
 
 
+async def _in_a_pool(function: Callable[..., Any], *args: Any, **_: Any) -> Any:
+    """In place of anyio's own threads, in which Starlette looks at files: those of a pool are known to work."""
+    work = functools.partial(contextvars.copy_context().run, function, *args)
+    return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
 @contextmanager
 def _owning_time(clock: VirtualClock) -> Iterator[None]:
     """Put the virtual clock into every place where Python looks for the time."""
     epoch_secs = time.time() - clock.now_secs
     loop_thread = threading.current_thread()
     originals = (time.monotonic, time.monotonic_ns, time.perf_counter, time.time, time.time_ns, time.sleep)
+    run_sync, anyio.to_thread.run_sync = anyio.to_thread.run_sync, _in_a_pool
 
     def sleep(duration_secs: float) -> None:
         if threading.current_thread() is loop_thread:
@@ -301,6 +310,7 @@ def _owning_time(clock: VirtualClock) -> Iterator[None]:
     try:
         yield
     finally:
+        anyio.to_thread.run_sync = run_sync
         (time.monotonic, time.monotonic_ns, time.perf_counter, time.time, time.time_ns, time.sleep) = originals
         ThreadPoolExecutor.submit = _real_submit  # type: ignore[method-assign]
         Future.set_result = _real_set_result  # type: ignore[method-assign]
