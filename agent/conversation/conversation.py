@@ -260,7 +260,7 @@ class Conversation:
         if not way.found:
             self.report("history", GONE)
             return
-        self._observer.emit("went_back", text=point.text, later=point.n_later)
+        self._observer.emit("went_back", text=point.text, later=point.n_later, taken=way.taken)
         await self.type(text, spoken=spoken, pictures=pictures)
 
     def lend(self, tools: Sequence[Tool]) -> None:
