@@ -20,7 +20,7 @@ from agent.conversation.served_tools import ServedTools
 from agent.conversation.speaking_up import SpeakingUp
 from agent.conversation.told_timers import ToldTimers
 from agent.conversation.tracing import LatencySpans, is_tracing
-from agent.conversation.waiting_pictures import BLIND
+from agent.conversation.waiting_pictures import BLIND, PICTURE
 from agent.conversation.waking import wakes
 from agent.conversation.watched_worker import Heard
 from agent.engines.host import ModelHost
@@ -51,8 +51,6 @@ from processors.llm.turn_point import TurnPoint, WayBack
 STOP_TIMEOUT_SECS = 2.0
 # Of a turn that notes stand for, or that another page has taken back.
 GONE = "that turn no longer stands in the conversation word for word; ask it as a new question"
-# The stage of what is wrong with a picture that was attached.
-PICTURE = "picture"
 
 
 class Conversation:
@@ -252,8 +250,11 @@ class Conversation:
             point: The turn; it goes, and all that came after it.
             text: What is asked in its place.
             spoken: See `type`.
-            pictures: See `type`.
+            pictures: See `type`; where the model takes none, all stays as it is.
         """
+        if pictures and not self.camera.has_eyes:
+            self.report(PICTURE, BLIND)
+            return
         way = WayBack(point)
         await self._queue(InterruptionFrame())
         await self._until_done(lambda done: GoBackFrame(way.change, done))
@@ -373,12 +374,9 @@ class Conversation:
             return
         done = asyncio.Event()
         await self._queue(frame(done.set))
-        await asyncio.wait(
-            [waiting := asyncio.create_task(done.wait()), self._running],
-            timeout=STOP_TIMEOUT_SECS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        waiting.cancel()
+        either: list[asyncio.Task[Any]] = [asyncio.create_task(done.wait()), self._running]
+        await asyncio.wait(either, timeout=STOP_TIMEOUT_SECS, return_when=asyncio.FIRST_COMPLETED)
+        either[0].cancel()
 
     async def _queue(self, *frames: Frame) -> None:
         if self._running and not self._running.done():

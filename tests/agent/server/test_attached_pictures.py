@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.conversation.conversation import PICTURE, Conversation
+from agent.conversation.conversation import Conversation
 from agent.conversation.waiting_pictures import (
     BLIND,
     GONE,
     MAX_AGE_SECS,
     MAX_IN_ALL,
     MAX_OF_ONE,
+    PICTURE,
     UnknownPictureError,
     WaitingPictures,
 )
@@ -165,6 +166,17 @@ async def test_in_a_call_a_model_that_takes_none_is_not_asked() -> None:
     held, server, _ = await talk((5.0, type_with_picture))
     assert [(error["stage"], error["message"]) for error in held.named("error")] == [(PICTURE, BLIND)]
     assert len(server.requests) == 1
+
+
+@in_virtual_time
+async def test_a_turn_stays_that_is_asked_again_with_a_picture_which_the_model_does_not_take() -> None:
+    async def ask_again(conversation: Conversation) -> None:
+        await conversation.ask_again(TurnPoint("hello there"), "what is this", spoken=False, pictures=[URL])
+
+    held, server, _ = await talk((5.0, ask_again))
+    assert messages(held) == [("user", "hello there"), ("assistant", "Noon.")]
+    assert [(error["stage"], error["message"]) for error in held.named("error")] == [(PICTURE, BLIND)]
+    assert (held.named("went_back"), len(server.requests)) == ([], 1)
 
 
 @in_virtual_time
