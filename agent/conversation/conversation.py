@@ -258,6 +258,7 @@ class Conversation:
         way = WayBack(point)
         await self._queue(InterruptionFrame())
         await self._until_done(lambda done: GoBackFrame(way.change, done))
+        way.is_over = True
         if not way.found:
             self.report("history", GONE)
             return

@@ -77,14 +77,18 @@ class WayBack:
         point: The turn.
         found: Whether it was there, or is the last one, which may leave no trace.
         taken: Whether it was there.
+        is_over: Nobody waits for it any more: all messages stay.
     """
 
     point: TurnPoint
     found: bool = False
     taken: bool = False
+    is_over: bool = False
 
     def change(self, messages: list[LLMContextMessage]) -> list[LLMContextMessage]:
         """The messages before the turn; all of them where it is not among them."""
+        if self.is_over:
+            return messages
         kept = before_turn(messages, self.point)
         self.found = kept is not None
         self.taken = self.found and kept != messages

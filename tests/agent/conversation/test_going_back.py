@@ -52,6 +52,19 @@ async def test_a_turn_that_is_not_in_the_history_is_told_and_nothing_is_asked() 
 
 
 @in_virtual_time
+async def test_what_was_told_to_stay_is_not_taken_back_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(conversation: Conversation) -> None:
+        with monkeypatch.context() as impatient:
+            impatient.setattr("agent.conversation.conversation.STOP_TIMEOUT_SECS", 0)
+            await again("hello there", "who are you")(conversation)
+
+    held, server, _ = await talk((5.0, ask))
+    assert [(error["stage"], error["message"]) for error in held.named("error")] == [("history", GONE)]
+    assert messages(held) == [("user", "hello there"), ("assistant", "Noon.")]
+    assert len(server.requests) == 1
+
+
+@in_virtual_time
 async def test_what_the_agent_said_is_said_once_more_and_heard_into_the_history() -> None:
     held, server, tts = await talk((5.0, say_again("**Noon.**")))
     assert tts.spoken == ["Noon.", "Noon."]
