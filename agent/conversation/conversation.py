@@ -114,7 +114,7 @@ class Conversation:
         if memory:
             memory.n_turns_told = lambda: n_earlier_turns(self.context.messages)
         self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
-        self._attached = Attached()
+        self._attached = attached = Attached()
         self._hang_up = hang_up
         if hang_up:
             hang_up.when_free = self._speaking_up.do
@@ -128,18 +128,9 @@ class Conversation:
         toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
         toolbox.takes_long = lambda tool: self._speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
-        self.answers = AnswersOnRequest(self.context) if has_requests else None
+        self.answers = answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
-            host,
-            settings,
-            transport,
-            self._observer,
-            self.context,
-            self._abilities,
-            self.answers,
-            rate_hz,
-            self._attached,
-            heard,
+            host, settings, transport, self._observer, self.context, self._abilities, answers, rate_hz, attached, heard
         )
         if spans:
             spans.context = self._worker.tracing_context
@@ -231,6 +222,7 @@ class Conversation:
 
     async def start_over(self) -> None:
         """The agent falls silent, and the history is emptied."""
+        self._attached.drop()
         await self._queue(InterruptionFrame(), StartOverFrame())
 
     async def say_again(self, text: str) -> None:
@@ -256,6 +248,7 @@ class Conversation:
             self.report(PICTURE, BLIND)
             return
         way = WayBack(point)
+        self._attached.drop()
         await self._queue(InterruptionFrame())
         await self._until_done(lambda done: GoBackFrame(way.change, done))
         way.is_over = True

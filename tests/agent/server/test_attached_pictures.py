@@ -29,6 +29,8 @@ from tests.agent.tools.test_camera import jpeg, png
 from tests.support.scripted_llm import Reply
 from tests.support.virtual_time import in_virtual_time
 
+# While the user speaks.
+SPEAKING_SECS = 1.5
 URL = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
 
 
@@ -166,6 +168,26 @@ async def test_in_a_call_a_model_that_takes_none_is_not_asked() -> None:
     held, server, _ = await talk((5.0, type_with_picture))
     assert [(error["stage"], error["message"]) for error in held.named("error")] == [(PICTURE, BLIND)]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("goes_back", [False, True])
+def test_pictures_of_a_turn_that_was_dropped_come_with_no_later_one(goes_back: bool) -> None:
+    @in_virtual_time
+    async def drop() -> None:
+        async def act(conversation: Conversation) -> None:
+            # It is behind what is being said, and never asked.
+            await type_with_picture(conversation)
+            if goes_back:
+                await conversation.ask_again(TurnPoint("hello there"), "what is this", spoken=False)
+            else:
+                await conversation.start_over()
+                await conversation.type("what is this", spoken=False)
+
+        _, server, _ = await talk((SPEAKING_SECS, act), changes={"takes_images": True})
+        assert server.requests[-1].messages[-1]["content"].startswith("what is this")
+        assert pictures_in(server.requests[-1]) == []
+
+    drop()
 
 
 @in_virtual_time
