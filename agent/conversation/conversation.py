@@ -46,6 +46,7 @@ from processors.frames import (
 from processors.llm.history import n_earlier_turns
 from processors.llm.on_request import AnswersOnRequest
 from processors.llm.pictures import Attached
+from processors.llm.routing import without_images
 from processors.llm.turn_point import TurnPoint, WayBack
 
 STOP_TIMEOUT_SECS = 2.0
@@ -172,7 +173,10 @@ class Conversation:
             changed: Dotted keys of what differs.
         """
         self._abilities = self._abilities.again(settings)
-        self.camera.has_eyes = host.llm_options.sees
+        self.camera.has_eyes = sees = host.llm_options.sees
+        if not sees:
+            self._attached.drop()
+            await self.change_history(without_images)
         self._served.n_tokens = room_for(host.llm_options)
         await self._steps.change(host, settings, self._abilities, self.context, set(changed))
         self._observer.emit(
@@ -181,7 +185,7 @@ class Conversation:
             engines=host.engines() | self._waking,
             answer_secs=host.answer_secs,
             push_to_talk=settings.turn.mode == "push_to_talk",
-            sees=host.llm_options.sees,
+            sees=sees,
         )
 
     def refuse_change(self, message: str, *, needs_call: bool = False) -> None:

@@ -19,14 +19,19 @@ from agent.conversation.waiting_pictures import (
     UnknownPictureError,
     WaitingPictures,
 )
+from agent.engines.candidates import Candidate
+from agent.engines.llm import LlmBackend
 from agent.server.calls.messages import ClientMessages
 from agent.tools.picture import MAX_BYTES, Picture, read_picture
 from processors.llm.pictures import Attached, asked_with, latest_pictures, n_pictures_of
+from processors.llm.routing import NO_IMAGE
 from processors.llm.turn_point import TurnPoint, before_turn
 from tests.agent.conversation.test_typed_turn import messages, talk
 from tests.agent.server.test_chat import Chat, chatting
+from tests.agent.server.test_live_settings import in_call
 from tests.agent.tools.test_camera import jpeg, png
-from tests.support.scripted_llm import Reply
+from tests.support.llm_session import options
+from tests.support.scripted_llm import Reply, ScriptedLLM
 from tests.support.virtual_time import in_virtual_time
 
 # While the user speaks.
@@ -199,6 +204,28 @@ async def test_a_turn_stays_that_is_asked_again_with_a_picture_which_the_model_d
     assert messages(held) == [("user", "hello there"), ("assistant", "Noon.")]
     assert [(error["stage"], error["message"]) for error in held.named("error")] == [(PICTURE, BLIND)]
     assert (held.named("went_back"), len(server.requests)) == ([], 1)
+
+
+@in_virtual_time
+async def test_a_model_that_takes_none_is_not_sent_those_that_another_one_was_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ScriptedLLM(Reply("A cup.")) as seeing, in_call(replies=("Red.",)) as house:
+
+        async def offered(_: object) -> list[Candidate[LlmBackend]]:
+            eyes = LlmBackend(options(seeing, model="eyes", takes_images=True))
+            return [Candidate("ollama", "eyes", lambda: eyes, measurable=False)]
+
+        monkeypatch.setattr("agent.engines.session.llm_candidates", offered)
+        assert (await house.change(llm__engine="ollama"))["sees"] is True
+        mark = house.sessions.pictures.put(picture(), ("anna",))
+        await house.caller.tell({"type": "text", "text": "what is this", "pictures": [mark]})
+        await house.caller.until_event("bot_stopped_speaking")
+        assert pictures_in(seeing.requests[0]) == [[picture().url]]
+        assert (await house.change())["sees"] is False
+        await house.ask("what colour", 2)
+        assert pictures_in(house.llm.requests[0]) == []
+        assert house.llm.requests[0].messages[1]["content"] == f"what is this\n{NO_IMAGE}"
 
 
 @in_virtual_time
