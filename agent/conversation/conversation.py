@@ -177,7 +177,7 @@ class Conversation:
         if not sees:
             self._attached.drop()
             await self.change_history(without_images)
-        self._served.n_tokens = room_for(host.llm_options)
+        self._served.make_room(room_for(host.llm_options))
         await self._steps.change(host, settings, self._abilities, self.context, set(changed))
         self._observer.emit(
             "settings_changed",
