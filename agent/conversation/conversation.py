@@ -20,7 +20,7 @@ from agent.conversation.served_tools import ServedTools
 from agent.conversation.speaking_up import SpeakingUp
 from agent.conversation.told_timers import ToldTimers
 from agent.conversation.tracing import LatencySpans, is_tracing
-from agent.conversation.waiting_pictures import BLIND
+from agent.conversation.waiting_pictures import BLIND, PICTURE
 from agent.conversation.waking import wakes
 from agent.conversation.watched_worker import Heard
 from agent.engines.host import ModelHost
@@ -46,13 +46,12 @@ from processors.frames import (
 from processors.llm.history import n_earlier_turns
 from processors.llm.on_request import AnswersOnRequest
 from processors.llm.pictures import Attached
+from processors.llm.routing import without_images
 from processors.llm.turn_point import TurnPoint, WayBack
 
 STOP_TIMEOUT_SECS = 2.0
 # Of a turn that notes stand for, or that another page has taken back.
 GONE = "that turn no longer stands in the conversation word for word; ask it as a new question"
-# The stage of what is wrong with a picture that was attached.
-PICTURE = "picture"
 
 
 class Conversation:
@@ -116,7 +115,7 @@ class Conversation:
         if memory:
             memory.n_turns_told = lambda: n_earlier_turns(self.context.messages)
         self.camera = Camera(has_page=has_camera, has_eyes=host.llm_options.sees)
-        self._attached = Attached()
+        self._attached = attached = Attached()
         self._hang_up = hang_up
         if hang_up:
             hang_up.when_free = self._speaking_up.do
@@ -130,18 +129,9 @@ class Conversation:
         toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
         toolbox.takes_long = lambda tool: self._speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
-        self.answers = AnswersOnRequest(self.context) if has_requests else None
+        self.answers = answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
-            host,
-            settings,
-            transport,
-            self._observer,
-            self.context,
-            self._abilities,
-            self.answers,
-            rate_hz,
-            self._attached,
-            heard,
+            host, settings, transport, self._observer, self.context, self._abilities, answers, rate_hz, attached, heard
         )
         if spans:
             spans.context = self._worker.tracing_context
@@ -183,8 +173,11 @@ class Conversation:
             changed: Dotted keys of what differs.
         """
         self._abilities = self._abilities.again(settings)
-        self.camera.has_eyes = host.llm_options.sees
-        self._served.n_tokens = room_for(host.llm_options)
+        self.camera.has_eyes = sees = host.llm_options.sees
+        if not sees:
+            self._attached.drop()
+            await self.change_history(without_images)
+        self._served.make_room(room_for(host.llm_options))
         await self._steps.change(host, settings, self._abilities, self.context, set(changed))
         self._observer.emit(
             "settings_changed",
@@ -192,7 +185,7 @@ class Conversation:
             engines=host.engines() | self._waking,
             answer_secs=host.answer_secs,
             push_to_talk=settings.turn.mode == "push_to_talk",
-            sees=host.llm_options.sees,
+            sees=sees,
         )
 
     def refuse_change(self, message: str, *, needs_call: bool = False) -> None:
@@ -233,6 +226,7 @@ class Conversation:
 
     async def start_over(self) -> None:
         """The agent falls silent, and the history is emptied."""
+        self._attached.drop()
         await self._queue(InterruptionFrame(), StartOverFrame())
 
     async def say_again(self, text: str) -> None:
@@ -252,15 +246,20 @@ class Conversation:
             point: The turn; it goes, and all that came after it.
             text: What is asked in its place.
             spoken: See `type`.
-            pictures: See `type`.
+            pictures: See `type`; where the model takes none, all stays as it is.
         """
+        if pictures and not self.camera.has_eyes:
+            self.report(PICTURE, BLIND)
+            return
         way = WayBack(point)
+        self._attached.drop()
         await self._queue(InterruptionFrame())
         await self._until_done(lambda done: GoBackFrame(way.change, done))
+        way.is_over = True
         if not way.found:
             self.report("history", GONE)
             return
-        self._observer.emit("went_back", text=point.text, later=point.n_later)
+        self._observer.emit("went_back", text=point.text, later=point.n_later, taken=way.taken)
         await self.type(text, spoken=spoken, pictures=pictures)
 
     def lend(self, tools: Sequence[Tool]) -> None:
@@ -373,12 +372,9 @@ class Conversation:
             return
         done = asyncio.Event()
         await self._queue(frame(done.set))
-        await asyncio.wait(
-            [waiting := asyncio.create_task(done.wait()), self._running],
-            timeout=STOP_TIMEOUT_SECS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        waiting.cancel()
+        either: list[asyncio.Task[Any]] = [asyncio.create_task(done.wait()), self._running]
+        await asyncio.wait(either, timeout=STOP_TIMEOUT_SECS, return_when=asyncio.FIRST_COMPLETED)
+        either[0].cancel()
 
     async def _queue(self, *frames: Frame) -> None:
         if self._running and not self._running.done():

@@ -37,7 +37,7 @@ class ServedTools:
         self._toolbox = toolbox
         self._tell = tell
         self._left_out = ""
-        self.n_tokens = n_tokens
+        self._n_tokens = n_tokens
 
     def begin(self) -> None:
         """Serve what there is, and follow."""
@@ -50,12 +50,23 @@ class ServedTools:
         if self._servers and self._serve in self._servers.changed:
             self._servers.changed.remove(self._serve)
 
+    def make_room(self, n_tokens: int) -> None:
+        """Another language model is told of those that fit its context.
+
+        Args:
+            n_tokens: For all tools.
+        """
+        if n_tokens != self._n_tokens:
+            self._n_tokens = n_tokens
+            if self._servers and self._serve in self._servers.changed:
+                self._serve()
+
     def _serve(self) -> None:
         assert self._servers  # noqa: S101 - else nobody calls
         tools = served(self._servers.tools(), self._permission)
-        kept = fitting(tools, self._toolbox.own(), self.n_tokens)
+        kept = fitting(tools, self._toolbox.own(), self._n_tokens)
         self._toolbox.serve(kept)
-        left_out = left_out_line(tools, kept, self.n_tokens)
+        left_out = left_out_line(tools, kept, self._n_tokens)
         if left_out and left_out != self._left_out:
             logger.warning(left_out)
         self._left_out = left_out

@@ -20,6 +20,8 @@ MAX_AGE_SECS = 600.0
 MAX_MARK_CHARS = 64
 GONE = "a picture of this message is not here any more; attach it again"
 BLIND = "the language model in use takes no pictures: choose another one (llm.model, llm.images), or send none"
+# The stage of what is wrong with a picture that was attached.
+PICTURE = "picture"
 
 
 class UnknownPictureError(SottoError):

@@ -10,12 +10,13 @@ import functools
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent.memory.bounds import EVERYTHING, Bounds
 from agent.memory.conversations import KeptConversations
 from agent.memory.database import MAX_BYTES, Database, clear_away, storable
-from agent.memory.item import Item
+from agent.memory.item import MAX_TURN_CHARS, Item
 from agent.memory.search_words import indexed, queries, rarest
 from processors.llm.turn_point import TurnPoint
 
@@ -244,25 +245,28 @@ class MemoryStore:
 
         return self._file.change(write) if self.path.exists() else 0
 
-    def forget_from(self, owner: str, conversation: str, point: TurnPoint) -> None:
-        """Delete what both said from a turn on; nothing where it was not kept.
+    def forget_from(self, owner: str, conversation: str, point: TurnPoint, *, taken: bool = True) -> None:
+        """Delete what both said from a turn on; nothing where it was not kept in these very words.
 
         Args:
             owner: Whose.
             conversation: Its id.
             point: The turn.
+            taken: Whether the history held it; else it goes only where nothing was kept after it.
 
         Raises:
             MemoryFailure: All of it stays.
         """
+        point = replace(point, text=storable(point.text[:MAX_TURN_CHARS]))
 
         def write(db: sqlite3.Connection) -> None:
             here = f"owner = ? and kind != 'fact' and {_IN_CONVERSATION}"
             values = (owner, *(f"{storable(conversation)}/",) * 2)
-            sql = f"select id, text from items where {here} and kind = 'user' order by id"  # noqa: S608 - no value in it
-            said = db.execute(sql, values).fetchall()
-            found = point.index_in([text for _, text in said])
-            if found is not None:
+            sql = f"select id, text, kind from items where {here} order by id"  # noqa: S608 - no value in it
+            kept = db.execute(sql, values).fetchall()
+            said = [one for one in kept if one[2] == "user"]
+            found = point.index_in([text for _, text, _ in said], joined=False)
+            if found is not None and (taken or said[found] == kept[-1]):
                 db.execute(f"delete from items where {here} and id >= ?", (*values, said[found][0]))  # noqa: S608
                 clear_away(db)
 

@@ -120,7 +120,7 @@ class Turns:
             case "bot_stopped_speaking" if self._heard:
                 self._flush()
             case "went_back":
-                self._go_back(TurnPoint(event["text"], event["later"]))
+                self._go_back(TurnPoint(event["text"], event["later"]), taken=event["taken"])
             case "session_ended":
                 self._flush()
             case _:
@@ -133,14 +133,14 @@ class Turns:
             turn = self._mine.turn
             self._tell(lambda store: self._drop(store, turn))
 
-    def _go_back(self, point: TurnPoint) -> None:
+    def _go_back(self, point: TurnPoint, *, taken: bool) -> None:
         """What was kept from that turn on goes, and what waits to be kept of it."""
         self._flush()
         self._answered = True
         if self._keeps:
             mine = self._mine
             here = mine.conversation.partition("/")[0]
-            self._tell(lambda store: store.forget_from(mine.owner, here, point))
+            self._tell(lambda store: store.forget_from(mine.owner, here, point, taken=taken))
 
     def _flush(self) -> None:
         words, self._heard, self._n_fillers = "".join(self._heard).strip(), [], 0

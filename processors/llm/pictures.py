@@ -62,6 +62,10 @@ class Attached:
         """
         self._waiting.append((text, urls))
 
+    def drop(self) -> None:
+        """The turns that they were sent with are not asked any more."""
+        self._waiting.clear()
+
     def shown(self, messages: Sequence[LLMContextMessage]) -> list[LLMContextMessage] | None:
         """The history with the pictures of its last message, where that has some; None where not.
 

@@ -3,7 +3,8 @@
 In:  the turn's words as they were told, and how many turns of the user's came after it.   Out: the messages before it.
 
 Words name it, not a number: turns that were joined, made into notes or left without an answer are counted otherwise by
-whoever shows them.
+whoever shows them. He shows every turn of the history, and some that left no trace in it: what stands further back than
+he says is another one.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,13 @@ from typing import cast
 
 from pipecat.processors.aggregators.llm_context import LLMContextMessage, standard_message_text
 
+from processors.llm.routing import NO_IMAGE
+
 # Of what a client says of it; spoken turns may be longer than typed ones.
 MAX_CHARS = 20_000
 MAX_TURNS = 1_000_000
+# How many of the turns that came after it may have left no trace of their own.
+MAX_TRACELESS = 5
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class TurnPoint:
 
     Attributes:
         text: Its words; spaces do not count.
-        n_later: How many turns of the user's came after it, about: of several with the same words the nearest is meant.
+        n_later: How many turns of the user's came after it, at most: of several with the same words the nearest is
+            meant.
     """
 
     text: str
@@ -43,17 +49,24 @@ class TurnPoint:
                 return cls(text, later) if whole else None
         return None
 
-    def index_in(self, texts: Sequence[str]) -> int | None:
+    def index_in(self, texts: Sequence[str], *, joined: bool = True) -> int | None:
         """Which of the user's turns it is; one that holds the words beside others only where none is alike.
 
         Args:
             texts: Their words, in order.
+            joined: Whether several turns may stand in one of them.
         """
-        wanted = _plain(self.text)
-        said = [_plain(text) for text in texts]
-        alike = [index for index, text in enumerate(said) if text == wanted]
-        found = alike or [index for index, text in enumerate(said) if wanted and wanted in text]
-        return min(found, key=lambda index: abs(len(texts) - 1 - index - self.n_later), default=None)
+        wanted, said = _plain(self.text), [_plain(text) for text in texts]
+        first = len(said) - 1 - self.n_later
+        near = range(max(0, first), min(len(said), first + MAX_TRACELESS + 1))
+        alike = [index for index in near if said[index] == wanted]
+        parts = [index for index in near if joined and self._is_part_of(said[index])]
+        return next(iter(alike or parts), None)
+
+    def _is_part_of(self, text: str) -> bool:
+        """Whether it is among turns that were joined; the last one stands at their end."""
+        text, wanted = f" {text} ", f" {_plain(self.text)} "
+        return text.endswith(wanted) if self.n_later == 0 else wanted in text
 
 
 @dataclass
@@ -62,16 +75,23 @@ class WayBack:
 
     Attributes:
         point: The turn.
-        found: Whether it was there.
+        found: Whether it was there, or is the last one, which may leave no trace.
+        taken: Whether it was there.
+        is_over: Nobody waits for it any more: all messages stay.
     """
 
     point: TurnPoint
     found: bool = False
+    taken: bool = False
+    is_over: bool = False
 
     def change(self, messages: list[LLMContextMessage]) -> list[LLMContextMessage]:
         """The messages before the turn; all of them where it is not among them."""
+        if self.is_over:
+            return messages
         kept = before_turn(messages, self.point)
         self.found = kept is not None
+        self.taken = self.found and kept != messages
         return messages if kept is None else kept
 
 
@@ -86,12 +106,12 @@ def before_turn(messages: Sequence[LLMContextMessage], point: TurnPoint) -> list
     """
     users = [index for index, message in enumerate(messages) if _is_users(message)]
     texts = [standard_message_text(messages[index]) for index in users]
-    found = point.index_in(texts)
+    found = point.index_in([text.replace(NO_IMAGE, " ") for text in texts])
     if found is None:
         # The last turn leaves no trace where not a word of an answer came.
         return list(messages) if point.n_later == 0 else None
     kept = list(messages[: users[found]])
-    if rest := _plain(texts[found]).rpartition(_plain(point.text))[0].strip():
+    if rest := f" {_plain(texts[found])} ".rpartition(f" {_plain(point.text)} ")[0].strip():
         kept.append(cast(LLMContextMessage, {"role": "user", "content": rest}))
     return kept
 

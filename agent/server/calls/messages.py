@@ -12,8 +12,8 @@ from typing import Any
 
 from loguru import logger
 
-from agent.conversation.conversation import PICTURE, Conversation
-from agent.conversation.waiting_pictures import UnknownPictureError, WaitingPictures
+from agent.conversation.conversation import Conversation
+from agent.conversation.waiting_pictures import PICTURE, UnknownPictureError, WaitingPictures
 from agent.plain_text import plain_text
 from processors.llm.turn_point import TurnPoint
 

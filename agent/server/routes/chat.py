@@ -29,7 +29,7 @@ from agent.server.wire.json_body import RequestError, json_object
 from agent.server.wire.owner import memory_owner_of, owner_of
 from agent.server.wire.uploads import ClientGoneError
 from processors.llm.options import LLMOptions
-from processors.llm.turn_point import TurnPoint, before_turn
+from processors.llm.turn_point import TurnPoint, WayBack
 
 MAX_TEXT_CHARS = 8000
 
@@ -82,13 +82,13 @@ class _Chat:
             raise RequestError(400, str(error)) from error
 
     async def _go_back(self, history: History, point: TurnPoint, owner: str | None) -> None:
-        kept = before_turn(history.context.messages, point)
-        if kept is None:
+        way = WayBack(point)
+        history.context.set_messages(way.change(list(history.context.messages)))
+        if not way.found:
             raise RequestError(410, GONE)
-        history.context.set_messages(kept)
         memory = self._state.sessions().memory
         if memory and owner:
-            await memory.ask(lambda store: store.forget_from(owner, history.id, point))
+            await memory.ask(lambda store: store.forget_from(owner, history.id, point, taken=way.taken))
 
     def _memory_of(self, history: History, owner: str | None) -> UserMemory | None:
         memory = self._state.sessions().memory

@@ -10,6 +10,7 @@ import pytest
 from agent.memory.database import MemoryFailure
 from agent.memory.item import Item, Kind
 from agent.memory.store import MemoryStore
+from processors.llm.turn_point import TurnPoint
 
 
 def item(text: str, kind: Kind = "fact", owner: str = "anna", **fields: int) -> Item:
@@ -175,3 +176,36 @@ def test_what_others_have_said_does_not_decide_what_is_found(store: MemoryStore)
         [one.text for one in store.find("anna", about, limit=5)] for about in ("key of the shed", "the", "key", "shed")
     ] == [[one.text for one in found] for found in alone]
     assert {one.text for one in alone[0]} == {"the key is under the mat", "the shed has a lamp"}
+
+
+def said(text: str, kind: Kind = "user") -> Item:
+    return Item("anna", kind, text, 1_000.0, "c/1")
+
+
+@pytest.mark.parametrize(
+    ("point", "taken", "n_kept"),
+    [
+        (TurnPoint("yes", 1), True, 2),
+        (TurnPoint("tell", 2), True, 5),
+        (TurnPoint("yes", 0), True, 5),
+        (TurnPoint("tell me", 0), True, 5),
+        (TurnPoint("and then", 0), True, 4),
+        # What the history did not hold goes alone, and only if nothing came of it.
+        (TurnPoint("and then", 0), False, 4),
+        (TurnPoint("yes", 0), False, 5),
+    ],
+)
+def test_going_back_deletes_no_more_than_the_history_took_back(
+    store: MemoryStore, point: TurnPoint, taken: bool, n_kept: int
+) -> None:
+    store.add([said("tell me"), said("Shall I?", "agent"), said("yes"), said("It rained.", "agent"), said("and then")])
+    store.forget_from("anna", "c", point, taken=taken)
+    assert len(texts(store)) == n_kept
+
+
+def test_a_turn_that_was_answered_stays_where_the_history_took_nothing_back(store: MemoryStore) -> None:
+    store.add([said("yes"), said("It rained.", "agent")])
+    store.forget_from("anna", "c", TurnPoint("yes"), taken=False)
+    assert texts(store) == ["yes", "It rained."]
+    store.forget_from("anna", "c", TurnPoint("yes"))
+    assert texts(store) == []

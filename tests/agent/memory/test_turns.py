@@ -145,7 +145,7 @@ async def test_what_a_turn_takes_back_that_is_asked_again_is_kept_no_more(mine: 
     note(turns, *turn("how are you"), HEARD, *says("Fine."), END)
     note(turns, *turn("and my cat"), HEARD, *says("Asleep."), END)
     note(turns, *turn("and my dog"), HEARD, *says("Barking", "at"))
-    note(turns, {"event": "went_back", "text": "and my cat", "later": 1})
+    note(turns, {"event": "went_back", "text": "and my cat", "later": 1, "taken": True})
     note(turns, *turn("and my bird"), HEARD, *says("Singing."), END)
     assert await kept(mine) == [
         ("user", "how are you"),

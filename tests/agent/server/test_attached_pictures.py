@@ -8,26 +8,34 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.conversation.conversation import PICTURE, Conversation
+from agent.conversation.conversation import Conversation
 from agent.conversation.waiting_pictures import (
     BLIND,
     GONE,
     MAX_AGE_SECS,
     MAX_IN_ALL,
     MAX_OF_ONE,
+    PICTURE,
     UnknownPictureError,
     WaitingPictures,
 )
+from agent.engines.candidates import Candidate
+from agent.engines.llm import LlmBackend
 from agent.server.calls.messages import ClientMessages
 from agent.tools.picture import MAX_BYTES, Picture, read_picture
 from processors.llm.pictures import Attached, asked_with, latest_pictures, n_pictures_of
+from processors.llm.routing import NO_IMAGE
 from processors.llm.turn_point import TurnPoint, before_turn
 from tests.agent.conversation.test_typed_turn import messages, talk
 from tests.agent.server.test_chat import Chat, chatting
+from tests.agent.server.test_live_settings import in_call
 from tests.agent.tools.test_camera import jpeg, png
-from tests.support.scripted_llm import Reply
+from tests.support.llm_session import options
+from tests.support.scripted_llm import Reply, ScriptedLLM
 from tests.support.virtual_time import in_virtual_time
 
+# While the user speaks.
+SPEAKING_SECS = 1.5
 URL = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
 
 
@@ -165,6 +173,59 @@ async def test_in_a_call_a_model_that_takes_none_is_not_asked() -> None:
     held, server, _ = await talk((5.0, type_with_picture))
     assert [(error["stage"], error["message"]) for error in held.named("error")] == [(PICTURE, BLIND)]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("goes_back", [False, True])
+def test_pictures_of_a_turn_that_was_dropped_come_with_no_later_one(goes_back: bool) -> None:
+    @in_virtual_time
+    async def drop() -> None:
+        async def act(conversation: Conversation) -> None:
+            # It is behind what is being said, and never asked.
+            await type_with_picture(conversation)
+            if goes_back:
+                await conversation.ask_again(TurnPoint("hello there"), "what is this", spoken=False)
+            else:
+                await conversation.start_over()
+                await conversation.type("what is this", spoken=False)
+
+        _, server, _ = await talk((SPEAKING_SECS, act), changes={"takes_images": True})
+        assert server.requests[-1].messages[-1]["content"].startswith("what is this")
+        assert pictures_in(server.requests[-1]) == []
+
+    drop()
+
+
+@in_virtual_time
+async def test_a_turn_stays_that_is_asked_again_with_a_picture_which_the_model_does_not_take() -> None:
+    async def ask_again(conversation: Conversation) -> None:
+        await conversation.ask_again(TurnPoint("hello there"), "what is this", spoken=False, pictures=[URL])
+
+    held, server, _ = await talk((5.0, ask_again))
+    assert messages(held) == [("user", "hello there"), ("assistant", "Noon.")]
+    assert [(error["stage"], error["message"]) for error in held.named("error")] == [(PICTURE, BLIND)]
+    assert (held.named("went_back"), len(server.requests)) == ([], 1)
+
+
+@in_virtual_time
+async def test_a_model_that_takes_none_is_not_sent_those_that_another_one_was_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ScriptedLLM(Reply("A cup.")) as seeing, in_call(replies=("Red.",)) as house:
+
+        async def offered(_: object) -> list[Candidate[LlmBackend]]:
+            eyes = LlmBackend(options(seeing, model="eyes", takes_images=True))
+            return [Candidate("ollama", "eyes", lambda: eyes, measurable=False)]
+
+        monkeypatch.setattr("agent.engines.session.llm_candidates", offered)
+        assert (await house.change(llm__engine="ollama"))["sees"] is True
+        mark = house.sessions.pictures.put(picture(), ("anna",))
+        await house.caller.tell({"type": "text", "text": "what is this", "pictures": [mark]})
+        await house.caller.until_event("bot_stopped_speaking")
+        assert pictures_in(seeing.requests[0]) == [[picture().url]]
+        assert (await house.change())["sees"] is False
+        await house.ask("what colour", 2)
+        assert pictures_in(house.llm.requests[0]) == []
+        assert house.llm.requests[0].messages[1]["content"] == f"what is this\n{NO_IMAGE}"
 
 
 @in_virtual_time

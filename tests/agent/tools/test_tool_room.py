@@ -6,11 +6,13 @@ import pytest
 from loguru import logger
 
 from agent.conversation.event_log import Event
+from agent.conversation.served_tools import ServedTools
 from agent.settings.load import Settings
 from agent.tools.mcp_servers import McpServers
 from agent.tools.mcp_state import McpState
 from agent.tools.tool import GivenArguments, Tool
 from agent.tools.tool_room import USUAL_CONTEXT_TOKENS, fitting, left_out_line, room_tokens, tokens_of
+from agent.tools.toolbox import Toolbox
 from tests.support.house import hold, hosting, say
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -112,3 +114,23 @@ async def test_a_model_is_told_of_no_more_tools_than_its_context_has_room_for_an
     )
     assert lines == [line]
     assert [event["left_out"] for event in held.named("tool_servers")] == [line, line]
+
+
+def test_a_model_with_another_context_is_told_of_what_fits_that_one() -> None:
+    servers, toolbox, told = ManyTools(), Toolbox([]), list[str]()
+    served = ServedTools(servers, "on", toolbox, lambda _, **fields: told.append(fields["left_out"]), 500)
+
+    def n_served() -> int:
+        return len(toolbox.tools)
+
+    served.make_room(1_000)
+    assert told == []
+    served.begin()
+    n_first = n_served()
+    served.make_room(100_000)
+    assert 0 < n_first < n_served() == len(servers.all)
+    served.make_room(100_000)
+    assert [bool(line) for line in told] == [True, False]
+    served.end()
+    served.make_room(500)
+    assert len(told) == 2
