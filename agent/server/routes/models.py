@@ -31,6 +31,7 @@ from processors.errors import EngineUnavailableError
 
 NO_STORE = {"Cache-Control": "no-store"}
 NOT_YOURS = "models are for whoever sits at the server, or has its token (setting server.token)"
+IN_USE = "is in use: choose another and end the calls that have used it, or start sotto without it"
 OTHER_SITE = "a page of another site may not do this"
 # What a browser says of who made it ask (Fetch Metadata).
 _OWN_SITES = ("same-origin", "none")
@@ -89,7 +90,7 @@ def model_routes(state: ServerState) -> APIRouter:
         model = _model(name)
         engines = state.sessions().engines
         if users([state.host(), *engines.in_use], model):
-            raise RequestError(409, f"{name} is in use: choose another first, or start sotto without it")
+            raise RequestError(409, f"{name} {IN_USE}")
         with _refusals():
             await engines.let_go(lambda choice: serves(choice, model))
             await state.pulls.remove(model)
