@@ -87,6 +87,12 @@ class SettingChanges:
         if len(self._give_back) > MAX_LENT:
             self._give_back.pop(0)()
         changed = changed_keys(self._now, wanted)
-        await self._conversation.change(host, wanted, changed)
+        try:
+            await self._conversation.change(host, wanted, changed)
+        # Whatever a step says to it, the call and the wishes that come next go on.
+        except Exception as error:  # noqa: BLE001
+            logger.error(f"settings could not be changed: {error!r}"[:300])
+            self._conversation.refuse_change("the settings could not be changed; the server's log says why")
+            return
         self._now = wanted
         logger.info(f"a conversation goes on with other settings: {', '.join(changed) or 'none'}")
