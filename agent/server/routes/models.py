@@ -89,10 +89,16 @@ def model_routes(state: ServerState) -> APIRouter:
         _check(request)
         model = _model(name)
         engines = state.sessions().engines
-        if users([state.host(), *engines.in_use], model):
-            raise RequestError(409, f"{name} {IN_USE}")
+
+        def check_unused() -> None:
+            if users([state.host(), *engines.in_use], model):
+                raise RequestError(409, f"{name} {IN_USE}")
+
+        check_unused()
         with _refusals():
             await engines.let_go(lambda choice: serves(choice, model))
+            # Somebody may have asked for it meanwhile.
+            check_unused()
             await state.pulls.remove(model)
         return Response(status_code=204)
 

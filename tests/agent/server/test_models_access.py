@@ -3,18 +3,21 @@
 Faked, at the edge of the house: the catalogue (small files on a loopback server) and the engines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from agent.engines.candidates import Choice
 from agent.engines.shelf import serves
 from agent.models.catalogue import find, model_dir
 from agent.server.app import build_app
 from agent.server.calls.plan import SessionRequest
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
+from agent.settings.session import session_settings
 from tests.agent.server.test_live_settings import in_call
 from tests.support.file_server import FileServer
 from tests.support.house import FIXTURES
@@ -116,6 +119,22 @@ async def test_a_model_that_a_conversation_uses_is_not_removed_and_one_that_was_
         assert (await told(client, "piper-joe"))["state"] == "absent"
         answer = await client.post("/api/models/load", json={"options": wish})
         assert (answer.status_code, "piper-joe is not here" in answer.json()["error"]) == (409, True)
+
+
+@pytest.mark.usefixtures("voices")
+async def test_a_model_that_is_asked_for_while_its_engine_is_ended_is_not_removed(tmp_path: Path) -> None:
+    wish = {"tts.engine": "piper", "tts.model": "piper-joe"}
+    async with serving(tmp_path) as (client, served):
+        engines = served.state.sessions().engines
+        let_go = engines.let_go
+
+        async def let_go_late(is_meant: Callable[[Choice[Any]], bool]) -> None:
+            await let_go(is_meant)
+            engines.lend(await engines.host_for(session_settings(served.state.settings, wish)))
+
+        engines.let_go = let_go_late
+        assert (await client.delete("/api/models/piper-joe")).status_code == 409
+        assert (await told(client, "piper-joe"))["state"] == "here"
 
 
 @pytest.mark.usefixtures("voices")
