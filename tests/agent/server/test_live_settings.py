@@ -383,7 +383,7 @@ async def test_a_step_that_fails_at_a_change_is_told_and_the_next_wish_is_heard(
         [session] = house.sessions._running
         change = session.conversation.change
 
-        async def fail(*_: Any) -> None:
+        async def fail(*_: Any, **__: Any) -> None:
             session.conversation.change = change
             await house.caller.tell({"type": "settings", "options": {"tts.speed": 1.5}})
             await asyncio.sleep(1)
