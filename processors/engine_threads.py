@@ -169,6 +169,7 @@ class EngineThreads(Executor):
 
         Raises:
             EngineHungError: It did not come back.
+            RuntimeError: The threads were shut down before it had begun.
         """
         done = asyncio.wrap_future(job.future)
         try:
@@ -177,6 +178,9 @@ class EngineThreads(Executor):
                 with self._lock:
                     dues = [running.due_secs() for running in self._running]
                 await asyncio.wait([done], timeout=max(0.01, min([LOOK_SECS, *dues])))
+            # A cancellation would end the task that waits, which nobody has cancelled.
+            if done.cancelled():
+                raise RuntimeError(f"{self.name}: the engine has been ended")
             return done.result()
         finally:
             if not done.done():

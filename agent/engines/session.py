@@ -7,8 +7,9 @@ comes to: whoever asks for the best, and whoever names what is the best here, sh
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any
 
 from loguru import logger
@@ -103,11 +104,12 @@ class SessionEngines(Lending):
             return self._host
         settings = await asyncio.to_thread(self._with_paths, settings)
         stt, stt_threads = await self._stt(settings)
-        llm = await self._llm(settings)
-        tts, tts_threads = await self._tts(settings)
-        return dataclasses.replace(
-            self._host, stt=stt, stt_threads=stt_threads, llm=llm, tts=tts, tts_threads=tts_threads
-        )
+        # What is there must not be ended while the rest is waited for.
+        with self._held(stt=stt, stt_threads=stt_threads) as host:
+            llm = await self._llm(settings)
+            with self._held(host, llm=llm) as host:
+                tts, tts_threads = await self._tts(settings)
+                return dataclasses.replace(host, tts=tts, tts_threads=tts_threads)
 
     async def offers(self) -> dict[str, list[dict[str, Any]]]:
         """Every engine that a conversation may name, with what stands against it: {stage: engines}."""
@@ -153,6 +155,13 @@ class SessionEngines(Lending):
             for loaded in self._unused():
                 if is_meant(loaded.choice):
                     await self._drop(loaded)
+
+    @contextmanager
+    def _held(self, host: ModelHost | None = None, **engines: Any) -> Iterator[ModelHost]:
+        """Lends engines while others are waited for."""
+        host = dataclasses.replace(host or self._host, **engines)
+        with self.lent(host):
+            yield host
 
     def _unused(self) -> list[_Loaded]:
         """Those that were loaded for conversations that have ended, the oldest first."""
@@ -203,7 +212,8 @@ class SessionEngines(Lending):
     async def _tts(self, settings: Settings) -> tuple[Choice[Any], Executor]:
         choice, threads = await self._one_voice(settings)
         try:
-            await asyncio.to_thread(check_pair, choice.loaded, settings)
+            with self._held(tts=choice, tts_threads=threads):
+                await asyncio.to_thread(check_pair, choice.loaded, settings)
         except EngineUnavailableError:
             if settings.tts.engine != "auto":
                 raise
@@ -220,7 +230,8 @@ class SessionEngines(Lending):
             choice, threads = await self._more_voices(settings, key)
         elif (wanted.voice, wanted.language, wanted.speed) == (own.voice, own.language, own.speed):
             return choice, threads
-        voice = await asyncio.to_thread(in_voice, choice.loaded, wanted)
+        with self._held(tts=choice, tts_threads=threads):
+            voice = await asyncio.to_thread(in_voice, choice.loaded, wanted)
         return dataclasses.replace(choice, model=voice.model, loaded=voice), threads
 
     async def _more_voices(self, settings: Settings, key: Key) -> tuple[Choice[Any], Executor]:

@@ -96,8 +96,8 @@ class RecognizerCalls:
     async def reset(self) -> None:
         """Forget the utterance; never raises."""
         self._heard.clear()
-        # Whatever hangs now, the next call tells.
-        with suppress(EngineHungError):
+        # Whatever hangs now, or has been ended meanwhile, the next call tells.
+        with suppress(RuntimeError, EngineHungError):
             await self._on_thread(self._reset)
 
     def take_trouble(self) -> MendedError | None:

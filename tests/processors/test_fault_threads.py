@@ -102,6 +102,17 @@ async def test_an_error_and_work_that_is_withdrawn_are_as_with_any_executor() ->
         threads.submit(lambda: None)
 
 
+@in_virtual_time
+async def test_work_that_waits_when_the_threads_are_ended_fails_and_cancels_nobody() -> None:
+    threads = EngineThreads(1, "t")
+    busy = threads.submit(time.sleep, 1.0)
+    waiting = threads.put(Job(lambda: "never", 1.0))
+    threads.shutdown(wait=False, cancel_futures=True)
+    with pytest.raises(RuntimeError, match="t: the engine has been ended"):
+        await threads.back(waiting)
+    await asyncio.wrap_future(busy)
+
+
 PROGRAM = """
 import sys, threading, asyncio
 import agent.cli as cli

@@ -17,6 +17,9 @@ from agent.settings.load import Settings
 from agent.settings.session import session_settings
 from processors.errors import EngineUnavailableError
 
+# Of now, and before.
+MAX_LENT = 2
+
 
 class SettingChanges:
     """Of one conversation; one after the other, and of several that wait the newest.
@@ -24,7 +27,8 @@ class SettingChanges:
     Args:
         engines: Loads what is not loaded yet.
         server: The server's settings.
-        plan: What the conversation was started with; its engines stay loaded until it has others, or ends.
+        plan: What the conversation was started with; its engines stay loaded until it has others, or ends. Those before
+            the latest change do, too, for what was under way is finished on them.
         conversation: Goes on with what is chosen.
     """
 
@@ -34,7 +38,7 @@ class SettingChanges:
         self._engines = engines
         self._server = server
         self._now = plan.settings
-        self._give_back = engines.lend(plan.host)
+        self._give_back = [engines.lend(plan.host)]
         self._conversation = conversation
         self._wanted: list[object] = []
         self._working: asyncio.Task[None] | None = None
@@ -54,7 +58,8 @@ class SettingChanges:
         """The conversation has ended; an engine that is being loaded is there for others."""
         self._has_ended = True
         self._wanted.clear()
-        self._give_back()
+        while self._give_back:
+            self._give_back.pop()()
 
     async def _work(self) -> None:
         while self._wanted:
@@ -78,9 +83,16 @@ class SettingChanges:
             return
         if self._has_ended:
             return
-        give_back, self._give_back = self._give_back, self._engines.lend(host)
-        give_back()
+        self._give_back.append(self._engines.lend(host))
+        if len(self._give_back) > MAX_LENT:
+            self._give_back.pop(0)()
         changed = changed_keys(self._now, wanted)
-        await self._conversation.change(host, wanted, changed)
+        try:
+            await self._conversation.change(host, wanted, changed)
+        # Whatever a step says to it, the call and the wishes that come next go on.
+        except Exception as error:  # noqa: BLE001
+            logger.error(f"settings could not be changed: {error!r}"[:300])
+            self._conversation.refuse_change("the settings could not be changed; the server's log says why")
+            return
         self._now = wanted
         logger.info(f"a conversation goes on with other settings: {', '.join(changed) or 'none'}")

@@ -130,8 +130,7 @@ class LiveSessions:
             EngineUnavailableError: An engine that the options name cannot be used.
             HistoryInUseError: The conversation is being answered in writing.
         """
-        if self.is_draining:
-            raise BusyError(STOPPING)
+        self._check_draining()
         settings = session_settings(self._settings, request.options)
         # What cannot be had costs the page neither its place nor the call that it holds.
         host = await self.engines.host_for(settings)
@@ -143,7 +142,10 @@ class LiveSessions:
     async def _place_for(
         self, request: SessionRequest, settings: Settings, host: ModelHost
     ) -> AsyncIterator[SessionPlan]:
+        # The engines may have taken their time: who would find no place keeps the call that it has.
+        self._check_draining()
         await self._take_over(request.conversation)
+        self._check_draining()
         most = self._settings.server.max_sessions
         if self.is_full:
             self.n_refused += 1
@@ -287,6 +289,10 @@ class LiveSessions:
         finishing = asyncio.create_task(recording.end(), name="recording")
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
+
+    def _check_draining(self) -> None:
+        if self.is_draining:
+            raise BusyError(STOPPING)
 
     async def _take_over(self, conversation: object) -> None:
         """A page that comes back (a reload, another network) ends the call that it had."""

@@ -64,6 +64,7 @@ class AgentSide:
         self._transport: DoorTransport | None = None
         self._spoken: SpokenSide | None = None
         self._is_stale = False
+        self._give_back = _keep_nothing
 
     @property
     def session(self) -> LiveSession | None:
@@ -98,6 +99,9 @@ class AgentSide:
         if self._session and not _is_same(wanted, self.plan, config, self._config):
             self._is_stale = True
         self._wanted, self._config = wanted, config
+        # It may be a while until a conversation begins that keeps them itself.
+        earlier, self._give_back = self._give_back, self._live.engines.lend(wanted.host)
+        earlier()
         self._set_answers()
 
     async def begin(self, *, is_quiet: bool = True) -> LiveSession:
@@ -125,8 +129,16 @@ class AgentSide:
 
     async def end(self, reason: str) -> None:
         """The client is gone."""
-        async with self._building:
-            await self._stop(reason)
+        try:
+            async with self._building:
+                await self._stop(reason)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """No conversation begins any more: the engines that were wanted are given back."""
+        give_back, self._give_back = self._give_back, _keep_nothing
+        give_back()
 
     async def _start(self) -> None:
         self._is_stale = False
@@ -177,6 +189,10 @@ class _Nothing:
 
     async def hang_up(self) -> None:
         return None
+
+
+def _keep_nothing() -> None:
+    """Nothing is to be given back."""
 
 
 def _is_same(wanted: SessionPlan, plan: SessionPlan, config: SessionConfig, earlier: SessionConfig) -> bool:

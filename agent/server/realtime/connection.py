@@ -128,6 +128,10 @@ class RealtimeConnection:
         """
         await self._apply(self._config)
 
+    def release(self) -> None:
+        """Give back what was prepared for a session that is over, or that does not come."""
+        self._agent.release()
+
     def end(self, reason: str) -> None:
         """End the session from this side.
 

@@ -120,6 +120,7 @@ class PeerCall:
     async def let_go(self) -> None:
         """Close the connection; nothing happens where there is none, or none any more."""
         self._voice.close()
+        self._session.release()
         # Before Pipecat says goodbye over the channel in words of its own.
         await self._socket.close()
         if self._peer:

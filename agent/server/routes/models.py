@@ -31,6 +31,7 @@ from processors.errors import EngineUnavailableError
 
 NO_STORE = {"Cache-Control": "no-store"}
 NOT_YOURS = "models are for whoever sits at the server, or has its token (setting server.token)"
+IN_USE = "is in use: choose another and end the calls that have used it, or start sotto without it"
 OTHER_SITE = "a page of another site may not do this"
 # What a browser says of who made it ask (Fetch Metadata).
 _OWN_SITES = ("same-origin", "none")
@@ -88,10 +89,16 @@ def model_routes(state: ServerState) -> APIRouter:
         _check(request)
         model = _model(name)
         engines = state.sessions().engines
-        if users([state.host(), *engines.in_use], model):
-            raise RequestError(409, f"{name} is in use: choose another first, or start sotto without it")
+
+        def check_unused() -> None:
+            if users([state.host(), *engines.in_use], model):
+                raise RequestError(409, f"{name} {IN_USE}")
+
+        check_unused()
         with _refusals():
             await engines.let_go(lambda choice: serves(choice, model))
+            # Somebody may have asked for it meanwhile.
+            check_unused()
             await state.pulls.remove(model)
         return Response(status_code=204)
 

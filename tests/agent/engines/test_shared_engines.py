@@ -1,5 +1,7 @@
 """Engines are kept by what a wish comes to: nobody loads a second time what another name has loaded."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +115,37 @@ async def test_a_voice_that_is_shared_by_two_names_is_listed_and_closed_once(ins
         assert engines.voice_of("piper") is None
         await engines.close()
         assert closed == ["kokoro"]
+
+
+async def test_what_is_loaded_stays_while_the_rest_of_a_wish_is_waited_for(install: Install) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(Voice):
+        def in_voice(self, voice: str | None, *, language: str, speed: float) -> ScriptedSynthesizer:
+            begun.set()
+            assert may_end.wait(60)
+            return self
+
+    settings = Settings.model_validate({"stt": {"engine": "nemotron"}, "tts": {"engine": "espeak"}})
+    async with (
+        ScriptedLLM() as server,
+        hosting(ScriptedRecognizerEngine(), options(server), ScriptedSynthesizer()) as host,
+    ):
+        install("stt", Ears())
+        install("tts", Slow())
+        engines = SessionEngines(host, settings)
+        wish = {"stt.engine": "auto", "stt.language": "de", "tts.engine": "kokoro", "tts.voice": "ton"}
+        finding = asyncio.create_task(engines.host_for(session_settings(settings, wish)))
+        assert await asyncio.to_thread(begun.wait, 20)
+        # Somebody else asks for room.
+        await engines.let_go(lambda _: True)
+        may_end.set()
+        found = await finding
+        for threads in (found.stt_threads, found.tts_threads):
+            assert await asyncio.wrap_future(threads.submit(lambda: "at work")) == "at work"
+        # Nobody has taken them.
+        assert engines.in_use == []
+        await engines.close()
 
 
 def test_what_was_loaded_on_the_way_to_an_error_is_closed() -> None:

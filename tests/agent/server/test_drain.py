@@ -9,10 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent.engines.host import ModelHost
 from agent.server.app import build_app
+from agent.server.calls.sessions import STOPPING
 from agent.server.draining import drain
 from agent.server.state import ServerState
-from agent.settings.load import load_settings
+from agent.settings.load import Settings, load_settings
 from agent.stopping import Stopping
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine
@@ -69,6 +71,25 @@ async def test_a_page_that_comes_back_meanwhile_does_not_lose_the_call_that_it_h
         async with calling(socket_of(served.url)) as again:
             assert (await again.join(conversation=conversation))["type"] == "refused"
         assert served.state.sessions().n_active == 1
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["its own call", "another's place"])
+async def test_nor_where_the_server_is_told_to_stop_while_engines_are_loaded(is_late: bool) -> None:
+    async with held() as (served, _), calling(socket_of(served.url)) as caller:
+        conversation = (await caller.join())["conversation"]
+        sessions = served.state.sessions()
+        find_host = sessions.engines.host_for
+
+        async def host_for(settings: Settings) -> ModelHost:
+            sessions.is_draining = True
+            return await find_host(settings)
+
+        sessions.engines.host_for = host_for
+        async with calling(socket_of(served.url)) as again:
+            refusal = await again.join(**({} if is_late else {"conversation": conversation}))
+        assert (refusal["error"], refusal["passing"]) == (STOPPING, True)
+        assert sessions.n_active == 1
+        assert not caller.ended.is_set()
 
 
 async def test_a_second_signal_and_the_end_of_the_time_end_the_wait() -> None:

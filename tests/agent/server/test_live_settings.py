@@ -375,3 +375,22 @@ async def test_a_change_while_an_engine_is_loaded_does_not_hold_up_what_is_typed
             loading.set()
         await house.caller.until(house.answers)
         assert house.answers()[0]["message"] == ("tts.engine = kokoro: its file is broken: sotto models pull kokoro")
+
+
+@in_virtual_time
+async def test_a_step_that_fails_at_a_change_is_told_and_the_next_wish_is_heard() -> None:
+    async with in_call(replies=("Hello.",)) as house:
+        [session] = house.sessions._running
+        change = session.conversation.change
+
+        async def fail(*_: Any, **__: Any) -> None:
+            session.conversation.change = change
+            await house.caller.tell({"type": "settings", "options": {"tts.speed": 1.5}})
+            await asyncio.sleep(1)
+            raise RuntimeError("no such step")
+
+        session.conversation.change = fail
+        refused = await house.change(tts__voice="ton", tts__language="de")
+        assert refused["message"] == "the settings could not be changed; the server's log says why"
+        await house.caller.until_event("settings_changed")
+        assert house.answers()[-1]["changed"] == ["tts.speed"]

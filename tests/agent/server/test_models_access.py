@@ -3,18 +3,21 @@
 Faked, at the edge of the house: the catalogue (small files on a loopback server) and the engines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from agent.engines.candidates import Choice
 from agent.engines.shelf import serves
 from agent.models.catalogue import find, model_dir
 from agent.server.app import build_app
 from agent.server.calls.plan import SessionRequest
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
+from agent.settings.session import session_settings
 from tests.agent.server.test_live_settings import in_call
 from tests.support.file_server import FileServer
 from tests.support.house import FIXTURES
@@ -119,6 +122,22 @@ async def test_a_model_that_a_conversation_uses_is_not_removed_and_one_that_was_
 
 
 @pytest.mark.usefixtures("voices")
+async def test_a_model_that_is_asked_for_while_its_engine_is_ended_is_not_removed(tmp_path: Path) -> None:
+    wish = {"tts.engine": "piper", "tts.model": "piper-joe"}
+    async with serving(tmp_path) as (client, served):
+        engines = served.state.sessions().engines
+        let_go = engines.let_go
+
+        async def let_go_late(is_meant: Callable[[Choice[Any]], bool]) -> None:
+            await let_go(is_meant)
+            engines.lend(await engines.host_for(session_settings(served.state.settings, wish)))
+
+        engines.let_go = let_go_late
+        assert (await client.delete("/api/models/piper-joe")).status_code == 409
+        assert (await told(client, "piper-joe"))["state"] == "here"
+
+
+@pytest.mark.usefixtures("voices")
 @pytest.mark.parametrize("options", [{"tts.model": "/etc"}, {"server.token": "x"}, [1], {"tts.model": "small"}])
 async def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path, options: object) -> None:
     async with serving(tmp_path) as (client, _):
@@ -136,11 +155,17 @@ async def test_a_call_goes_on_with_a_model_that_has_come_meanwhile_and_gives_it_
         for n, name in enumerate(("piper-joe", "piper-cori")):
             changed = await house.change(tts__engine="piper", tts__model=name)
             assert changed["engines"]["tts"]["model"] == name
-            assert [host.tts.model for host in engines.in_use] == [name]
+            assert [host.tts.model for host in engines.in_use][1:] == [name]
             await house.ask("and now?", 2 + n)
         # Only the first answer is in the voice that the call began with.
         assert [text for text, _ in house.voice.said_in] == ["Hello."]
         assert [one["event"] for one in house.caller.events].count("session_started") == 1
+        # What was under way at a change is finished on the engines before it, of which the next change knows no more.
+        await engines.let_go(lambda choice: serves(choice, JOE))
+        joe = next(more for more in engines._loaded_more("tts") if more.choice.model == "piper-joe")
+        assert joe.threads
+        assert joe.threads.submit(lambda: "spoken to its end").result(60)
+        await house.change(tts__engine="piper", tts__model="piper-cori", tts__speed=1.5)
         await engines.let_go(lambda choice: serves(choice, JOE))
         assert [voice["name"] for voice in engines.voices()["piper"]] == ["piper-cori"]
     assert engines.in_use == []

@@ -1,7 +1,7 @@
 """The speech-to-text service, frame by frame and in whole conversations, on scripted engines."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,8 +24,10 @@ from pipecat.frames.frames import (
 from pipecat.tests.utils import SleepFrame, run_test
 
 from agent.settings.load import Settings
+from processors.engine_threads import EngineThreads
 from processors.errors import EngineError
 from processors.frames import NoWordsFrame, TurnDecidedFrame, VoiceEdge, VoiceEdgeFrame
+from processors.stt.calls import RecognizerCalls
 from processors.stt.latency import ASSUMED_SECS, TranscriptLatency
 from processors.stt.recognizer import Transcript
 from processors.stt.service import APOLOGY, RecognizerSTTService
@@ -181,6 +183,39 @@ class FailingReset(ScriptedRecognizerEngine):
 
         recognizer.reset = failing
         return recognizer
+
+
+class EndedEars(ScriptedRecognizerEngine):
+    """Its threads are ended while it hears, when other ears are chosen already."""
+
+    def __init__(self, threads: EngineThreads) -> None:
+        super().__init__("never asked for")
+        self.own_threads = threads
+        self.choose_others: Callable[[], None] = lambda: None
+
+    def recognizer(self) -> ScriptedRecognizer:
+        recognizer = super().recognizer()
+        accept = recognizer.accept
+
+        def accept_last(pcm16: bytes) -> str:
+            self.choose_others()
+            self.own_threads.shutdown(wait=False, cancel_futures=True)
+            return accept(pcm16)
+
+        recognizer.accept = accept_last
+        return recognizer
+
+
+@in_virtual_time
+async def test_ears_that_are_ended_within_an_utterance_cost_it_and_the_next_ones_hear() -> None:
+    ended, others = EndedEars(EngineThreads(1, "ended")), ScriptedRecognizerEngine("hello")
+    with ThreadPoolExecutor(1, "stt") as threads:
+        service = RecognizerSTTService(ended, ended.own_threads)
+        ended.choose_others = lambda: service.recognizer.change_to(RecognizerCalls(others, threads))
+        down, _ = await run_test(service, frames_to_send=[*voice(), *silence(), *decided()] * 2)
+    kinds = (TranscriptionFrame, InterimTranscriptionFrame, NoWordsFrame, TTSSpeakFrame)
+    heard = said([frame for frame in down if isinstance(frame, kinds)])
+    assert heard == [("no words", ""), ("apology", APOLOGY), ("partial", "hello"), ("final", "hello")]
 
 
 @in_virtual_time

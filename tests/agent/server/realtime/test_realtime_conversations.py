@@ -277,6 +277,20 @@ async def test_a_session_that_is_changed_while_the_agent_speaks_is_another_one_f
 
 
 @in_virtual_time
+async def test_the_engines_of_a_session_are_kept_for_it_before_its_conversation_begins() -> None:
+    async with staged() as stage:
+        async with calling_realtime(stage.url) as caller:
+            for speed in (1.25, 1.5):
+                await caller.update(audio={"output": {"speed": speed}})
+            # Those of its place, and those that are wanted now.
+            assert len(stage.live.engines.in_use) == 2
+            assert not stage.has_begun()
+        while stage.n_active():
+            await asyncio.sleep(0.05)
+        assert stage.live.engines.in_use == []
+
+
+@in_virtual_time
 async def test_a_dropped_line_ends_the_session_and_leaves_its_place_to_the_next() -> None:
     async with staged("hello", replies=(LONG_REPLY,)) as stage:
         async with calling_realtime(stage.url) as caller, calling_realtime(stage.url):
