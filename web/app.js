@@ -49,10 +49,10 @@ let isMuted = false;
 let isHeld = false;
 let link = null;
 let recorded = keptRecorded().id;
-let toldItem = null;
 let phaseBefore = "left";
 let wasLost = false;
 const restored = conversation.id;
+const toldItems = new WeakSet();
 
 const voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
 const server = new ServerWatch(draw);
@@ -194,14 +194,13 @@ function endSession(reason) {
 function onChange() {
   const { phase } = session;
   if (phase !== "joined") {
-    // What the server has not taken is not lost.
-    composer.restore(conversation.hangUp());
+    messages.hangUp();
     meters.follow("agent", null);
     voice.follow(null);
     camera.hangUp();
     link = null;
   }
-  if (phase === "joined") problem = null;
+  if (phase === "joined" || phase === "waiting") problem = null;
   if (phase === "joined" && phaseBefore !== "joined") view.announcer.say("You are in the call.");
   if (phase === "waiting") wasLost = true;
   if (phase === "joined" && wasLost) {
@@ -255,8 +254,8 @@ function write(text) {
 /** A written answer makes no sound of its own. */
 function announceWritten() {
   const item = conversation.items.findLast(({ role }) => role === "agent");
-  if (!item?.isWritten || item.isStreaming || item.isEarlier || item === toldItem) return;
-  toldItem = item;
+  if (!item?.isWritten || item.isStreaming || item.isEarlier || toldItems.has(item)) return;
+  toldItems.add(item);
   view.announcer.say(`Agent: ${item.text}`);
 }
 
