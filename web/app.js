@@ -63,8 +63,8 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
-const say = (text) => view.announcer.say(text);
-const models = new ModelsSheet({ optionsNow: () => choices.options, onUse: choose, onChange: draw, say });
+const inUse = { optionsNow: () => choices.options, isInCall: () => session.isWanted, onUse: choose };
+const models = new ModelsSheet({ ...inUse, onChange: draw, say: (text) => view.announcer.say(text) });
 const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
 const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
 const messages = new Messages({ ...page, announcer: view.announcer });
@@ -195,6 +195,7 @@ function onChange() {
   const { phase } = session;
   if (phase !== "joined") {
     messages.hangUp();
+    changes.hangUp();
     meters.follow("agent", null);
     voice.follow(null);
     camera.hangUp();
@@ -273,7 +274,7 @@ async function onDelete() {
   written.stop();
   try {
     await deleteConversation(id);
-    forget();
+    if (conversation.id === id) forget();
     view.announcer.say("The conversation is deleted.");
   } catch (error) {
     tell(asProblem(error, "The conversation could not be deleted"));
@@ -294,10 +295,11 @@ function choose(options) {
   const before = choices.options;
   choices.change({ options });
   if (session.isWanted) changes.ask(options, before);
-  draw();
+  tell(null);
 }
 
 function onSettingsChanged() {
+  problem = null;
   server.askOptions();
   if (server.offer?.models === true) models.refresh();
 }
@@ -359,8 +361,8 @@ listenToUndo(byId("conversation"), (undo) => {
 });
 onClick("open-memory", () => memory.open());
 onClick("open-models", () => models.open());
-onClick("models-in-settings", () => models.open());
-listenToKept({ current: () => conversation, session, written, begin: forget, draw });
+onClick("models-in-settings", () => settings.leave(() => models.open()));
+listenToKept({ current: () => conversation, session, written, begin: forget, tell, draw });
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {
