@@ -49,10 +49,10 @@ let isMuted = false;
 let isHeld = false;
 let link = null;
 let recorded = keptRecorded().id;
-let toldItem = null;
 let phaseBefore = "left";
 let wasLost = false;
 const restored = conversation.id;
+const toldItems = new WeakSet();
 
 const voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
 const server = new ServerWatch(draw);
@@ -63,8 +63,8 @@ const composer = new Composer(write);
 const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
 const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
 const memory = new MemoryPanel();
-const say = (text) => view.announcer.say(text);
-const models = new ModelsSheet({ optionsNow: () => choices.options, onUse: choose, onChange: draw, say });
+const inUse = { optionsNow: () => choices.options, isInCall: () => session.isWanted, onUse: choose };
+const models = new ModelsSheet({ ...inUse, onChange: draw, say: (text) => view.announcer.say(text) });
 const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
 const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
 const messages = new Messages({ ...page, announcer: view.announcer });
@@ -194,14 +194,14 @@ function endSession(reason) {
 function onChange() {
   const { phase } = session;
   if (phase !== "joined") {
-    // What the server has not taken is not lost.
-    composer.restore(conversation.hangUp());
+    messages.hangUp();
+    changes.hangUp();
     meters.follow("agent", null);
     voice.follow(null);
     camera.hangUp();
     link = null;
   }
-  if (phase === "joined") problem = null;
+  if (phase === "joined" || phase === "waiting") problem = null;
   if (phase === "joined" && phaseBefore !== "joined") view.announcer.say("You are in the call.");
   if (phase === "waiting") wasLost = true;
   if (phase === "joined" && wasLost) {
@@ -255,8 +255,8 @@ function write(text) {
 /** A written answer makes no sound of its own. */
 function announceWritten() {
   const item = conversation.items.findLast(({ role }) => role === "agent");
-  if (!item?.isWritten || item.isStreaming || item.isEarlier || item === toldItem) return;
-  toldItem = item;
+  if (!item?.isWritten || item.isStreaming || item.isEarlier || toldItems.has(item)) return;
+  toldItems.add(item);
   view.announcer.say(`Agent: ${item.text}`);
 }
 
@@ -274,7 +274,7 @@ async function onDelete() {
   written.stop();
   try {
     await deleteConversation(id);
-    forget();
+    if (conversation.id === id) forget();
     view.announcer.say("The conversation is deleted.");
   } catch (error) {
     tell(asProblem(error, "The conversation could not be deleted"));
@@ -295,10 +295,11 @@ function choose(options) {
   const before = choices.options;
   choices.change({ options });
   if (session.isWanted) changes.ask(options, before);
-  draw();
+  tell(null);
 }
 
 function onSettingsChanged() {
+  problem = null;
   server.askOptions();
   if (server.offer?.models === true) models.refresh();
 }
@@ -360,8 +361,8 @@ listenToUndo(byId("conversation"), (undo) => {
 });
 onClick("open-memory", () => memory.open());
 onClick("open-models", () => models.open());
-onClick("models-in-settings", () => models.open());
-listenToKept({ current: () => conversation, session, written, begin: forget, draw });
+onClick("models-in-settings", () => settings.leave(() => models.open()));
+listenToKept({ current: () => conversation, session, written, begin: forget, tell, draw });
 listenToTools({ items: () => conversation.items, onStartOver, onDelete });
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {

@@ -13,6 +13,7 @@ export class Around {
   #handlers;
   #countdown = new Countdown(byId("countdown"));
   #isMuted = false;
+  #isChecking = false;
   #version = "";
   #serverVersion = "";
 
@@ -66,6 +67,9 @@ export class Around {
   /** Who tries the microphone in a call is not heard by the agent meanwhile. */
   async #check() {
     const { toggleMute, chooseMicrophone, chooseLoudspeaker, tell } = this.#handlers;
+    if (this.#isChecking) return;
+    this.#isChecking = true;
+    byId("menu").hidePopover();
     const isShut = this.#session.isWanted && !this.#isMuted;
     if (isShut) toggleMute();
     try {
@@ -74,6 +78,7 @@ export class Around {
     } catch (error) {
       tell(asProblem(error, "The check could not be loaded"));
     }
+    this.#isChecking = false;
     if (isShut && this.#session.isWanted && this.#isMuted) toggleMute();
   }
 }

@@ -1,9 +1,10 @@
 """Pictures for a message: pasted, dropped, chosen and taken; seen before they are sent; refused where no model sees."""
 
+import asyncio
 import base64
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from agent.tools.picture import MAX_BYTES, MAX_SIDE_PX, read_picture
 from tests.agent.tools.test_camera import png
@@ -31,9 +32,37 @@ HAND = """async ([how, type, data, width, height]) => {
   (how === "drop" ? document.querySelector("main") : document.querySelector("#message")).dispatchEvent(event);
 }"""
 
+# What a word processor hands over of a text: the text, and a picture of it.
+HAND_TEXT = """() => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([""], "image.png", { type: "image/png" }));
+  for (const type of ["text/plain", "text/html"]) transfer.setData(type, "a text");
+  const event = new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true });
+  return document.querySelector("#message").dispatchEvent(event);
+}"""
+# Nothing is made small before goOn() is called.
+SLOW = """() => {
+  const make = createImageBitmap;
+  window.createImageBitmap = async (file) => {
+    await new Promise((resolve) => (window.goOn = resolve));
+    window.createImageBitmap = make;
+    return make(file);
+  };
+}"""
+
 
 async def hand(page: Page, how: str, width: int = 40, height: int = 30) -> None:
     await page.evaluate(HAND, [how, "image/png", "", width, height])
+
+
+async def hold_pictures(page: Page, go_on: asyncio.Event) -> None:
+    """Let no picture reach the server before `go_on`."""
+
+    async def hold(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/api/pictures", hold)
 
 
 def seeing(stub: StubServer) -> None:
@@ -131,3 +160,72 @@ async def test_in_a_call_they_go_with_the_typed_turn(browser: Browser, stub: Stu
         peer.send("bot_word", text="Dark.")
         await expect(page.locator(".agent .said")).to_have_text("Dark.")
         await expect(page.locator(".user img")).to_have_count(1)
+
+
+async def test_a_picture_that_takes_its_time_is_waited_for_and_nothing_overtakes_it(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.start(sees=True)
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
+        assert await page.evaluate(HAND_TEXT), "a text is pasted as a text"
+        await page.evaluate(SLOW)
+        await hand(page, "paste")
+        await write(page, "what is this")
+        go_on = asyncio.Event()
+        await hold_pictures(page, go_on)
+        await page.evaluate("goOn()")
+        await expect(page.locator(".user")).to_have_count(1)
+        await write(page, "and then")
+        await expect(page.locator(".user")).to_have_count(2)
+        go_on.set()
+        first, second = await peer.commands(2)
+        assert (first["text"], first["pictures"], second["text"]) == ("what is this", ["mark-1"], "and then")
+        peer.send("turn_ended", text="what is this", source="typed")
+        peer.send("turn_ended", text="and then", source="typed")
+        # A model that sees nothing is not asked about it again.
+        peer.send("settings_changed", changed=["llm.model"], engines={}, sees=False)
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_hidden()
+        await page.get_by_role("button", name="Edit and ask again").first.click()
+        await page.get_by_role("textbox", name="Your message").press("Enter")
+        await expect(page.locator("#problem")).to_contain_text(BLIND)
+        await expect(page.locator("#message")).to_have_value("what is this")
+        assert len(await peer.commands(2)) == 2
+
+
+async def test_what_the_call_has_not_taken_at_its_end_is_given_back_and_goes_to_no_other(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        previews, box = page.locator("#attached img"), page.locator("#message")
+        peer = await call(page, stub)
+        peer.start(sees=True)
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
+        await hand(page, "paste")
+        await expect(previews).to_have_count(1)
+        await write(page, "what is this")
+        await peer.commands(1)
+        peer.send("session_ended", reason="time is over")
+        await expect(box).to_have_value("what is this")
+        await expect(previews).to_have_count(1)
+        assert await items(page) == ["The conversation ended: time is over."]
+
+        # Nor does an upload go on into the next call.
+        peer = await call(page, stub)
+        peer.start(sees=True)
+        await expect(page.get_by_role("button", name="Add a picture")).to_be_visible()
+        go_on = asyncio.Event()
+        await hold_pictures(page, go_on)
+        await box.press("Enter")
+        await expect(previews).to_have_count(0)
+        await page.get_by_role("button", name="Leave").click()
+        await expect(previews).to_have_count(1)
+        again = await call(page, stub)
+        again.start(sees=True)
+        async with page.expect_response("**/api/pictures"):
+            go_on.set()
+        await page.get_by_role("button", name="Remove picture 1").click()
+        await box.press("Enter")
+        assert await again.commands(1) == [{"type": "text", "text": "what is this", "spoken": True}]
+        assert await peer.commands(0) == []

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
@@ -75,7 +75,7 @@ TALK = """async ([from, to]) => {
   const { View } = await import("/conversation/view.js");
   window.longTalk ??= { conversation: new Conversation("c"), view: new View() };
   const { conversation, view } = window.longTalk;
-  const draw = () => view.draw({
+  const draw = window.longTalk.draw = () => view.draw({
     state: conversation.activity, isWanted: true, conversation, microphone: "on", problem: null, isComingBack: false,
     isSoundHeld: false, engines: {}, answerSecs: null, link: {}, canRecord: false, recorded: "", nChoices: 0,
     isRestored: false,
@@ -134,3 +134,38 @@ async def test_five_hundred_turns_leave_nothing_but_their_words_and_starting_ove
     assert over["Nodes"] - empty["Nodes"] < 200
     assert over["JSEventListeners"] == empty["JSEventListeners"]
     assert over["JSHeapUsedSize"] - empty["JSHeapUsedSize"] < 2 * 2**20
+
+
+# Something that a tool did long ago is taken back, while each word that is heard looks at new items alone.
+LATE = """() => {
+  const { conversation, draw } = window.longTalk;
+  let nReads = 0;
+  const old = conversation.items.find(({ role }) => role === "user");
+  const { text } = old;
+  Object.defineProperty(old, "text", { enumerable: true, get: () => ((nReads += 1), text) });
+  conversation.apply({ event: "bot_word", text: "Again." });
+  draw();
+  conversation.apply({ event: "tool_undo", id: "c", undo: "4f1c", state: "done" });
+  draw();
+  return nReads;
+}"""
+
+
+async def test_in_a_long_conversation_a_word_looks_at_what_is_new_and_what_changes_late_is_drawn(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        await page.evaluate(TALK, [0, 0])
+        await page.evaluate(
+            """() => [{ event: "tool_call", id: "c", name: "create_file", arguments: {}, t: 0 },
+              { event: "tool_result", id: "c", result: {}, t: 1 },
+              { event: "tool_undo", id: "c", undo: "4f1c", state: "offered" },
+            ].forEach((event) => window.longTalk.conversation.apply(event))"""
+        )
+        await page.evaluate(TALK, [0, 30])
+        undo = page.locator("#conversation > .tool")
+        await expect(undo.get_by_role("button", name="Take back")).to_have_count(1)
+        assert await page.evaluate(LATE) == 0
+        await expect(undo.get_by_role("button", name="Take back")).to_have_count(0)
+        await expect(page.locator(".agent .said").last).to_contain_text("Again.")
+        assert await page.locator("#conversation > li").count() == 61

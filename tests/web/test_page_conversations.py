@@ -81,8 +81,15 @@ async def test_earlier_conversations_are_found_named_opened_and_gone_on_with(bro
 
 
 async def test_one_that_is_deleted_is_gone_here_and_there(browser: Browser) -> None:
-    async with serving(turns=True) as served, visit(browser, served.url, script=MINE) as page:
+    errors = ["ERR_FAILED"]
+    async with serving(turns=True) as served, visit(browser, served.url, script=MINE, allowed_errors=errors) as page:
         await keep(served, ("one", "how is tea made", "With water."), ("two", "a story", "Once."))
+        # What cannot be loaded is told.
+        await page.route("**/conversations_panel.js", lambda route: route.abort())
+        await page.get_by_role("button", name="Conversation").click()
+        await page.get_by_role("button", name="Earlier ones…").click()
+        await expect(page.locator("#problem")).to_contain_text("The conversations could not be shown")
+        await page.unroute("**/conversations_panel.js")
         await open_list(page)
         await page.locator(".kept-title").last.click()
         await expect(page.locator(".agent")).to_contain_text("With water.")

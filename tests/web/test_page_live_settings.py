@@ -5,6 +5,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, say_a_turn
+from tests.web.test_page_written import write
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -136,3 +137,36 @@ async def test_what_needs_a_new_call_says_so_in_the_panel_and_joins_it_again(
         assert second.offer["conversation"] == first.conversation
         await expect(page.locator("#problem")).to_be_hidden()
         await expect(page.locator("#n-choices")).to_have_text("1 changed")
+
+
+async def test_several_changes_in_a_row_are_asked_for_one_by_one_and_a_refusal_goes_back_to_what_is_in_force(
+    browser: Browser, stub: StubServer
+) -> None:
+    def asked(speed: float) -> dict[str, object]:
+        return {"type": "settings", "options": {"tts.speed": speed}}
+
+    async def change_speed(page: Page, speed: float) -> None:
+        await open_settings(page)
+        await page.get_by_role("slider", name="Speed").fill(str(speed))
+        await page.get_by_role("button", name="Apply and go on").click()
+
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.start()
+        for speed in (1.2, 1.4, 2):
+            await change_speed(page, speed)
+        await write(page, "hello")
+        assert await peer.commands(2) == [asked(1.2), {"type": "text", "text": "hello", "spoken": True}]
+        peer.send("settings_changed", changed=["tts.speed"], engines={})
+        assert (await peer.commands(3))[2:] == [asked(2)]
+        peer.send("settings_refused", message="tts.speed = 2 is too fast", needs_call=False)
+        problem = page.locator("#problem")
+        await expect(problem).to_have_text("The settings stay as they were: tts.speed = 2 is too fast.")
+        await expect(page.locator("#n-choices")).to_have_text("1 changed")
+        await open_settings(page)
+        await expect(page.get_by_role("slider", name="Speed")).to_have_value("1.2")
+        await page.keyboard.press("Escape")
+        # What went wrong before is no word about the next try.
+        await change_speed(page, 1.1)
+        await expect(problem).to_be_hidden()
+        assert (await peer.commands(4))[3:] == [asked(1.1)]

@@ -11,6 +11,11 @@ from tests.web.test_page_written import write
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
+NOTE_WHAT_IS_TOLD = """() => {
+  const region = document.querySelector("#announcer");
+  window.told = [];
+  new MutationObserver(() => told.push(region.textContent)).observe(region, { childList: true, characterData: true });
+}"""
 ANSWER = "Take **tea**:\n\n```sh\necho tea\n```"
 
 
@@ -66,6 +71,18 @@ async def test_without_a_call_a_message_is_copied_said_again_and_asked_in_other_
         question = stub.questions[-1]
         assert (question["text"], question["conversation"]) == ("how is coffee made", "conversation-1")
         assert question["back"] == {"text": "how is tea made", "later": 1}
+        # An answer that is the last one again is not read out again.
+        await page.evaluate(NOTE_WHAT_IS_TOLD)
+        for text in ("Cold.", "Warm."):
+            answer_with(stub, text)
+            if text == "Cold.":
+                await write(page, "and iced coffee")
+            else:
+                await act(page.locator(".user").last, "Edit and ask again").click()
+                await box.press("Enter")
+            await expect(page.locator(".agent .said").last).to_have_text(text)
+            await expect(page.locator("#state")).to_have_text("Ready")
+        assert await page.evaluate("told") == ["Agent: Cold.", "Agent: Warm."]
 
 
 async def test_a_turn_that_the_server_does_not_have_any_more_leaves_the_page_as_it_was(
@@ -157,3 +174,34 @@ async def test_where_nothing_hovers_what_can_be_done_is_seen(browser: Browser, s
         assert size
         assert min(size["width"], size["height"]) >= 24
         assert await page.evaluate("document.scrollingElement.scrollWidth") == 390
+
+
+async def test_what_is_asked_again_is_not_lost_with_the_call_nor_while_it_comes_back(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url, allowed_errors=["status of 503"]) as page:
+        peer = await call(page, stub)
+        say_a_turn(peer, "what is tea", "A leaf.")
+        peer.send("bot_stopped_speaking")
+        box, edited = page.locator("#message"), page.get_by_role("textbox", name="Your message")
+        await act(page, "Edit and ask again").click()
+        await edited.fill("what is mint")
+        await page.keyboard.press("Enter")
+        await peer.commands(1)
+        stub.refusal = (503, "busy")
+        await peer.close()
+        await expect(page.locator("body")).to_have_attribute("data-state", "waiting")
+        await expect(box).to_have_value("what is mint")
+        # Neither goes anywhere before the call is there again.
+        await act(page, "Edit and ask again").click()
+        await edited.fill("what is sage")
+        await page.keyboard.press("Enter")
+        await expect(box).to_have_value("what is sage\nwhat is mint")
+        await act(page, "Say again").click()
+        await expect(page.locator("#problem")).to_have_text("It can be said again once the call is there.")
+        assert stub.speeches == []
+        stub.refusal = None
+        again = await stub.next_peer()
+        await expect(page.locator("#state")).to_have_text("Listening")
+        await expect(page.locator("#problem")).to_be_hidden()
+        assert await again.commands(0) == []

@@ -4,6 +4,7 @@ Faked, at the edge of the house: the catalogue (small voices on a loopback serve
 language model.
 """
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from agent.models.catalogue import Model, find
 from agent.models.sources.file import ModelFile
@@ -66,6 +67,16 @@ def item(page: Page, name: str = "piper-joe") -> Locator:
 
 async def press(page: Page, name: str, model: str = "piper-joe") -> None:
     await item(page, model).get_by_role("button", name=name).click()
+
+
+async def hold_loading(page: Page, go_on: asyncio.Event) -> None:
+    """Have no engine loaded before `go_on`."""
+
+    async def hold(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/api/models/load", hold)
 
 
 async def open_sheet(page: Page) -> None:
@@ -127,19 +138,34 @@ async def test_what_has_come_is_offered_beside_the_call_and_heard_in_it(
         await page.get_by_role("button", name="Better voice and ears").click()
         await press(page, "Get, 17 kB")
         await expect(item(page).locator(".model-state")).to_contain_text("Fetching")
-        for _ in range(2):
-            await page.keyboard.press("Escape")
+        # The settings are closed: they cannot take back what is chosen here.
+        await expect(page.get_by_role("dialog")).to_have_count(1)
+        await page.keyboard.press("Escape")
         go_on.set()
         here = page.locator("#models-here-text")
         await expect(here).to_contain_text("piper-joe is here", timeout=1000 * PATIENCE_SECS)
         assert await find_barriers(page) == []
+        is_changed = asyncio.Event()
+        await hold_loading(page, is_changed)
         await page.get_by_role("button", name="Use it now").click()
+        # What is chosen while it is loaded stays chosen.
+        await page.get_by_role("button", name="Settings").click()
+        await page.get_by_role("slider", name="Speed").fill("1.2")
+        await page.get_by_role("button", name="Apply and go on").click()
         await wait_until(page, CHANGED, patience_secs=PATIENCE_SECS)
+        await page.evaluate("window.events.length = 0")
+        is_changed.set()
+        await wait_until(page, CHANGED, patience_secs=PATIENCE_SECS)
+        wanted = {"tts.engine": "piper", "tts.model": "piper-joe", "tts.language": "en-us", "tts.speed": 1.2}
+        assert wanted.items() <= (await page.evaluate(CHOICES)).items()
         await expect(page.locator("#models-here")).to_be_hidden()
         # The same call goes on: nobody joined anew.
-        assert await page.evaluate(STARTED) == 1
+        assert await page.evaluate(STARTED) == 0
         await page.get_by_role("button", name="Settings").click()
+        await page.get_by_role("slider", name="Speed").fill("1.3")
         await page.get_by_role("button", name="Better voice and ears").click()
+        asked = page.get_by_role("dialog", name="Throw your changes away?")
+        await asked.get_by_role("button", name="Throw away").click()
         await expect(item(page).locator(".model-state")).to_have_text("In use.")
         await expect(item(page).get_by_role("button", name="Remove")).to_be_hidden()
 

@@ -5,6 +5,7 @@ const ACTIONS = { play: "unmute", pause: "mute", stop: "leave", hangup: "leave",
 const ARTWORK = [{ src: "/icons/icon-192.png", sizes: "192x192", type: "image/png" }];
 
 let isListening = false;
+let shown = "";
 
 /**
  * @param {{isWanted: boolean, isMuted: boolean}} call
@@ -19,8 +20,11 @@ export function followMediaKeys({ isWanted, isMuted }, actions) {
     for (const [key, action] of Object.entries(ACTIONS)) handle(media, key, isWanted ? actions[action] : null);
   }
   const playing = isMuted ? "paused" : "playing";
-  media.playbackState = isWanted ? playing : "none";
-  if (isWanted) media.setMicrophoneActive?.(!isMuted);
+  const wanted = isWanted ? playing : "none";
+  if (wanted === shown) return;
+  shown = media.playbackState = wanted;
+  // Some browsers answer with a promise, and refuse where the page is not seen.
+  if (isWanted) media.setMicrophoneActive?.(!isMuted)?.catch?.(() => {});
 }
 
 function handle(media, key, action) {

@@ -11,6 +11,8 @@ const MAX_FILE_BYTES = 50_000_000;
 const BLIND = "The language model in use takes no pictures. Choose another one in the settings; those that can be had:";
 
 export class Attachments {
+  /** @type {?Promise} settles once the files that are being made small are there; null: there are none */
+  making = null;
   #pictures = [];
   #list = byId("attached");
   #canSee;
@@ -41,12 +43,16 @@ export class Attachments {
     byId("snap").disabled = !navigator.mediaDevices;
   }
 
+  /** @returns {boolean} whether a message can go with these; where no model can see them, a word says so */
+  canSend(pictures) {
+    if (pictures.length === 0 || this.#canSee()) return true;
+    this.#tell(new Problem(BLIND, "sotto models list"));
+    return false;
+  }
+
   /** @returns {?{blob: Blob, url: string}[]} what the message is sent with; null, and a word, where no model can see it */
   take() {
-    if (!this.isEmpty && !this.#canSee()) {
-      this.#tell(new Problem(BLIND, "sotto models list"));
-      return null;
-    }
+    if (!this.canSend(this.#pictures)) return null;
     const taken = this.#pictures;
     this.#pictures = [];
     this.#show();
@@ -61,9 +67,18 @@ export class Attachments {
 
   /** @param {File[]} files */
   async add(files) {
-    if (!this.#canSee()) return this.#tell(new Problem(BLIND, "sotto models list"));
-    for (const file of files) await this.#addFile(file);
+    if (!this.canSend(files)) return;
+    await this.#make(async () => {
+      for (const file of files) await this.#addFile(file);
+    });
     byId("message").focus();
+  }
+
+  async #make(work) {
+    const making = Promise.allSettled([this.making, work()]);
+    this.making = making;
+    await making;
+    if (this.making === making) this.making = null;
   }
 
   async #addFile(file) {
@@ -146,6 +161,8 @@ export class Attachments {
 }
 
 function picturesIn(data) {
+  // An office program hands over a picture of the text that it has copied.
+  if (["text/plain", "text/html"].every((type) => data?.types.includes(type))) return [];
   return [...(data?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
 }
 

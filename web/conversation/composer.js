@@ -28,8 +28,8 @@ export class Composer {
     byId("send").disabled = !enabled;
   }
 
-  /** Give back what could not be sent, unless something else is being written. */
+  /** Give back what could not be sent, before what is being written. */
   restore(text) {
-    if (this.#box.value === "") this.#box.value = text;
+    if (text !== "") this.#box.value = this.#box.value === "" ? text : `${text}\n${this.#box.value}`;
   }
 }

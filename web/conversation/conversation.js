@@ -143,10 +143,18 @@ export class Conversation {
   /**
    * The call is over, whoever ended it: nobody has the floor, and nothing is provisional any more.
    *
-   * @returns {string} what was typed and not taken by the server, else ""
+   * @returns {object[]} what was typed and not taken by the server; it stands here no more
    */
   hangUp() {
-    const pending = this.withdraw();
+    this.#fallSilent();
+    return this.withdraw();
+  }
+
+  notice(text, stage = "") {
+    this.#items.add({ role: "notice", stage, text });
+  }
+
+  #fallSilent() {
     this.#dropUserItem();
     this.#closeAgentItem();
     this.tools.hangUp();
@@ -154,11 +162,6 @@ export class Conversation {
     this.endWriting();
     this.#activity.hangUp();
     this.isRecording = this.isPushToTalk = false;
-    return pending.map(({ text }) => text).join("\n");
-  }
-
-  notice(text, stage = "") {
-    this.#items.add({ role: "notice", stage, text });
   }
 
   #change({ engines, answer_secs: answerSecs, push_to_talk: isPushToTalk, sees }) {
@@ -211,7 +214,7 @@ export class Conversation {
   }
 
   #endSession(reason) {
-    this.hangUp();
+    this.#fallSilent();
     this.notice(`The conversation ended: ${reason || "no reason given"}.`);
   }
 

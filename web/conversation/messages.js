@@ -7,17 +7,21 @@ import { attachedTo } from "/conversation/pictures.js";
 import { ReadAloud } from "/conversation/read_aloud.js";
 import { messageText } from "/conversation/saved_text.js";
 import { byId } from "/dom.js";
-import { asProblem } from "/problem.js";
+import { Problem, asProblem } from "/problem.js";
 import { sendAhead } from "/server.js";
 
 const LOOK = "What do you see in this picture?";
+const NOT_SENT = { text: "", pictures: [], isShown: true };
 
 export class Messages {
   #page;
   #aloud;
   #attachments;
-  // What was sent to a call with pictures, or to be asked again, and is not taken yet.
-  #sent = { text: "", pictures: [] };
+  // What was sent to a call with pictures, or to be asked again, and is not taken yet; shown as one of its messages or not.
+  #sent = NOT_SENT;
+  // A picture takes its time: what is typed after it does not overtake it, and nothing goes to another call.
+  #sending = Promise.resolve();
+  #nCalls = 0;
 
   /**
    * @param {object} page
@@ -46,21 +50,42 @@ export class Messages {
   }
 
   /** @param {string} text - was written */
-  ask(text) {
-    const pictures = this.#attachments.take();
-    if (pictures === null) return this.#page.composer.restore(text);
-    if (this.#page.session.phase !== "joined") return this.#askInWriting(text, { pictures });
-    this.#page.current().type(text, pictures);
-    this.#page.draw();
+  async ask(text) {
+    const { composer, session, current, draw } = this.#page;
+    while (this.#attachments.making !== null) await this.#attachments.making;
+    const pictures = this.#isBetweenCalls() ? null : this.#attachments.take();
+    if (pictures === null) return composer.restore(text);
+    if (session.phase !== "joined") return this.#askInWriting(text, { pictures });
+    current().type(text, pictures);
+    draw();
     return this.#send({ type: "text", text }, pictures);
   }
 
   /** @param {object} event - of the call */
-  follow({ event, stage }) {
-    const { text, pictures } = this.#sent;
-    if (event === "went_back" && text) this.#page.current().type(text, pictures);
-    if (event === "error" && ["history", "picture"].includes(stage)) this.#giveBack(text, pictures);
-    if (["went_back", "turn_ended", "error"].includes(event)) this.#sent = { text: "", pictures: [] };
+  follow({ event, stage, source }) {
+    const { text, pictures, isShown } = this.#sent;
+    const isRefused = event === "error" && ["history", "picture"].includes(stage);
+    const isTaken = event === "turn_ended" && source === "typed";
+    if (event === "session_started") this.hush();
+    if (event === "went_back" && !isShown) {
+      this.#page.current().type(text, pictures);
+      this.#sent = { text, pictures, isShown: true };
+    }
+    if (isRefused) this.#giveBack(text, pictures);
+    if (isRefused || isTaken || event === "started_over") this.#sent = NOT_SENT;
+  }
+
+  /** The call is over: what the server has not taken is not lost. */
+  hangUp() {
+    const lost = this.#page.current().hangUp().map((item) => ({ text: item.text, pictures: attachedTo(item) }));
+    if (!this.#sent.isShown) lost.push(this.#sent);
+    this.#sent = NOT_SENT;
+    this.#nCalls += 1;
+    this.#restore(lost.map(({ text }) => text).join("\n"), lost.flatMap(({ pictures }) => pictures));
+  }
+
+  #isBetweenCalls() {
+    return ["joining", "waiting"].includes(this.#page.session.phase);
   }
 
   #canSee() {
@@ -70,14 +95,16 @@ export class Messages {
 
   #sayAgain(item, button) {
     const text = messageText(item);
+    if (this.#isBetweenCalls()) return this.#page.tell(new Problem("It can be said again once the call is there."));
     if (this.#page.session.phase === "joined") this.#page.session.send({ type: "say_again", text });
     else this.#aloud.toggle(text, button, this.#page.choices);
   }
 
   #askAgain(item, text) {
-    const { current, session, tell } = this.#page;
+    const { composer, current, session, tell } = this.#page;
     const back = current().pointOf(item);
     const pictures = attachedTo(item);
+    if (this.#isBetweenCalls() || !this.#attachments.canSend(pictures)) return composer.restore(text);
     // What was edited is gone with its button: the keyboard stays in the conversation.
     byId("talk-section").focus();
     this.hush();
@@ -91,24 +118,38 @@ export class Messages {
     if (!(await written.ask(text, current(), more))) this.#giveBack(text, more.back ? [] : more.pictures);
   }
 
-  async #send(message, pictures) {
+  #send(message, pictures) {
+    const call = this.#nCalls;
+    this.#sending = this.#sending.then(() => this.#sendTo(call, message, pictures));
+    return this.#sending;
+  }
+
+  async #sendTo(call, message, pictures) {
     const { session, choices, tell } = this.#page;
+    const { type, text } = message;
     const wanted = { ...message, spoken: choices.isSpoken };
-    if (message.type === "ask_again" || pictures.length > 0) this.#sent = { text: message.text, pictures };
+    // What was typed is given back already.
+    if (call !== this.#nCalls) return type === "text" ? null : this.#restore(text, pictures);
+    if (type === "ask_again" || pictures.length > 0) this.#sent = { text, pictures, isShown: type === "text" };
     try {
       if (pictures.length > 0) wanted.pictures = await Promise.all(pictures.map(({ blob }) => sendAhead(blob)));
     } catch (error) {
-      this.#giveBack(message.text, pictures);
+      if (call !== this.#nCalls) return null;
+      this.#sent = NOT_SENT;
+      this.#giveBack(text, pictures);
       return tell(asProblem(error, "The picture could not be sent"));
     }
-    return session.send(wanted);
+    return call === this.#nCalls ? session.send(wanted) : null;
   }
 
   #giveBack(text, pictures) {
-    const { composer, current, draw } = this.#page;
-    current().withdraw();
-    composer.restore(text);
-    this.#attachments.restore(pictures);
-    draw();
+    this.#page.current().withdraw();
+    this.#restore(text, pictures);
+    this.#page.draw();
+  }
+
+  #restore(text, pictures) {
+    this.#page.composer.restore(text);
+    if (pictures.length > 0) this.#attachments.restore(pictures);
   }
 }

@@ -24,6 +24,8 @@ const REASONS = {
 const NEAR_END_PX = 160;
 // So many are compared in full; what is said in older ones no longer changes but by another text.
 const N_FRESH = 40;
+// What a tool did can be taken back late, and a picture be long in coming.
+const LATE = new Set(["tool", "picture"]);
 const speeches = new WeakMap();
 
 export class Transcript {
@@ -31,6 +33,8 @@ export class Transcript {
   #elements = new Map();
   #drawn = new WeakMap();
   #fields = new WeakMap();
+  #items = null;
+  #nDrawn = 0;
   #isAtEnd = true;
   #top = 0;
 
@@ -45,13 +49,21 @@ export class Transcript {
   }
 
   /**
-   * @param {object[]} items - of a Conversation
+   * @param {object[]} items - of a Conversation; the same array as long as items are only added
    * @param {boolean} isSpeaking - whether the newest heard word is being spoken now
    */
   draw(items, isSpeaking) {
-    this.#dropAllBut(new Set(items));
+    const isLonger = items === this.#items;
+    if (!isLonger) this.#dropAllBut(new Set(items));
+    // What is only added stands near the end, where what changes does.
+    const from = isLonger ? Math.max(0, this.#nDrawn - N_FRESH) : 0;
     const speaking = isSpeaking ? items.findLast(({ role }) => role === "agent") : null;
-    items.forEach((item, at) => this.#drawItem(item, at, item === speaking, at >= items.length - N_FRESH));
+    items.forEach((item, at) => {
+      if (at < from && !LATE.has(item.role)) return;
+      this.#drawItem(item, at, item === speaking, at >= items.length - N_FRESH);
+    });
+    this.#items = items;
+    this.#nDrawn = items.length;
   }
 
   #lookWhere() {
@@ -79,7 +91,7 @@ export class Transcript {
     if (item.role === "user" || item.role === "agent") drawActions(element, item);
   }
 
-  /** Cheaper than to compare all of it: a long conversation has many. What a tool did can be taken back late. */
+  /** Cheaper than to compare all of it: a long conversation has many. */
   #isSettled(item) {
     if (item.role !== "user" && item.role !== "agent") return false;
     const [before, now] = [this.#fields.get(item), Object.values(item)];

@@ -1,6 +1,7 @@
 // The way to earlier conversations: the one of this tab after a reload, and those that are kept.
 
 import { byId } from "/dom.js";
+import { asProblem } from "/problem.js";
 import { fetchConversation } from "/server.js";
 
 /** Show what was said before the page was loaded anew, as far as the server still has it. */
@@ -12,9 +13,10 @@ export async function showWhatIsThere(conversation) {
 
 /**
  * @param {object} page
- *   current(): the conversation that is shown; begin(id): one without any words; draw(); session, written: the page's own
+ *   current(): the conversation that is shown; begin(id): one without any words; tell(problem); draw();
+ *   session, written: the page's own
  */
-export function listenToKept({ current, session, written, begin, draw }) {
+export function listenToKept({ current, session, written, begin, tell, draw }) {
   let panel = null;
   const leaveFor = (id) => {
     session.leave();
@@ -31,10 +33,14 @@ export function listenToKept({ current, session, written, begin, draw }) {
     onForgotten: (id) => id === current().id && leaveFor(""),
   };
   byId("open-conversations").addEventListener("click", async () => {
-    // It is loaded when it is opened first.
-    const { ConversationsPanel } = await import("/memory/conversations_panel.js");
-    panel ??= new ConversationsPanel(handlers);
     byId("menu").hidePopover();
+    try {
+      // It is loaded when it is opened first.
+      const { ConversationsPanel } = await import("/memory/conversations_panel.js");
+      panel ??= new ConversationsPanel(handlers);
+    } catch (error) {
+      return tell(asProblem(error, "The conversations could not be shown"));
+    }
     panel.open();
   });
 }

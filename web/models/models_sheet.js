@@ -25,7 +25,7 @@ export class ModelsSheet {
 
   /**
    * @param {object} handlers
-   *   optionsNow(): {setting: value} that this page asks for; onUse(options): go on with these;
+   *   optionsNow(): {setting: value} that this page asks for; onUse(options): go on with these; isInCall();
    *   onChange(): what is known has changed; say(text): to a screen reader
    */
   constructor(handlers) {
@@ -180,17 +180,19 @@ export class ModelsSheet {
 
   /** The engine is loaded while the call goes on with the one that it has; only then it changes. */
   async #use(model) {
-    const options = withModel(this.#handlers.optionsNow(), model);
+    // The settings may change while it is loaded.
+    const optionsThen = () => withModel(this.#handlers.optionsNow(), model);
     this.#loading = model.name;
     this.#draw();
     try {
-      await loadEngines(options);
+      await loadEngines(optionsThen());
     } finally {
       this.#loading = "";
       this.#draw();
     }
-    this.#handlers.onUse(options);
-    this.#handlers.say(`${model.name} is used from now on.`);
+    this.#handlers.onUse(optionsThen());
+    // A call says itself when it has changed, or why not.
+    if (!this.#handlers.isInCall()) this.#handlers.say(`${model.name} is used from now on.`);
     await this.refresh();
   }
 

@@ -5,9 +5,10 @@ import { Problem } from "/problem.js";
 export class LiveChanges {
   #session;
   #handlers;
-  // What the server has taken so far, while it is asked for something else.
+  // What is in force while the server is asked for something else, what it is asked for, and what comes after that.
   #taken = null;
   #asked = null;
+  #next = null;
 
   /**
    * @param {Session} session
@@ -28,22 +29,40 @@ export class LiveChanges {
   ask(options, before) {
     if (this.#session.phase !== "joined") return this.#session.rejoin();
     this.#taken ??= before;
-    this.#asked = options;
-    this.#session.send({ type: "settings", options });
+    // One after the other, for each is answered; of several that wait the newest.
+    if (this.#asked === null) this.#send(options);
+    else this.#next = options;
+  }
+
+  /** The call is over: nothing is answered any more. */
+  hangUp() {
+    this.#taken = this.#asked = this.#next = null;
   }
 
   /** @param {object} event - one line of the event log */
   apply({ event, message, needs_call: needsCall }) {
-    if (event === "session_started") this.#taken = this.#asked = null;
-    if (event === "settings_changed") {
-      this.#taken = this.#asked = null;
-      this.#handlers.onChanged();
-    }
-    if (event !== "settings_refused") return;
-    const [taken, asked] = [this.#taken ?? {}, this.#asked];
-    this.#taken = this.#asked = null;
-    if (needsCall === true && asked !== null) return this.#session.rejoin();
+    if (event === "settings_changed") this.#goOn(this.#asked);
+    if (event === "settings_changed") this.#handlers.onChanged();
+    if (event !== "settings_refused" || this.#asked === null) return;
+    if (needsCall === true) return this.#session.rejoin();
+    // What was chosen since then holds what was refused, or mends it: its own answer counts.
+    if (this.#next !== null) return this.#goOn(this.#taken);
+    const taken = this.#taken;
+    this.hangUp();
     const words = typeof message === "string" ? message : "the server refused them";
     this.#handlers.onRefused(taken, new Problem(`The settings stay as they were: ${words}.`));
+  }
+
+  #goOn(taken) {
+    const next = this.#next;
+    this.hangUp();
+    if (next === null) return;
+    this.#taken = taken;
+    this.#send(next);
+  }
+
+  #send(options) {
+    this.#asked = options;
+    this.#session.send({ type: "settings", options });
   }
 }

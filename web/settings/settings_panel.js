@@ -33,11 +33,11 @@ export class SettingsPanel {
       onApply(this.#read());
       this.#dialog.close();
     });
-    byId("settings-close").addEventListener("click", () => this.#leave());
+    byId("settings-close").addEventListener("click", () => this.leave());
     this.#dialog.addEventListener("cancel", (event) => {
       if (event.target !== this.#dialog) return;
       event.preventDefault();
-      this.#leave();
+      this.leave();
     });
     this.#dialog.addEventListener("close", stopSample);
     byId("settings-reset").addEventListener("click", () => {
@@ -67,10 +67,14 @@ export class SettingsPanel {
     if (!this.#dialog.open) this.#dialog.showModal();
   }
 
-  /** An edit is not lost without a question. */
-  #leave() {
-    if (JSON.stringify(this.#read()) === this.#chosen) this.#dialog.close();
-    else askFirst(UNSAVED, () => this.#dialog.close());
+  /** An edit is not lost without a question. @param {() => void} [onLeft] - done once it is closed */
+  leave(onLeft = () => {}) {
+    const close = () => {
+      this.#dialog.close();
+      onLeft();
+    };
+    if (JSON.stringify(this.#read()) === this.#chosen) close();
+    else askFirst(UNSAVED, close);
   }
 
   #drawFields(chosen) {
