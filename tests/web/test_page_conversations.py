@@ -92,7 +92,7 @@ async def test_one_that_is_deleted_is_gone_here_and_there(browser: Browser) -> N
         await page.unroute("**/conversations_panel.js")
         await open_list(page)
         await page.locator(".kept-title").last.click()
-        await expect(page.locator(".agent")).to_contain_text("With water.")
+        await expect(page.locator(".agent")).to_contain_text(["With water."])
         await open_list(page)
         await page.locator(".memory-item").last.get_by_role("button", name="Delete…").click()
         asked = page.get_by_role("dialog", name="Delete this conversation for good?")

@@ -66,7 +66,7 @@ async def test_without_a_call_a_message_is_copied_said_again_and_asked_in_other_
         await page.keyboard.press("Enter")
         await box.fill("how is coffee made")
         await box.press("Enter")
-        await expect(page.locator(".agent .said")).to_have_text("With milk.")
+        await expect(page.locator(".agent .said")).to_have_text(["With milk."])
         assert await items(page) == ["You how is coffee made", "Agent With milk."]
         question = stub.questions[-1]
         assert (question["text"], question["conversation"]) == ("how is coffee made", "conversation-1")
@@ -128,7 +128,7 @@ async def test_in_a_call_the_call_says_it_again_and_goes_back(browser: Browser, 
         peer.send("turn_ended", text="what is tea made of", source="typed")
         peer.send("bot_started_speaking")
         peer.send("bot_word", text="Leaves.")
-        await expect(page.locator(".agent .said")).to_have_text("Leaves.")
+        await expect(page.locator(".agent .said")).to_have_text(["Leaves."])
         assert await items(page) == ["You what is tea made of", "Agent Leaves."]
         assert stub.speeches == []
         # What the server cannot go back to is given back.
