@@ -33,6 +33,21 @@ class Process:
         pass
 
 
+class Unending(Process):
+    """Goes on until it is ended."""
+
+    def __init__(self, order: Any, told: Any) -> None:
+        super().__init__(order, told)
+        self._ended = asyncio.Event()
+
+    async def run(self) -> dict[str, Any]:
+        await self._ended.wait()
+        return {"what": "ended", "press": "try again"}
+
+    def end(self) -> None:
+        self._ended.set()
+
+
 @pytest.fixture
 def pulls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pulls:
     monkeypatch.setattr(pulls_module, "PullProcess", Process)
@@ -48,7 +63,8 @@ async def test_one_that_fails_in_an_unknown_way_holds_up_neither_the_next_nor_th
     await pulls.close()
 
 
-async def test_two_pages_that_ask_at_once_have_one_pull(pulls: Pulls) -> None:
+async def test_two_pages_that_ask_at_once_have_one_pull(pulls: Pulls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulls_module, "PullProcess", Unending)
     model = archive_at(NOWHERE)
     one, other = await asyncio.gather(pulls.start(model), pulls.start(model))
     assert one is other
