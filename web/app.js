@@ -325,14 +325,12 @@ function chooseLoudspeaker(id) {
 }
 
 async function openSettings() {
-  const open = () => settings.open(server, choices.options, engines(), session.isWanted);
-  choices.dropUnknown(server.offer?.settings);
+  const isKnown = server.offer !== null;
+  const open = () => settings.open(server, choices.dropUnknown(server.offer?.settings), engines(), session.isWanted);
   open();
   await devices.draw();
-  if (server.offer !== null) return;
-  await server.askOptions();
-  choices.dropUnknown(server.offer?.settings);
-  open();
+  if (!isKnown && server.offer === null) await server.askOptions();
+  if (!isKnown && byId("settings").open) open();
 }
 
 async function followLink() {

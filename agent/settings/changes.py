@@ -5,31 +5,13 @@ In:  the settings before and after.   Out: dotted keys.
 
 from agent.settings.load import Settings
 from agent.settings.section import Section
+from agent.settings.session import SESSION_KEYS
 
-# What a running conversation takes.
-LIVE_KEYS = frozenset(
-    {
-        "stt.engine",
-        "stt.model",
-        "stt.language",
-        "llm.engine",
-        "llm.model",
-        "llm.system_prompt",
-        "tts.engine",
-        "tts.model",
-        "tts.voice",
-        "tts.language",
-        "tts.speed",
-        "turn.mode",
-        "turn.barge_in",
-        "turn.pace",
-        "turn.speculate",
-        "dialogue.filler",
-        # Whoever is in a call has been greeted.
-        "dialogue.greeting",
-        "persona.name",
-    }
-)
+# What a running conversation takes: of what it may choose, all but what it can do; and a greeting, since whoever is in
+# a call has been greeted.
+LIVE_KEYS = frozenset(key for key in SESSION_KEYS if not key.startswith(("tools.", "interpreter."))) | {
+    "dialogue.greeting"
+}
 
 
 def changed_keys(before: Settings, after: Settings) -> list[str]:

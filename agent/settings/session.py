@@ -174,7 +174,7 @@ def _described(settings: Settings, section_name: str, name: str) -> dict[str, An
         value = None
     if isinstance(value, list):
         # As a person types it.
-        value, default, choices = ",".join(value), ",".join(default), None
+        value, default, choices = ",".join(value) or None, ",".join(default) or None, None
     if (section_name, name) == ("persona", "name"):
         choices = sorted({*persona_files(personas_folder(settings)), str(value)})
     if section_name == "tools":

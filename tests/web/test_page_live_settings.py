@@ -1,7 +1,9 @@
 """Settings on the page: voices and personas as cards, and changes that the call goes on through."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, say_a_turn
@@ -114,6 +116,38 @@ async def test_what_the_server_refuses_is_told_and_the_old_value_stays(browser: 
         await open_settings(page)
         await expect(page.get_by_role("slider", name="Speed")).to_have_value("1")
         assert stub.peers == [peer]
+
+
+async def test_settings_that_were_left_before_the_server_told_of_them_do_not_open_again(
+    browser: Browser, stub: StubServer
+) -> None:
+    is_told = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await is_told.wait()
+        await route.continue_()
+
+    async with visit(browser, stub.url) as page:
+        dialog = page.get_by_role("dialog", name="Settings")
+        await page.route("**/api/options", hold)
+        await page.reload()
+        await open_settings(page)
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_be_hidden()
+        await page.get_by_role("button", name="Settings").click()
+        await expect(dialog).to_be_visible()
+        is_told.set()
+        # Those who stay see them.
+        await expect(page.get_by_role("slider", name="Speed")).to_be_visible()
+        is_told.clear()
+        await page.reload()
+        await open_settings(page)
+        await page.keyboard.press("Escape")
+        is_told.set()
+        await expect(page.locator("#engines-list .stage")).to_have_count(5)
+        await wait_until(page, "() => performance.getEntriesByName(`${origin}/api/options`).length > 0")
+        await page.get_by_role("button", name="Start talking").click()
+        await expect(dialog).to_be_hidden()
 
 
 async def test_what_needs_a_new_call_says_so_in_the_panel_and_joins_it_again(

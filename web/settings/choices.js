@@ -20,9 +20,9 @@ export class Choices {
     keepChoices({ ...this });
   }
 
-  /** What an earlier server knew, and this one does not, would be refused. */
+  /** What an earlier server knew, and this one does not, would be refused. @returns {object} the options that are left */
   dropUnknown(settings) {
-    if (!settings) return;
-    this.options = Object.fromEntries(Object.entries(this.options).filter(([key]) => Object.hasOwn(settings, key)));
+    if (settings) this.options = Object.fromEntries(Object.entries(this.options).filter(([key]) => Object.hasOwn(settings, key)));
+    return this.options;
   }
 }
