@@ -33,7 +33,7 @@ WATCH = """
 const look = () => {
   const [talk, state] = ["talk", "state"].map((id) => document.getElementById(id));
   const isKnown = document.querySelector("#engines-list > *") !== null;
-  if (state?.textContent === "Ready" && !talk.disabled && isKnown) window.usableMs ??= performance.now();
+  if (state?.textContent === "Ready" && talk?.disabled === false && isKnown) window.usableMs ??= performance.now();
 };
 new MutationObserver(look).observe(document, { childList: true, subtree: true, characterData: true });
 window.channels = [];
