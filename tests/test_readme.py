@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from platformdirs.api import PlatformDirsABC
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 from typer.testing import CliRunner
 
 from agent.cli import app
@@ -64,6 +67,28 @@ def test_the_conversation_example_is_valid() -> None:
 
 def test_every_event_stands_in_the_table_as_it_is_defined() -> None:
     assert with_table(README) == README, "uv run python -m tests.support.event_table"
+
+
+def test_every_message_of_a_page_is_described() -> None:
+    read = (REPOSITORY / "agent" / "server" / "calls" / "messages.py").read_text(encoding="utf-8")
+    table = README.partition("The page sends, each with a `type`:\n")[2].partition("\n\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    described = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - {"type"}
+    assert described == set(re.findall(r'"type": "(\w+)"', read))
+
+
+@pytest.mark.parametrize(("column", "system"), [(2, Unix), (3, MacOS)])
+def test_files_lie_where_the_readme_says(
+    column: int, system: type[PlatformDirsABC], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    table = README.partition("## Where files lie\n")[2].partition("\n\nNothing")[0]
+    named = [row.split("|")[column].strip(" `") for row in table.splitlines() if row.count("|") == 5][2:5]
+    folders = system("sotto")
+    real = [folders.user_config_dir, folders.user_data_dir, folders.user_cache_dir]
+    said = [named[0] if name == "the same" else name for name in named]
+    assert [str(Path(name).expanduser()) for name in said] == real
 
 
 def test_named_settings_and_files_exist() -> None:

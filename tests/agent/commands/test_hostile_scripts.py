@@ -8,7 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.commands.script import EVENTS, MAX_TYPED_CHARS, ConversationScript, load_script
+from agent.commands.script import AWAITED, MAX_TYPED_CHARS, ConversationScript, load_script
 from agent.errors import MAX_MESSAGE_CHARS, InputError
 from tests.support.hostile import JSON, TEXTS, at_length, mutated, trying
 from tests.support.sound_files import tone_s16, wav_of
@@ -49,7 +49,7 @@ def check_script(script: ConversationScript | str) -> None:
     assert script.steps
     assert 0 <= script.end_secs <= 600
     for step in script.steps:
-        assert step.after in EVENTS
+        assert step.after in AWAITED
         assert 0 <= step.delay_secs <= 600
         assert len(str(step)) <= MAX_TYPED_CHARS + 10
 
