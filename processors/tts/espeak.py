@@ -97,12 +97,11 @@ class EspeakSynthesizer:
 
     def voices(self) -> list[Voice]:
         """See `Synthesizer.voices`; one for each language, named after it."""
-        dictionaries = {path.name.removesuffix("_dict") for path in self._library.data_path.glob("*_dict")}
-        # The package leaves out some dictionaries, without which a voice spells letter by letter.
+        # Without its dictionary a voice spells letter by letter.
         found = {
             language: Voice(language, language, label)
             for language, label, _ in self._library.listed()
-            if language.split("-")[0] in dictionaries
+            if language.split("-")[0] in self._library.dictionaries
         }
         return [found[name] for name in sorted(found)]
 

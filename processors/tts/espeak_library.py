@@ -72,7 +72,7 @@ class EspeakLibrary:
         calls: The library's functions; who calls them holds `lock`.
         lock: Guards the library's state.
         rate_hz: Of its sound.
-        data_path: Where its dictionaries lie.
+        dictionaries: Languages whose words it can spell out; the package leaves out some.
     """
 
     def __init__(self) -> None:
@@ -81,15 +81,18 @@ class EspeakLibrary:
         self.lock = threading.RLock()
         try:
             self.calls = ctypes.CDLL(espeakng_loader.get_library_path())
-            self.data_path = Path(espeakng_loader.get_data_path())
+            data_path = Path(espeakng_loader.get_data_path())
         except (OSError, RuntimeError) as error:
             raise EngineUnavailableError(f"espeak-ng's library cannot be loaded ({error})", "uv sync") from error
-        data = str(self.data_path).encode()
+        data = str(data_path).encode()
         self.rate_hz = self.calls.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_DONT_EXIT)
         if self.rate_hz <= 0:
-            raise EngineUnavailableError(f"espeak-ng does not accept its data at {self.data_path}", "uv sync")
+            raise EngineUnavailableError(f"espeak-ng does not accept its data at {data_path}", "uv sync")
         self.calls.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self.calls.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_EspeakVoice))
+        self.dictionaries = frozenset(path.name.removesuffix("_dict") for path in data_path.glob("*_dict"))
+        # The library reads each voice's file to list them: milliseconds, for what does not change.
+        self._listed: list[tuple[str, str, str]] = []
 
     @staticmethod
     def shared() -> "EspeakLibrary":
@@ -104,13 +107,18 @@ class EspeakLibrary:
     def listed(self) -> list[tuple[str, str, str]]:
         """(language, label, identifier) of each voice."""
         with self.lock:
-            listed = self.calls.espeak_ListVoices(None)
-            voices: list[tuple[str, str, str]] = []
-            while listed[len(voices)]:
-                voice = listed[len(voices)].contents
-                language = ctypes.string_at(voice.languages + 1).decode()
-                voices.append((language, voice.name.decode().strip(), voice.identifier.decode()))
-            return voices
+            if not self._listed:
+                self._listed = self._list()
+            return self._listed
+
+    def _list(self) -> list[tuple[str, str, str]]:
+        listed = self.calls.espeak_ListVoices(None)
+        voices: list[tuple[str, str, str]] = []
+        while listed[len(voices)]:
+            voice = listed[len(voices)].contents
+            language = ctypes.string_at(voice.languages + 1).decode()
+            voices.append((language, voice.name.decode().strip(), voice.identifier.decode()))
+        return voices
 
     def voice_name(self, voice: str) -> bytes:
         """What the library knows a voice by.
