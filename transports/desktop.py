@@ -26,8 +26,9 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from transports.cut_output import CutOutput
-from transports.desktop_audio import FRAME_SECS, IN_RATE_HZ, DesktopAudio
+from transports.desktop_audio import FRAME_SECS, DesktopAudio
 from transports.desktop_devices import load_sounddevice
+from transports.params import IN_RATE_HZ, transport_params
 from transports.play_queue import Playout
 from transports.sound_input import SLIPPED, SoundInput
 
@@ -146,14 +147,7 @@ class DesktopTransport(BaseTransport):
     ) -> None:
         super().__init__()
         self.audio = DesktopAudio(sounddevice or load_sounddevice(), out_rate_hz, microphone, loudspeaker)
-        params = TransportParams(
-            audio_in_enabled=True,
-            audio_in_sample_rate=IN_RATE_HZ,
-            audio_out_enabled=True,
-            audio_out_sample_rate=out_rate_hz,
-            audio_out_10ms_chunks=2,
-            audio_out_end_silence_secs=0,
-        )
+        params = transport_params(out_rate_hz)
         timeline = _Timeline()
         self._input = _DesktopInput(self.audio, timeline, params)
         self._output = _DesktopOutput(self.audio, timeline, params)

@@ -21,8 +21,8 @@ from transports.desktop_player import DesktopPlayer
 from transports.desktop_rate import Pcm16, RateConverter
 from transports.desktop_stream import Captured, DuplexStream, Latency, StreamCounts, open_stream
 from transports.desktop_thread import run_aside
+from transports.params import IN_RATE_HZ
 
-IN_RATE_HZ = 16_000
 FRAME_SECS = 0.02
 FRAME_SAMPLES = int(IN_RATE_HZ * FRAME_SECS)
 FRAME_BLOCKS = 2

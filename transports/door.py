@@ -21,8 +21,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from transports.cut_output import is_cut
-from transports.websocket import SocketInput, SocketOutput, SoundLine, Timeline, line_params
-from transports.websocket_line import IN_RATE_HZ
+from transports.params import IN_RATE_HZ, transport_params
+from transports.websocket import SocketInput, SocketOutput, SoundLine, Timeline
 
 
 class Listener(SoundLine, Protocol):
@@ -84,7 +84,7 @@ class DoorTransport(BaseTransport):
 
     def __init__(self, listener: Listener, out_rate_hz: int) -> None:
         super().__init__()
-        timeline, params = Timeline(), line_params(out_rate_hz)
+        timeline, params = Timeline(), transport_params(out_rate_hz)
         self._input = _DoorInput(timeline, params)
         self._output = _DoorOutput(listener, timeline, params)
 

@@ -28,11 +28,11 @@ from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from transports.cut_output import CutOutput
 from transports.desktop_rate import RateConverter
+from transports.params import IN_RATE_HZ, transport_params
 from transports.recording import Pcm16, Recording, write_stereo
 from transports.room import Room
 from transports.sound_input import SoundInput
 
-IN_RATE_HZ = 16_000
 OUT_RATE_HZ = 24_000
 FRAME_SECS = 0.02
 IN_FRAME_SAMPLES = int(IN_RATE_HZ * FRAME_SECS)
@@ -224,14 +224,7 @@ class RecordedTransport(BaseTransport):
         super().__init__()
         self.card = SoundCard(room)
         self.gives_reference = room is not None
-        params = TransportParams(
-            audio_in_enabled=True,
-            audio_in_sample_rate=IN_RATE_HZ,
-            audio_out_enabled=True,
-            audio_out_sample_rate=OUT_RATE_HZ,
-            audio_out_10ms_chunks=1,
-            audio_out_end_silence_secs=0,
-        )
+        params = transport_params(OUT_RATE_HZ, n_10ms=1)
         self._input = _RecordedInput(self.card, params)
         self._output = _RecordedOutput(self.card, params)
 

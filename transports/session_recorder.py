@@ -19,11 +19,11 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
 from transports.errors import RecordingError
+from transports.params import IN_RATE_HZ
 from transports.recorded_sides import InputSide, OutputSide
 from transports.sound_file import Pcm16
 from transports.stereo_file import StereoFile
 
-IN_RATE_HZ = 16_000
 # A network that holds sound back for longer has lost the call.
 HOLD_SECS = 8.0
 WRITE_EVERY_SECS = 1.0

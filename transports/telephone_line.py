@@ -19,11 +19,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from transports.allowance import Allowance
 from transports.desktop_rate import RateConverter
+from transports.params import IN_RATE_HZ
 from transports.telephone_protocol import ProtocolError, Said, TelephoneProtocol
 from transports.websocket_line import (
     BYTES_PER_SAMPLE,
     CLOSE_TIMEOUT_SECS,
-    IN_RATE_HZ,
     MAX_TEXT_CHARS,
     NORMAL,
     POLICY_VIOLATION,

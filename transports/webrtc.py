@@ -12,13 +12,12 @@ from typing import Any
 from aioice.candidate import Candidate
 from aioice.mdns import is_mdns_hostname
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
-from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import IceCandidate
 
 from transports.errors import OfferError
 from transports.ice_addresses import MAX_CANDIDATES, Reach, read_candidate
-from transports.webrtc_microphone import IN_RATE_HZ
+from transports.params import transport_params
 from transports.webrtc_peer import PeerTransport
 
 MAX_SDP_CHARS = 64 * 1024
@@ -216,15 +215,7 @@ def webrtc_transport(connection: SmallWebRTCConnection, out_rate_hz: int) -> Pee
         connection: The peer's connection.
         out_rate_hz: The rate of the agent's voice.
     """
-    params = TransportParams(
-        audio_in_enabled=True,
-        audio_in_sample_rate=IN_RATE_HZ,
-        audio_out_enabled=True,
-        audio_out_sample_rate=out_rate_hz,
-        audio_out_10ms_chunks=2,
-        audio_out_end_silence_secs=0,
-    )
-    return PeerTransport(connection, params)
+    return PeerTransport(connection, transport_params(out_rate_hz))
 
 
 class PeerWatch:

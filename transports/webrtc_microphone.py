@@ -24,10 +24,10 @@ from pipecat.transports.smallwebrtc.transport import SmallWebRTCInputTransport
 from pipecat.utils.errors import ErrorCategory
 
 from transports.allowance import Allowance
+from transports.params import IN_RATE_HZ
 from transports.sound_input import DirectInput, LateSound
 from transports.websocket_line import SOUND_BURST_SECS, SOUND_RATE
 
-IN_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
 # A microphone that is silent for longer is asked anew: the connection stops listening to one that nobody asks.
 ASK_AGAIN_SECS = 1.0

@@ -27,10 +27,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from transports.cut_output import CutOutput, is_cut
+from transports.params import IN_RATE_HZ, transport_params
 from transports.sound_input import DirectInput
 from transports.websocket_line import (
     BYTES_PER_SAMPLE,
-    IN_RATE_HZ,
     NORMAL,
     Ending,
     Message,
@@ -183,22 +183,6 @@ class SocketOutput(CutOutput):
         self._may_be_playing = False
 
 
-def line_params(out_rate_hz: int) -> TransportParams:
-    """Pipecat's parameters of a transport on a line: 20 ms at a time.
-
-    Args:
-        out_rate_hz: Rate of the agent's voice.
-    """
-    return TransportParams(
-        audio_in_enabled=True,
-        audio_in_sample_rate=IN_RATE_HZ,
-        audio_out_enabled=True,
-        audio_out_sample_rate=out_rate_hz,
-        audio_out_10ms_chunks=2,
-        audio_out_end_silence_secs=0,
-    )
-
-
 class WebSocketTransport(BaseTransport):
     """One client on a WebSocket; made on the event loop.
 
@@ -224,7 +208,7 @@ class WebSocketTransport(BaseTransport):
     ) -> None:
         super().__init__()
         self.out_rate_hz = out_rate_hz
-        params = line_params(out_rate_hz)
+        params = transport_params(out_rate_hz)
         timeline = Timeline()
         self._input = SocketInput(timeline, params)
         self._line = make_line(socket, self._input.take, on_message)

@@ -21,8 +21,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from transports.allowance import Allowance
 from transports.json_text import read_json
+from transports.params import IN_RATE_HZ
 
-IN_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
 MAX_SOUND_SECS = 0.2
 MAX_SOUND_BYTES = int(MAX_SOUND_SECS * IN_RATE_HZ) * BYTES_PER_SAMPLE

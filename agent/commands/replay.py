@@ -30,7 +30,8 @@ from agent.stopping import load_unless_stopped, stop_on_signals
 from agent.tools.mcp_servers import McpServers
 from processors.tts.synthesizer import Synthesizer
 from transports.errors import RecordingError
-from transports.recorded import IN_RATE_HZ, RecordedTransport
+from transports.params import IN_RATE_HZ
+from transports.recorded import RecordedTransport
 from transports.recording import Recording
 from transports.room import AGENT_DBFS, Room, RoomSpec, active_dbfs
 

@@ -23,10 +23,10 @@ from agent.server.calls.session import LiveSession
 from agent.server.calls.sessions import BusyError, LiveSessions
 from agent.server.wire.owner import MAX_PAGE_CHARS, memory_owner_of, owner_of
 from processors.errors import EngineUnavailableError
+from transports.params import IN_RATE_HZ
 from transports.websocket import WebSocketTransport
 from transports.websocket_line import (
     GOING_AWAY,
-    IN_RATE_HZ,
     INVALID_DATA,
     MAX_TEXT_CHARS,
     NORMAL,
