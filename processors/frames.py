@@ -324,6 +324,21 @@ class WrittenTextFrame(DataFrame):
 
 
 @dataclass
+class SoundAheadFrame(DataFrame):
+    """Downstream, from the playout gate: speech for a far side that plays it later; at its time it comes once more.
+
+    Attributes:
+        audio: s16 mono at the voice's rate; may be empty.
+        word: Half of it has sounded by the end of `audio`; empty: none has.
+        is_last: Whether nothing of this reply follows.
+    """
+
+    audio: bytes = b""
+    word: str = ""
+    is_last: bool = False
+
+
+@dataclass
 class ReplySourceFrame(DataFrame):
     """Downstream, to text-to-speech: a piece of a reply that is spoken, as the language model wrote it.
 

@@ -28,6 +28,10 @@ from transports.websocket import SocketInput, SocketOutput, SoundLine, Timeline
 class Listener(SoundLine, Protocol):
     """What takes the agent's side."""
 
+    async def ready_for(self, frame: Frame) -> None:
+        """Wait while the client has as much as it may have, if it is that which the frame brings."""
+        ...
+
     def take(self, frame: Frame) -> None:
         """Take a frame that is no sound, in its place between the sound; must not block."""
         ...
@@ -68,9 +72,11 @@ class _DoorOutput(SocketOutput):
         self._listener.clear()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        is_told = not (is_cut(frame) or isinstance(frame, InterruptionFrame | OutputAudioRawFrame))
+        is_told = not isinstance(frame, InterruptionFrame | OutputAudioRawFrame)
         if is_told and direction is FrameDirection.DOWNSTREAM:
-            self._listener.take(frame)
+            await self._listener.ready_for(frame)
+            if not is_cut(frame):
+                self._listener.take(frame)
         await super().push_frame(frame, direction)
 
 
@@ -80,10 +86,15 @@ class DoorTransport(BaseTransport):
     Args:
         listener: Takes the agent's side.
         out_rate_hz: Rate of the agent's voice.
+        takes_ahead: Whether the listener takes sound before its time, too, in frames of the pipeline's own.
+
+    Attributes:
+        takes_ahead: As given.
     """
 
-    def __init__(self, listener: Listener, out_rate_hz: int) -> None:
+    def __init__(self, listener: Listener, out_rate_hz: int, *, takes_ahead: bool = False) -> None:
         super().__init__()
+        self.takes_ahead = takes_ahead
         timeline, params = Timeline(), transport_params(out_rate_hz)
         self._input = _DoorInput(timeline, params)
         self._output = _DoorOutput(listener, timeline, params)

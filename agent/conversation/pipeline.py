@@ -185,7 +185,7 @@ def build_worker(
         steps.dead_air,
         steps.text,
         steps.voice,
-        PlayoutGate(heard, ahead=ahead, manner=abilities.manner),
+        PlayoutGate(heard, ahead=ahead, manner=abilities.manner, sends_ahead=takes_ahead(transport)),
         transport.output(),
         WrittenHistory(),
         CancelledCalls(),
@@ -228,6 +228,11 @@ def build_worker(
 def gives_reference(transport: BaseTransport) -> bool:
     """Whether its frames tell what was played while they were heard; a browser cancels echo by itself."""
     return getattr(transport, "gives_reference", False)
+
+
+def takes_ahead(transport: BaseTransport) -> bool:
+    """Whether its far side plays by itself, and takes sound before its time."""
+    return getattr(transport, "takes_ahead", False)
 
 
 def _voice_activity(host: ModelHost, settings: Settings, *, echoes: bool) -> VoiceActivity:

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, model_validator
 
@@ -100,6 +100,11 @@ class ServerSettings(Section):
     max_speeches: int = Field(4, ge=1, le=256, description="one more text to be spoken is told to come back")
     max_transcriptions: int = Field(8, ge=1, le=256, description="one more request at a time is told to come back")
 
+    realtime_sound: Literal["paced", "ahead"] = Field(
+        "paced",
+        description="how the agent's sound is sent to Realtime clients on a WebSocket: at the pace of real time, or as "
+        "fast as they take it in",
+    )
     recordings: FolderOrNone = Field(
         None,
         description="folder where telephone calls and those of Realtime clients are recorded, a folder each; "

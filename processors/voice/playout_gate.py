@@ -7,6 +7,8 @@ Out: the same frames in the same order, audio cut to 10 ms, released at the pace
 Pipecat's output queue can only drain, so little may stand in it. What has left this gate is what the user hears;
 what still waits here when the user cuts in was never heard, and neither are its words. A paused agent goes on from
 the very sample; a speculative reply waits, by Pipecat's own speculation gate, until its turn is over.
+
+For a far side that plays by itself, sound leaves before its time as well (`SoundAheadFrame`); all else keeps its time.
 """
 
 import asyncio
@@ -38,6 +40,7 @@ from processors.manner import Manner
 from processors.speech_ahead import SpeechAhead
 from processors.turns.heard_speech import HeardSpeech
 from processors.voice.loudness import Level, gain_of, scaled
+from processors.voice.sent_ahead import SentAhead
 
 # Short, since a ducked agent is to be quieter within 150 ms of the first sound of the user.
 LEAD_SECS = 0.04
@@ -57,6 +60,7 @@ class PlayoutGate(FrameProcessor):
         lead_secs: How far ahead of real time frames are released.
         ahead: Told of what has been played.
         manner: How loud the agent speaks.
+        sends_ahead: Whether sound is sent before its time, too.
     """
 
     def __init__(
@@ -66,8 +70,10 @@ class PlayoutGate(FrameProcessor):
         lead_secs: float = LEAD_SECS,
         ahead: SpeechAhead | None = None,
         manner: Manner | None = None,
+        sends_ahead: bool = False,
     ) -> None:
         super().__init__()
+        self._sent_ahead = SentAhead() if sends_ahead else None
         self._manner = manner or Manner()
         self._heard = heard or HeardSpeech()
         self._lead_secs = lead_secs
@@ -135,13 +141,19 @@ class PlayoutGate(FrameProcessor):
         await self._tell_floor()
 
     def _set_level(self, frame: PlayoutFrame) -> None:
+        if self._sent_ahead:
+            # It is being played elsewhere.
+            return
         self._paused = frame.level == "paused"
         self._target_gain = 1.0 if frame.level == "full" else gain_of(-DUCK_DB)
         self._changed.set()
 
     def _cut(self) -> None:
         """Drop what an interruption may drop; results of tools and the end of the session stay."""
-        self._waiting = deque(frame for frame in self._waiting if not frame.interruptible)
+        kept = {at: frame for at, frame in enumerate(self._waiting) if not frame.interruptible}
+        self._waiting = deque(kept.values())
+        if self._sent_ahead:
+            self._sent_ahead.cut(kept)
         self._played_until_secs = 0.0
         self._paused = False
         self._level.reset()
@@ -154,6 +166,7 @@ class PlayoutGate(FrameProcessor):
     async def _release(self) -> None:
         running = True
         while running:
+            await self._send_ahead()
             if self._paused and self._is_sounding():
                 await self._wait_for_its_time()
                 if self._paused and self._last_audio:
@@ -164,6 +177,10 @@ class PlayoutGate(FrameProcessor):
             else:
                 running = await self._release_next()
 
+    async def _send_ahead(self) -> None:
+        while self._sent_ahead and (frame := self._sent_ahead.next(self._waiting, self._manner.gain)):
+            await self.push_frame(frame)
+
     async def _release_next(self) -> bool:
         if isinstance(self._waiting[0], TTSAudioRawFrame):
             await self._wait_for_its_time()
@@ -171,6 +188,8 @@ class PlayoutGate(FrameProcessor):
         if not self._waiting or self._paused:
             return True
         frame = self._waiting.popleft()
+        if self._sent_ahead:
+            self._sent_ahead.release()
         await self._pass_on(frame)
         await self._tell_floor()
         return not isinstance(frame, EndFrame)

@@ -8,8 +8,9 @@ the last sample of the question; the target is the ratio of the medians. Then al
 another place of the same sentences on: a frame is late against the fastest one of its session, once voice activity,
 speech-to-text and the turn strategies have had it. These clients have a process of their own, on the same cores.
 
-Hugging Face's speech-to-speech is not compared: its package brings PyTorch, torchaudio and transformers, gigabytes that
-take longer to install than this bench may.
+Hugging Face's speech-to-speech (1.1.0) is not compared. It takes OpenAI-compatible engines, and the scripted ones would
+do; but its voice activity detector is fetched by `torch.hub` from GitHub at each start, and torch (858 MB, and CUDA's
+libraries besides), torchaudio and transformers are imported whatever engines it is given.
 """
 
 import argparse

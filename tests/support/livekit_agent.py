@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import openai
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, function_tool, io, stt
 from livekit.plugins import openai as livekit_openai
@@ -125,6 +126,31 @@ class Talk:
 @asynccontextmanager
 async def livekit_talk(base_url: str) -> AsyncIterator[Talk]:
     """An AgentSession on the RealtimeModel, with one function."""
+    async with aiohttp.ClientSession() as http:
+        model = livekit_openai.realtime.RealtimeModel(base_url=base_url, api_key="none", http_session=http)
+        async with _talking(AgentSession(llm=model)) as talk:
+            yield talk
+        await model.aclose()
+
+
+@asynccontextmanager
+async def livekit_talk_in_parts(base_url: str) -> AsyncIterator[Talk]:
+    """An AgentSession on streaming ears, a language model and a voice of the same server, with one function."""
+    async with aiohttp.ClientSession() as http, openai.AsyncClient(base_url=base_url, api_key="none") as client:
+        ears = livekit_openai.STT(base_url=base_url, api_key="none", use_realtime=True, model="whisper-1")
+        ears._session = http
+        mind, voice = livekit_openai.LLM(client=client, model="sotto"), livekit_openai.TTS(client=client)
+        # What it asks in advance would take the answer of a script.
+        turns: Any = {"turn_detection": "stt", "preemptive_generation": {"enabled": False}}
+        session: AgentSession[None] = AgentSession(stt=ears, llm=mind, tts=voice, vad=None, turn_handling=turns)
+        async with _talking(session) as talk:
+            yield talk
+        for part in (ears, mind, voice):
+            await part.aclose()
+
+
+@asynccontextmanager
+async def _talking(session: "AgentSession[None]") -> AsyncIterator[Talk]:
     talk = Talk()
     talk.loudspeaker.changed = talk.microphone.changed = talk.changed
 
@@ -134,17 +160,13 @@ async def livekit_talk(base_url: str) -> AsyncIterator[Talk]:
         talk.called.append(city)
         return "snow"
 
-    async with aiohttp.ClientSession() as http:
-        model = livekit_openai.realtime.RealtimeModel(base_url=base_url, api_key="none", http_session=http)
-        session: AgentSession[None] = AgentSession(llm=model)
-        _follow(session, talk)
-        session.input.audio, session.output.audio = talk.microphone, talk.loudspeaker
-        await session.start(Agent(instructions="Be brief.", tools=[get_weather]))
-        try:
-            yield talk
-        finally:
-            await session.aclose()
-            await model.aclose()
+    _follow(session, talk)
+    session.input.audio, session.output.audio = talk.microphone, talk.loudspeaker
+    await session.start(Agent(instructions="Be brief.", tools=[get_weather]))
+    try:
+        yield talk
+    finally:
+        await session.aclose()
 
 
 def _follow(session: "AgentSession[None]", talk: Talk) -> None:

@@ -7,8 +7,8 @@ sends sound as fast as a test says.
 import asyncio
 import base64
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.exceptions import ConnectionClosed
 
 from agent.conversation.histories import Histories
@@ -29,6 +29,7 @@ from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.http_server import HttpServer
 from agent.server.state import ServerState
 from agent.settings.load import Settings
+from transports.channel_socket import ChannelSocket
 from transports.json_text import read_json
 from transports.recording import Pcm16
 
@@ -74,11 +75,65 @@ async def serving_realtime(live: LiveSessions, settings: Settings) -> AsyncItera
     """The whole application over conversations that a test holds; the base address of its API."""
     state = HeldState(settings, live)
     try:
-        async with serving_app(build_app(state)) as address:
-            yield f"{address}/v1"
+        with checking_events() as check:
+            async with serving_app(Checked(build_app(state), check)) as address:
+                yield f"{address}/v1"
     finally:
         await state.calls.close()
         await state.peers().close()
+
+
+Check = Callable[[str], None]
+
+
+@contextmanager
+def checking_events() -> Iterator[Check]:
+    """Compare every event that a Realtime client is sent with openai-python's own types, whoever the client is.
+
+    Yields:
+        What takes an event that goes over a WebSocket; data channels are listened to.
+    """
+    wrong: list[str] = []
+    send_text = ChannelSocket.send_text
+
+    def check(text: str) -> None:
+        try:
+            SERVER_EVENTS.validate_python(read_json(text))
+        except ValueError as error:
+            wrong.append(f"{text[:300]}: {error}")
+
+    async def send_checked(self: ChannelSocket, data: str) -> None:
+        check(data)
+        await send_text(self, data)
+
+    ChannelSocket.send_text = send_checked
+    try:
+        yield check
+    finally:
+        ChannelSocket.send_text = send_text
+    assert wrong == []
+
+
+class Checked:
+    """An application whose Realtime events are looked at.
+
+    Args:
+        app: It.
+        check: Takes each event.
+    """
+
+    def __init__(self, app: ASGIApp, check: Check) -> None:
+        self._app = app
+        self._check = check
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_checked(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                self._check(message["text"])
+            await send(message)
+
+        is_realtime = scope["type"] == "websocket" and scope["path"] == "/v1/realtime"
+        await self._app(scope, receive, send_checked if is_realtime else send)
 
 
 def live_sessions(host: Any, settings: Settings) -> LiveSessions:

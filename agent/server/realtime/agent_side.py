@@ -147,7 +147,7 @@ class AgentSide:
         rate_hz = plan.host.tts.loaded.sample_rate_hz
         self._responses.out_rate_hz = rate_hz
         spoken = SpokenSide(self._responses, self._calls, *self._tell)
-        transport = DoorTransport(spoken, rate_hz)
+        transport = DoorTransport(spoken, rate_hz, takes_ahead=self._responses.outlet.is_ahead)
 
         def tell(message: Mapping[str, Any]) -> None:
             if not spoken.is_over:

@@ -56,8 +56,10 @@ class RealtimeConnection:
         outlet: Outlet | None = None,
     ) -> None:
         self._config = config
-        self._outlet = outlet or Deltas()
+        deltas = Deltas(is_ahead=plan.settings.server.realtime_sound == "ahead")
+        self._outlet = outlet or deltas
         self._line = EventLine(socket, self._take)
+        deltas.has_room = self._line.has_room
         send = sender(self._line.send)
         self._send = self._outlet.following(send)
         self._items = Items(self._send)
@@ -78,7 +80,7 @@ class RealtimeConnection:
         )
         # Past the outlet: none of them is played there.
         self._apart = ResponsesApart(send, self._agent, self._items)
-        self._item_events = ItemEvents(self._agent, self._items, self._calls)
+        self._item_events = ItemEvents(self._agent, self._items, self._calls, may_grow=self._outlet.is_ahead)
         self._apart.ready = self._line.has_room
         self._session_id = new_id("sess")
         self._request: ResponseRequest | None = None

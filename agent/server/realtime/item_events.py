@@ -4,6 +4,7 @@ In:  `conversation.item.*` events.   Out: the history changed accordingly, and t
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from agent.server.realtime.agent_side import AgentSide
@@ -30,9 +31,11 @@ class ItemEvents:
         agent: Whose history it is.
         items: As the client knows them.
         calls: Of the client's functions.
+        may_grow: Whether a client may have played more of an answer than is known here.
     """
 
-    def __init__(self, agent: AgentSide, items: Items, calls: ClientCalls) -> None:
+    def __init__(self, agent: AgentSide, items: Items, calls: ClientCalls, *, may_grow: bool = False) -> None:
+        self._may_grow = may_grow
         self._agent = agent
         self._items = items
         self._calls = calls
@@ -84,7 +87,8 @@ class ItemEvents:
                 f"audio_end_ms = {end_ms} is longer than the answer's sound, {item.sent_ms} ms", param="audio_end_ms"
             )
         heard = heard_until(item, end_ms)
-        await self._change(lambda messages: cut_to(messages, item, self._items.all(), heard, InterruptedReply))
+        cut = partial(cut_to, item=item, items=self._items.all(), heard=heard, as_cut=InterruptedReply)
+        await self._change(partial(cut, may_grow=self._may_grow))
         self._items.truncate(item, heard, end_ms)
 
     def _message(self, wanted: Message, body: dict[str, Any]) -> Item:

@@ -54,7 +54,13 @@ def with_inserted(messages: Messages, new: Sequence[Any], items: Sequence[Item],
 
 
 def cut_to(
-    messages: Messages, item: Item, items: Sequence[Item], heard: Sequence[str], as_cut: type[dict[str, Any]]
+    messages: Messages,
+    item: Item,
+    items: Sequence[Item],
+    heard: Sequence[str],
+    as_cut: type[dict[str, Any]],
+    *,
+    may_grow: bool = False,
 ) -> Messages:
     """A history in which of an answer stands what was heard of it.
 
@@ -64,14 +70,20 @@ def cut_to(
         items: All, in order.
         heard: Its words.
         as_cut: What marks a message as cut off.
+        may_grow: Whether more may have been heard than stands there.
     """
     at = _place_of(messages, item, items)
     if at is None:
-        return messages
+        is_new = may_grow and heard and _key_of_item(item) is None
+        new = as_cut(role="assistant", content=" ".join(heard))
+        return with_inserted(messages, [new], items, items[items.index(item) + 1 :]) if is_new else messages
     words = str(messages[at].get("content")).split()
-    if len(heard) >= len(words):
+    # What was said may stand there together with something else.
+    grows = may_grow and len(heard) > len(words) and list(heard[: len(words)]) == words
+    if len(heard) >= len(words) and not grows:
         return messages
-    kept = [as_cut(messages[at], content=" ".join(words[: len(heard)]))] if heard else []
+    left = heard if grows else words[: len(heard)]
+    kept = [as_cut(messages[at], content=" ".join(left))] if heard else []
     return [*messages[:at], *kept, *messages[at + 1 :]]
 
 

@@ -3,6 +3,7 @@
 In:  sound of an answer, as it leaves the pipeline.   Out: base64 for the client's events, where it goes there.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from agent.server.realtime.outgoing import Send
@@ -31,6 +32,11 @@ class Encoder(Protocol):
 class Outlet(Protocol):
     """One client's."""
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the client is sent sound before its time, and plays it by itself."""
+        ...
+
     def encoder(self, form: Format, rate_hz: int) -> Encoder:
         """For the sound of one item.
 
@@ -58,14 +64,32 @@ class Outlet(Protocol):
 
 
 class Deltas:
-    """Sound goes into the client's events; it has its time, and that is all that a client is paced by."""
+    """Sound goes into the client's events: at its time, or as fast as the client takes it in.
+
+    Args:
+        is_ahead: The latter.
+
+    Attributes:
+        has_room: Waits while the client has not taken in what it was sent.
+    """
+
+    def __init__(self, *, is_ahead: bool = False) -> None:
+        self._is_ahead = is_ahead
+        self.has_room: Callable[[], Awaitable[None]] = _at_once
+
+    @property
+    def is_ahead(self) -> bool:
+        """See `Outlet`."""
+        return self._is_ahead
 
     def encoder(self, form: Format, rate_hz: int) -> Encoder:
         """See `Outlet`."""
         return SoundEncoder(form, rate_hz)
 
     async def ready(self) -> None:
-        """See `Outlet`."""
+        """See `Outlet`; what comes at its time waits for nobody."""
+        if self._is_ahead:
+            await self.has_room()
 
     def clear(self) -> None:
         """See `Outlet`; the client drops what it has."""
@@ -73,3 +97,7 @@ class Deltas:
     def following(self, send: Send) -> Send:
         """See `Outlet`."""
         return send
+
+
+async def _at_once() -> None:
+    """Nothing holds it up."""

@@ -34,6 +34,11 @@ class PeerVoice:
         self._sounding: str | None = None
         self._is_closed = False
 
+    @property
+    def is_ahead(self) -> bool:
+        """See `Outlet`; it is played here."""
+        return False
+
     def encoder(self, form: Format, rate_hz: int) -> "_Played":
         """See `Outlet`."""
         if rate_hz != self.track.rate_hz:

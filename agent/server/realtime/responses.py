@@ -142,13 +142,23 @@ class Responses:
             message = self._message("audio")
             self._delta(message, message.encoder.encode(pcm16))
 
+    def end_sound(self) -> None:
+        """No more sound follows what the client was sent, for now."""
+        if (response := self._open) and (message := response.message) and message.modality == "audio":
+            self._delta(message, message.encoder.encode(b"", last=True))
+
+    def place_word(self, word: str) -> None:
+        """Half of a word has sounded once all that the client was sent has; one that reads hears nothing."""
+        if not self._is_read:
+            message = self._message("audio")
+            message.item.words.append((word, message.encoder.sent_ms))
+
     def word(self, word: str) -> None:
         """A word, where half of it has sounded; where the client reads, it is written."""
         if self._is_read:
             self._write(word, is_word=True)
             return
         message = self._message("audio")
-        message.item.words.append((word, message.encoder.sent_ms))
         delta = f" {word}" if message.text else word
         message.text += delta
         self._send("response.output_audio_transcript.delta", **self._place(message), delta=delta)

@@ -128,9 +128,9 @@ class SoundEncoder:
 
     def __init__(self, form: Format, rate_hz: int) -> None:
         self._form = form
-        self._resampler = (
-            soxr.ResampleStream(rate_hz, rate_of(form), 1, dtype="int16") if rate_hz != rate_of(form) else None
-        )
+        self._rate_hz = rate_hz
+        # From the first sample of a stretch of sound to its last.
+        self._resampler: soxr.ResampleStream | None = None
         self._n_samples = 0
 
     @property
@@ -142,11 +142,14 @@ class SoundEncoder:
 
         Args:
             pcm16: Mono s16 at the voice's rate.
-            last: Whether nothing follows.
+            last: Whether nothing follows for now.
         """
         audio_s16 = np.frombuffer(pcm16, "<i2")
-        if self._resampler:
-            audio_s16 = self._resampler.resample_chunk(audio_s16, last=last)
+        rates_hz = self._rate_hz, rate_of(self._form)
+        if rates_hz[0] != rates_hz[1] and (pcm16 or self._resampler):
+            resampler = self._resampler or soxr.ResampleStream(*rates_hz, 1, dtype="int16")
+            audio_s16 = resampler.resample_chunk(audio_s16, last=last)
+            self._resampler = None if last else resampler
         self._n_samples += len(audio_s16)
         data = (
             audio_s16.astype("<i2").tobytes() if isinstance(self._form, Pcm) else _law_of(self._form).encode(audio_s16)

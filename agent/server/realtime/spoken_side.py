@@ -18,7 +18,7 @@ from pipecat.frames.frames import (
 
 from agent.server.realtime.calls import ClientCalls
 from agent.server.realtime.responses import Responses
-from processors.frames import USAGE, WrittenTextFrame
+from processors.frames import USAGE, SoundAheadFrame, WrittenTextFrame
 
 
 class SpokenSide:
@@ -42,15 +42,21 @@ class SpokenSide:
         self._calls = calls
         self._on_cut = on_cut
         self._on_reply = on_reply
+        self._is_ahead = responses.outlet.is_ahead
         self.is_over = False
 
     async def ready_for_sound(self) -> None:
         """Sound comes at its time, and the client may have to take it first."""
         await self._responses.outlet.ready()
 
+    async def ready_for(self, frame: Frame) -> None:
+        """Sound before its time waits until the client has taken in what it was sent."""
+        if isinstance(frame, SoundAheadFrame) and not self.is_over:
+            await self._responses.outlet.ready()
+
     def send_sound(self, pcm16: bytes) -> bool:
-        """Sound at its time."""
-        if not self.is_over:
+        """Sound at its time, which the client may have had before."""
+        if not self.is_over and not self._is_ahead:
             self._responses.sound(pcm16)
         return not self.is_over
 
@@ -74,7 +80,11 @@ class SpokenSide:
                 responses.begin_speech()
             case TTSStoppedFrame() | BotStoppedSpeakingFrame():
                 responses.end_speech()
+            case SoundAheadFrame():
+                _send_ahead(responses, frame)
             case TTSTextFrame():
+                if not self._is_ahead:
+                    responses.place_word(frame.text)
                 responses.word(frame.text)
             case WrittenTextFrame():
                 responses.text(frame.text)
@@ -85,3 +95,12 @@ class SpokenSide:
                     responses.calls_own()
             case _:
                 pass
+
+
+def _send_ahead(responses: Responses, frame: SoundAheadFrame) -> None:
+    if frame.audio:
+        responses.sound(frame.audio)
+    if frame.word:
+        responses.place_word(frame.word)
+    if frame.is_last:
+        responses.end_sound()

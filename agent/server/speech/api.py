@@ -6,7 +6,7 @@ Source: the OpenAI API reference, and what its Python client parses. One engine 
 
 import hmac
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -72,7 +72,8 @@ def build_speech_api(
         further: Routes below /v1 that are no speech; errors and keys are the same.
         further_models: Names that are listed behind that of the ears.
     """
-    keys = [key for key in (settings.server.api_key, settings.server.token) if key and key.get_secret_value()]
+    shown = {"server.api_key": settings.server.api_key, "server.token": settings.server.token}
+    keys = {name: key for name, key in shown.items() if key and key.get_secret_value()}
 
     def speaking() -> Speaking | None:
         if get_jobs() is None:
@@ -137,9 +138,10 @@ def http_error_answer(request: Request, error: HTTPException) -> Response:
 class _KeyCheck:
     """Lets nobody in without the API's own key or the server's token as bearer, or the page's cookie."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[SecretStr]) -> None:
+    def __init__(self, app: ASGIApp, keys: Mapping[str, SecretStr]) -> None:
         self._app = app
-        self._keys = [key.get_secret_value().encode() for key in keys]
+        self._keys = [key.get_secret_value().encode() for key in keys.values()]
+        self._settings = " or ".join(keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -151,7 +153,8 @@ class _KeyCheck:
         if (scheme.lower() == b"bearer" and any(right)) or scope.get("state", {}).get(SHOWN):
             await self._app(scope, receive, send)
             return
-        what = "is not the one of the setting server.api_key" if shown else "is missing: Authorization: Bearer KEY"
+        wrong = f"is not the one of the setting {self._settings}"
+        what = wrong if shown else "is missing: Authorization: Bearer KEY"
         refusal = ApiError(
             401, f"the API key {what}", code="invalid_api_key", headers={"WWW-Authenticate": 'Bearer realm="sotto"'}
         )

@@ -95,6 +95,20 @@ async def test_any_other_key_does_not(locked: httpx.AsyncClient) -> None:
             assert "sesame" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"api_key": "sesame"}, "server.api_key"),
+        ({"token": "open sesame"}, "server.token"),
+        ({"api_key": "sesame", "token": "open sesame"}, "server.api_key or server.token"),
+    ],
+)
+async def test_a_wrong_key_is_told_of_the_setting_that_holds_the_right_one(keys: dict[str, str], named: str) -> None:
+    async with serving_engine(NotingEngine(), **keys) as served, httpx.AsyncClient(base_url=served.url) as client:
+        response = await client.get("/v1/models", headers={"Authorization": "Bearer wrong"})
+    assert error_of(response)["message"] == f"the API key is not the one of the setting {named}"
+
+
 async def test_health_needs_no_key(locked: httpx.AsyncClient) -> None:
     assert (await locked.get("/health")).status_code == 200
 

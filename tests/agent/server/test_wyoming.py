@@ -22,7 +22,7 @@ from processors.stt.recognizer import RecognizerEngine, TranscriptionRequest
 from processors.tts.synthesizer import SpeechChunk, Synthesizer
 from tests.support.llm_session import options
 from tests.support.scripted_engines import WORD_SECS, ScriptedSynthesizer
-from tests.support.scripted_llm import Failure, Reply, ScriptedLLM
+from tests.support.scripted_llm import Failure, Reply, ScriptedLLM, ToolCall
 from tests.support.served import ServedEngine, serving_engine, serving_page
 from tests.support.sound_files import tone_s16
 from tests.support.speech_callers import NotingEngine, PatientEngine, until
@@ -345,6 +345,14 @@ async def test_the_agent_answers_and_remembers_by_the_conversations_id() -> None
         owners = {one.owner for one in here.served.state.histories._histories.values()}
         assert owners == {("this machine", "wyoming")}
         assert NOBODY not in owners
+
+
+async def test_the_agents_own_tool_is_called_for_an_answer() -> None:
+    sums = Reply(tool_calls=[ToolCall("calculate", ('{"expression": "6 * 7"}',))])
+    async with ScriptedLLM(sums, Reply("Forty two.")) as llm, house(model=options(llm)) as here:
+        async with here.wyoming.caller() as caller:
+            answer = await answered(caller, "tell me about six and seven")
+        assert (answer.data["text"], llm.requests[1].messages[-1]["content"]) == ("Forty two.", '"42"')
 
 
 async def test_without_an_id_a_conversation_gets_one_that_it_can_go_on_by() -> None:

@@ -1,6 +1,7 @@
 // An agent of @openai/agents-realtime, as its makers ship it: told of nothing but the server's address.
-// The same in node and in a browser: `Agents` is the package, `transport` one of its own.
-export async function talk({ Agents, transport, url, apiKey, say, ask }) {
+// The same in node and in a browser: `Agents` is the package.
+// `makeTransport` makes one of the package's own, `drop` has the server end the line.
+export async function talk({ Agents, makeTransport, url, apiKey, say, drop, ask }) {
   const { RealtimeAgent, RealtimeSession, tool } = Agents;
   const calls = [];
   const getWeather = tool({
@@ -16,22 +17,26 @@ export async function talk({ Agents, transport, url, apiKey, say, ask }) {
     execute: async ({ city }) => (calls.push(city), "sunny"),
   });
   const agent = new RealtimeAgent({ name: "test", instructions: "Be brief.", tools: [getWeather] });
-  const session = new RealtimeSession(agent, { transport });
   const events = [];
   const problems = [];
   let changed = () => {};
-  session.on("error", ({ error }) => problems.push(JSON.stringify(error) ?? String(error)));
-  session.on("transport_event", (event) => {
-    events.push(event);
-    changed();
-  });
+  const join = async () => {
+    const session = new RealtimeSession(agent, { transport: makeTransport() });
+    session.on("error", ({ error }) => problems.push(JSON.stringify(error) ?? String(error)));
+    session.on("transport_event", (event) => {
+      events.push(event);
+      changed();
+    });
+    await session.connect({ apiKey, url });
+    return session;
+  };
   const until = async (type, count = 1) => {
     while (events.filter((event) => event.type === type).length < count) {
       await new Promise((resolve) => (changed = resolve));
     }
     return events.filter((event) => event.type === type)[count - 1];
   };
-  await session.connect({ apiKey, url });
+  const session = await join();
   // Two spoken turns, and a third whose answer calls a function and goes on when it is done.
   await say(session, "question");
   await until("response.done", 1);
@@ -44,8 +49,18 @@ export async function talk({ Agents, transport, url, apiKey, say, ask }) {
   await until("response.output_audio_transcript.delta", ask.n_words_before_the_long_answer + 4);
   await say(session, "stop");
   await until("response.done", 6);
-  const done = events.filter((event) => event.type === "response.done").map(({ response }) => response);
+  // The line breaks, and the agent comes back.
+  const gone = new Promise((resolve) => {
+    session.transport.on("connection_change", (status) => status === "disconnected" && resolve());
+  });
+  await drop();
+  await gone;
   session.close();
+  const again = await join();
+  await say(again, "question");
+  await until("response.done", 7);
+  const done = events.filter((event) => event.type === "response.done").map(({ response }) => response);
+  again.close();
   return {
     calls,
     problems,

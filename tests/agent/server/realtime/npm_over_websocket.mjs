@@ -11,19 +11,19 @@ const Agents = require("@openai/agents-realtime");
 const PIECE_BYTES = 4800;
 const waiting = [];
 const say = async (session, name) => {
-  if (!waiting.started) {
-    waiting.started = setInterval(() => {
-      const piece = waiting.shift() ?? new Uint8Array(PIECE_BYTES);
-      if (session.transport.status === "connected") session.sendAudio(piece.slice().buffer);
-    }, 100);
-  }
+  waiting.session = session;
+  waiting.started ??= setInterval(() => {
+    const piece = waiting.shift() ?? new Uint8Array(PIECE_BYTES);
+    if (waiting.session.transport.status === "connected") waiting.session.sendAudio(piece.slice().buffer);
+  }, 100);
   const sound = readFileSync(`${sounds}/${name}.pcm`);
   for (let at = 0; at + PIECE_BYTES <= sound.length; at += PIECE_BYTES) {
     waiting.push(new Uint8Array(sound.subarray(at, at + PIECE_BYTES)));
   }
 };
-const transport = new Agents.OpenAIRealtimeWebSocket();
-const told = await talk({ Agents, transport, url, apiKey: "none", say, ask: JSON.parse(ask) });
+const makeTransport = () => new Agents.OpenAIRealtimeWebSocket();
+const drop = async () => console.log("drop");
+const told = await talk({ Agents, makeTransport, url, apiKey: "none", say, drop, ask: JSON.parse(ask) });
 clearInterval(waiting.started);
 console.log(JSON.stringify(told));
 process.exit(0);

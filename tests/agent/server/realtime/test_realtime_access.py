@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openai import AsyncOpenAI
 from openai.types.realtime import ClientSecretCreateResponse
 from starlette.applications import Starlette
 from websockets.asyncio.client import connect
@@ -20,7 +21,8 @@ from agent.server.guard.client_secrets import MAX_CHARS, MAX_SECRETS, ClientSecr
 from agent.server.realtime.route import realtime_routes
 from agent.server.realtime.session_config import MAX_SESSION_CHARS, SessionConfig, asked_for, changed
 from agent.server.wire.slots import Places, Slots
-from tests.agent.server.realtime.stage import Stage, staged
+from tests.agent.server.realtime.stage import TRANSCRIBED, Stage, staged
+from tests.agent.server.realtime.test_realtime_conversations import LONG_REPLY, QUESTION, STOP, WEATHER, weather_call
 from tests.support.house import SPEECH
 from tests.support.realtime_caller import SERVER_EVENTS, calling_realtime
 from tests.support.virtual_time import in_virtual_time
@@ -88,6 +90,46 @@ async def test_a_client_secret_opens_the_door_that_it_was_made_for_and_no_other(
         assert (await first_event(stage.url, protocols=protocols))["type"] == "session.created"
         assert (await client.get("/models", headers=bearer(made["value"]))).status_code == 401
         assert (await client.post(SECRETS, json={}, headers=bearer(made["value"]))).status_code == 401
+
+
+@in_virtual_time
+async def test_openais_client_makes_a_secret_and_holds_a_whole_conversation_with_it() -> None:
+    heard = ("what is the capital of germany", "how is the weather in oslo", "count please", "stop")
+    replies = ("The capital is Berlin.", weather_call(), "It snows.", LONG_REPLY, "Fine.", "Yes.")
+    async with staged(*heard, "are you there", replies=replies, **{"server.token": TOKEN}) as stage:
+        async with AsyncOpenAI(base_url=stage.url, api_key=TOKEN, max_retries=0) as owner:
+            session: Any = {"type": "realtime", "instructions": "Be brief.", "tools": [WEATHER], "audio": TRANSCRIBED}
+            made = await owner.realtime.client_secrets.create(session=session)
+        assert made.value.startswith("ek_")
+        async with calling_realtime(stage.url, key=made.value) as caller:
+            assert caller.events[0]["session"]["instructions"] == "Be brief."
+            await caller.say(QUESTION)
+            await caller.until("response.done")
+            await caller.say(QUESTION)
+            [call] = (await caller.until("response.done", 2))["response"]["output"]
+            output = {"type": "function_call_output", "call_id": call["call_id"], "output": "snow"}
+            await caller.tell({"type": "conversation.item.create", "item": output})
+            await caller.tell({"type": "response.create"})
+            await caller.until("response.done", 3)
+            n_words = len(caller.named("response.output_audio_transcript.delta"))
+            await caller.say(QUESTION)
+            await caller.until("response.output_audio_transcript.delta", n_words + 4)
+            await caller.say(STOP)
+            await caller.until("response.done", 5)
+            await caller.drop()
+        async with asyncio.timeout(60):
+            while stage.n_active():
+                await asyncio.sleep(0.05)
+        async with calling_realtime(stage.url, key=made.value) as again:
+            await again.say(QUESTION)
+            await again.until("response.done")
+    assert caller.named("error") == []
+    done = [event["response"] for event in caller.named("response.done")]
+    assert [one["status"] for one in done] == ["completed", "completed", "completed", "cancelled", "completed"]
+    spoken = [one["output"][0]["content"][0]["transcript"] for one in done if one["output"][0]["type"] == "message"]
+    assert spoken[:2] + spoken[3:] == ["The capital is Berlin.", "It snows.", "Fine."]
+    assert LONG_REPLY.startswith(spoken[2])
+    assert again.named("response.done")[0]["response"]["output"][0]["content"][0]["transcript"] == "Yes."
 
 
 @in_virtual_time
