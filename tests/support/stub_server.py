@@ -261,7 +261,7 @@ async def choose(page: Page, name: str) -> None:
 
 async def items(page: Page) -> list[str]:
     """The conversation as it can be read, one line an item."""
-    texts = await page.locator("#conversation > li").all_inner_texts()
+    texts = await page.locator("#conversation .item").all_inner_texts()
     return [" ".join(text.split()) for text in texts]
 
 

@@ -8,7 +8,7 @@ import { ReadAloud } from "/conversation/read_aloud.js";
 import { messageText } from "/conversation/saved_text.js";
 import { byId } from "/dom.js";
 import { Problem, asProblem } from "/problem.js";
-import { sendAhead } from "/server.js";
+import { sendAhead } from "/conversation/pictures_server.js";
 
 const LOOK = "What do you see in this picture?";
 const NOT_SENT = { text: "", pictures: [], isShown: true };
