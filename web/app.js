@@ -94,6 +94,7 @@ function draw() {
     nChoices: Object.keys(choices.options).length,
     isRestored: restored !== "" && conversation.id === restored,
   });
+  byId("aloud").checked = choices[aloudChoice()];
   panels.draw();
   talk?.draw();
   announceWritten();
@@ -114,6 +115,11 @@ function stateNow() {
 
 function engines() {
   return enginesNow(server.health?.engines ?? {}, conversation.engines ?? {});
+}
+
+/** In a call sound is expected; outside of one nothing speaks up that was not asked to. */
+function aloudChoice() {
+  return session.isWanted ? "isSpoken" : "isReadAloud";
 }
 
 function wishes() {
@@ -252,12 +258,13 @@ async function write(text) {
   return talk.ask(text);
 }
 
-/** A written answer makes no sound of its own. */
+/** A written answer makes no sound of its own: it is read aloud where that is wanted, else told to a screen reader. */
 function announceWritten() {
   const item = conversation.items.findLast(({ role }) => role === "agent");
   if (!item?.isWritten || item.isStreaming || item.isEarlier || toldItems.has(item)) return;
   toldItems.add(item);
-  say(`Agent: ${item.text}`);
+  if (!session.isWanted && choices.isReadAloud) talk?.readAloud(item);
+  else say(`Agent: ${item.text}`);
 }
 
 // The conversation as a whole
@@ -348,8 +355,10 @@ byId("record").addEventListener("change", ({ target }) => {
   keepRecorded(recorded, target.checked);
   session.rejoin();
 });
-byId("aloud").checked = choices.isSpoken;
-byId("aloud").addEventListener("change", ({ target }) => choices.change({ isSpoken: target.checked }));
+byId("aloud").addEventListener("change", ({ target }) => {
+  choices.change({ [aloudChoice()]: target.checked });
+  if (!target.checked && !session.isWanted) talk?.hush();
+});
 holdToTalk(byId("hold"), (held) => {
   isHeld = held;
   applyMute();

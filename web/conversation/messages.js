@@ -49,9 +49,16 @@ export class Messages {
     this.#aloud.stop();
   }
 
+  /** Say a written answer, outside of a call. @param {object} item */
+  readAloud(item) {
+    const button = byId("conversation").querySelector(`[data-item="${item.id}"] [data-act="say"]`);
+    this.#aloud.say(messageText(item), button, this.#page.choices);
+  }
+
   /** @param {string} text - was written */
   async ask(text) {
     const { composer, session, current, draw } = this.#page;
+    this.hush();
     while (this.#attachments.making !== null) await this.#attachments.making;
     const pictures = this.#isBetweenCalls() ? null : this.#attachments.take();
     if (pictures === null) return composer.restore(text);

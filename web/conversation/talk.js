@@ -42,6 +42,11 @@ export class Talk {
     this.#messages.hush();
   }
 
+  /** Say a written answer, outside of a call. @param {object} item - of the conversation */
+  readAloud(item) {
+    this.#messages.readAloud(item);
+  }
+
   /** @param {string} text - was written */
   ask(text) {
     return this.#messages.ask(text);

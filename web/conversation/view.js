@@ -152,8 +152,6 @@ function drawButtons({ state, isWanted, microphone, conversation, canRecord, nCh
   drawInterrupt(state, isOpen);
   show("try-now", state === "waiting");
   show("record-choice", canRecord);
-  // Without a call nothing sounds.
-  show("aloud-choice", isWanted);
   show("n-choices", nChoices > 0);
   setText(byId("n-choices"), `${nChoices} changed`);
 }

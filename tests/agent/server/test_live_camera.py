@@ -1,0 +1,38 @@
+"""What the language model is told of the camera, while the call goes on with another model."""
+
+import pytest
+
+from agent.engines.candidates import Candidate
+from agent.engines.llm import LlmBackend
+from tests.agent.server.test_live_settings import in_call
+from tests.support.llm_session import options
+from tests.support.scripted_llm import Reply, ScriptedLLM
+from tests.support.virtual_time import in_virtual_time
+
+
+@in_virtual_time
+async def test_a_model_that_sees_is_told_of_the_camera_and_one_that_does_not_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(llm: ScriptedLLM, n: int) -> bool:
+        return any(one["function"]["name"] == "look_through_camera" for one in llm.requests[n].body.get("tools", []))
+
+    async with (
+        ScriptedLLM(Reply("I see."), Reply("I do.")) as other,
+        in_call(replies=("From the first.", "Blind again.")) as house,
+    ):
+
+        async def offered(_: object) -> list[Candidate[LlmBackend]]:
+            sees = options(other, model="eyes", takes_images=True)
+            return [Candidate("ollama", "eyes", lambda: LlmBackend(sees), measurable=False)]
+
+        monkeypatch.setattr("agent.engines.session.llm_candidates", offered)
+        await house.ask("hello", 1)
+        assert not told(house.llm, 0)
+        changed = await house.change(llm__engine="ollama")
+        assert changed.get("sees") is True, changed
+        await house.ask("and now?", 2)
+        assert told(other, 0)
+        await house.change()
+        await house.ask("and without?", 3)
+        assert not told(house.llm, 1)
