@@ -21,6 +21,7 @@ export class DevicePickers {
     const loudspeaker = labelled("Loudspeaker", this.#loudspeaker);
     loudspeaker.hidden = !OUTPUTS_CAN_BE_CHOSEN;
     this.element.append(create("legend", "", "Sound"), labelled("Microphone", this.#microphone), loudspeaker, this.#hint);
+    for (const select of [this.#microphone, this.#loudspeaker]) fillDevices(select, [], "");
     this.#microphone.addEventListener("change", ({ target }) => onMicrophone(target.value));
     this.#loudspeaker.addEventListener("change", ({ target }) => onLoudspeaker(target.value));
     navigator.mediaDevices?.addEventListener("devicechange", () => this.draw());
