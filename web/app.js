@@ -1,33 +1,26 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
 import { Around } from "/around.js";
-import { Camera } from "/call/camera.js";
 import { Choices } from "/settings/choices.js";
 import { Composer } from "/conversation/composer.js";
 import { Conversation } from "/conversation/conversation.js";
 import { listenToTools } from "/conversation/conversation_tools.js";
 import { listenToDetails } from "/details.js";
-import { DevicePickers } from "/call/devices.js";
 import { byId } from "/dom.js";
 import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
 import { keepConversation, keepRecorded, keptConversation, keptRecorded } from "/kept.js";
 import { listenToKeys } from "/keys.js";
-import { LiveChanges } from "/settings/live_changes.js";
-import { listenToKept, showWhatIsThere } from "/memory/kept_conversations.js";
+import { late } from "/late.js";
 import { LevelMeters } from "/call/level_meter.js";
-import { MemoryPanel } from "/memory/memory_panel.js";
-import { Messages } from "/conversation/messages.js";
-import { drawBetterLine } from "/models/better_line.js";
-import { ModelsSheet } from "/models/models_sheet.js";
+import { showWhatIsThere } from "/memory/kept_conversations.js";
+import { Panels } from "/panels.js";
 import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
 import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
 import { deleteConversation } from "/server.js";
 import { ServerWatch } from "/call/server_watch.js";
 import { Session } from "/call/session.js";
-import { SettingsPanel } from "/settings/settings_panel.js";
-import { describeUndo, listenToUndo } from "/conversation/tool_item.js";
 import { View } from "/conversation/view.js";
 import { Voice } from "/call/voice.js";
 import { keepAwake } from "/call/wake_lock.js";
@@ -38,7 +31,7 @@ const WAKE_KEY_MS = 500;
 const TAKEN_OVER = "taken_over";
 const GOING_DOWN = "server_stops";
 
-const view = new View();
+const view = new View(tell);
 const meters = new LevelMeters();
 const presence = new Presence(byId("presence"), byId("middle"), meters.levels);
 const choices = new Choices();
@@ -56,22 +49,31 @@ const toldItems = new WeakSet();
 
 const voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
 const server = new ServerWatch(draw);
-const session = new Session({ onMicrophone, onVoice, onJoined, onEvent, onChange }, wishes);
-const camera = new Camera({ send: (message) => session.send(message), onPicture });
+const session = new Session({ onMicrophone, onVoice, onJoined, onEvent, onChange }, wishes, loadCall);
 const written = new WrittenAnswer({ onChange: draw, onConversation: onJoined, onProblem: tell });
 const composer = new Composer(write);
-const devices = new DevicePickers(choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
-const settings = new SettingsPanel({ onApply: choose, onReset: () => choose({}) });
-const memory = new MemoryPanel();
-const inUse = { optionsNow: () => choices.options, isInCall: () => session.isWanted, onUse: choose };
-const models = new ModelsSheet({ ...inUse, onChange: draw, say: (text) => view.announcer.say(text) });
-const changes = new LiveChanges(session, { onRefused: keepOptions, onChanged: onSettingsChanged });
-const page = { current: () => conversation, offer: () => server.offer, session, written, composer, choices, tell, draw };
-const messages = new Messages({ ...page, announcer: view.announcer });
+const say = (text) => view.announcer.say(text);
+const current = () => conversation;
+const panels = new Panels({
+  ...{ server, choices, session, written, engines, current, begin: forget },
+  ...{ choose, chooseMicrophone, chooseLoudspeaker, say, tell, draw },
+});
 const around = new Around(choices, session, { toggleMute, chooseMicrophone, chooseLoudspeaker, tell });
 
+// What a call and written words need beside the page that waits for them; null until it is loaded.
+let talk = null;
+const loadTalk = late(async () => {
+  const { Talk } = await import("/conversation/talk.js");
+  const page = { current, offer: () => server.offer, session, written, composer, choices, announcer: view.announcer, tell, draw };
+  talk = new Talk({ ...page, onRefused: keepOptions, onChanged: onSettingsChanged });
+});
+
+async function loadCall() {
+  const [call] = await Promise.all([import("/call/call.js"), loadTalk()]);
+  return call;
+}
+
 function draw() {
-  byId("open-memory").hidden = server.offer?.memory !== true;
   const state = stateNow();
   presence.follow(state, conversation.items.length > 0);
   composer.isEnabled = session.phase === "joined" || (session.phase === "left" && !written.isUnderWay);
@@ -92,8 +94,9 @@ function draw() {
     nChoices: Object.keys(choices.options).length,
     isRestored: restored !== "" && conversation.id === restored,
   });
-  drawBetterLine(models.better, server.offer?.models === true);
-  messages.draw();
+  byId("aloud").checked = choices[aloudChoice()];
+  panels.draw();
+  talk?.draw();
   announceWritten();
   around.draw(state, isMuted, server.health);
 }
@@ -110,7 +113,14 @@ function stateNow() {
   return server.isStarting ? "starting" : "idle";
 }
 
-const engines = () => enginesNow(server.health?.engines ?? {}, conversation.engines ?? {});
+function engines() {
+  return enginesNow(server.health?.engines ?? {}, conversation.engines ?? {});
+}
+
+/** In a call sound is expected; outside of one nothing speaks up that was not asked to. */
+function aloudChoice() {
+  return session.isWanted ? "isSpoken" : "isReadAloud";
+}
 
 function wishes() {
   return {
@@ -134,7 +144,7 @@ function toggleCall() {
   choices.dropUnknown(server.offer?.settings);
   if (session.isWanted) return session.leave();
   written.stop();
-  messages.hush();
+  talk?.hush();
   isMuted = isHeld = false;
   session.join();
 }
@@ -147,7 +157,7 @@ function applyMute() {
 function onMicrophone(sign, track) {
   microphone = sign;
   meters.follow("you", track ? new MediaStream([track]) : null);
-  if (sign === "on") devices.draw();
+  if (sign === "on") panels.nameDevices();
   draw();
 }
 
@@ -160,16 +170,9 @@ function onJoined(id) {
   keepConversation(id);
 }
 
-function onPicture(mark, url) {
-  conversation.pictures.show(mark, url);
-  draw();
-}
-
 function onEvent(event) {
   conversation.apply(event);
-  messages.follow(event);
-  camera.follow(event);
-  changes.apply(event);
+  talk.follow(event);
   if (event.event === "session_started") {
     if (conversation.id) keepConversation(conversation.id);
     if (conversation.isRecording) keepRecorded((recorded = conversation.id), true);
@@ -177,10 +180,9 @@ function onEvent(event) {
   }
   if (event.event === "settings_changed") {
     applyMute();
-    view.announcer.say("The settings are changed.");
+    say("The settings are changed.");
   }
   if (event.event === "session_ended") endSession(event.code);
-  if (event.event === "tool_undo") view.announcer.say(describeUndo(event));
   draw();
   if (event.event === "session_started" && conversation.isPushToTalk) takeTheSpaceBar(byId("hold"));
 }
@@ -188,27 +190,25 @@ function onEvent(event) {
 function endSession(code) {
   if (code === TAKEN_OVER) return session.leave(new Problem("This conversation goes on in another tab or window."));
   if (code !== GOING_DOWN) return session.leave();
-  session.comeBack(new Problem("The server is going down. The page comes back to the call when the server does."));
+  session.comeBack(new Problem("The server is going down."));
 }
 
 function onChange() {
   const { phase } = session;
   if (phase !== "joined") {
-    messages.hangUp();
-    changes.hangUp();
+    talk?.hangUp();
     meters.follow("agent", null);
     voice.follow(null);
-    camera.hangUp();
     link = null;
   }
   if (phase === "joined" || phase === "waiting") problem = null;
-  if (phase === "joined" && phaseBefore !== "joined") view.announcer.say("You are in the call.");
+  if (phase === "joined" && phaseBefore !== "joined") say("You are in the call.");
   if (phase === "waiting") wasLost = true;
   if (phase === "joined" && wasLost) {
     wasLost = false;
     server.refresh();
   }
-  if (phase === "left" && phaseBefore === "joined") view.announcer.say("You have left the call.");
+  if (phase === "left" && phaseBefore === "joined") say("You have left the call.");
   phaseBefore = phase;
   keepAwake(session.isWanted);
   draw();
@@ -238,7 +238,7 @@ function wake() {
 }
 
 function interrupt() {
-  messages.hush();
+  talk?.hush();
   if (!isAgentBusy(stateNow())) return;
   if (session.phase === "joined") session.send({ type: "interrupt" });
   written.stop();
@@ -246,18 +246,25 @@ function interrupt() {
 
 // Writing
 
-function write(text) {
+async function write(text) {
   problem = null;
   session.dismissProblem();
-  messages.ask(text);
+  try {
+    await loadTalk();
+  } catch (error) {
+    composer.restore(text);
+    return tell(asProblem(error, "The message could not be sent"));
+  }
+  return talk.ask(text);
 }
 
-/** A written answer makes no sound of its own. */
+/** A written answer makes no sound of its own: it is read aloud where that is wanted, else told to a screen reader. */
 function announceWritten() {
   const item = conversation.items.findLast(({ role }) => role === "agent");
   if (!item?.isWritten || item.isStreaming || item.isEarlier || toldItems.has(item)) return;
   toldItems.add(item);
-  view.announcer.say(`Agent: ${item.text}`);
+  if (!session.isWanted && choices.isReadAloud) talk?.readAloud(item);
+  else say(`Agent: ${item.text}`);
 }
 
 // The conversation as a whole
@@ -275,7 +282,7 @@ async function onDelete() {
   try {
     await deleteConversation(id);
     if (conversation.id === id) forget();
-    view.announcer.say("The conversation is deleted.");
+    say("The conversation is deleted.");
   } catch (error) {
     tell(asProblem(error, "The conversation could not be deleted"));
   }
@@ -283,7 +290,7 @@ async function onDelete() {
 
 function forget(id = "") {
   keepConversation(id);
-  messages.hush();
+  talk?.hush();
   conversation = new Conversation(id);
   keepRecorded((recorded = ""), byId("record").checked);
   draw();
@@ -294,14 +301,14 @@ function forget(id = "") {
 function choose(options) {
   const before = choices.options;
   choices.change({ options });
-  if (session.isWanted) changes.ask(options, before);
+  if (session.isWanted) talk?.change(options, before);
   tell(null);
 }
 
 function onSettingsChanged() {
   problem = null;
   server.askOptions();
-  if (server.offer?.models === true) models.refresh();
+  panels.askForModels();
 }
 
 function keepOptions(options, refusal) {
@@ -324,15 +331,6 @@ function chooseLoudspeaker(id) {
   voice.moveTo(id);
 }
 
-async function openSettings() {
-  const isKnown = server.offer !== null;
-  const open = () => settings.open(server, choices.dropUnknown(server.offer?.settings), engines(), session.isWanted);
-  open();
-  await devices.draw();
-  if (!isKnown && server.offer === null) await server.askOptions();
-  if (!isKnown && byId("settings").open) open();
-}
-
 async function followLink() {
   if (session.phase !== "joined" || document.hidden) return;
   link = await session.stats();
@@ -351,31 +349,23 @@ onClick("presence", press);
 byId("presence").addEventListener("mousedown", (event) => event.preventDefault());
 onClick("interrupt", interrupt);
 onClick("play-sound", () => voice.play());
-onClick("open-settings", openSettings);
-listenToUndo(byId("conversation"), (undo) => {
-  if (session.phase !== "joined" || !conversation.tools.takeBack(undo)) return;
-  session.send({ type: "undo", undo });
-  draw();
-});
-onClick("open-memory", () => memory.open());
-onClick("open-models", () => models.open());
-onClick("models-in-settings", () => settings.leave(() => models.open()));
-listenToKept({ current: () => conversation, session, written, begin: forget, tell, draw });
-listenToTools({ items: () => conversation.items, onStartOver, onDelete });
+listenToTools({ items: () => conversation.items, onStartOver, onDelete, tell });
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {
   keepRecorded(recorded, target.checked);
   session.rejoin();
 });
-byId("aloud").checked = choices.isSpoken;
-byId("aloud").addEventListener("change", ({ target }) => choices.change({ isSpoken: target.checked }));
+byId("aloud").addEventListener("change", ({ target }) => {
+  choices.change({ [aloudChoice()]: target.checked });
+  if (!target.checked && !session.isWanted) talk?.hush();
+});
 holdToTalk(byId("hold"), (held) => {
   isHeld = held;
   applyMute();
   session.send({ type: "push_to_talk", active: held });
 });
 byId("chips").addEventListener("click", ({ target }) => target.closest("button") && write(target.textContent));
-listenToDetails(choices);
+listenToDetails(choices, draw);
 listenToKeys(choices, {
   " ": beginOrWake,
   m: () => byId("mute").hidden || toggleMute(),
@@ -391,8 +381,10 @@ addEventListener("pagehide", () => {
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
 showWhatIsThere(conversation).then(draw);
-server.follow().then(() => {
+server.follow().then(async () => {
+  panels.askForModels();
+  // What is needed next is there by then; a server that is gone meanwhile says so when it is asked for.
+  await Promise.allSettled([loadCall(), view.prepare()]);
   around.keep();
-  if (server.offer?.models === true) models.refresh();
 });
 setInterval(followLink, LINK_POLL_MS);

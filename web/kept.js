@@ -54,9 +54,9 @@ export function keepRecorded(id, isOn) {
   write("sessionStorage", RECORDED, id || isOn ? `${isOn ? "on" : "off"} ${id}` : null);
 }
 
-/** @returns {{options: object, microphoneId: string, loudspeakerId: string, isSpoken: boolean, hasDetails: boolean, hasKeys: boolean}} */
+/** @returns {{options: object, microphoneId: string, loudspeakerId: string, isSpoken: boolean, isReadAloud: boolean, hasDetails: boolean, hasKeys: boolean}} */
 export function keptChoices() {
-  const standard = { options: {}, microphoneId: "", loudspeakerId: "", isSpoken: true, hasDetails: false, hasKeys: true };
+  const standard = { options: {}, microphoneId: "", loudspeakerId: "", isSpoken: true, isReadAloud: false, hasDetails: false, hasKeys: true };
   try {
     return { ...standard, ...JSON.parse(read("localStorage", CHOICES) ?? "{}") };
   } catch (error) {

@@ -1,11 +1,8 @@
 // What the page asks of the server over HTTP. Every failure is a Problem in words.
 
-import { browserId, pageId } from "/kept.js";
 import { Problem } from "/problem.js";
 
-const ANSWER_TIMEOUT_MS = 10_000;
-// An engine that was never used before is loaded first.
-const JOIN_TIMEOUT_MS = 60_000;
+export const ANSWER_TIMEOUT_MS = 10_000;
 const IN_USE_ATTEMPTS = 20;
 const IN_USE_PAUSE_MS = 250;
 // A server that is being restarted, or a proxy in front of it.
@@ -31,53 +28,10 @@ export async function fetchOptions() {
   return ask("/api/options", { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true });
 }
 
-/**
- * @param {RTCSessionDescription} offer
- * @param {object} wishes - of a Call
- * @param {AbortSignal} signal - ends the request when the person stops
- * @returns {Promise<{sdp: string, type: string, pc_id: string, conversation?: string}>}
- */
-export async function sendOffer(offer, wishes, signal) {
-  return ask("/api/offer", body("POST", { sdp: offer.sdp, type: offer.type, ...asJoin(wishes) }, signal, JOIN_TIMEOUT_MS));
-}
-
-/** @returns {object} the wishes of a Call as every transport sends them; what is not wished is left out */
-export function asJoin({ conversation, options, isRecorded }) {
-  const join = { page: pageId(), browser: browserId() };
-  if (conversation) join.conversation = conversation;
-  if (Object.keys(options ?? {}).length > 0) join.options = options;
-  if (isRecorded) join.record = true;
-  return join;
-}
-
-/** @param {RTCIceCandidate[]} candidates - found after the offer was sent */
-export async function sendCandidates(pcId, candidates, signal) {
-  const wire = candidates.map((found) => ({
-    candidate: found.candidate,
-    sdp_mid: found.sdpMid,
-    sdp_mline_index: found.sdpMLineIndex,
-  }));
-  return ask("/api/offer", body("PATCH", { pc_id: pcId, candidates: wire }, signal));
-}
-
-/** @param {string} mark - of the picture that a conversation asked for @param {Blob} picture - a JPEG file */
-export async function sendPicture(mark, picture) {
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-  const options = { method: "POST", headers: { "Content-Type": picture.type }, body: picture, signal };
-  return ask(`/api/camera/${encodeURIComponent(mark)}`, options, { orNull: true });
-}
-
 /** @returns {Promise<object | null>} what the server has of a conversation: history, noted; null: nothing */
 export async function fetchConversation(id) {
   const path = `/api/conversations/${encodeURIComponent(id)}`;
   return ask(path, { method: "GET", signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, { orNull: true });
-}
-
-/** @param {Blob} picture - a JPEG file @returns {Promise<string>} the mark by which a message may name it, once */
-export async function sendAhead(picture) {
-  const headers = { "Content-Type": picture.type, "X-Sotto-Page": pageId() };
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-  return (await ask("/api/pictures", { method: "POST", headers, body: picture, signal })).mark;
 }
 
 /** Make the server forget a conversation: its history and its recording. A call that is just ending is waited for. */
@@ -122,7 +76,8 @@ export function unreachable() {
   return new Problem("The server does not answer. Start it with", "sotto serve", { isPassing: true });
 }
 
-function body(method, content, signal, timeoutMs = ANSWER_TIMEOUT_MS) {
+/** @returns {object} for `ask`: JSON that is sent, until the signal or the time ends it */
+export function asJson(method, content, signal, timeoutMs = ANSWER_TIMEOUT_MS) {
   return {
     method,
     headers: { "Content-Type": "application/json" },
@@ -131,7 +86,14 @@ function body(method, content, signal, timeoutMs = ANSWER_TIMEOUT_MS) {
   };
 }
 
-async function ask(path, options, { orNull = false } = {}) {
+/**
+ * @param {string} path
+ * @param {object} options - of fetch
+ * @param {{orNull?: boolean}} may - orNull: that there is nothing is an answer
+ * @returns {Promise<object | null>} the JSON of the answer
+ * @throws {Problem} in words
+ */
+export async function ask(path, options, { orNull = false } = {}) {
   let response;
   try {
     response = await fetch(path, { ...options, cache: "no-store" });

@@ -4,6 +4,8 @@
 const MARK = "sotto-version";
 const PREFIX = "sotto-page ";
 const FILE = /^\/(?:[\w-]+\/)*[\w-]+\.(?:js|css|svg|png|webmanifest)$/;
+const TEXT = /(?:\/|\.js|\.css)$/;
+const NAMED = /"(\/(?:[\w-]+\/)*[\w-]+\.(?:js|css|svg|png|webmanifest))"/g;
 // So long a network that does not answer is waited for, where the page is kept.
 const PATIENCE_MS = 4_000;
 
@@ -75,21 +77,33 @@ function nameFor(answer) {
 }
 
 /**
- * Once the page has what it needs, all of that is kept, and older versions go.
+ * Once the page has what it needs, all of it is kept, with what it may load later; and older versions go.
  *
  * @param {unknown} paths - that the page has loaded
  */
 async function keepAll(paths) {
   if (!Array.isArray(paths)) return;
-  const wanted = new Set(["/", ...paths.filter((path) => typeof path === "string" && FILE.test(path))]);
-  // They have just come: the browser has them still.
-  const answers = await Promise.all([...wanted].map(async (path) => [path, await fetch(path, { cache: "force-cache" })]));
-  const names = new Set(answers.map(([, answer]) => nameFor(answer)));
+  const answers = new Map();
+  // These have just come: the browser has them still. Of others it may have those of an earlier version.
+  let wanted = ["/", ...paths.filter((path) => typeof path === "string" && FILE.test(path))];
+  for (let cache = "force-cache"; wanted.length > 0; cache = "no-cache") {
+    const named = await Promise.all(wanted.map((path) => addTo(answers, path, cache)));
+    wanted = [...new Set(named.flat())].filter((path) => !answers.has(path));
+  }
+  const names = new Set([...answers.values()].map(nameFor));
   const [name] = names;
   if (names.size !== 1 || name === "") return;
   const cache = await caches.open(name);
-  await Promise.all(answers.map(([path, answer]) => cache.put(path, answer)));
+  await Promise.all([...answers].map(([path, answer]) => cache.put(path, answer)));
   for (const other of await ownCaches()) if (other !== name) await caches.delete(other);
+}
+
+/** @returns {Promise<string[]>} the page's files that are named in this one */
+async function addTo(answers, path, cache) {
+  const answer = await fetch(path, { cache });
+  answers.set(path, answer);
+  if (!TEXT.test(path)) return [];
+  return [...(await answer.clone().text()).matchAll(NAMED)].map(([, name]) => name).filter((name) => name !== location.pathname);
 }
 
 /** Another program lives at this address now. */

@@ -150,7 +150,6 @@ def abilities(
     camera = camera if wanted.camera != "off" else None
     if camera:
         camera.emit = emit
-    looks = camera is not None and camera.has_page and camera.has_eyes
     home = home_tools(settings.home, asks=wanted.home == "ask") if wanted.home != "off" else []
     tools = [
         *permitted([clock_tool()], wanted.clock),
@@ -159,7 +158,7 @@ def abilities(
         *(permitted(file_tools(wanted.folder), wanted.files) if wanted.folder else []),
         *(permitted(memory_tools(memory), wanted.memory) if memory else []),
         *(permitted([knowledge_tool(folder)], wanted.knowledge) if (folder := settings.persona.knowledge) else []),
-        *(permitted([camera.tool()], wanted.camera) if camera and looks else []),
+        *(permitted([camera.tool()], wanted.camera) if camera and camera.has_page else []),
         *home,
         # Never asked about: a caller who speaks goes on with the call.
         *([hang_up.tool()] if hang_up else []),

@@ -81,6 +81,7 @@ class Conversation:
         context: The history.
         camera: What the page sends its pictures to.
         end_reason: Why it ended, in words; `end_code` says it to programs.
+        speaking_up: Knows when nobody speaks and nothing is due.
     """
 
     def __init__(
@@ -103,12 +104,12 @@ class Conversation:
         rate_hz: int | None = None,
         heard: Heard | None = None,
     ) -> None:
-        self._speaking_up = SpeakingUp(self._say)
+        self.speaking_up = SpeakingUp(self._say)
         memory = None if settings.tools.memory == "off" else memory
         kept = [Turns(memory, self._report_memory).note] if memory else []
         spans = LatencySpans() if is_tracing() else None
         self._observer = ConversationObserver(
-            [*kept, *sinks, *([spans] if spans else []), self._speaking_up, self._note],
+            [*kept, *sinks, *([spans] if spans else []), self.speaking_up, self._note],
             speech_end_secs=speech_end_secs,
             joins=not settings.interpreter.is_on,
         )
@@ -119,16 +120,16 @@ class Conversation:
         self._attached = attached = Attached()
         self._hang_up = hang_up
         if hang_up:
-            hang_up.when_free = self._speaking_up.do
+            hang_up.when_free = self.speaking_up.do
         emit = self._observer.emit
-        self._timers = ToldTimers(timers, self._speaking_up, lambda: self._abilities.reflexes, emit, self.report)
+        self._timers = ToldTimers(timers, self.speaking_up, lambda: self._abilities.reflexes, emit, self.report)
         self._abilities = abilities(
             settings, self._timers.book, emit, tools, memory, camera=self.camera, hang_up=hang_up
         )
         toolbox = self._abilities.toolbox
         toolbox.report = lambda message: self.report("tool", message)
-        toolbox.news = lambda name: self._speaking_up.do(lambda: self._tell_news(name))
-        toolbox.takes_long = lambda tool: self._speaking_up.add(self._abilities.reflexes.still_words(tool))
+        toolbox.news = lambda name: self.speaking_up.do(lambda: self._tell_news(name))
+        toolbox.takes_long = lambda tool: self.speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
         self.answers = answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
@@ -392,7 +393,7 @@ class Conversation:
             self._served.end()
             if self._warming_up:
                 await asyncio.gather(self._warming_up, return_exceptions=True)
-            self._speaking_up.close()
+            self.speaking_up.close()
             self.camera.close()
             self._abilities.toolbox.close()
             self._observer.emit("session_ended", code=self.end_code.value, reason=self.end_reason)

@@ -76,6 +76,8 @@ class LiveSteps:
         if changed & {"llm.engine", "llm.model", "llm.system_prompt", "tts.language"}:
             self.llm.change(asking(host.llm_options, host, settings, abilities))
             self.compactor.change(**context_bounds(host.llm_options, context))
+            # Another model may see, or not.
+            abilities.toolbox.offer(context, self.llm)
         self.dead_air.change(dead_air_options(settings))
         self._take_turns(host, settings)
 

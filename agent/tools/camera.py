@@ -52,7 +52,7 @@ class Camera:
             "Take one picture with the user's camera, when the user asks you to look at something or what you see. "
             "You are shown it with the result, once."
         )
-        return Tool(TOOL, about, NoArguments, self._look, limit_secs=LIMIT_SECS + 2)
+        return Tool(TOOL, about, NoArguments, self._look, limit_secs=LIMIT_SECS + 2, when=lambda: self.has_eyes)
 
     async def _look(self, _: NoArguments) -> object:
         if not self.has_page:

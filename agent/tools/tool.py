@@ -73,6 +73,7 @@ class Tool:
         beside: Whether it takes long, so that the conversation goes on meanwhile and the user is told when it is done.
         prepare: Finds what is meant before it is asked for or done, such as a thing by its name; raises a ToolError.
         schema: What it takes as a JSON schema, where that is not ours; `arguments` is GivenArguments then.
+        when: Whether it can be done now; the model is told of it only then.
     """
 
     name: str
@@ -85,3 +86,4 @@ class Tool:
     schema: Mapping[str, Any] | None = None
     beside: bool = False
     prepare: Callable[[Any], Awaitable[Any]] | None = None
+    when: Callable[[], bool] = lambda: True

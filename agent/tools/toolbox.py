@@ -101,7 +101,7 @@ class Toolbox:
         Args:
             name: Its name.
         """
-        return name in self._tools
+        return name in self.tools
 
     def is_served(self) -> bool:
         """Whether there are tools of servers, which may do anything."""
@@ -110,11 +110,11 @@ class Toolbox:
     @property
     def tools(self) -> Mapping[str, Tool]:
         """Whatever can be done now, by its name."""
-        return self._tools
+        return {name: tool for name, tool in self._tools.items() if tool.when()}
 
     def schema(self) -> ToolsSchema:
         """The tools as the language model is told of them."""
-        return ToolsSchema([function_of(tool) for tool in self._tools.values()])
+        return ToolsSchema([function_of(tool) for tool in self.tools.values()])
 
     def offer(self, context: LLMContext, llm: LLMService[Any]) -> None:
         """Let a language model call the tools.
@@ -124,7 +124,7 @@ class Toolbox:
             llm: Calls.
         """
         self._offered = context, llm
-        context.set_tools(self.schema() if self._tools else NOT_GIVEN)
+        context.set_tools(self.schema() if self.tools else NOT_GIVEN)
         for tool in self._tools.values():
             if not llm.has_function(tool.name):
                 llm.register_function(tool.name, self._handle)

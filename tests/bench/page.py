@@ -119,7 +119,7 @@ async def word_ms(browser: Browser, web: Path, n_turns: int, n_words: int) -> fl
     async with serve_stub(web) as stub, visit(browser, stub.url, script=WATCH) as page:
         await call(page, stub)
         await page.evaluate(TALK, [0, n_turns])
-        await expect(page.locator("#conversation > li")).to_have_count(2 * n_turns, timeout=1000 * PATIENCE_SECS)
+        await expect(page.locator("#conversation .item")).to_have_count(2 * n_turns, timeout=1000 * PATIENCE_SECS)
         session = await page.context.new_cdp_session(page)
         await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWED})
         took: list[float] = await page.evaluate(WORDS, n_words)

@@ -48,7 +48,8 @@ class StubServer:
         deleted: Conversations that were deleted.
         samples: Engine and voice of each sample that was asked for.
         histories: What is still known of conversations, by their ids; of others nothing is.
-        speeches: Bodies of POST /v1/audio/speech, which is half a second of silence.
+        speeches: Bodies of POST /v1/audio/speech, which is silence.
+        speech_secs: How long that is.
         pictures: What came to POST /api/camera and /api/pictures, by its mark.
         heard: What every sound of POST /api/transcribe says; None: there are no ears.
         sounds: What came there, as WAV files.
@@ -67,6 +68,7 @@ class StubServer:
     samples: list[tuple[str, str]] = field(default_factory=list)
     histories: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     speeches: list[dict[str, Any]] = field(default_factory=list)
+    speech_secs: float = 0.5
     pictures: dict[str, bytes] = field(default_factory=dict)
     heard: str | None = "Hello."
     sounds: list[bytes] = field(default_factory=list)
@@ -209,7 +211,7 @@ class StubServer:
         if refused := self._refused():
             return refused
         self.speeches.append(await request.json())
-        return Response(wav_file(bytes(2 * 4_000), 8_000), media_type="audio/wav")
+        return Response(wav_file(bytes(2 * round(8_000 * self.speech_secs)), 8_000), media_type="audio/wav")
 
     async def _tell_history(self, conversation: str) -> Response:
         told = self.histories.get(conversation, [])
@@ -261,7 +263,7 @@ async def choose(page: Page, name: str) -> None:
 
 async def items(page: Page) -> list[str]:
     """The conversation as it can be read, one line an item."""
-    texts = await page.locator("#conversation > li").all_inner_texts()
+    texts = await page.locator("#conversation .item").all_inner_texts()
     return [" ".join(text.split()) for text in texts]
 
 

@@ -261,5 +261,5 @@ async def test_messages_that_are_not_understood_change_nothing(browser: Browser,
         for nonsense in NONSENSE:
             peer.send_text(nonsense)
         peer.send("turn_ended", text="still here")
-        await expect(page.locator("#conversation > li")).to_have_text("You still here")
+        await expect(page.locator("#conversation .item")).to_have_text("You still here")
         assert await page.get_by_role("alert").count() == 0

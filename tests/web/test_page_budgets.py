@@ -7,30 +7,51 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
+from tests.support.axe import find_barriers
 from tests.support.chromium import visit, wait_until
 from tests.support.served import listening
-from tests.support.stub_server import WEB, StubServer, call
+from tests.support.stub_server import WEB, StubServer, call, say_a_turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 MOST_BYTES = 160 * 1024
-SENT = """() => [performance.getEntriesByType("navigation"), performance.getEntriesByType("resource")].flat()
+# As they are read, not as they are packed on the way.
+LOADED = """() => [performance.getEntriesByType("navigation"), performance.getEntriesByType("resource")].flat()
   .filter(({ name }) => !name.endsWith("/health"))
-  .map(({ name, transferSize }) => [new URL(name).pathname, transferSize])"""
+  .map(({ name, decodedBodySize }) => [new URL(name).pathname, decodedBodySize])"""
+PRELOADED = "[...document.querySelectorAll(\"link[rel='modulepreload']\")].map(({ href }) => new URL(href).pathname)"
 
 
-async def test_the_first_load_is_small_on_the_wire(browser: Browser) -> None:
-    # The real server, before its models are loaded.
+async def test_the_first_load_is_small_and_no_file_of_it_waits_for_another(browser: Browser) -> None:
+    # The real server, before its models are loaded: what is needed later is not loaded yet.
     async with (
         listening(ServerState(load_settings({}))) as url,
         visit(browser, url, allowed_errors=["status of 503"]) as page,
     ):
         await wait_until(page, "document.querySelector('#state').textContent.startsWith('The models')")
-        sent: list[tuple[str, int]] = await page.evaluate(SENT)
-        assert len(sent) > 50
-        # The browser fetches these by itself.
-        others = sum((WEB / name).stat().st_size for name in ("manifest.webmanifest", "icons/icon-192.png"))
-        assert sum(size for _, size in sent) + others <= MOST_BYTES, sorted(sent, key=lambda one: -one[1])[:10]
+        loaded: list[tuple[str, int]] = await page.evaluate(LOADED)
+        preloaded: list[str] = await page.evaluate(PRELOADED)
+    paths = [path for path, _ in loaded]
+    assert sorted(path for path in paths if path.endswith(".js")) == sorted(["/app.js", *preloaded])
+    # The browser fetches these by itself.
+    others = sum((WEB / name).stat().st_size for name in ("manifest.webmanifest", "icons/icon-192.png"))
+    assert sum(size for _, size in loaded) + others <= MOST_BYTES, sorted(loaded, key=lambda one: -one[1])[:10]
+
+
+async def test_what_is_opened_later_is_loaded_then_and_says_where_it_cannot_be(
+    browser: Browser, stub: StubServer
+) -> None:
+    names = "performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)"
+    async with visit(browser, stub.url, allowed_errors=["ERR_FAILED"]) as page:
+        # What a call and its words need is there before anybody asks for it.
+        await wait_until(page, f"['/call/connection.js', '/conversation/transcript.js'].every((one) => {names}.includes(one))")
+        assert not [name for name in await page.evaluate(names) if "settings_panel" in name or "settings.css" in name]
+        await page.route("**/settings_panel.js", lambda route: route.abort())
+        await page.get_by_role("button", name="Settings").click()
+        await expect(page.locator("#problem")).to_contain_text("The settings could not be shown")
+        await page.unroute("**/settings_panel.js")
+        await page.get_by_role("button", name="Settings").click()
+        await expect(page.get_by_role("dialog", name="Settings")).to_be_visible()
 
 
 WATCH_SHIFTS = """
@@ -75,6 +96,7 @@ TALK = """async ([from, to]) => {
   const { View } = await import("/conversation/view.js");
   window.longTalk ??= { conversation: new Conversation("c"), view: new View() };
   const { conversation, view } = window.longTalk;
+  await view.prepare();
   const draw = window.longTalk.draw = () => view.draw({
     state: conversation.activity, isWanted: true, conversation, microphone: "on", problem: null, isComingBack: false,
     isSoundHeld: false, engines: {}, answerSecs: null, link: {}, canRecord: false, recorded: "", nChoices: 0,
@@ -163,9 +185,30 @@ async def test_in_a_long_conversation_a_word_looks_at_what_is_new_and_what_chang
             ].forEach((event) => window.longTalk.conversation.apply(event))"""
         )
         await page.evaluate(TALK, [0, 30])
-        undo = page.locator("#conversation > .tool")
+        undo = page.locator("#conversation .tool")
         await expect(undo.get_by_role("button", name="Take back")).to_have_count(1)
         assert await page.evaluate(LATE) == 0
         await expect(undo.get_by_role("button", name="Take back")).to_have_count(0)
         await expect(page.locator(".agent .said").last).to_contain_text("Again.")
-        assert await page.locator("#conversation > li").count() == 61
+        assert await page.locator("#conversation .item").count() == 61
+
+
+async def test_in_a_long_conversation_what_is_out_of_sight_is_passed_over_until_it_is_scrolled_to(
+    browser: Browser, stub: StubServer
+) -> None:
+    seen = "(at) => [...document.querySelectorAll('#conversation .item')].at(at).checkVisibility({ contentVisibilityAuto: true })"
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        for n in range(60):
+            say_a_turn(peer, f"question {n}", f"Answer {n}.")
+            peer.send("bot_stopped_speaking")
+        await expect(page.get_by_text("Answer 59.")).to_be_in_viewport(ratio=1)
+        await wait_until(page, f"!({seen})(0)")
+        assert await page.evaluate(seen, -1)
+        # It stands there all the same: it is found, read and scrolled to.
+        first = page.locator("#conversation .item").first
+        assert "question 0" in (await first.text_content() or "")
+        await page.get_by_text("question 0", exact=True).scroll_into_view_if_needed()
+        await wait_until(page, seen, arg=0)
+        await expect(page.get_by_text("question 0", exact=True)).to_be_in_viewport(ratio=1)
+        assert await find_barriers(page) == []

@@ -21,7 +21,7 @@ PLACE = "document.body.dataset.place === {!r}"
 # Whether the presence and the newest words are both wholly within what scrolls.
 BOTH_SEEN = """() => {
   const section = document.querySelector(".talk").getBoundingClientRect();
-  const parts = [document.querySelector("#presence"), document.querySelector("#conversation > li:last-child")];
+  const parts = [document.querySelector("#presence"), document.querySelector("#conversation .item:last-child")];
   return parts.every((part) => {
     const { top, bottom } = part.getBoundingClientRect();
     const { top: above, bottom: below } = document.querySelector("main").getBoundingClientRect();
@@ -80,7 +80,7 @@ async def test_it_leaves_for_words_that_need_the_room_and_comes_back_in_silence(
 ) -> None:
     async with visit(browser, stub.url, viewport=size) as page:
         peer = await call(page, stub)
-        first = page.locator("#conversation > li").first
+        first = page.locator("#conversation .item").first
         say_a_turn(peer, "hello", "Good morning.")
         await expect(page.locator(".agent .said")).to_have_text("Good morning.")
         # Turns begin at the top.

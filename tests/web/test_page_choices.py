@@ -169,7 +169,7 @@ async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(brows
         peer.send("bot_stopped_speaking")
         await choose(page, "Start over")
         peer.send("started_over")
-        await expect(page.locator("#conversation > li")).to_have_count(0)
+        await expect(page.locator("#conversation .item")).to_have_count(0)
         assert await peer.commands(1) == [{"type": "start_over"}]
         say_a_turn(peer, "again", "Good night.")
         await page.get_by_role("button", name="Leave").click()

@@ -73,7 +73,7 @@ async def test_earlier_conversations_are_found_named_opened_and_gone_on_with(bro
         await write(page, "and in rain")
         await expect(page.locator(".agent").last).to_contain_text("It rains.")
         await page.reload()
-        await expect(page.locator("#conversation > li")).to_have_count(4)
+        await expect(page.locator("#conversation .item")).to_have_count(4)
         assert (await items(page))[0] == "You how is <b>tea</b> made"
         await open_list(page)
         await expect(page.locator(".kept-title")).to_have_text(["Water", "a story"])

@@ -26,7 +26,7 @@ KEPT = """async () => {
   }
   return kept;
 }"""
-IS_KEPT = f"(name) => ({KEPT})().then((kept) => Object.keys(kept).join() === name && kept[name].length > 50)"
+IS_KEPT = f"(name) => ({KEPT})().then((kept) => Object.keys(kept).join() === name && kept[name].length > 100)"
 
 
 async def kept(page: Page, version: str = "0.1.0") -> list[str]:

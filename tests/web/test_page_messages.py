@@ -47,7 +47,7 @@ async def test_without_a_call_a_message_is_copied_said_again_and_asked_in_other_
         await again.click()
         await expect(again).to_have_attribute("aria-pressed", "true")
         await expect(again).not_to_have_attribute("aria-pressed", "true")
-        assert stub.speeches == [{"input": ANSWER}]
+        assert stub.speeches == [{"input": piece} for piece in ANSWER.split("\n\n")]
         assert await how_it_was_said(page.locator(".user .who")) == '", in writing"'
 
         answer_with(stub, "Cold.")

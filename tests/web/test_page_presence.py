@@ -284,15 +284,6 @@ async def test_the_screen_stays_lit_while_a_call_goes_on(browser: Browser, stub:
         await wait_until(page, "lit === 1")
 
 
-async def test_messages_are_answered_aloud_only_where_there_is_sound(browser: Browser, stub: StubServer) -> None:
-    async with visit(browser, stub.url) as page:
-        aloud = page.get_by_role("switch", name="Answer messages aloud")
-        await expect(page.locator("#state")).to_have_text("Ready")
-        await expect(aloud).to_be_hidden()
-        await call(page, stub)
-        await expect(aloud).to_be_checked()
-
-
 FORMS = """async () => {
   const [{ FLOOR }, { draw }] = await Promise.all([import("/floor.js"), import("/call/presence_forms.js")]);
   const colours = { accent: "green", agent: "purple", edge: "grey", live: "red", raised: "white" };

@@ -92,7 +92,7 @@ async def test_a_server_that_is_started_anew_is_found_again(browser: Browser, st
         await stub.stop()
         await expect(page.locator("#state")).to_have_text("Reconnecting…", timeout=SLOW_MS)
         await expect(page.locator("#problem")).to_have_text(
-            "The server does not answer. Start it with sotto serve. The page comes back to it by itself.",
+            "The server does not answer. Start it with sotto serve. The page comes back to the call by itself.",
             timeout=SLOW_MS,
         )
         await page.evaluate(COUNT_ALERTS)
@@ -131,7 +131,7 @@ async def test_a_connection_that_falters_is_waited_for_unless_the_server_is_gone
             await expect(page.locator("#state")).to_have_text("Listening")
         else:
             await expect(page.locator("#state")).to_have_text("Reconnecting…")
-            await expect(page.locator("#problem")).to_contain_text("The page comes back to it by itself.")
+            await expect(page.locator("#problem")).to_contain_text("The page comes back to the call by itself.")
 
 
 async def test_a_person_who_leaves_is_left_alone(browser: Browser, stub: StubServer) -> None:

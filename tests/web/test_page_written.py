@@ -82,6 +82,41 @@ async def test_without_a_call_a_message_is_answered_in_pieces_and_the_conversati
         assert await page.evaluate("microphones.length") == 1
 
 
+async def test_outside_of_a_call_answers_are_read_aloud_where_that_is_wanted_and_fall_silent_with_a_key(
+    browser: Browser, stub: StubServer
+) -> None:
+    text = "One *and*\n\n```\ncode\n\nmore\n```\n\ntwo."
+    stub.chat = [("delta", {"text": text}), ("done", {"text": text})]
+    async with visit(browser, stub.url) as page:
+        aloud = page.get_by_role("switch", name="Answer messages aloud")
+        # Nothing speaks up that was not asked to.
+        await expect(aloud).not_to_be_checked()
+        await write(page, "count")
+        await expect(page.get_by_role("status").first).to_have_text(f"Agent: {text}")
+        assert stub.speeches == []
+        await aloud.check()
+        await write(page, "again")
+        say = page.get_by_role("button", name="Say again")
+        await expect(say.last).to_have_attribute("aria-pressed", "true")
+        await expect(say.last).not_to_have_attribute("aria-pressed", "true")
+        # Paragraph by paragraph, so that a long one is not waited for; code is not cut.
+        said = [speech["input"] for speech in stub.speeches]
+        assert said == ["One *and*", "```\ncode\n\nmore\n```", "two."]
+        stub.speech_secs = 60
+        await write(page, "once more")
+        await expect(say.last).to_have_attribute("aria-pressed", "true")
+        await page.keyboard.press("Escape")
+        await page.locator("#talk-section").press("Escape")
+        await expect(say.last).not_to_have_attribute("aria-pressed", "true")
+        # What is chosen for calls is another choice.
+        await call(page, stub)
+        await expect(aloud).to_be_checked()
+        await page.get_by_role("button", name="Leave").click()
+        await expect(aloud).to_be_checked()
+        await page.reload()
+        await expect(aloud).to_be_checked()
+
+
 async def test_an_answer_in_writing_can_be_interrupted_with_a_key(browser: Browser, stub: StubServer) -> None:
     stub.chat = [("delta", {"text": "One and "}), ("delta", {"text": "two."}), ("done", {"text": "One and two."})]
     stub.chat_pause = asyncio.Event()

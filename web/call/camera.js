@@ -1,7 +1,7 @@
 // The camera: one picture when the server asks for it, and the camera is closed again before it is sent.
 
 import { asDataUrl, asPicture } from "/conversation/picture_file.js";
-import { sendPicture } from "/server.js";
+import { sendPicture } from "/conversation/pictures_server.js";
 
 // Cameras set themselves to the light first.
 const SETTLING_FRAMES = 4;

@@ -3,7 +3,8 @@
 import { LinkQuality } from "/call/link_quality.js";
 import { openMicrophone } from "/call/microphone.js";
 import { Problem, asProblem } from "/problem.js";
-import { isReachable, sendCandidates, sendOffer } from "/server.js";
+import { sendCandidates, sendOffer } from "/call/offers.js";
+import { isReachable } from "/server.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const INTERRUPTED_GRACE_MS = 5_000;

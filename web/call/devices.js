@@ -1,11 +1,16 @@
 // Which microphone and which loudspeaker: two lists that follow what is plugged in.
 
-import { byId, setText } from "/dom.js";
+import { create, setText } from "/dom.js";
+import { labelled, named } from "/sheet.js";
 
 export const OUTPUTS_CAN_BE_CHOSEN = "setSinkId" in HTMLMediaElement.prototype;
 
 export class DevicePickers {
+  element = create("fieldset");
   #choices;
+  #microphone = named("select", "microphone-choice");
+  #loudspeaker = named("select", "loudspeaker-choice");
+  #hint = named("p", "devices-hint", "hint");
 
   /**
    * @param {object} choices - {microphoneId, loudspeakerId}, "" for the browser's own choice
@@ -13,18 +18,21 @@ export class DevicePickers {
    */
   constructor(choices, { onMicrophone, onLoudspeaker }) {
     this.#choices = choices;
-    byId("microphone-choice").addEventListener("change", ({ target }) => onMicrophone(target.value));
-    byId("loudspeaker-choice").addEventListener("change", ({ target }) => onLoudspeaker(target.value));
-    byId("loudspeaker-field").hidden = !OUTPUTS_CAN_BE_CHOSEN;
+    const loudspeaker = labelled("Loudspeaker", this.#loudspeaker);
+    loudspeaker.hidden = !OUTPUTS_CAN_BE_CHOSEN;
+    this.element.append(create("legend", "", "Sound"), labelled("Microphone", this.#microphone), loudspeaker, this.#hint);
+    for (const select of [this.#microphone, this.#loudspeaker]) fillDevices(select, [], "");
+    this.#microphone.addEventListener("change", ({ target }) => onMicrophone(target.value));
+    this.#loudspeaker.addEventListener("change", ({ target }) => onLoudspeaker(target.value));
     navigator.mediaDevices?.addEventListener("devicechange", () => this.draw());
   }
 
   async draw() {
     const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-    const microphones = devices.filter(({ kind }) => kind === "audioinput");
-    fillDevices(byId("microphone-choice"), microphones, this.#choices.microphoneId);
-    fillDevices(byId("loudspeaker-choice"), devices.filter(({ kind }) => kind === "audiooutput"), this.#choices.loudspeakerId);
-    setText(byId("devices-hint"), hint(microphones));
+    const of = (wanted) => devices.filter(({ kind }) => kind === wanted);
+    fillDevices(this.#microphone, of("audioinput"), this.#choices.microphoneId);
+    fillDevices(this.#loudspeaker, of("audiooutput"), this.#choices.loudspeakerId);
+    setText(this.#hint, hint(of("audioinput")));
   }
 }
 

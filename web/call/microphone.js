@@ -2,12 +2,15 @@
 
 import { Problem } from "/problem.js";
 
+const NONE = "No microphone was found. Plug one in, then start again. You can also write instead.";
 const WORDS = {
   NotAllowedError:
     "The microphone was denied. Allow it for this page in the browser’s address bar (the sign left of the address), " +
     "then start again. You can also write instead.",
   SecurityError: "The browser’s settings forbid the microphone on this page. Allow it there, then start again.",
-  NotFoundError: "No microphone was found. Plug one in, then start again. You can also write instead.",
+  NotFoundError: NONE,
+  // WebKit's name for it: nothing that is asked for is more than a wish.
+  OverconstrainedError: NONE,
   NotReadableError: "The microphone is in use by another program, or the system blocks it. Free it, then start again.",
   AbortError: "The microphone could not be started. Unplug it and plug it in again, then start again.",
 };

@@ -1,7 +1,7 @@
 // The presence: one large shape that tells by colour, form and motion who has the floor, and moves with both voices.
 
 import { draw } from "/call/presence_forms.js";
-import { scrollerOf } from "/conversation/transcript.js";
+import { scrollerOf } from "/dom.js";
 
 const FRAME_MS = 33;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");

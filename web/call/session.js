@@ -1,7 +1,6 @@
 // The wish to be in a call: joins, joins again with other wishes, and comes back by itself when a call is lost.
 
-import { Call } from "/call/call.js";
-import { fetchHealth } from "/server.js";
+import { fetchHealth, unreachable } from "/server.js";
 
 const BACKOFF_MS = [400, 1_000, 2_000, 4_000, 8_000, 15_000];
 const GIVE_UP_AFTER_MS = 5 * 60_000;
@@ -24,7 +23,9 @@ export class Session {
   retryAtMs = 0;
   #handlers;
   #wishes;
+  #loadCall;
   #call = null;
+  #attempt = null;
   #nFailures = 0;
   #lostAtMs = 0;
   #retry = 0;
@@ -32,10 +33,14 @@ export class Session {
   #wasAway = false;
   #isMuted = false;
 
-  /** @param {() => object} wishes - of the next Call */
-  constructor(handlers, wishes) {
+  /**
+   * @param {() => object} wishes - of the next Call
+   * @param {() => Promise<{Call: Function}>} loadCall - loads what a call needs
+   */
+  constructor(handlers, wishes, loadCall) {
     this.#handlers = handlers;
     this.#wishes = wishes;
+    this.#loadCall = loadCall;
     addEventListener("online", () => this.tryNow());
   }
 
@@ -114,6 +119,26 @@ export class Session {
 
   async #open() {
     this.#stopWaiting();
+    const attempt = (this.#attempt = {});
+    this.#change("joining", this.#nFailures > 0 ? this.problem : null);
+    let kind;
+    try {
+      ({ Call: kind } = await this.#loadCall());
+    } catch {
+      if (attempt === this.#attempt) this.#lose(unreachable());
+      return;
+    }
+    if (attempt !== this.#attempt) return;
+    const call = this.#newCall(kind);
+    this.#call = call;
+    await call.open();
+    if (call !== this.#call) return;
+    this.#nFailures = 0;
+    this.#wasAway = false;
+    this.#change("joined", null);
+  }
+
+  #newCall(kind) {
     const told = (handle) => (...what) => {
       if (call === this.#call) handle(...what);
     };
@@ -124,17 +149,11 @@ export class Session {
       else this.#handlers.onMicrophone(sign, track);
     };
     const handlers = { onMicrophone, onVoice, onJoined, onEvent, onClosed: (problem) => this.#lose(problem) };
-    const call = new Call(
+    const call = new kind(
       Object.fromEntries(Object.entries(handlers).map(([name, handle]) => [name, told(handle)])),
       this.#wishes(),
     );
-    this.#call = call;
-    this.#change("joining", this.#nFailures > 0 ? this.problem : null);
-    await call.open();
-    if (call !== this.#call) return;
-    this.#nFailures = 0;
-    this.#wasAway = false;
-    this.#change("joined", null);
+    return call;
   }
 
   #lose(problem) {
@@ -173,7 +192,7 @@ export class Session {
   /** Let the call go; nothing of it is told any more. */
   #drop() {
     const call = this.#call;
-    this.#call = null;
+    this.#call = this.#attempt = null;
     if (call === null) return;
     call.close();
     this.#handlers.onMicrophone("off", null);

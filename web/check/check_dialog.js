@@ -1,8 +1,7 @@
 // The dialog of the check: three steps, each with what to do, how it went, and what helps where it failed.
 
 import { create } from "/dom.js";
-
-const STYLES = "/styles/check.css";
+import { withStyles } from "/late.js";
 
 export class CheckDialog {
   element = create("dialog", "check");
@@ -45,7 +44,7 @@ export class CheckDialog {
 
   /** Show it; resolves once it is closed, and leaves nothing of it in the page. */
   async show() {
-    await withStyles();
+    await withStyles("/styles/check.css");
     document.body.append(this.element);
     this.element.showModal();
     await new Promise((resolve) => this.element.addEventListener("close", resolve, { once: true }));
@@ -90,15 +89,4 @@ function picker(name) {
   const element = create("select");
   element.setAttribute("aria-label", name);
   return element;
-}
-
-/** Loaded when first needed, as the check itself is. */
-function withStyles() {
-  if (document.querySelector(`link[href='${STYLES}']`)) return null;
-  const link = create("link");
-  link.rel = "stylesheet";
-  link.href = STYLES;
-  const loaded = new Promise((resolve) => ["load", "error"].forEach((event) => link.addEventListener(event, resolve)));
-  document.head.append(link);
-  return loaded;
 }

@@ -2,7 +2,7 @@
 
 import { askFirst } from "/confirm.js";
 import { byId } from "/dom.js";
-import { asText, saveText } from "/conversation/saved_text.js";
+import { asProblem } from "/problem.js";
 
 const FILE_NAME = "sotto-conversation.txt";
 const DELETE = {
@@ -11,10 +11,17 @@ const DELETE = {
   yes: "Delete",
 };
 
-/** @param {{items: () => object[], onStartOver: () => void, onDelete: () => void}} handlers */
-export function listenToTools({ items, onStartOver, onDelete }) {
+/** @param {{items: () => object[], onStartOver: () => void, onDelete: () => void, tell: (problem: Problem) => void}} handlers */
+export function listenToTools({ items, onStartOver, onDelete, tell }) {
   const onClick = (id, handle) => byId(id).addEventListener("click", handle);
-  onClick("save-text", () => saveText(asText(items()), FILE_NAME));
+  onClick("save-text", async () => {
+    try {
+      const { asText, saveText } = await import("/conversation/saved_text.js");
+      saveText(asText(items()), FILE_NAME);
+    } catch (error) {
+      tell(asProblem(error, "The text could not be made"));
+    }
+  });
   onClick("start-over", onStartOver);
   for (const id of ["delete", "delete-recording"]) onClick(id, () => askFirst(DELETE, onDelete));
 }

@@ -2,10 +2,9 @@
 
 import { copy } from "/conversation/copy_button.js";
 import { messageText } from "/conversation/saved_text.js";
-import { create } from "/dom.js";
+import { create, icon } from "/dom.js";
 
 const SAID_MS = 2_000;
-const SVG = "http://www.w3.org/2000/svg";
 const COPY = { act: "take", label: "Copy message", path: "M7.5 7.5h8v9h-8zM4.5 12.5v-9h8" };
 const SAY = { act: "say", label: "Say again", path: "M4 8v4h2.5L10 15V5L6.5 8zM13 7.5a3.5 3.5 0 0 1 0 5M15.2 5a7 7 0 0 1 0 10" };
 const EDIT = { act: "edit", label: "Edit and ask again", path: "M4 16l.8-3.4L13.2 4.2l2.6 2.6-8.4 8.4zM11.6 5.8l2.6 2.6" };
@@ -36,7 +35,7 @@ export function drawActions(element, item) {
 export function listenToActions(list, find, { tell, onSay, onEdit }) {
   list.addEventListener("click", async ({ target }) => {
     const button = target.closest("button.act");
-    const element = button?.closest("li");
+    const element = button?.closest(".item");
     const item = element && find(Number(element.dataset.item));
     if (!item) return;
     if (button.dataset.act === "say") onSay(item, button);
@@ -56,12 +55,6 @@ function actButton({ act, label, path }) {
   button.type = "button";
   button.dataset.act = act;
   button.ariaLabel = button.title = label;
-  const icon = document.createElementNS(SVG, "svg");
-  icon.setAttribute("viewBox", "0 0 20 20");
-  icon.setAttribute("aria-hidden", "true");
-  const line = document.createElementNS(SVG, "path");
-  line.setAttribute("d", path);
-  icon.append(line);
-  button.append(icon);
+  button.append(icon(path));
   return button;
 }

@@ -8,7 +8,7 @@ import { ReadAloud } from "/conversation/read_aloud.js";
 import { messageText } from "/conversation/saved_text.js";
 import { byId } from "/dom.js";
 import { Problem, asProblem } from "/problem.js";
-import { sendAhead } from "/server.js";
+import { sendAhead } from "/conversation/pictures_server.js";
 
 const LOOK = "What do you see in this picture?";
 const NOT_SENT = { text: "", pictures: [], isShown: true };
@@ -49,9 +49,16 @@ export class Messages {
     this.#aloud.stop();
   }
 
+  /** Say a written answer, outside of a call. @param {object} item */
+  readAloud(item) {
+    const button = byId("conversation").querySelector(`[data-item="${item.id}"] [data-act="say"]`);
+    this.#aloud.say(messageText(item), button, this.#page.choices);
+  }
+
   /** @param {string} text - was written */
   async ask(text) {
     const { composer, session, current, draw } = this.#page;
+    this.hush();
     while (this.#attachments.making !== null) await this.#attachments.making;
     const pictures = this.#isBetweenCalls() ? null : this.#attachments.take();
     if (pictures === null) return composer.restore(text);

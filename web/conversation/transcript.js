@@ -1,6 +1,6 @@
 // The conversation's items as a list: each item keeps its element, and only what changed is drawn.
 
-import { create, part, setText } from "/dom.js";
+import { create, part, scrollerOf, setText } from "/dom.js";
 import { describeStage } from "/conversation/engines.js";
 import { renderMarkdown } from "/conversation/markdown.js";
 import { drawActions } from "/conversation/message_actions.js";
@@ -24,6 +24,8 @@ const REASONS = {
 const NEAR_END_PX = 160;
 // So many are compared in full; what is said in older ones no longer changes but by another text.
 const N_FRESH = 40;
+// Items stand in groups of so many: the browser passes over a group that is out of sight, however long the conversation is.
+const GROUP = 20;
 // What a tool did can be taken back late, and a picture be long in coming.
 const LATE = new Set(["tool", "picture"]);
 const speeches = new WeakMap();
@@ -38,7 +40,7 @@ export class Transcript {
   #isAtEnd = true;
   #top = 0;
 
-  /** @param {HTMLOListElement} list */
+  /** @param {HTMLElement} list - empty */
   constructor(list) {
     this.#list = list;
     // A reader who has scrolled back stays where they are; the others see the newest words, however the page changes.
@@ -60,7 +62,8 @@ export class Transcript {
     const speaking = isSpeaking ? items.findLast(({ role }) => role === "agent") : null;
     items.forEach((item, at) => {
       if (at < from && !LATE.has(item.role)) return;
-      this.#drawItem(item, at, item === speaking, at >= items.length - N_FRESH);
+      this.#place(this.#elementOf(item), at > 0 ? this.#elementOf(items[at - 1]) : null);
+      this.#drawItem(item, item === speaking, at >= items.length - N_FRESH);
     });
     this.#items = items;
     this.#nDrawn = items.length;
@@ -80,9 +83,18 @@ export class Transcript {
     this.#top = page.scrollTop;
   }
 
-  #drawItem(item, at, isSpeaking, isFresh) {
+  /** Put it behind the one before it; a new group begins where the last one is full. */
+  #place(element, before) {
+    if (element.isConnected && elementBefore(element) === before) return;
+    const group = before === null ? this.#list.firstElementChild : before.parentElement;
+    const isFull = group?.childElementCount >= GROUP && group.lastElementChild === before && group === this.#list.lastElementChild;
+    if (group === null || isFull) this.#list.appendChild(create("div", "group")).append(element);
+    else if (before === null) group.prepend(element);
+    else before.after(element);
+  }
+
+  #drawItem(item, isSpeaking, isFresh) {
     const element = this.#elementOf(item);
-    if (this.#list.children[at] !== element) this.#list.insertBefore(element, this.#list.children[at] ?? null);
     if (!isFresh && this.#isSettled(item)) return;
     const wanted = JSON.stringify([item, isSpeaking]);
     if (this.#drawn.get(item) === wanted) return;
@@ -102,14 +114,17 @@ export class Transcript {
   #dropAllBut(kept) {
     for (const [item, element] of this.#elements) {
       if (kept.has(item)) continue;
+      const group = element.parentElement;
       element.remove();
+      if (group.childElementCount === 0) group.remove();
       this.#elements.delete(item);
     }
   }
 
   #elementOf(item) {
     if (!this.#elements.has(item)) {
-      const element = create("li", `item ${item.role}`);
+      const element = create("div", `item ${item.role}`);
+      element.setAttribute("role", "listitem");
       element.dataset.item = item.id;
       this.#elements.set(item, element);
     }
@@ -117,12 +132,8 @@ export class Transcript {
   }
 }
 
-/** @returns {Element} what scrolls the list: in a wide page its section, in a low one the page */
-export function scrollerOf(list) {
-  for (let element = list.parentElement; element; element = element.parentElement) {
-    if (getComputedStyle(element).overflowY === "auto") return element;
-  }
-  return document.scrollingElement;
+function elementBefore(element) {
+  return element.previousElementSibling ?? element.parentElement.previousElementSibling?.lastElementChild ?? null;
 }
 
 function drawUser(element, item) {

@@ -5,18 +5,41 @@ import { captionOf } from "/conversation/caption.js";
 import { byId, create, setText } from "/dom.js";
 import { describeBetter, drawAnswerTime, drawEngines, summarizeEngines } from "/conversation/engines.js";
 import { FLOOR, MICROPHONE, isAgentBusy } from "/floor.js";
+import { late, withStyles } from "/late.js";
 import { describePrivacy } from "/privacy.js";
+import { asProblem } from "/problem.js";
 import { recordingAddresses } from "/server.js";
 import { drawTab } from "/tab.js";
-import { drawTiming } from "/conversation/timing_panel.js";
-import { Transcript } from "/conversation/transcript.js";
+
+const STYLES = [
+  "/styles/conversation.css",
+  "/styles/messages.css",
+  "/styles/tools.css",
+  "/styles/markdown.css",
+  "/styles/panels.css",
+];
 
 export class View {
   announcer = new Announcer(byId("announcer"));
-  #transcript = new Transcript(byId("conversation"));
+  #page = null;
+  #onProblem;
+  #transcript = null;
+  #drawTiming = null;
+  #loadTranscript = late(() => this.#makeTranscript());
+  #loadTiming = late(() => this.#makeTiming());
   #drawnEngines = "";
   #drawnProblem = null;
   #microphone = "off";
+
+  /** @param {(problem: Problem) => void} onProblem - what is to be shown could not be loaded */
+  constructor(onProblem = () => {}) {
+    this.#onProblem = onProblem;
+  }
+
+  /** Load what shows words before there are any. */
+  prepare() {
+    return this.#loadTranscript();
+  }
 
   /**
    * @param {object} page
@@ -28,6 +51,7 @@ export class View {
    *   nChoices: how many settings are not the server's own; isRestored: the conversation began before a reload
    */
   draw(page) {
+    this.#page = page;
     const { state, conversation } = page;
     document.body.dataset.state = state;
     drawTab(state, page.microphone);
@@ -45,9 +69,43 @@ export class View {
     this.#drawEngines(page.engines);
     drawAnswerTime(byId("answer-time"), page.answerSecs);
     drawWelcome(page);
-    drawTiming(conversation.items, conversation.timings, page.link);
-    this.#transcript.draw(conversation.items, state === "speaking" || state === "ducked");
+    this.#drawTimes();
+    this.#drawItems();
     this.announcer.follow(state);
+  }
+
+  #drawTimes() {
+    const { conversation, link } = this.#page;
+    if (byId("details").hidden) return;
+    if (this.#drawTiming) this.#drawTiming(conversation.items, conversation.timings, link);
+    else this.#loadTiming().catch(() => {});
+  }
+
+  #drawItems() {
+    const { state, conversation } = this.#page;
+    if (this.#transcript) this.#transcript.draw(conversation.items, state === "speaking" || state === "ducked");
+    else if (conversation.items.length > 0) this.#loadTranscript().catch(() => {});
+  }
+
+  async #makeTranscript() {
+    try {
+      const [{ Transcript }] = await Promise.all([import("/conversation/transcript.js"), withStyles(...STYLES)]);
+      this.#transcript = new Transcript(byId("conversation"));
+    } catch (error) {
+      this.#onProblem(asProblem(error, "The conversation could not be shown"));
+      throw error;
+    }
+    if (this.#page) this.#drawItems();
+  }
+
+  async #makeTiming() {
+    try {
+      ({ drawTiming: this.#drawTiming } = await import("/conversation/timing_panel.js"));
+    } catch (error) {
+      this.#onProblem(asProblem(error, "The times could not be shown"));
+      throw error;
+    }
+    this.#drawTimes();
   }
 
   #drawMicrophone(microphone) {
@@ -68,7 +126,7 @@ export class View {
     box.replaceChildren(problem?.message ?? "");
     // The message leads to the command: nothing comes between them.
     if (problem?.mend) box.append(" ", create("code", "", problem.mend));
-    if (problem && isComingBack) box.append(problem.mend ? ". " : " ", "The page comes back to it by itself.");
+    if (problem && isComingBack) box.append(problem.mend ? ". " : " ", "The page comes back to the call by itself.");
   }
 
   #drawEngines(engines) {
@@ -94,8 +152,6 @@ function drawButtons({ state, isWanted, microphone, conversation, canRecord, nCh
   drawInterrupt(state, isOpen);
   show("try-now", state === "waiting");
   show("record-choice", canRecord);
-  // Without a call nothing sounds.
-  show("aloud-choice", isWanted);
   show("n-choices", nChoices > 0);
   setText(byId("n-choices"), `${nChoices} changed`);
 }

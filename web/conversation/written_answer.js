@@ -1,8 +1,9 @@
 // A typed question that is answered in writing, without a call.
 
-import { ask } from "/conversation/chat.js";
+import { late } from "/late.js";
 import { asProblem } from "/problem.js";
-import { sendAhead } from "/server.js";
+
+const loadServers = late(() => Promise.all([import("/conversation/chat.js"), import("/conversation/pictures_server.js")]));
 
 export class WrittenAnswer {
   #handlers;
@@ -42,6 +43,7 @@ export class WrittenAnswer {
     conversation.type(text, pictures);
     this.#handlers.onChange();
     try {
+      const [{ ask }, { sendAhead }] = await loadServers();
       const marks = await Promise.all(pictures.map(({ blob }) => sendAhead(blob)));
       const more = { ...(back ? { back } : {}), ...(marks.length > 0 ? { pictures: marks } : {}) };
       for await (const { event, data } of ask(text, conversation.id, ending.signal, more)) {

@@ -8,11 +8,12 @@ const at = (id) => `/conversations/${encodeURIComponent(id)}`;
 
 /**
  * @param {{before?: number, about?: string}} wanted - older than a number, or what shares words with a text
- * @returns {Promise<{kept: boolean, conversations: object[], before: ?number}>} of each id, title, begun, date, turns
+ * @returns {Promise<{items: object[], before: ?number}>} items: {id, title, begun, date, turns} each
  */
 export async function fetchKept({ before, about } = {}) {
   const query = new URLSearchParams(about ? { about } : before ? { before } : {});
-  return (await ask(`/conversations?${query}`)).json();
+  const { conversations: items, before: next } = await (await ask(`/conversations?${query}`)).json();
+  return { items, before: next };
 }
 
 /** @returns {Promise<{conversation: string, history: object[], noted: boolean}>} it can be gone on with from now on */

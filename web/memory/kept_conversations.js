@@ -1,7 +1,5 @@
 // The way to earlier conversations: the one of this tab after a reload, and those that are kept.
 
-import { byId } from "/dom.js";
-import { asProblem } from "/problem.js";
 import { fetchConversation } from "/server.js";
 
 /** Show what was said before the page was loaded anew, as far as the server still has it. */
@@ -13,17 +11,16 @@ export async function showWhatIsThere(conversation) {
 
 /**
  * @param {object} page
- *   current(): the conversation that is shown; begin(id): one without any words; tell(problem); draw();
- *   session, written: the page's own
+ *   current(): the conversation that is shown; begin(id): one without any words; draw(); session, written: the page's own
+ * @returns {object} handlers of a ConversationsPanel
  */
-export function listenToKept({ current, session, written, begin, tell, draw }) {
-  let panel = null;
+export function goingOn({ current, session, written, begin, draw }) {
   const leaveFor = (id) => {
     session.leave();
     written.stop();
     begin(id);
   };
-  const handlers = {
+  return {
     onOpen(told) {
       if (told.conversation === current().id && current().items.length > 0) return;
       leaveFor(told.conversation);
@@ -32,15 +29,4 @@ export function listenToKept({ current, session, written, begin, tell, draw }) {
     },
     onForgotten: (id) => id === current().id && leaveFor(""),
   };
-  byId("open-conversations").addEventListener("click", async () => {
-    byId("menu").hidePopover();
-    try {
-      // It is loaded when it is opened first.
-      const { ConversationsPanel } = await import("/memory/conversations_panel.js");
-      panel ??= new ConversationsPanel(handlers);
-    } catch (error) {
-      return tell(asProblem(error, "The conversations could not be shown"));
-    }
-    panel.open();
-  });
 }

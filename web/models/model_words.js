@@ -1,4 +1,4 @@
-// Models in words: sizes, speeds, where they come from, how far they are.
+// Models in words: sizes, speeds, where they come from, how far they are, and which of them would be better ones.
 
 const STAGES = { stt: "Ears", tts: "Voice", llm: "Mind" };
 const LICENCES = { "LicenseRef-NVIDIA-Open-Model-License": "NVIDIA Open Model License", "LicenseRef-public-domain": "public domain" };
@@ -38,6 +38,26 @@ export function describePull(pull) {
   const far = total > 0 ? `${describeSize(done)} of ${describeSize(total)}` : "";
   if (state === "paused") return far ? `Paused at ${far}.` : "Paused.";
   return `${step === "unpacking" ? "Unpacking" : "Fetching"}${far ? `: ${far}` : "…"}`;
+}
+
+/** @returns {boolean} whether a pull goes on */
+export function isUnderWay({ state }) {
+  return ["waiting", "running"].includes(state);
+}
+
+/** @returns {object[]} what suits the server's machine and is not here */
+export function wantedOf({ models }) {
+  return models.filter(({ recommended, state }) => recommended && ["absent", "partly"].includes(state));
+}
+
+/** @returns {object[]} of those, the ears and voices */
+export function betterOf(known) {
+  return wantedOf(known).filter(({ stage }) => stage !== "llm");
+}
+
+/** @returns {number} what is still to be fetched of these models */
+export function bytesOf(models) {
+  return models.reduce((sum, { size_bytes: size, done_bytes: done }) => sum + size - done, 0);
 }
 
 function describeSecs(secs) {

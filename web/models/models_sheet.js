@@ -4,8 +4,12 @@ import { askFirst } from "/confirm.js";
 import { byId, create, setText } from "/dom.js";
 import { drawModel, modelItem } from "/models/model_item.js";
 import { cancelPull, fetchModels, fetchPulls, loadEngines, pausePull, removeModel, startPull } from "/models/models_server.js";
-import { describeSize } from "/models/model_words.js";
+import { bytesOf, describeSize, isUnderWay, wantedOf } from "/models/model_words.js";
+import { makeSheet, named, pressed } from "/sheet.js";
 
+const ABOUT =
+  "Models run on the machine of this server. A press on “Get” lets it fetch one from where its line says, and checks it; " +
+  "nothing of yours is sent there. The call goes on meanwhile.";
 const POLL_MS = 500;
 const POLL_CLOSED_MS = 2_000;
 const GROUPS = [
@@ -16,8 +20,11 @@ const GROUPS = [
 ];
 
 export class ModelsSheet {
-  #dialog = byId("models");
+  #dialog;
   #handlers;
+  #hint = named("p", "models-hint", "hint");
+  #all = pressed("", "models-all", "primary");
+  #list = named("div", "models-list");
   #known = null;
   #items = new Map();
   #timer = 0;
@@ -26,20 +33,20 @@ export class ModelsSheet {
   /**
    * @param {object} handlers
    *   optionsNow(): {setting: value} that this page asks for; onUse(options): go on with these; isInCall();
-   *   onChange(): what is known has changed; say(text): to a screen reader
+   *   onKnown(known): of /api/models; say(text): to a screen reader
    */
   constructor(handlers) {
     this.#handlers = handlers;
-    byId("models-form").addEventListener("submit", (event) => event.preventDefault());
-    byId("models-close").addEventListener("click", () => this.#dialog.close());
-    byId("models-all").addEventListener("click", () => this.#try(() => this.#getAll()));
+    this.#hint.setAttribute("role", "status");
+    this.#all.hidden = true;
+    const body = [create("p", "", ABOUT), this.#all, this.#list];
+    const { dialog, form, close } = makeSheet("models", "Better voice and ears", body, [this.#hint]);
+    this.#dialog = dialog;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    close.addEventListener("click", () => dialog.close());
+    this.#all.addEventListener("click", () => this.#try(() => this.#getAll()));
     byId("models-here-use").addEventListener("click", () => this.#useArrived());
     byId("models-here-later").addEventListener("click", () => this.#tellArrived(null));
-  }
-
-  /** What ears and voice of this machine's could be fetched; null while that is not known. */
-  get better() {
-    return this.#known && this.#wanted().filter(({ stage }) => stage !== "llm");
   }
 
   async open() {
@@ -55,11 +62,6 @@ export class ModelsSheet {
     });
   }
 
-  /** @returns {object[]} what suits this machine and is not here */
-  #wanted() {
-    return this.#known.models.filter(({ recommended, state }) => recommended && ["absent", "partly"].includes(state));
-  }
-
   #pullOf(name) {
     return this.#known.pulls.find((pull) => pull.name === name);
   }
@@ -71,9 +73,9 @@ export class ModelsSheet {
     const changed = known.pulls.filter(({ name, state }) => before && before.find((pull) => pull.name === name)?.state !== state);
     for (const { name, state } of changed) this.#announce(name, state);
     this.#draw();
-    this.#handlers.onChange();
+    this.#handlers.onKnown(known);
     clearTimeout(this.#timer);
-    if (known.pulls.some(({ state }) => ["waiting", "running"].includes(state))) {
+    if (known.pulls.some(isUnderWay)) {
       this.#timer = setTimeout(() => this.#follow(), this.#dialog.open ? POLL_MS : POLL_CLOSED_MS);
     }
     return changed.length > 0;
@@ -122,9 +124,9 @@ export class ModelsSheet {
       const now = { isChosen, isLoading: this.#loading === model.name };
       drawModel(this.#items.get(model.name), model, this.#pullOf(model.name), now);
     }
-    const wanted = this.#wanted().filter(({ name }) => !["waiting", "running"].includes(this.#pullOf(name)?.state));
-    byId("models-all").hidden = wanted.length < 2;
-    setText(byId("models-all"), `Get all that suits this machine, ${describeSize(bytesOf(wanted))}`);
+    const wanted = wantedOf(this.#known).filter(({ name }) => !isUnderWay(this.#pullOf(name) ?? {}));
+    this.#all.hidden = wanted.length < 2;
+    setText(this.#all, `Get all that suits this machine, ${describeSize(bytesOf(wanted))}`);
   }
 
   #build(places) {
@@ -143,7 +145,7 @@ export class ModelsSheet {
       details.append(create("summary", "", `${title} (${models.length})`), list);
       return details;
     });
-    byId("models-list").replaceChildren(...sections);
+    this.#list.replaceChildren(...sections);
   }
 
   #do(action, name) {
@@ -160,7 +162,7 @@ export class ModelsSheet {
   }
 
   async #getAll() {
-    for (const { name } of this.#wanted()) await startPull(name);
+    for (const { name } of wantedOf(this.#known)) await startPull(name);
     await this.refresh();
   }
 
@@ -208,7 +210,7 @@ export class ModelsSheet {
   }
 
   #say(text) {
-    setText(byId("models-hint"), text);
+    setText(this.#hint, text);
   }
 }
 
@@ -222,9 +224,4 @@ function withModel(options, { stage, choice }) {
 function withoutModel(options, stage) {
   const gone = [`${stage}.engine`, `${stage}.model`, `${stage}.voice`, `${stage}.language`];
   return Object.fromEntries(Object.entries(options).filter(([key]) => !gone.includes(key)));
-}
-
-/** @returns {number} what is still to be fetched of these models */
-export function bytesOf(models) {
-  return models.reduce((sum, { size_bytes: size, done_bytes: done }) => sum + size - done, 0);
 }

@@ -5,7 +5,7 @@ import { keepChoices, keptChoices } from "/kept.js";
 /**
  * options: {setting: value} where it is not the server's own
  * microphoneId, loudspeakerId: of devices, "" for the browser's own choice
- * isSpoken: whether typed questions are answered aloud
+ * isSpoken, isReadAloud: whether typed questions are answered aloud, in a call and outside of one
  * hasDetails: whether times, network and engines are shown
  * hasKeys: whether single letters do something
  */

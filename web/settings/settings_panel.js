@@ -1,13 +1,15 @@
 // The settings of the next call, and of this one while it goes on: built from what the server offers.
 
 import { askFirst } from "/confirm.js";
-import { byId, create, setText } from "/dom.js";
+import { DevicePickers } from "/call/devices.js";
+import { create, setText } from "/dom.js";
 import { cards, stopSample } from "/settings/cards.js";
 import { describeEngines } from "/settings/engine_field.js";
 import { inWords, spokenLanguages } from "/settings/names.js";
 import { settingField } from "/settings/setting_field.js";
 import { groupsOf, modelsOf } from "/settings/settings_list.js";
 import { unknownVoices, voiceField } from "/settings/voice_field.js";
+import { makeSheet, named, pressed } from "/sheet.js";
 
 const NEEDS_CALL = "The call is joined again for it; the conversation goes on.";
 const UNSAVED = {
@@ -18,7 +20,14 @@ const UNSAVED = {
 };
 
 export class SettingsPanel {
-  #dialog = byId("settings");
+  devices;
+  #dialog;
+  #none = named("p", "settings-none", "hint");
+  #models = pressed("Better voice and ears", "models-in-settings");
+  #fieldsPlace = named("div", "settings-fields");
+  #hint = named("p", "settings-hint", "hint");
+  #reset = pressed("Reset", "settings-reset", "quiet");
+  #apply = Object.assign(named("button", "settings-apply", "primary", "Apply"), { type: "submit" });
   #chosen = "{}";
   #before = {};
   #fields = new Map();
@@ -26,24 +35,37 @@ export class SettingsPanel {
   #serving = {};
   #isInCall = false;
 
-  /** @param {{onApply: (options: object) => void, onReset: () => void}} handlers */
-  constructor({ onApply, onReset }) {
-    byId("settings-form").addEventListener("submit", (event) => {
+  /**
+   * @param {Choices} choices - hold the devices that are chosen
+   * @param {object} handlers - onApply(options); onReset(); onModels(): their sheet is wanted; onMicrophone(id); onLoudspeaker(id)
+   */
+  constructor(choices, { onApply, onReset, onModels, ...onDevices }) {
+    this.devices = new DevicePickers(choices, onDevices);
+    this.#models.setAttribute("aria-haspopup", "dialog");
+    const body = [this.devices.element, this.#models, this.#none, this.#fieldsPlace];
+    const { dialog, form, close } = makeSheet("settings", "Settings", body, [this.#hint, this.#reset, this.#apply]);
+    this.#dialog = dialog;
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
       onApply(this.#read());
-      this.#dialog.close();
+      dialog.close();
     });
-    byId("settings-close").addEventListener("click", () => this.leave());
-    this.#dialog.addEventListener("cancel", (event) => {
-      if (event.target !== this.#dialog) return;
+    close.addEventListener("click", () => this.leave());
+    dialog.addEventListener("cancel", (event) => {
+      if (event.target !== dialog) return;
       event.preventDefault();
       this.leave();
     });
-    this.#dialog.addEventListener("close", stopSample);
-    byId("settings-reset").addEventListener("click", () => {
+    dialog.addEventListener("close", stopSample);
+    this.#models.addEventListener("click", () => this.leave(onModels));
+    this.#reset.addEventListener("click", () => {
       onReset();
-      this.#dialog.close();
+      dialog.close();
     });
+  }
+
+  get isOpen() {
+    return this.#dialog.open;
   }
 
   /**
@@ -54,15 +76,16 @@ export class SettingsPanel {
    */
   open({ offer, offerProblem }, chosen, engines, isInCall) {
     this.#offer = offer;
-    setText(byId("settings-none"), offerProblem);
-    byId("settings-none").hidden = offerProblem === "";
+    setText(this.#none, offerProblem);
+    this.#none.hidden = offerProblem === "";
+    this.#models.hidden = offer?.models !== true;
     this.#serving = engines;
     this.#isInCall = isInCall;
     this.#before = chosen;
     this.#drawFields(chosen);
-    byId("settings-reset").hidden = Object.keys(chosen).length === 0;
-    setText(byId("settings-apply"), isInCall ? "Apply and go on" : "Apply");
-    setText(byId("settings-hint"), isInCall ? "It takes effect in this call, from the next answer on." : "");
+    this.#reset.hidden = Object.keys(chosen).length === 0;
+    setText(this.#apply, isInCall ? "Apply and go on" : "Apply");
+    setText(this.#hint, isInCall ? "It takes effect in this call, from the next answer on." : "");
     this.#chosen = JSON.stringify(this.#read());
     if (!this.#dialog.open) this.#dialog.showModal();
   }
@@ -81,7 +104,7 @@ export class SettingsPanel {
     const settings = this.#offer?.settings ?? {};
     const valueOf = (key) => (Object.hasOwn(chosen, key) ? chosen[key] : settings[key]?.value);
     this.#fields.clear();
-    byId("settings-fields").replaceChildren(...groupsOf(settings).map((group) => this.#drawGroup(group, valueOf)));
+    this.#fieldsPlace.replaceChildren(...groupsOf(settings).map((group) => this.#drawGroup(group, valueOf)));
     this.#drawVoices(valueOf("tts.voice") ?? "", valueOf("tts.language") ?? "");
   }
 

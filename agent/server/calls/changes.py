@@ -28,7 +28,7 @@ class SettingChanges:
         engines: Loads what is not loaded yet.
         server: The server's settings.
         plan: What the conversation was started with; its engines stay loaded until it has others, or ends. Those before
-            the latest change do, too, for what was under way is finished on them.
+            the latest change do, too, until what was under way is finished on them.
         conversation: Goes on with what is chosen.
     """
 
@@ -95,4 +95,17 @@ class SettingChanges:
             self._conversation.refuse_change("the settings could not be changed; the server's log says why")
             return
         self._now = wanted
+        self._conversation.speaking_up.do(self._let_go)
         logger.info(f"a conversation goes on with other settings: {', '.join(changed) or 'none'}")
+
+    async def _let_go(self) -> bool:
+        """Nobody speaks and nothing is due: the engines of now are the ones that are needed.
+
+        Returns:
+            False: nothing is said.
+        """
+        # A change that is being made says so itself once it is.
+        if self._working is None or self._working.done():
+            while len(self._give_back) > 1:
+                self._give_back.pop(0)()
+        return False

@@ -1,0 +1,74 @@
+// What a call and written words need, beside the page that waits for them: messages, the camera, changes of settings.
+
+import { Camera } from "/call/camera.js";
+import { Messages } from "/conversation/messages.js";
+import { describeUndo, listenToUndo } from "/conversation/tool_item.js";
+import { byId } from "/dom.js";
+import { LiveChanges } from "/settings/live_changes.js";
+
+export class Talk {
+  #page;
+  #messages;
+  #camera;
+  #changes;
+
+  /** @param {object} page - of Messages, with the handlers of LiveChanges */
+  constructor(page) {
+    this.#page = page;
+    const { session, current, draw, onRefused, onChanged } = page;
+    this.#messages = new Messages(page);
+    this.#changes = new LiveChanges(session, { onRefused, onChanged });
+    this.#camera = new Camera({
+      send: (message) => session.send(message),
+      onPicture: (mark, url) => {
+        current().pictures.show(mark, url);
+        draw();
+      },
+    });
+    listenToUndo(byId("conversation"), (undo) => {
+      if (session.phase !== "joined" || !current().tools.takeBack(undo)) return;
+      session.send({ type: "undo", undo });
+      draw();
+    });
+    this.draw();
+  }
+
+  draw() {
+    this.#messages.draw();
+  }
+
+  /** Say nothing any more. */
+  hush() {
+    this.#messages.hush();
+  }
+
+  /** Say a written answer, outside of a call. @param {object} item - of the conversation */
+  readAloud(item) {
+    this.#messages.readAloud(item);
+  }
+
+  /** @param {string} text - was written */
+  ask(text) {
+    return this.#messages.ask(text);
+  }
+
+  /** Change the call's settings. @param {object} options - all of them @param {object} before - those of now */
+  change(options, before) {
+    this.#changes.ask(options, before);
+  }
+
+  /** @param {object} event - of the call */
+  follow(event) {
+    this.#messages.follow(event);
+    this.#camera.follow(event);
+    this.#changes.apply(event);
+    if (event.event === "tool_undo") this.#page.announcer.say(describeUndo(event));
+  }
+
+  /** The call is over. */
+  hangUp() {
+    this.#messages.hangUp();
+    this.#changes.hangUp();
+    this.#camera.hangUp();
+  }
+}
