@@ -11,7 +11,7 @@ from tests.support.chromium import visit, wait_until
 from tests.support.served import listening
 from tests.support.stub_server import WEB, StubServer, call
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 MOST_BYTES = 160 * 1024
 SENT = """() => [performance.getEntriesByType("navigation"), performance.getEntriesByType("resource")].flat()
