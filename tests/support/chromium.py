@@ -31,6 +31,8 @@ FLAGS = (
 )
 ALLOW_MICROPHONE = "--use-fake-ui-for-media-stream"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# The same without windows and what belongs to them: a page costs half of the work.
+SHELLS = ("chromium-headless-shell", "chrome-headless-shell")
 
 # Keeps what the page asks of the browser, so that a test can look at it: window.peers, window.microphones,
 # window.events: the lines of the event log that have come.
@@ -69,12 +71,19 @@ if (navigator.mediaDevices) {
 
 
 @asynccontextmanager
-async def launch(*flags: str, speech: Path | None = None) -> AsyncIterator[Browser]:
-    """A browser whose microphone is a beep, or the WAV file `speech` said once from the moment it is opened."""
+async def launch(*flags: str, speech: Path | None = None, is_shell: bool = False) -> AsyncIterator[Browser]:
+    """A browser.
+
+    Args:
+        flags: More of Chromium's.
+        speech: A WAV file that its microphone says once, from the moment it is opened; else that is a beep.
+        is_shell: Chromium's shell for pages alone will do, where there is one.
+    """
+    programs = (*SHELLS, *PROGRAMS) if is_shell else PROGRAMS
     said = [f"--use-file-for-fake-audio-capture={speech}%noloop"] if speech else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=next(filter(None, map(shutil.which, PROGRAMS))),
+            executable_path=next(filter(None, map(shutil.which, programs))),
             args=[*FLAGS, *flags, *said],
             chromium_sandbox=False,
         )

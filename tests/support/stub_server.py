@@ -7,6 +7,7 @@ import asyncio
 import copy
 import io
 import json
+import mimetypes
 import socket
 import wave
 from collections.abc import AsyncIterator
@@ -17,8 +18,9 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from playwright.async_api import Page, expect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.server.page_files import VERSION_HEADER
 from tests.conftest import REPOSITORY
@@ -32,6 +34,33 @@ CONTENT_SECURITY_POLICY = (
     "media-src 'self' blob:; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
 )
+
+
+class _Prompt(uvicorn.Server):
+    """Ends when it is told to; uvicorn looks ten times a second, and then waits a tenth of a second for nobody."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_over = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._is_over.set()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._is_over.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in [*self.servers, *(sockets or [])]:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        # Those that are idle end in the loop's next turn.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
 
 
 @dataclass
@@ -74,7 +103,7 @@ class StubServer:
     sounds: list[bytes] = field(default_factory=list)
     peers: list[StubPeer] = field(default_factory=list)
     _calls: "asyncio.Queue[StubPeer]" = field(default_factory=asyncio.Queue)
-    _server: uvicorn.Server | None = None
+    _server: _Prompt | None = None
     _serving: "asyncio.Task[None] | None" = None
 
     async def next_peer(self) -> StubPeer:
@@ -90,7 +119,7 @@ class StubServer:
         listener = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(self._app(), log_level="error", ws="none", lifespan="off", timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
+        self._server = _Prompt(config)
         self._serving = asyncio.create_task(self._server.serve([listener]))
 
     async def stop(self, *, is_killed: bool = False) -> None:
@@ -101,10 +130,10 @@ class StubServer:
             else:
                 await peer.close()
         if self._server and self._serving:
-            self._server.should_exit = True
+            self._server.end()
             await self._serving
 
-    def _app(self) -> FastAPI:
+    def _app(self) -> ASGIApp:
         app = FastAPI()
         app.get("/health")(self._answer_health)
         app.get("/api/options")(self._answer_options)
@@ -119,8 +148,14 @@ class StubServer:
         app.post("/api/transcribe")(self._transcribe)
         app.get("/api/conversations/{conversation}/{name}")(self._serve_recording)
         app.delete("/api/conversations/{conversation}")(self._delete)
-        app.get("/{name:path}")(self._serve_file)
-        return app
+        routes = ("/health", "/api/", "/v1/")
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            """The page's own files, of which it asks for nearly a hundred, by the shortest way."""
+            is_file = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith(routes)
+            await (self._file(scope["path"].lstrip("/")) if is_file else app)(scope, receive, send)
+
+        return answer
 
     def _refused(self) -> Response | None:
         return JSONResponse({"error": self.refusal[1]}, self.refusal[0]) if self.refusal else None
@@ -189,14 +224,15 @@ class StubServer:
                 await self.chat_pause.wait()
             yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
-    def _serve_file(self, name: str) -> Response:
+    def _file(self, name: str) -> Response:
         """A file of the page, under the policy that the real server sends, and with its mark."""
         path = self.web / (name or "index.html")
         if self.web not in path.resolve().parents or not path.is_file():
             return JSONResponse({"error": f"no such file: {name}"}, 404)
         mark = {VERSION_HEADER: self.health["version"]} if self.health["version"] else {}
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
-        return FileResponse(path, headers={**headers, **mark})
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return Response(path.read_bytes(), headers={**headers, **mark}, media_type=kind)
 
     async def _serve_recording(self, conversation: str, name: str) -> Response:
         return Response(f"{name} of {conversation}", media_type="application/octet-stream")

@@ -1,4 +1,4 @@
-"""What the page's tests share: a browser a file, and a server of the page whose calls a test scripts.
+"""What the page's tests share: a browser a worker, and a server of the page whose calls a test scripts.
 
 Faked: the server behind the page, see `tests/support/stub_server.py`.
 """
@@ -12,13 +12,13 @@ from tests.support.chromium import ALLOW_MICROPHONE, launch
 from tests.support.stub_server import StubServer, serve_stub
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    async with launch(ALLOW_MICROPHONE) as launched:
+    async with launch(ALLOW_MICROPHONE, is_shell=True) as launched:
         yield launched
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def stub() -> AsyncIterator[StubServer]:
     async with serve_stub() as served:
         yield served

@@ -10,7 +10,7 @@ from tests.support.axe import find_barriers
 from tests.support.chromium import visit
 from tests.support.stub_server import StubServer, call, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 SIZES: dict[str, ViewportSize] = {
     "phone": {"width": 360, "height": 740},

@@ -14,7 +14,7 @@ from tests.support.stub_server import StubServer, call, items
 from tests.web.test_page_camera import CAMERAS
 from tests.web.test_page_written import write
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 BLIND = "The language model in use takes no pictures."
 # Hands the page files as the browser does: a drop on its background, or a paste.

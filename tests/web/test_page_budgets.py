@@ -12,7 +12,7 @@ from tests.support.chromium import visit, wait_until
 from tests.support.served import listening
 from tests.support.stub_server import WEB, StubServer, call, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 MOST_BYTES = 160 * 1024
 # As they are read, not as they are packed on the way.

@@ -9,7 +9,7 @@ from tests.support.chromium import visit, wait_until
 from tests.support.stub_catalogue import NOTE
 from tests.support.stub_server import StubServer, call
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_the_engines_are_shown_with_the_reason_and_the_command_that_brings_better_ones(

@@ -7,7 +7,7 @@ from agent.tools.picture import MAX_BYTES, MAX_SIDE_PX, read_picture
 from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, items
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # Keeps the tracks of every camera that is opened.
 CAMERAS = """

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, FloatRect, Locator, Page, ViewportSize
 from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # Counts the silences (3 s) after which it comes back elsewhere, and shortens them.
 SILENCES = """

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, choose, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # Two microphones and two loudspeakers, of which the page may choose.
 DEVICES = """

@@ -15,7 +15,7 @@ from tests.support.stub_server import StubServer, items
 from tests.web.test_page_memory import BROWSER, MINE, serving
 from tests.web.test_page_written import write
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 DAY_SECS = 86_400.0
 

@@ -14,7 +14,7 @@ from tests.support.icons import ICONS, draw_all
 from tests.support.served import listening
 from tests.support.stub_server import WEB, StubServer, call, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 TOKEN = "open-sesame-open"
 AWAY = ["ERR_CONNECTION_REFUSED", "ERR_FAILED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET"]

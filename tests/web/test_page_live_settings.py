@@ -9,7 +9,7 @@ from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import StubServer, call, say_a_turn
 from tests.web.test_page_written import write
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def open_settings(page: Page) -> None:

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.support.chromium import visit, wait_until
 from tests.support.stub_server import WEB, StubServer, call, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def hold_a_conversation(page: Page, stub: StubServer) -> None:

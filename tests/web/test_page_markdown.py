@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from tests.support.chromium import launch, visit
+from tests.support.chromium import visit
 from tests.support.stub_server import serve_stub
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 RENDER = """async (text) => {
   const { renderMarkdown } = await import("/conversation/markdown.js");
@@ -22,9 +22,9 @@ RENDER = """async (text) => {
 }"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page() -> AsyncIterator[Page]:
-    async with serve_stub() as stub, launch() as browser, visit(browser, stub.url) as opened:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    async with serve_stub() as stub, visit(browser, stub.url) as opened:
         yield opened
 
 

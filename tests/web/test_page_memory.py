@@ -18,7 +18,7 @@ from tests.support.served import ServedEngine, serving_page
 from tests.support.speech_callers import NotingEngine
 from tests.support.stub_server import StubServer, call, items
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 BROWSER = "0123456789abcdef" * 2
 MINE = f'localStorage.setItem("sotto.browser", "{BROWSER}");'

@@ -8,7 +8,7 @@ from tests.support.chromium import visit
 from tests.support.stub_server import StubServer, call, items, say_a_turn
 from tests.web.test_page_written import write
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 NOTE_WHAT_IS_TOLD = """() => {

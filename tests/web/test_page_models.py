@@ -25,7 +25,7 @@ from tests.support.page_models import PATIENCE_SECS, lay_out, serving
 from tests.support.small_model import sha256
 from tests.support.stub_server import StubServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 VOICE = [(FIXTURES / "micro_piper" / name).read_bytes() for name in ("one.onnx", "one.onnx.json")]
 CHOICES = "JSON.parse(localStorage.getItem('sotto.choices') ?? '{}').options ?? {}"

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from tests.support import chromium
 from tests.support.served import Served, serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.asyncio(loop_scope="session")]
 
 WAIT_MS = 60_000
 ORDINARY = tuple(flag for flag in chromium.FLAGS if flag != "--allow-loopback-in-peer-connection")
@@ -33,7 +33,7 @@ window.fetch = (path, options) => {
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     with serving(Path(tmp_path_factory.mktemp("serve"))) as running:
         yield running

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.support.chromium import launch, visit, wait_until
 from tests.support.stub_server import StubServer, call
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 FAIL_MICROPHONE = """
 navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("from the test", "NAME"); };

@@ -10,7 +10,7 @@ from tests.support.chromium import visit, wait_until
 from tests.support.stub_peer import StubPeer
 from tests.support.stub_server import StubServer, call, items, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 WATCH_MUTING = """
 window.sentOpen = [];

@@ -9,17 +9,24 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.conftest import REPOSITORY
-from tests.support.chromium import visit, wait_until
+from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
 from tests.support.spoken_page import ANSWER_SECS, MICROPHONE, say, serve, told, wait_until_told
 
-pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.asyncio(loop_scope="session")]
 
 SPEECH = REPOSITORY / "tests" / "fixtures" / "speech"
 ANSWER_MS = 120_000
 WORDS = re.compile(r"[a-z]{2}")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One that people use."""
+    async with launch(ALLOW_MICROPHONE) as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

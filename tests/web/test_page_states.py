@@ -18,7 +18,7 @@ from tests.support.chromium import visit, wait_until
 from tests.support.stub_peer import StubPeer
 from tests.support.stub_server import StubServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 ACCEPTED = Path(__file__).parent / "accepted"
 WIDTH_PX = 160

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.support.chromium import visit
 from tests.support.stub_server import StubServer, call, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOTE_NETWORK = """() => {
   window.networks = [];

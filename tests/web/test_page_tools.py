@@ -11,7 +11,7 @@ from tests.support.chromium import visit
 from tests.support.stub_peer import StubPeer
 from tests.support.stub_server import StubServer, call, choose, items, say_a_turn
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOTE = {"name": "notes.txt", "text": "buy milk"}
 CREATED = {"created": "notes.txt", "bytes": 9}

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.support.chromium import visit
 from tests.support.stub_server import StubServer, call
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_the_page_shows_what_wakes_the_agent_and_when_it_is_awake(browser: Browser, stub: StubServer) -> None:

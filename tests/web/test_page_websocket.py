@@ -14,7 +14,7 @@ from tests.support.chromium import ALLOW_MICROPHONE, launch, visit
 from tests.support.house import SPEECH
 from tests.support.served import serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.group("ears")]
+pytestmark = [pytest.mark.browser, pytest.mark.realtime, pytest.mark.long, pytest.mark.group("ears")]
 
 WORDS = "what is the capital of germany"
 # The browser's noise suppression costs a word now and then. A machine that is too slow for its microphone garbles all

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.support.chromium import visit
 from tests.support.stub_server import StubServer, call, items
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def write(page: Page, text: str) -> None:

@@ -11,7 +11,7 @@ from tests.support.chromium import visit
 from tests.support.stub_peer import StubPeer
 from tests.support.stub_server import StubServer, call, choose
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 ANSWER = (
     "It takes **two steps** 👨\u200d👩\u200d👧 and 2,500 ms on [my box](https://example.com/i/costs):\n\n"

@@ -24,6 +24,8 @@ from tests.support.sound_files import encoded, wav_of
 from transports.recording import load_recording
 from transports.sound_file import Pcm16
 
+# Foreign clients.
+pytestmark = pytest.mark.long
 QUESTION = "what is the capital of germany"
 QUESTION_FILE = SPEECH / "capital_of_germany.wav"
 RATE_HZ = 16_000

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import soxr
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -33,6 +34,8 @@ from tests.support.scripted_llm import Reply
 from tests.support.virtual_time import in_virtual_time
 from transports.recording import Pcm16
 
+# A foreign client.
+pytestmark = pytest.mark.long
 RATE_HZ = 24_000
 WAIT_SECS = 120.0
 WEATHER = FunctionSchema("get_weather", "The weather of a city.", {"city": {"type": "string"}}, ["city"])
