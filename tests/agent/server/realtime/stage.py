@@ -63,8 +63,11 @@ async def staged(*heard_as: str, replies: Sequence[str | Answer] = (), **setting
 
 @asynccontextmanager
 async def talking(
-    *heard_as: str, replies: Sequence[str | Answer] = (), query: dict[str, str] | None = None
+    *heard_as: str, replies: Sequence[str | Answer] = (), query: dict[str, str] | None = None, **settings: Any
 ) -> AsyncIterator[tuple[RealtimeCaller, Stage]]:
     """One session on it."""
-    async with staged(*heard_as, replies=replies) as stage, calling_realtime(stage.url, query=query) as caller:
+    async with (
+        staged(*heard_as, replies=replies, **settings) as stage,
+        calling_realtime(stage.url, query=query) as caller,
+    ):
         yield caller, stage

@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.realtime, pytest.mark.long]
 HEARD = ("what is the capital of germany", "count please", "stop", "how is the weather in oslo", "are you there")
 
 
-async def test_livekits_agent_talks_is_cut_off_calls_a_function_and_comes_back() -> None:
+@pytest.mark.parametrize("sound", ["paced", "ahead"])
+async def test_livekits_agent_talks_is_cut_off_calls_a_function_and_comes_back(sound: str) -> None:
     from tests.support.livekit_agent import livekit_talk
 
     replies: tuple[str | Reply, ...] = (
@@ -26,7 +27,8 @@ async def test_livekits_agent_talks_is_cut_off_calls_a_function_and_comes_back()
         "It snows.",
         "Yes.",
     )
-    async with staged(*HEARD, replies=replies) as stage, livekit_talk(stage.url) as talk:
+    settings = {"server.realtime_sound": sound}
+    async with staged(*HEARD, replies=replies, **settings) as stage, livekit_talk(stage.url) as talk:
         talk.microphone.say(QUESTION)
         await talk.until(lambda: ("assistant", "The capital is Berlin.") in talk.said)
         before = talk.loudspeaker.n_samples

@@ -34,12 +34,14 @@ HEARD_AS = (
     "stop",
     "are you there",
 )
+# Long enough for whoever is slow to cut in.
+COUNTED = f"{LONG_REPLY} {LONG_REPLY}"
 REPLIES = (
     "The capital is Berlin.",
     "You are welcome.",
     Reply(tool_calls=[ToolCall("get_weather", '{"city": "Berlin"}')]),
     "It is sunny.",
-    LONG_REPLY,
+    COUNTED,
     "Fine.",
     "Yes.",
 )
@@ -54,7 +56,7 @@ def check(told: dict[str, Any]) -> None:
     assert told["statuses"] == [*["completed"] * 4, "cancelled", *["completed"] * 2]
     said = told["said"]
     assert said[:4] == ["The capital is Berlin.", "You are welcome.", "function_call", "It is sunny."]
-    words = LONG_REPLY.split()
+    words = COUNTED.split()
     assert 0 < len(said[4].split()) < len(words)
     assert said[4].split() == words[: len(said[4].split())]
     assert said[5:] == ["Fine.", "Yes."]

@@ -39,11 +39,13 @@ CASES: dict[str, tuple[dict[str, Any], Answer, str, str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.parametrize("sound", ["paced", "ahead"])
 @pytest.mark.parametrize("case", CASES)
 @in_virtual_time
-async def test_the_events_of_a_response_come_in_the_order_of_the_table(case: str) -> None:
+async def test_the_events_of_a_response_come_in_the_order_of_the_table(case: str, sound: str) -> None:
     response, answer, cancel_at, status, holds = CASES[case]
-    async with talking(replies=(answer,)) as (caller, _):
+    settings: dict[str, Any] = {"server.realtime_sound": sound}
+    async with talking(replies=(answer,), **settings) as (caller, _):
         await caller.update(tools=[WEATHER])
         await caller.tell({"type": "response.create", "response": response})
         created = await caller.until("response.created")

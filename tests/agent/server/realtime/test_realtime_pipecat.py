@@ -38,6 +38,8 @@ from transports.recording import Pcm16
 pytestmark = pytest.mark.long
 RATE_HZ = 24_000
 WAIT_SECS = 120.0
+# It is still being said when two seconds of it have been and the user cuts in.
+COUNTED = f"{LONG_REPLY} {LONG_REPLY}"
 WEATHER = FunctionSchema("get_weather", "The weather of a city.", {"city": {"type": "string"}}, ["city"])
 HEARD = ("what is the capital of germany", "count please", "stop", "how is the weather in oslo", "are you there")
 
@@ -152,11 +154,13 @@ async def talking(url: str) -> AsyncIterator[Talk]:
         await asyncio.wait([running], timeout=WAIT_SECS)
 
 
+@pytest.mark.parametrize("sound", ["paced", "ahead"])
 @in_virtual_time
-async def test_pipecats_client_talks_is_cut_off_calls_a_function_and_joins_again() -> None:
-    spoken = ("Hello there.", "The capital is Berlin.", LONG_REPLY, "Fine.")
+async def test_pipecats_client_talks_is_cut_off_calls_a_function_and_joins_again(sound: str) -> None:
+    spoken = ("Hello there.", "The capital is Berlin.", COUNTED, "Fine.")
     replies: tuple[str | Reply, ...] = (*spoken, weather_call(), "It snows.", "Yes.")
-    async with staged(*HEARD, replies=replies) as stage, talking(stage.url) as talk:
+    settings = {"server.realtime_sound": sound}
+    async with staged(*HEARD, replies=replies, **settings) as stage, talking(stage.url) as talk:
         await talk.answered("Hello there.")
         await talk.say(QUESTION)
         await talk.answered("The capital is Berlin.")
@@ -181,9 +185,9 @@ async def test_pipecats_client_talks_is_cut_off_calls_a_function_and_joins_again
     assert talk.out.n_cut >= 1
     assert [words for role, words in said if role == "user"] == ["Hello.", *HEARD[:4]]
     cut = next(words for role, words in said if role == "assistant" and words.startswith("One"))
-    assert LONG_REPLY.startswith(cut)
-    assert 0 < len(cut.split()) < len(LONG_REPLY.split())
+    assert COUNTED.startswith(cut)
+    assert 0 < len(cut.split()) < len(COUNTED.split())
     # What the model is told of the cut answer is what was heard of it.
-    assert LONG_REPLY not in str(asked[3].messages)
+    assert COUNTED not in str(asked[3].messages)
     assert "One two" in str(asked[3].messages)
     assert "snow" in str(asked[5].messages)
