@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import pytest
 from loguru import logger
 
+from agent.conversation import events
+
 # Pipecat tells every step at DEBUG; a failing test is easier to read without it.
 logger.configure(handlers=[{"sink": sys.stderr, "level": "WARNING"}])
 
@@ -269,3 +271,13 @@ def _loopback_only(refused_connections: list[str]) -> Iterator[None]:
         addresses = ", ".join(refused_connections)
         refused_connections.clear()
         pytest.fail(f"tests talk to loopback only, but this one tried {addresses}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _events_are_known() -> Iterator[None]:
+    """Whatever a test lets a conversation tell is in the one list of events, with the fields that stand there."""
+    unknown: list[str] = []
+    events.on_unknown.append(unknown.append)
+    yield
+    events.on_unknown.remove(unknown.append)
+    assert not unknown

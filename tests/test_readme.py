@@ -9,9 +9,10 @@ import yaml
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.commands.script import EVENTS, _ScriptModel
+from agent.commands.script import _ScriptModel
 from agent.settings.load import Settings, setting_keys
 from agent.settings.session import session_settings
+from tests.support.event_table import with_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -61,18 +62,8 @@ def test_the_conversation_example_is_valid() -> None:
     assert [step.after for step in script.steps] == ["idle", "bot_started_speaking"] * 2
 
 
-def test_every_event_that_a_step_may_wait_for_is_described() -> None:
-    for event in set(EVENTS) - {"idle", "false_interruption"}:
-        assert event in README
-
-
-def test_a_step_may_wait_for_every_event_of_the_log_that_can_come_before_it() -> None:
-    described = README.partition("(seconds; sample 0 of the recording is 0) and `event`: ")[2].partition(
-        " Voice-to-voice"
-    )[0]
-    names = {name.strip(" .\n") for name in re.sub(r"\(.*?\)", "", described, flags=re.DOTALL).split(",")}
-    # A new beginning and a way back take a page.
-    assert names - {"session_ended", "started_over", "went_back"} == set(EVENTS) - {"idle"}
+def test_every_event_stands_in_the_table_as_it_is_defined() -> None:
+    assert with_table(README) == README, "uv run python -m tests.support.event_table"
 
 
 def test_named_settings_and_files_exist() -> None:

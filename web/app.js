@@ -28,8 +28,8 @@ import { WrittenAnswer } from "/conversation/written_answer.js";
 
 const LINK_POLL_MS = 2_000;
 const WAKE_KEY_MS = 500;
-const TAKEN_OVER = "the page joined again";
-const GOING_DOWN = "the server stops";
+const TAKEN_OVER = "taken_over";
+const GOING_DOWN = "server_stops";
 
 const view = new View(tell);
 const meters = new LevelMeters();
@@ -182,14 +182,14 @@ function onEvent(event) {
     applyMute();
     say("The settings are changed.");
   }
-  if (event.event === "session_ended") endSession(event.reason);
+  if (event.event === "session_ended") endSession(event.code);
   draw();
   if (event.event === "session_started" && conversation.isPushToTalk) takeTheSpaceBar(byId("hold"));
 }
 
-function endSession(reason) {
-  if (reason === TAKEN_OVER) return session.leave(new Problem("This conversation goes on in another tab or window."));
-  if (reason !== GOING_DOWN) return session.leave();
+function endSession(code) {
+  if (code === TAKEN_OVER) return session.leave(new Problem("This conversation goes on in another tab or window."));
+  if (code !== GOING_DOWN) return session.leave();
   session.comeBack(new Problem("The server is going down."));
 }
 

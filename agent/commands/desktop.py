@@ -21,6 +21,7 @@ from agent.commands.printer import ReplayPrinter
 from agent.commands.screen import DesktopScreen, DesktopStatus
 from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
+from agent.conversation.events import EndCode
 from agent.conversation.observer import Sink
 from agent.conversation.tracing import Tracing
 from agent.engines.host import ModelHost, start_model_host
@@ -232,7 +233,10 @@ async def _run(conversation: Conversation, desk: Desktop, stopping: asyncio.Even
     finally:
         for end in ends:
             end.cancel()
-        await conversation.stop("the user left" if desk.left.is_set() else "stopped")
+        if desk.left.is_set():
+            await conversation.stop("the user left", EndCode.USER_LEFT)
+        else:
+            await conversation.stop("stopped")
         await desk.close()
 
 

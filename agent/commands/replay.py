@@ -19,6 +19,7 @@ from agent.commands.script import IDLE, ConversationScript, Step, Typed
 from agent.conversation.activity import Activity
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event, EventLog
+from agent.conversation.events import EndCode
 from agent.conversation.tracing import Tracing
 from agent.engines.host import ModelHost, start_model_host
 from agent.errors import InputError
@@ -94,17 +95,17 @@ class Replay:
         running = conversation.start()
         speaking = asyncio.create_task(self._act(conversation))
         stopped = asyncio.create_task(stopping.wait())
-        complete, reason = False, "the agent did not answer"
+        complete, reason, code = False, "the agent did not answer", EndCode.NO_ANSWER
         try:
             await asyncio.wait([running, speaking, stopped], return_when=asyncio.FIRST_COMPLETED)
             if stopped.done():
-                reason = "stopped"
+                reason, code = "stopped", EndCode.STOPPED
             elif speaking.done():
-                complete, reason = speaking.result(), "the script ended"
+                complete, reason, code = speaking.result(), "the script ended", EndCode.SCRIPT_DONE
         finally:
             speaking.cancel()
             stopped.cancel()
-            await conversation.stop(reason)
+            await conversation.stop(reason, code)
         return 0 if complete and not self.activity.errors else 1
 
     async def _act(self, conversation: Conversation) -> bool:

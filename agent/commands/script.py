@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agent.conversation.events import EVENTS
 from agent.errors import InputError
 from agent.plain_yaml import plain_yaml
 from agent.small_files import small_text
@@ -21,53 +22,7 @@ IDLE = "idle"
 MAX_TYPED_CHARS = 8_000
 MAX_SHOWN_CHARS = 80
 # Every event that a step may wait for; `idle` stands for a silent agent with nothing left to say.
-EVENTS = (
-    IDLE,
-    "session_started",
-    "settings_changed",
-    "settings_refused",
-    "user_started_speaking",
-    "user_stopped_speaking",
-    "turn_started",
-    "speculation",
-    "partial_transcript",
-    "transcript",
-    "turn_ended",
-    "reply_text",
-    "llm_first_token",
-    "llm_done",
-    "reflex",
-    "interpreted",
-    "dtmf",
-    "hang_up",
-    "camera_asked",
-    "camera_taken",
-    "camera_failed",
-    "timer_set",
-    "timer_cancelled",
-    "timer_due",
-    "filler",
-    "bot_written",
-    "bot_planned",
-    "bot_started_speaking",
-    "bot_word",
-    "bot_stopped_speaking",
-    "interruption",
-    "false_interruption",
-    "playout",
-    "echo_tier",
-    "awake",
-    "asleep",
-    "notes_made",
-    "tool_servers",
-    "tool_call",
-    "tool_cancelled",
-    "tool_undo",
-    "tool_result",
-    "tool_progress",
-    "error",
-    "latency",
-)
+AWAITED = (IDLE, *(name for name, kind in EVENTS.items() if kind.awaited))
 
 
 @dataclass(frozen=True)
@@ -174,9 +129,9 @@ def _load_yaml(path: Path) -> ConversationScript:
 
 
 def _step(path: Path, step: _StepModel) -> Step:
-    if step.after not in EVENTS:
+    if step.after not in AWAITED:
         raise InputError(
-            f"{path}: after: {step.after[:MAX_SHOWN_CHARS]!r} is no event; choose one of {', '.join(EVENTS)}"
+            f"{path}: after: {step.after[:MAX_SHOWN_CHARS]!r} is no event; choose one of {', '.join(AWAITED)}"
         )
     if step.type is not None:
         act = Typed(step.type, step.spoken)

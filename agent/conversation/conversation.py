@@ -13,6 +13,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from agent.conversation.abilities import abilities
 from agent.conversation.event_log import Event
+from agent.conversation.events import EndCode
 from agent.conversation.model_notes import NEWS, SILENCE, without_note
 from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
@@ -79,7 +80,7 @@ class Conversation:
         answers: Which turns are answered, where a client decides that.
         context: The history.
         camera: What the page sends its pictures to.
-        end_reason: Why it ended.
+        end_reason: Why it ended, in words; `end_code` says it to programs.
         speaking_up: Knows when nobody speaks and nothing is due.
     """
 
@@ -146,7 +147,7 @@ class Conversation:
         self._running: asyncio.Task[None] | None = None
         self._warming_up: asyncio.Task[None] | None = None
         self._is_stopping = False
-        self.end_reason = "ended"
+        self.end_reason, self.end_code = "ended", EndCode.ENDED
 
     def start(self) -> asyncio.Task[None]:
         """Start it; the task ends when the conversation has ended."""
@@ -323,16 +324,17 @@ class Conversation:
         """
         self._observer.emit("error", stage=stage, message=message)
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: str, code: EndCode = EndCode.STOPPED) -> None:
         """End it now: what is being said is cut.
 
         Args:
             reason: What the log says about it; the first one counts, for the others follow from it.
+            code: The same for programs.
         """
         if self._running and self._running.done():
             return
         if not self._is_stopping:
-            self._is_stopping, self.end_reason = True, reason
+            self._is_stopping, self.end_reason, self.end_code = True, reason, code
         if self._running is None:
             return
         await self._worker.cancel(reason=reason)
@@ -394,4 +396,4 @@ class Conversation:
             self.speaking_up.close()
             self.camera.close()
             self._abilities.toolbox.close()
-            self._observer.emit("session_ended", reason=self.end_reason)
+            self._observer.emit("session_ended", code=self.end_code.value, reason=self.end_reason)

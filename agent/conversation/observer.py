@@ -1,11 +1,6 @@
 """The one observer: turns the frames of a conversation into events for the log, the page, the terminal and metrics.
 
-In:  every frame that passes between two steps.   Out: events (see DESIGN's table), each a dict with `t` and `event`.
-Beside the table's events it reports `turn_started`, `bot_word` (a word of the agent when it is heard), `speculation`
-(an answer prepared before the turn was over: its outcome, kept or thrown_away), `playout` (ducked, paused, full),
-`bot_planned` (words that are about to be spoken), `bot_written` (what was written for them: a piece of the Markdown of
-reply number `reply`, from character `start` on), `reply_text` (a piece of a written reply) and `started_over`.
-A `bot_word` that was written has `reply` and `written`: [start, end], in Unicode characters from the reply's first.
+In:  every frame that passes between two steps.   Out: events (`agent/conversation/events.py`), each a dict.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +38,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
 
+from agent.conversation import events
 from agent.conversation.event_log import Event
 from agent.conversation.frame_events import TOLD_DOWNSTREAM
 from agent.conversation.reply import Replies, Reply, Stage
@@ -129,6 +125,7 @@ class ConversationObserver(BaseObserver):
             t: Seconds on the timeline; default: the latest frame's.
             fields: What the event says.
         """
+        events.check(event, fields)
         line: Event = {"t": round(self._now_secs if t is None else t, 4), "event": event, **fields}
         for sink in list(self._sinks):
             # One sink's failure must not blind the others, nor end the task that feeds them all.

@@ -143,7 +143,7 @@ async def test_the_tab_tells_the_state_in_its_title_and_its_icon(browser: Browse
         await page.get_by_role("button", name="Mute").click()
         peer.send("bot_started_speaking")
         await tells("● Speaking · Sotto", "speaking")
-        peer.send("session_ended", reason="the server stops")
+        peer.send("session_ended", code="server_stops", reason="the server stops")
         await tells("Reconnecting · Sotto", "lost")
         await page.get_by_role("button", name="Leave").click()
         await tells("Sotto", "rest")

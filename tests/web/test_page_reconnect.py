@@ -66,7 +66,7 @@ async def test_a_lost_call_is_joined_again_with_a_fresh_microphone(
         if how == "signalling":
             peer.send_text('{"type":"signalling","message":{"type":"peerLeft"}}')
         elif how == "going down":
-            peer.send("session_ended", reason="the server stops")
+            peer.send("session_ended", code="server_stops", reason="the server stops")
         elif how == "unplugged":
             await page.evaluate("microphones[0].track.dispatchEvent(new Event('ended'))")
         else:
@@ -215,7 +215,7 @@ async def test_while_the_server_is_away_it_is_looked_for_every_second_and_the_ne
         offers: list[str] = []
         await page.route("**/health", lambda route: route.abort())
         page.on("request", lambda request: offers.append(request.url) if "offer" in request.url else None)
-        stub.peers[0].send("session_ended", reason="the server stops")
+        stub.peers[0].send("session_ended", code="server_stops", reason="the server stops")
         await expect(page.locator("#countdown")).to_have_text(NEXT_TRY)
         for _ in range(3):
             async with page.expect_event("requestfailed", lambda request: request.url.endswith("/health")):

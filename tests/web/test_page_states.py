@@ -85,7 +85,7 @@ async def bring_about(page: Page, stub: StubServer, state: str, peer: StubPeer |
             "speaking": [("bot_started_speaking", {})],
             "paused": [("playout", {"level": "paused"})],
             "muted": [("bot_stopped_speaking", {})],
-            "lost": [("session_ended", {"reason": "the server stops"})],
+            "lost": [("session_ended", {"code": "server_stops", "reason": "the server stops"})],
         }.get(state, []):
             peer.send(event, **fields)
     if state == "muted":

@@ -7,6 +7,7 @@ from pipecat.frames.frames import InputAudioRawFrame
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
+from agent.conversation.events import EndCode
 from agent.server.calls.changes import SettingChanges
 from agent.server.calls.messages import ClientMessages
 from agent.server.calls.plan import SessionPlan
@@ -79,11 +80,12 @@ class LiveSession:
         for then in self._endings:
             then()
 
-    async def end(self, reason: str) -> None:
+    async def end(self, reason: str, code: EndCode = EndCode.PEER_LOST) -> None:
         """End the conversation and the connection.
 
         Args:
             reason: What the log and the page are told.
+            code: The same for programs.
         """
-        await self.conversation.stop(reason)
+        await self.conversation.stop(reason, code)
         await self.carrier.hang_up()

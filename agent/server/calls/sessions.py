@@ -8,13 +8,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from loguru import logger
 from pipecat.transports.base_transport import BaseTransport
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.event_log import Event
+from agent.conversation.events import EndCode
 from agent.conversation.histories import Histories, History
 from agent.conversation.live_recording import LiveRecording
 from agent.conversation.observer import Sink
@@ -44,6 +44,7 @@ TAKE_OVER_SECS = 5.0
 TELL_SECS = 0.2
 # The page knows it by these words.
 TAKEN_OVER = "the page joined again"
+SERVER_STOPS = "the server stops"
 STOPPING = "the agent is about to stop and takes no more calls; try again in a moment"
 
 
@@ -259,7 +260,9 @@ class LiveSessions:
     async def close(self) -> None:
         """End every conversation."""
         self._watching.cancel()
-        await asyncio.gather(*(session.conversation.stop("the server stops") for session in self._running))
+        await asyncio.gather(
+            *(session.conversation.stop(SERVER_STOPS, EndCode.SERVER_STOPS) for session in self._running)
+        )
         await asyncio.gather(*self._finishing)
         self.recordings.close()
         await self._timers.close()
@@ -301,10 +304,10 @@ class LiveSessions:
         if earlier:
             ended = [self._running[session] for session in earlier]
             for session in earlier:
-                session.send(_ended_event(TAKEN_OVER))
+                session.send(_TAKEN_OVER_EVENT)
             # It goes out before the connection is closed: a page that is not told comes back, and takes over in turn.
             await asyncio.sleep(TELL_SECS)
-            await asyncio.gather(*(session.end(TAKEN_OVER) for session in earlier))
+            await asyncio.gather(*(session.end(TAKEN_OVER, EndCode.TAKEN_OVER) for session in earlier))
             await asyncio.wait(ended, timeout=TAKE_OVER_SECS)
 
     def _ended(self, session: LiveSession, task: asyncio.Task[None]) -> None:
@@ -341,5 +344,7 @@ def _page_sink(send: Send) -> Sink:
     return tell
 
 
-def _ended_event(reason: str) -> dict[str, Any]:
-    return {"type": "event", "event": {"t": 0.0, "event": "session_ended", "reason": reason}}
+_TAKEN_OVER_EVENT = {
+    "type": "event",
+    "event": {"t": 0.0, "event": "session_ended", "code": EndCode.TAKEN_OVER.value, "reason": TAKEN_OVER},
+}

@@ -6,6 +6,7 @@ from typing import Any
 from aiortc import RTCIceServer
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
+from agent.conversation.events import EndCode
 from agent.server.calls.peers import Peers
 from agent.server.calls.plan import SessionPlan, SessionRequest
 from agent.server.calls.sessions import LiveSessions
@@ -93,7 +94,7 @@ class WebSessions:
 
         @transport.event_handler("on_client_disconnected")
         async def on_client_disconnected(_transport: object, _client: object) -> None:
-            await session.conversation.stop("the peer left")
+            await session.conversation.stop("the peer left", EndCode.PEER_LEFT)
 
         @transport.event_handler("on_app_message")
         async def on_app_message(_transport: object, message: object, _sender: str) -> None:

@@ -15,6 +15,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from agent.conversation.events import EndCode
 from agent.conversation.histories import HistoryInUseError
 from agent.errors import SottoError
 from agent.server.calls.plan import SessionPlan, SessionRequest
@@ -49,8 +50,6 @@ UVICORN_OPTIONS: dict[str, Any] = {
 }
 JOIN_TIMEOUT_SECS = 10.0
 MAX_ERROR_CHARS = 300
-# As LiveSessions tells it.
-SERVER_STOPS = "the server stops"
 
 
 class Join(BaseModel):
@@ -154,8 +153,9 @@ def _start(socket: WebSocket, live: LiveSessions, plan: SessionPlan) -> tuple[We
     session = live.start(plan, transport, transport.send, LineCarrier(transport), way="websocket")
 
     def hang_up() -> None:
-        reason = session.conversation.end_reason
-        transport.end(reason, GOING_AWAY if reason == SERVER_STOPS else NORMAL)
+        conversation = session.conversation
+        goes_away = conversation.end_code is EndCode.SERVER_STOPS
+        transport.end(conversation.end_reason, GOING_AWAY if goes_away else NORMAL)
 
     session.on_end(hang_up)
     return transport, session

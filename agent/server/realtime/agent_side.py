@@ -10,6 +10,7 @@ from typing import Any
 
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from agent.conversation.events import EndCode
 from agent.server.calls.plan import SessionPlan
 from agent.server.calls.session import LiveSession
 from agent.server.calls.sessions import LiveSessions
@@ -112,7 +113,7 @@ class AgentSide:
         """
         async with self._building:
             if self._session and self._is_stale and is_quiet:
-                await self._stop(ANEW)
+                await self._stop(ANEW, EndCode.REPLACED)
             if self._session is None:
                 await self._start()
             assert self._session is not None  # noqa: S101 - just started
@@ -131,7 +132,7 @@ class AgentSide:
         """The client is gone."""
         try:
             async with self._building:
-                await self._stop(reason)
+                await self._stop(reason, EndCode.PEER_LEFT)
         finally:
             self.release()
 
@@ -158,14 +159,14 @@ class AgentSide:
         self._set_answers()
         await transport.ready()
 
-    async def _stop(self, reason: str) -> None:
+    async def _stop(self, reason: str, code: EndCode) -> None:
         session, self._session = self._session, None
         if session is None:
             return
         if self._spoken:
             self._spoken.is_over = True
         self._transport = None
-        await session.conversation.stop(reason)
+        await session.conversation.stop(reason, code)
         self._calls.close()
 
     def _set_answers(self) -> None:

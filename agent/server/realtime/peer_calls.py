@@ -11,7 +11,7 @@ from loguru import logger
 from agent.errors import SottoError
 from agent.server.calls.peers import Peers
 from agent.server.calls.plan import SessionRequest
-from agent.server.calls.sessions import LiveSessions
+from agent.server.calls.sessions import SERVER_STOPS, LiveSessions
 from agent.server.realtime.peer_call import PeerCall
 from agent.server.realtime.session_config import SessionConfig
 from transports.errors import OfferError
@@ -84,7 +84,7 @@ class PeerCalls:
     async def close(self) -> None:
         """End every call."""
         for call in self._calls.values():
-            call.hang_up("the server stops")
+            call.hang_up(SERVER_STOPS)
         await asyncio.gather(*self._holding, return_exceptions=True)
 
     async def _hold(self, call: PeerCall, peers: Peers, place: AsyncExitStack) -> None:

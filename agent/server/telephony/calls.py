@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from agent.conversation.conversation import Conversation
+from agent.conversation.events import EndCode
 from agent.server.calls.plan import SessionPlan, SessionRequest
 from agent.server.calls.session import LiveSession
 from agent.server.calls.sessions import LiveSessions
-from agent.server.calls.websocket import SERVER_STOPS, LineCarrier
+from agent.server.calls.websocket import LineCarrier
 from agent.server.telephony.keypad import Keypad
 from agent.settings.session import always_awake
 from agent.settings.telephony import TelephoneLine as LineSettings
@@ -52,17 +54,20 @@ class _Call:
         carrier = LineCarrier(self.transport)
         session = live.start(plan, self.transport, tell, carrier, has_camera=False, hang_up=hang_up, way="telephone")
         self.session = session
-        session.on_end(lambda: self._hang_up(session.conversation.end_reason))
+        session.on_end(lambda: self._hang_up(session.conversation))
         return session
 
     def _end(self) -> None:
         if self.session:
             # The conversation asks for it, and cancels whatever of its own is under way.
-            self._ending = asyncio.create_task(self.session.conversation.stop(HUNG_UP), name="hang-up")
+            self._ending = asyncio.create_task(
+                self.session.conversation.stop(HUNG_UP, EndCode.AGENT_HUNG_UP), name="hang-up"
+            )
 
-    def _hang_up(self, reason: str) -> None:
+    def _hang_up(self, conversation: Conversation) -> None:
         self._keypad.close()
-        self.transport.end(reason, GOING_AWAY if reason == SERVER_STOPS else NORMAL)
+        goes_away = conversation.end_code is EndCode.SERVER_STOPS
+        self.transport.end(conversation.end_reason, GOING_AWAY if goes_away else NORMAL)
 
     async def _press(self, key: str) -> None:
         await self.transport.press(key)

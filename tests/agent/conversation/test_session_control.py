@@ -66,7 +66,8 @@ async def test_a_page_that_joins_again_takes_its_conversation_over(served: Serve
         async with joined(served, conversation=lost.answer["conversation"]) as back:
             assert back.answer["conversation"] == lost.answer["conversation"]
             # It is told, so that two pages of one conversation do not take it from each other for ever.
-            assert (await lost.until("session_ended"))["reason"] == "the page joined again"
+            ended = await lost.until("session_ended")
+            assert (ended["code"], ended["reason"]) == ("taken_over", "the page joined again")
         assert not [event for event in other.events if event["event"] == "session_ended"]
 
 
