@@ -1,6 +1,6 @@
 """Firefox and WebKit as Debian has them, driven by their own protocols: WebDriver BiDi and WebDriver; no other program.
 
-    apt-get install firefox-esr webkit2gtk-driver xvfb
+apt-get install firefox-esr webkit2gtk-driver xvfb
 """
 
 import asyncio
@@ -128,7 +128,7 @@ async def firefox(folder: Path) -> AsyncIterator[_Bidi]:
 
 
 class _WebDriver:
-    """WebKit's page, by WebDriver, which tells nothing of its console: a script that fails leaves the page as it was."""
+    """WebKit's page, by WebDriver, which tells nothing of its console."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -167,7 +167,10 @@ async def webkit(folder: Path, program: str) -> AsyncIterator[_WebDriver]:
         await stack.enter_async_context(_running(["WebKitWebDriver", f"--port={port}"], about))
         address = f"http://127.0.0.1:{port}"
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE_SECS, trust_env=False))
-        asked = {"browserName": "MiniBrowser", "webkitgtk:browserOptions": {"binary": program, "args": ["--automation"]}}
+        asked = {
+            "browserName": "MiniBrowser",
+            "webkitgtk:browserOptions": {"binary": program, "args": ["--automation"]},
+        }
         async with asyncio.timeout(PATIENCE_SECS):
             while True:
                 with contextlib.suppress(httpx.ConnectError):

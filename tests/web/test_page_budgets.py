@@ -44,7 +44,9 @@ async def test_what_is_opened_later_is_loaded_then_and_says_where_it_cannot_be(
     names = "performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)"
     async with visit(browser, stub.url, allowed_errors=["ERR_FAILED"]) as page:
         # What a call and its words need is there before anybody asks for it.
-        await wait_until(page, f"['/call/connection.js', '/conversation/transcript.js'].every((one) => {names}.includes(one))")
+        await wait_until(
+            page, f"['/call/connection.js', '/conversation/transcript.js'].every((one) => {names}.includes(one))"
+        )
         assert not [name for name in await page.evaluate(names) if "settings_panel" in name or "settings.css" in name]
         await page.route("**/settings_panel.js", lambda route: route.abort())
         await page.get_by_role("button", name="Settings").click()
@@ -196,7 +198,8 @@ async def test_in_a_long_conversation_a_word_looks_at_what_is_new_and_what_chang
 async def test_in_a_long_conversation_what_is_out_of_sight_is_passed_over_until_it_is_scrolled_to(
     browser: Browser, stub: StubServer
 ) -> None:
-    seen = "(at) => [...document.querySelectorAll('#conversation .item')].at(at).checkVisibility({ contentVisibilityAuto: true })"
+    item = "[...document.querySelectorAll('#conversation .item')].at(at)"
+    seen = f"(at) => {item}.checkVisibility({{ contentVisibilityAuto: true }})"
     async with visit(browser, stub.url) as page:
         peer = await call(page, stub)
         for n in range(60):

@@ -92,6 +92,20 @@ async def test_the_browser_finds_the_app_behind_a_token_and_is_asked_for_it_when
         await context.close()
 
 
+async def test_chromium_finds_nothing_that_stands_against_installing_the_page(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url, service_workers="allow") as page:
+        await kept(page)
+        session = await page.context.new_cdp_session(page)
+        manifest: dict[str, Any] = await session.send("Page.getAppManifest")
+        assert (manifest["errors"], manifest["url"]) == ([], f"{stub.url}/manifest.webmanifest")
+        found = (await session.send("Page.getInstallabilityErrors"))["installabilityErrors"]
+        # A context of its own, as tests have it, is off the record; nothing else may stand against it.
+        assert [one["errorId"] for one in found if one["errorId"] != "in-incognito"] == []
+        assert (await session.send("Page.getAppId"))["appId"] == f"{stub.url}/"
+
+
 async def test_the_icons_are_those_of_the_manifest_and_drawn_as_the_script_draws_them() -> None:
     manifest = json.loads((WEB / "manifest.webmanifest").read_text("utf-8"))
     for icon in manifest["icons"]:

@@ -25,7 +25,9 @@ async def write_and_open(page: OtherPage, stub: StubServer) -> None:
     await until(page, READY)
     await page.write(f"count{ENTER}")
     await until(page, "document.querySelector('.agent em')?.textContent === 'two'")
-    await until(page, "(document.querySelector('#open-settings').click(), document.querySelector('#settings')?.open === true)")
+    await until(
+        page, "(document.querySelector('#open-settings').click(), document.querySelector('#settings')?.open === true)"
+    )
     await until(page, "(document.querySelector('#settings-close').click(), !document.querySelector('#settings').open)")
     assert await page.evaluate(SAYS) == ""
 

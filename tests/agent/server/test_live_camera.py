@@ -1,4 +1,4 @@
-"""A call that goes on with another language model: what that is told of the camera, and what becomes of the one before."""
+"""A call that goes on with another language model: what that is told of, and what becomes of the one before."""
 
 import asyncio
 
