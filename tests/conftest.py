@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,6 +45,8 @@ NPM_VARIABLE = "SOTTO_TEST_NPM"
 # A folder that is kept between runs of the tests: how fast the engines are is measured there in a quiet moment.
 CACHE_VARIABLE = "SOTTO_TEST_CACHE"
 MOST_WORKERS = 8
+# A third one beside them would be as slow as all three.
+N_BROWSERS = 2
 # Of a parameter, in characters.
 LONGEST_ID = 40
 LOOPBACK_NAMES = {"localhost", "::1", ""}
@@ -100,9 +103,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("realtime")
         if item.get_closest_marker("realtime") is not None:
             item.add_marker(pytest.mark.xdist_group("realtime"))
+        elif item.get_closest_marker("browser") is not None:
+            item.add_marker(pytest.mark.xdist_group(f"browser {_browser_of(item)}"))
         elif item.get_closest_marker("apart") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
     items.sort(key=_place)
+
+
+def _browser_of(item: pytest.Item) -> int:
+    """Which of the browsers a file's tests share with other files', the same one on each worker."""
+    return zlib.crc32(item.path.name.encode()) % N_BROWSERS
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
