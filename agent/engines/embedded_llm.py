@@ -163,7 +163,7 @@ class EmbeddedLLM:
             threads: CPU threads of the model; half of the processors by default.
             gpu_layers: Layers that are put on a GPU; as many as fit by default.
             batch_tokens: How much of a prompt is read before a dropped request is noticed.
-            port: Where it is served; 0 takes a free one.
+            port: Where it is served, if that can be had; 0 takes a free one.
             api_key: The bearer token that it asks for; by default a new one.
 
         Raises:
@@ -183,7 +183,14 @@ class EmbeddedLLM:
             "batch_tokens": batch_tokens,
             "port": port,
         }
-        process, url = _serve(request)
+        try:
+            process, url = _serve(request)
+        except EngineUnavailableError:
+            if not port:
+                raise
+            logger.warning(f"llm: the embedded model cannot be served at its port {port} again and takes another")
+            request["port"] = 0
+            process, url = _serve(request)
         return cls(process, url, request)
 
     def warm_up(self, options: LLMOptions, n_conversations: int = 1) -> None:

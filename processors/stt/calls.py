@@ -110,7 +110,9 @@ class RecognizerCalls:
 
     def end(self) -> None:
         """Forget the utterance once nothing is running any more; no call may follow."""
-        if self._last_call is None or self._last_call.done():
+        if isinstance(self._recognizer, EndsWithConversation):
+            self._recognizer.end()
+        elif self._last_call is None or self._last_call.done():
             self._submit_reset()
         else:
             self._last_call.add_done_callback(lambda _: self._submit_reset())
@@ -174,11 +176,4 @@ class RecognizerCalls:
     def _submit_reset(self) -> None:
         # The engine may have been closed meanwhile, and its threads ended.
         with suppress(RuntimeError, EngineHungError):
-            self._threads.submit(self._end, self._recognizer)
-
-    @classmethod
-    def _end(cls, recognizer: Recognizer) -> None:
-        if isinstance(recognizer, EndsWithConversation):
-            recognizer.end()
-        else:
-            cls._reset(recognizer)
+            self._threads.submit(self._reset, self._recognizer)

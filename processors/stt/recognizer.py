@@ -153,7 +153,7 @@ class EndsWithConversation(Protocol):
     """A recognizer that holds something for its conversation."""
 
     def end(self) -> None:
-        """Throw the utterance away and let everything go, in place of the last `reset`; no call follows."""
+        """Let everything go, in place of the last `reset`; does not block, and a call that is running fails."""
         ...
 
 

@@ -35,18 +35,19 @@ T = TypeVar("T")
 
 
 async def while_told(peer: Peer, work: Coroutine[Any, Any, T]) -> T:
-    """Do some work, and tell the peer from time to time that it goes on; given up with whoever waits here."""
-    task = asyncio.ensure_future(work)
+    """Do some work, and tell the peer from time to time that it goes on."""
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        nonlocal timer
+        peer.send(ALIVE)
+        timer = loop.call_later(ALIVE_SECS, tell)
+
+    timer = loop.call_later(ALIVE_SECS, tell)
     try:
-        while not task.done():
-            await asyncio.wait([task], timeout=ALIVE_SECS)
-            if not task.done():
-                peer.send(ALIVE)
-        return task.result()
+        return await work
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        timer.cancel()
 
 
 class Answers:

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from processors.engine_threads import EngineThreads
+from processors.engine_threads import EngineThreads, Job
 from processors.errors import EngineError
 
 # How long a run may take, as in one process.
 MOST_RUN_SECS = 5.0
+# So that it is overdue when it is looked at.
+LATER_SECS = 0.1
 # Of Silero for one conversation: a window with the end of the one before it, and what the model remembers.
 WINDOW = 64 + 512
 STATE = (2, 128)
@@ -103,16 +105,17 @@ class SileroRuns:
                 "state": np.concatenate([state for _, state, _ in asked], axis=1),
                 "sr": np.array(RATE_HZ, np.int64),
             }
+            watch = asyncio.get_running_loop().call_later(MOST_RUN_SECS + LATER_SECS, self._threads.give_up_overdue)
             try:
-                found: Any = await self._threads.run(
-                    lambda feeds=feeds: self._session.run(None, feeds), within_secs=MOST_RUN_SECS
-                )
-                _tell(asked, found)
+                job = self._threads.put(Job(lambda feeds=feeds: self._session.run(None, feeds), MOST_RUN_SECS))
+                _tell(asked, await asyncio.wrap_future(job.future))
             # Whatever the model raises is for those who wait; the next ones are answered.
             except Exception as error:  # noqa: BLE001
                 for _, _, answer in asked:
                     if not answer.done():
                         answer.set_exception(error)
+            finally:
+                watch.cancel()
 
 
 def _tell(asked: list[tuple[Floats, Floats, "asyncio.Future[bytes]"]], found: list[Floats]) -> None:

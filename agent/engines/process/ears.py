@@ -7,14 +7,16 @@ middle of it, the next one is told all of it and asked again.
 """
 
 import dataclasses
+import threading
 from collections.abc import Generator
 
 from loguru import logger
 
 from agent.engines.process.lease import Lease
-from agent.engines.process.line import RESTART_SECS, BrokenLineError, Line, Patience
+from agent.engines.process.line import RESTART_SECS, BrokenLineError, Line, OwnLine, Patience
 from agent.engines.process.wire import PIECE_BYTES, Head
 from agent.engines.process.words import UnknownLeaseError, segment_of, transcript_of
+from processors.errors import EngineError
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE_HZ,
@@ -128,7 +130,10 @@ class RemoteRecognizer:
 
     def __init__(self, engine: RemoteRecognizerEngine) -> None:
         self._engine = engine
-        self._line: Line | None = None
+        self._own = OwnLine(self)
+        # Held for bookkeeping only, never while anything is waited for.
+        self._lock = threading.Lock()
+        self._is_asked = self._is_over = False
         self._trouble: str | None = None
         # Of the utterance: what the engine process has been told, and what has not been worth a message yet.
         self._told = bytearray()
@@ -156,12 +161,12 @@ class RemoteRecognizer:
     def reset(self) -> None:
         """See `Recognizer.reset`."""
         self._forget()
-        if self._line:
+        if line := self._own.line:
             try:
-                self._line.ask({"op": "reset"})
+                line.ask({"op": "reset"})
             except BrokenLineError:
                 # The next one has nothing to forget.
-                self._hang_up()
+                self._own.hang_up()
 
     def take_trouble(self) -> str | None:
         """See `MendsItself.take_trouble`."""
@@ -170,28 +175,42 @@ class RemoteRecognizer:
 
     def end(self) -> None:
         """See `EndsWithConversation.end`."""
-        self._hang_up()
-
-    def __del__(self) -> None:
-        self._hang_up()
+        with self._lock:
+            self._is_over = True
+            if line := self._own.line:
+                line.stop()
+            if not self._is_asked:
+                self._own.hang_up()
 
     def _ask(self, op: str) -> Head:
+        with self._lock:
+            self._is_asked = True
+        try:
+            return self._answer(op)
+        finally:
+            with self._lock:
+                self._is_asked = False
+                if self._is_over:
+                    self._own.hang_up()
+
+    def _answer(self, op: str) -> Head:
         pcm16, patience = bytes(self._gathered), Patience(RESTART_SECS)
         while True:
             try:
-                if self._line is None:
-                    self._line = self._begun()
-                    if patience.has_waited and self._told:
-                        self._trouble = GOES_ON
-                answer, _ = self._tell(self._line, op, pcm16)
+                line = self._own.line or self._own.take(self._begun())
+                answer, _ = self._tell(line, op, pcm16)
+                if patience.has_waited and self._told:
+                    self._trouble = GOES_ON
                 break
             except BrokenLineError as error:
-                self._hang_up()
+                self._own.hang_up()
+                if self._is_over:
+                    raise EngineError("the conversation has ended") from error
                 if not patience.has_waited:
                     logger.warning(f"stt: {error}; the turn is asked again")
                 patience.wait(error)
             except UnknownLeaseError:
-                self._hang_up()
+                self._own.hang_up()
                 self._engine.lease.take()
         self._told += pcm16
         del self._gathered[: len(pcm16)]
@@ -223,8 +242,3 @@ class RemoteRecognizer:
         self._told.clear()
         self._gathered.clear()
         self._text = ""
-
-    def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line:
-            line.close()

@@ -113,6 +113,8 @@ async def connect_model_host(settings: Settings, engines_at: Path) -> RemoteMode
         exchange=exchange,
         runs=(silero, turn),
     )
+    # So that nobody waits for them on an event loop.
+    await asyncio.to_thread(host.tts.loaded.voices)
     host.llm.loaded.options = beside(host.llm_options, host.large, settings)
     if settings.tools.choice != "off":
         host.probing = asyncio.create_task(host.probe_tools(), name="tool-probe")

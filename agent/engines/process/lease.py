@@ -9,7 +9,7 @@ before, but has to be taken anew.
 import threading
 
 from agent.engines.process.changes import Changes
-from agent.engines.process.line import RESTART_SECS, BrokenLineError, Exchange, Line, Patience
+from agent.engines.process.line import RESTART_SECS, BrokenLineError, Exchange, Line, OwnLine, Patience
 from agent.engines.process.wire import Head
 
 
@@ -28,7 +28,7 @@ class Lease:
         self.exchange = exchange
         self.key = ""
         self._changes = changes
-        self._line: Line | None = None
+        self._own = OwnLine(self)
         self._lock = threading.Lock()
 
     def take(self) -> Head:
@@ -46,7 +46,7 @@ class Lease:
         patience = Patience(RESTART_SECS)
         with self._lock:
             while True:
-                self._hang_up()
+                self._own.hang_up()
                 try:
                     line = Line(self.exchange.path)
                     try:
@@ -57,18 +57,11 @@ class Lease:
                 except BrokenLineError as error:
                     patience.wait(error)
                     continue
-                self._line, self.key = line, str(head["lease"])
+                self._own.take(line)
+                self.key = str(head["lease"])
                 return head
 
     def close(self) -> None:
         """Let the engines go."""
         with self._lock:
-            self._hang_up()
-
-    def __del__(self) -> None:
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line:
-            line.close()
+            self._own.hang_up()

@@ -8,6 +8,7 @@ broken, and whatever was asked on it is asked again.
 
 import socket
 import time
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -98,6 +99,39 @@ class Line:
     def close(self) -> None:
         """Hang up: what was asked and not answered is not worked on any more."""
         self._socket.close()
+
+
+class OwnLine:
+    """The one line that an object has at a time, which is closed with it.
+
+    Args:
+        owner: Whose it is; where it is forgotten without a word, the line ends, too.
+    """
+
+    def __init__(self, owner: object) -> None:
+        self._lines: list[Line] = []
+        # The collector may end a socket before the object that would close it.
+        weakref.finalize(owner, _close_all, self._lines).atexit = False
+
+    @property
+    def line(self) -> Line | None:
+        """The line; None while there is none."""
+        return self._lines[0] if self._lines else None
+
+    def take(self, line: Line) -> Line:
+        """Have another one."""
+        self.hang_up()
+        self._lines.append(line)
+        return line
+
+    def hang_up(self) -> None:
+        """Have none any more."""
+        _close_all(self._lines)
+
+
+def _close_all(lines: list[Line]) -> None:
+    while lines:
+        lines.pop().close()
 
 
 class Exchange:

@@ -78,7 +78,11 @@ class RemoteSession:
             if self._idle:
                 return self._idle.pop()
         line = Line(self._exchange.path)
-        line.send({"kind": self._kind})
+        try:
+            line.send({"kind": self._kind})
+        except BaseException:
+            line.close()
+            raise
         return line
 
 

@@ -151,9 +151,9 @@ class EngineServer:
             await _run_all(peer, lambda body: turn_probability(session, self._turn_threads, body))
         else:
             answers = await while_told(peer, _wait_for(self._answers))
-            if kind not in answers.kinds:
+            if not isinstance(kind, str) or kind not in answers.kinds:
                 raise WireError("a connection asks for nothing that there is")
-            await answers.kinds[str(kind)](peer, head)
+            await answers.kinds[kind](peer, head)
 
     async def _silero_runs(self) -> SileroRuns:
         return SileroRuns((await self._shared).session, self._vad_threads)

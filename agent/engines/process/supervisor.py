@@ -22,11 +22,12 @@ from agent.engines.process.wire import Head, WireError, head_of
 from agent.engines.process.words import raise_error
 from agent.settings.line import settings_line
 from agent.settings.load import Settings
-from processors.child_process import is_ending, kill_with_its_own, start_child
-from processors.errors import EngineUnavailableError, one_line
+from processors.child_process import WorkWatch, is_ending, kill_with_its_own, start_child
+from processors.errors import EngineError, EngineUnavailableError, one_line
 
-# One that answers nothing for so long hangs.
-LOOK_SECS, ANSWER_SECS = 3.0, 10.0
+# One that answers nothing for so long, and does not work meanwhile, hangs; so does one that works for two minutes
+# without an answer, which at its start may be the time that the models take on a busy machine.
+LOOK_SECS, ANSWER_SECS, MOST_SILENT_SECS = 3.0, 5.0, 120.0
 # A process that dies again and again is started at ever longer intervals.
 LONG_LIFE_SECS, FIRST_WAIT_SECS, MOST_WAIT_SECS = 10.0, 0.5, 30.0
 END_SECS = 2.0
@@ -121,15 +122,9 @@ class EngineProcess:
         return head_of(line)
 
     async def _watch(self, ended: asyncio.Event) -> None:
-        wait_secs = 0.0
+        wait_secs, began_secs = 0.0, time.monotonic()
         while True:
-            began_secs = time.monotonic()
-            looking = asyncio.create_task(self._look())
-            try:
-                await ended.wait()
-            finally:
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
+            await self._until(ended)
             if is_ending():
                 return
             status = self._process.returncode if self._process else None
@@ -140,24 +135,53 @@ class EngineProcess:
             # The first time at once.
             await asyncio.sleep(wait_secs if self.n_restarts else 0.0)
             self.n_restarts += 1
-            ended = self._spawn()
+            ended, began_secs = self._spawn(), time.monotonic()
+            getting_ready = asyncio.create_task(self._get_ready())
             try:
-                await self._ready()
-            except (EngineUnavailableError, WireError) as error:
-                self._tell(f"the engine process cannot be started anew: {one_line(error)}")
-                if self._process:
-                    kill_with_its_own(self._process)
+                await self._until(ended, getting_ready)
+            finally:
+                getting_ready.cancel()
+                await asyncio.gather(getting_ready, return_exceptions=True)
+
+    async def _get_ready(self) -> None:
+        try:
+            await self._ready()
+        except (EngineError, WireError, KeyError) as error:
+            self._tell(f"the engine process cannot be started anew: {one_line(error)}")
+            if self._process:
+                kill_with_its_own(self._process)
+
+    async def _until(self, ended: asyncio.Event, *beside: asyncio.Task[None]) -> None:
+        """Look after it until it has ended, or has done what is to be done beside."""
+        looking = asyncio.create_task(self._look())
+        waiting = asyncio.create_task(ended.wait())
+        try:
+            await asyncio.wait([waiting, *beside], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (looking, waiting):
+                task.cancel()
+            await asyncio.gather(looking, waiting, return_exceptions=True)
 
     async def _look(self) -> None:
         """Kill it if it answers nothing: then another takes its place."""
-        while True:
+        answered_secs = time.monotonic()
+        while process := self._process:
+            watch = WorkWatch(process)
             await asyncio.sleep(LOOK_SECS)
-            if await self._answers() or self.pid is None or self._process is None:
+            if answers := await self._answers():
+                answered_secs = time.monotonic()
+                continue
+            silent_secs = time.monotonic() - answered_secs
+            # What is only slow to answer, on a busy machine, works meanwhile; at its start it may wait for a disk.
+            may_wait = silent_secs < MOST_SILENT_SECS and (answers is None or watch.has_worked())
+            if self.pid is None or may_wait:
                 continue
             self._tell("the engine process does not answer and is killed")
-            kill_with_its_own(self._process)
+            kill_with_its_own(process)
+            return
 
-    async def _answers(self) -> bool:
+    async def _answers(self) -> bool | None:
+        """Whether it answers; None where it does not listen yet."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(ANSWER_SECS):
@@ -168,6 +192,8 @@ class EngineProcess:
                     return True
                 finally:
                     peer.hang_up()
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
         except (OSError, TimeoutError, GoneError):
             return False
 

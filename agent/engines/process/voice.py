@@ -6,11 +6,13 @@ Where the engine process ends in the middle of a text, the next one is asked to 
 already is left out.
 """
 
+import threading
+
 from loguru import logger
 
 from agent.engines.process.ears import WAITING_THREADS
 from agent.engines.process.lease import Lease
-from agent.engines.process.line import RESTART_SECS, BrokenLineError, Line, Patience
+from agent.engines.process.line import RESTART_SECS, BrokenLineError, Line, OwnLine, Patience
 from agent.engines.process.wire import Head
 from agent.engines.process.words import UnknownLeaseError, voices_of, words_of
 from processors.tts.synthesizer import SpeechChunk, SpokenWord, Voice
@@ -46,6 +48,8 @@ class RemoteSynthesizer:
         self.lease = lease
         self._voice = voice
         self._standby = standby
+        # Those of a loaded engine stay as they are.
+        self._voices: list[Voice] | None = None
 
     def hello(self, kind: str) -> Head:
         """How a line to it begins."""
@@ -57,7 +61,9 @@ class RemoteSynthesizer:
 
     def voices(self) -> list[Voice]:
         """See `Synthesizer.voices`."""
-        return voices_of(self._ask(self.hello("voices")).get("voices"))
+        if self._voices is None:
+            self._voices = voices_of(self._ask(self.hello("voices")).get("voices"))
+        return list(self._voices)
 
     def in_voice(self, voice: str | None, *, language: str, speed: float) -> "RemoteSynthesizer":
         """See `Synthesizer.in_voice`."""
@@ -86,8 +92,10 @@ class RemoteSpeech:
     def __init__(self, engine: RemoteSynthesizer, text: str) -> None:
         self._engine = engine
         self._text = text
-        self._line: Line | None = None
-        self._is_over = False
+        self._own = OwnLine(self)
+        # Held for bookkeeping only, never while anything is waited for.
+        self._lock = threading.Lock()
+        self._is_over = self._is_read = False
         # Given so far, and of that what the process that speaks now has still to leave out.
         self._n_bytes = self._n_words = 0
         self._skip_bytes = self._skip_words = 0
@@ -96,42 +104,53 @@ class RemoteSpeech:
         return self
 
     def __next__(self) -> SpeechChunk:
-        patience = Patience(RESTART_SECS)
-        while not self._is_over:
-            try:
-                if self._line is None:
-                    self._line = self._begun()
-                head, pcm16 = self._line.receive()
-            except BrokenLineError as error:
-                self._hang_up()
-                if self._is_over:
-                    break
-                if not patience.has_waited:
-                    logger.warning(f"tts: {error}; the text is asked again")
-                patience.wait(error)
-                continue
-            except UnknownLeaseError:
-                self._hang_up()
-                self._engine.lease.take()
-                continue
-            except BaseException:
-                self._end()
-                raise
-            if "words" not in head:
-                break
-            if chunk := self._not_given_yet(pcm16, words_of(head["words"])):
-                return chunk
-        self._end()
-        raise StopIteration
+        with self._lock:
+            self._is_read = True
+        chunk = None
+        try:
+            chunk = self._next()
+        finally:
+            with self._lock:
+                self._is_read = False
+                if chunk is None or self._is_over:
+                    self._is_over = True
+                    self._own.hang_up()
+        if chunk is None:
+            raise StopIteration
+        return chunk
 
     def stop(self) -> None:
         """See `StoppableSpeech.stop`."""
-        self._is_over = True
-        if line := self._line:
-            line.stop()
+        with self._lock:
+            self._is_over = True
+            if line := self._own.line:
+                line.stop()
+            if not self._is_read:
+                self._own.hang_up()
 
-    def __del__(self) -> None:
-        self._hang_up()
+    def _next(self) -> SpeechChunk | None:
+        """The next chunk; None after the last one."""
+        patience = Patience(RESTART_SECS)
+        while not self._is_over:
+            try:
+                line = self._own.line or self._own.take(self._begun())
+                head, pcm16 = line.receive()
+            except BrokenLineError as error:
+                if self._is_over:
+                    break
+                self._own.hang_up()
+                if not patience.has_waited:
+                    logger.warning(f"tts: {error}; the text is asked again")
+                patience.wait(error)
+            except UnknownLeaseError:
+                self._own.hang_up()
+                self._engine.lease.take()
+            else:
+                if "words" not in head:
+                    break
+                if chunk := self._not_given_yet(pcm16, words_of(head["words"])):
+                    return chunk
+        return None
 
     def _begun(self) -> Line:
         line = Line(self._engine.lease.exchange.path)
@@ -152,12 +171,3 @@ class RemoteSpeech:
         self._n_bytes += len(pcm16)
         self._n_words += len(words)
         return SpeechChunk(pcm16, words) if pcm16 or words else None
-
-    def _end(self) -> None:
-        self._is_over = True
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line:
-            line.close()

@@ -15,11 +15,11 @@ from processors.ear.vad import SharedSileroVADAnalyzer
 from processors.errors import EngineError, EngineUnavailableError
 from processors.stt.calls import RecognizerCalls
 from processors.stt.recognizer import KnowsLanguages, Transcript, TranscriptionRequest
-from processors.tts.espeak import EspeakSynthesizer
+from processors.tts.kokoro import KokoroSynthesizer
 from processors.tts.running import speech_chunks
 from processors.turns.smart_turn import SharedSmartTurnAnalyzer
 from tests.support.engines_elsewhere import engines_elsewhere
-from tests.support.house import SPEECH, hold, hosting, say
+from tests.support.house import FIXTURES, SPEECH, hold, hosting, say
 from tests.support.left_over import leaving_nothing
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -33,6 +33,12 @@ FRAME_BYTES = 640
 
 def sound(name: str = QUESTION) -> bytes:
     return load_recording(SPEECH / name).audio_s16.astype("<i2").tobytes()
+
+
+def kokoro() -> KokoroSynthesizer:
+    """Whose sound is the same to the bit each time."""
+    folder = FIXTURES / "micro_kokoro"
+    return KokoroSynthesizer(folder / "kokoro-timed.onnx", folder / "voices.bin")
 
 
 async def heard(host: ModelHost, pcm16: bytes) -> tuple[list[str], Transcript, Transcript]:
@@ -50,19 +56,18 @@ async def said(host: ModelHost, text: str) -> list[Any]:
         return [chunk async for chunk in chunks]
 
 
-async def both(
-    stt: ScriptedRecognizerEngine, tts: Any, ask: Callable[[ModelHost], Any]
-) -> tuple[Any, Any]:
-    """What engines answer here and elsewhere."""
-    async with leaving_nothing(), ScriptedLLM() as server, hosting(stt, options(server), tts) as host:
+async def both(ask: Callable[[ModelHost], Any], stt: Any, *tts: Any) -> tuple[Any, Any]:
+    """What engines answer here and elsewhere; of two voices the second one is elsewhere."""
+    tts = tts or (ScriptedSynthesizer(),)
+    async with leaving_nothing(), ScriptedLLM() as server, hosting(stt, options(server), tts[0]) as host:
         here = await ask(host)
-        async with engines_elsewhere(host) as remote:
+        async with hosting(stt, options(server), tts[-1]) as other, engines_elsewhere(other) as remote:
             return here, await ask(remote)
 
 
 async def test_a_turn_is_heard_elsewhere_as_it_is_here() -> None:
     ears = ScriptedRecognizerEngine("what time is it", "what time is it", word_secs=0.3)
-    here, elsewhere = await both(ears, ScriptedSynthesizer(), lambda host: heard(host, sound()))
+    here, elsewhere = await both(lambda host: heard(host, sound()), ears)
     assert here == elsewhere
     assert here[1] == Transcript("what time is it", language="en", confidence=0.9)
     assert ears.heard_bytes == [len(sound())] * 2
@@ -70,7 +75,7 @@ async def test_a_turn_is_heard_elsewhere_as_it_is_here() -> None:
 
 async def test_a_text_is_spoken_elsewhere_as_it_is_here() -> None:
     here, elsewhere = await both(
-        ScriptedRecognizerEngine(), EspeakSynthesizer(), lambda host: said(host, "The door is open. Come in!")
+        lambda host: said(host, "The door is open. Come in!"), ScriptedRecognizerEngine(), kokoro(), kokoro()
     )
     assert here == elsewhere
     assert [word.text for chunk in elsewhere for word in chunk.words] == ["The", "door", "is", "open.", "Come", "in!"]
@@ -78,15 +83,15 @@ async def test_a_text_is_spoken_elsewhere_as_it_is_here() -> None:
 
 async def test_other_voices_and_the_list_of_them_are_the_engines() -> None:
     async def ask(host: ModelHost) -> Any:
-        voice = await asyncio.to_thread(host.tts.loaded.in_voice, "de", language="de", speed=1.5)
+        voice = await asyncio.to_thread(host.tts.loaded.in_voice, "bm_george", language="en-gb", speed=1.5)
         with pytest.raises(EngineUnavailableError) as refused:
             await asyncio.to_thread(host.tts.loaded.in_voice, "nobody", language="en-us", speed=1.0)
-        async with aclosing(speech_chunks(voice, "Guten Tag", host.tts_threads, voice.sample_rate_hz)) as chunks:
+        async with aclosing(speech_chunks(voice, "Good evening", host.tts_threads, voice.sample_rate_hz)) as chunks:
             spoken = [chunk async for chunk in chunks]
         error = refused.value
         return await asyncio.to_thread(host.tts.loaded.voices), voice.model, spoken, (error.reason, error.mend)
 
-    here, elsewhere = await both(ScriptedRecognizerEngine(), EspeakSynthesizer(), ask)
+    here, elsewhere = await both(ask, ScriptedRecognizerEngine(), kokoro(), kokoro())
     assert here == elsewhere
 
 
@@ -104,7 +109,7 @@ async def test_voice_activity_and_the_end_of_a_turn_are_judged_to_the_bit() -> N
         probability, _ = await smart_turn.probability()
         return course, probability
 
-    here, elsewhere = await both(ScriptedRecognizerEngine(), ScriptedSynthesizer(), ask)
+    here, elsewhere = await both(ask, ScriptedRecognizerEngine())
     assert here == elsewhere
     assert 0 < here[1] < 1
 
@@ -135,7 +140,7 @@ async def test_sixteen_calls_of_two_processes_are_answered_together_and_each_its
 
 
 async def test_a_recording_is_transcribed_elsewhere_as_it_is_here_and_may_be_left_early() -> None:
-    here, elsewhere = await both(ScriptedRecognizerEngine(*"abcabc"), ScriptedSynthesizer(), three_segments)
+    here, elsewhere = await both(three_segments, ScriptedRecognizerEngine(*"abcabc"))
     assert here == elsewhere
     assert [segment.text for segment in elsewhere] == ["a", "b", "c"]
 
@@ -171,7 +176,7 @@ async def test_what_an_engine_raises_is_raised_where_it_was_asked() -> None:
         return told, await said(host, "a good one")
 
     ears = ScriptedRecognizerEngine(*[EngineError("the model broke"), "hello"] * 2)
-    here, elsewhere = await both(ears, ScriptedSynthesizer(failing=("bad",)), ask)
+    here, elsewhere = await both(ask, ears, ScriptedSynthesizer(failing=("bad",)))
     assert here == elsewhere
 
 
@@ -190,19 +195,22 @@ async def test_engines_are_told_of_as_they_are() -> None:
     async def ask(host: ModelHost) -> Any:
         return facts(host)
 
-    here, elsewhere = await both(Ears(early=True, word_secs=0.2), ScriptedSynthesizer(), ask)
+    here, elsewhere = await both(ask, Ears(early=True, word_secs=0.2))
     assert here == elsewhere
-    plain, _ = await both(ScriptedRecognizerEngine(), ScriptedSynthesizer(), ask)
+    plain, _ = await both(ask, ScriptedRecognizerEngine())
     assert plain[-1] is None
 
 
 @in_virtual_time
 async def test_a_whole_conversation_goes_on_with_engines_elsewhere() -> None:
     ears = ScriptedRecognizerEngine("what time is it")
-    async with ScriptedLLM(Reply("It is noon.")) as server, hosting(ears, options(server), ScriptedSynthesizer()) as host:
-        async with engines_elsewhere(host) as remote:
-            assert isinstance(remote, RemoteModelHost)
-            held = await hold(remote, [say(QUESTION)])
+    async with (
+        ScriptedLLM(Reply("It is noon.")) as server,
+        hosting(ears, options(server), ScriptedSynthesizer()) as host,
+        engines_elsewhere(host) as remote,
+    ):
+        assert isinstance(remote, RemoteModelHost)
+        held = await hold(remote, [say(QUESTION)])
     assert held.texts("transcript") == ["what time is it"]
     assert held.history[-1]["content"] == "It is noon."
     assert held.named("error") == []
