@@ -17,6 +17,7 @@ from processors.errors import EngineHungError, MendedError
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE_HZ,
+    EndsWithConversation,
     MendsItself,
     Recognizer,
     RecognizerEngine,
@@ -109,7 +110,9 @@ class RecognizerCalls:
 
     def end(self) -> None:
         """Forget the utterance once nothing is running any more; no call may follow."""
-        if self._last_call is None or self._last_call.done():
+        if isinstance(self._recognizer, EndsWithConversation):
+            self._recognizer.end()
+        elif self._last_call is None or self._last_call.done():
             self._submit_reset()
         else:
             self._last_call.add_done_callback(lambda _: self._submit_reset())

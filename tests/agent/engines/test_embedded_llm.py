@@ -287,3 +287,15 @@ def test_half_of_the_processors_think(monkeypatch: pytest.MonkeyPatch) -> None:
     for n_processors, n_threads in ((None, 1), (1, 1), (2, 1), (4, 2), (64, 8)):
         monkeypatch.setattr("os.cpu_count", lambda n=n_processors: n)
         assert default_threads() == n_threads
+
+
+async def test_a_model_is_served_again_at_the_address_that_it_had(gguf: Path) -> None:
+    first = EmbeddedLLM.start(gguf, context=SMALL, threads=1)
+    first.warm_up(options_for(first))
+    first.close()
+    second = EmbeddedLLM.start(gguf, context=SMALL, threads=1, port=first.port, api_key=first.api_key)
+    try:
+        assert (second.base_url, second.api_key) == (first.base_url, first.api_key)
+        second.warm_up(options_for(first))
+    finally:
+        second.close()
