@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
@@ -68,6 +69,14 @@ if (navigator.mediaDevices) {
   };
 }
 """
+# A shell shows no question, so that it gives the microphone at once, and yet says that it would ask.
+ASKS_NOTHING = """
+if (navigator.permissions) {
+  const query = navigator.permissions.query.bind(navigator.permissions);
+  navigator.permissions.query = async (asked) => asked.name === "microphone" ? { state: "granted" } : query(asked);
+}
+"""
+_shells: WeakSet[Browser] = WeakSet()
 
 
 @asynccontextmanager
@@ -79,14 +88,16 @@ async def launch(*flags: str, speech: Path | None = None, is_shell: bool = False
         speech: A WAV file that its microphone says once, from the moment it is opened; else that is a beep.
         is_shell: Chromium's shell for pages alone will do, where there is one.
     """
-    programs = (*SHELLS, *PROGRAMS) if is_shell else PROGRAMS
+    program = next(filter(None, map(shutil.which, (*SHELLS, *PROGRAMS) if is_shell else PROGRAMS)))
     said = [f"--use-file-for-fake-audio-capture={speech}%noloop"] if speech else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=next(filter(None, map(shutil.which, programs))),
+            executable_path=program,
             args=[*FLAGS, *flags, *said],
             chromium_sandbox=False,
         )
+        if Path(program).name in SHELLS:
+            _shells.add(browser)
         try:
             yield browser
         finally:
@@ -124,7 +135,7 @@ async def visit(
     page.on("request", lambda request: note_request(request.url))
     page.on("console", note_console)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    await page.add_init_script(WATCH + script)
+    await page.add_init_script((ASKS_NOTHING if browser in _shells else "") + WATCH + script)
     try:
         await page.goto(f"{url}/")
         yield page
