@@ -57,20 +57,18 @@ FORBIDDEN_IMPORTS: dict[str, set[str]] = {
 # names it. What stands further down imports only what stands above it, so that no two rooms can need each other.
 GROUND = ("agent", "processors.*", "transports")
 DOOR = (*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.conversation", "agent.server.wire")
+FRONT_ROOMS = ("agent.server.wire", "agent.server.guard", "agent.server.http_server")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "processors": (),
+    **dict.fromkeys(("processors", "transports"), ()),
     **dict.fromkeys(("processors.text", "processors.ear"), ("processors",)),
-    "processors.stt": ("processors", "processors.text"),
-    "processors.tts": ("processors", "processors.text"),
+    **dict.fromkeys(("processors.stt", "processors.tts"), ("processors", "processors.text")),
     "processors.turns": ("processors", "processors.ear", "processors.text"),
     "processors.llm": ("processors", "processors.text", "processors.turns"),
     "processors.wake": ("processors", "processors.ear", "processors.text", "processors.turns"),
     "processors.voice": ("processors", "processors.turns"),
-    "transports": (),
     # early_signals, errors, library_switches, logs, stopping, plain_text, transcripts
     "agent": ("processors", "processors.stt", "transports"),
-    "agent.settings": GROUND,
-    "agent.models.sources": GROUND,
+    **dict.fromkeys(("agent.settings", "agent.models.sources"), GROUND),
     "agent.models": (*GROUND, "agent.models.sources"),
     "agent.engines": (*GROUND, "agent.settings", "agent.models.*"),
     # What the agent does and remembers, below every conversation.
@@ -99,6 +97,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
         *("agent.server.wire", "agent.server.calls", "agent.server.guard", "agent.server.speech", "agent.server.state"),
     ),
+    "agent.server.http_server": (*GROUND, "agent.settings", "agent.server.guard"),
+    "agent.server.workers": (*GROUND, "agent.settings", *FRONT_ROOMS),
     "agent.server": (  # app and run
         *(*GROUND, "agent.settings", "agent.engines", "agent.memory", "agent.conversation", "agent.server.*"),
     ),
@@ -106,7 +106,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*GROUND, "agent.audit", "agent.load", "agent.settings", "agent.engines", "agent.tools", "agent.memory"),
         *("agent.conversation", "agent.models", "agent.models.sources"),
     ),
-    "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server"),
+    "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server", "agent.server.workers"),
 }
 ENVIRONMENT_NAMES = {"environ", "environb", "getenv", "getenvb"}
 ENVIRONMENT_LIBRARIES = {"pydantic_settings", "dotenv"}
