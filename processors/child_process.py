@@ -23,8 +23,12 @@ _started: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
 _ending = threading.Event()
 
 
-def start_child(command: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start a process whose standard input and output are pipes and whose standard error nobody reads.
+def start_child(command: Sequence[str], *, logs: bool = False) -> "subprocess.Popen[bytes]":
+    """Start a process whose standard input and output are pipes.
+
+    Args:
+        command: The program and its arguments.
+        logs: Whether its standard error is this program's; otherwise nobody reads it.
 
     Raises:
         EngineUnavailableError: The program is ending.
@@ -34,7 +38,8 @@ def start_child(command: Sequence[str]) -> "subprocess.Popen[bytes]":
         if _ending.is_set():
             # An engine takes a process that was killed for one that failed, and starts it anew.
             raise EngineUnavailableError("the program is ending")
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        stderr = None if logs else subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         _started.add(process)
         return process
 

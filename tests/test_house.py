@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("agent.settings", "agent.models.sources"), GROUND),
     "agent.models": (*GROUND, "agent.models.sources"),
     "agent.engines": (*GROUND, "agent.settings", "agent.models.*"),
+    "agent.engines.process": (*GROUND, "agent.settings", "agent.engines"),
     # What the agent does and remembers, below every conversation.
     "agent.tools": (*GROUND, "agent.settings"),
     "agent.memory": (*GROUND, "agent.settings", "agent.tools"),
@@ -79,7 +80,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.audit": GROUND,
     "agent.server.wire": (*GROUND, "agent.settings", "agent.memory", "agent.conversation"),
     "agent.server.guard": (*GROUND, "agent.settings", "agent.server.wire"),
-    "agent.server.calls": (*DOOR, "agent.memory"),
+    "agent.server.calls": (*DOOR, "agent.engines.process", "agent.memory"),
     "agent.server.realtime": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.telephony": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),

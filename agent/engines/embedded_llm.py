@@ -133,6 +133,11 @@ class EmbeddedLLM:
         threading.Thread(target=self._watch, name="embedded-llm-watch", daemon=True).start()
 
     @property
+    def port(self) -> int:
+        """Where it is served, on 127.0.0.1."""
+        return self._request["port"]
+
+    @property
     def pid(self) -> int | None:
         """The model's process, for memory accounts; None after `close`."""
         process = self._process
@@ -147,6 +152,8 @@ class EmbeddedLLM:
         threads: int | None = None,
         gpu_layers: int | None = None,
         batch_tokens: int = BATCH_TOKENS,
+        port: int = 0,
+        api_key: str | None = None,
     ) -> "EmbeddedLLM":
         """Load a model and serve it; blocks for the time of loading, so call it on a thread.
 
@@ -156,6 +163,8 @@ class EmbeddedLLM:
             threads: CPU threads of the model; half of the processors by default.
             gpu_layers: Layers that are put on a GPU; as many as fit by default.
             batch_tokens: How much of a prompt is read before a dropped request is noticed.
+            port: Where it is served; 0 takes a free one.
+            api_key: The bearer token that it asks for; by default a new one.
 
         Raises:
             EngineUnavailableError: The file is missing, unreadable, or no model that llama.cpp can load.
@@ -163,17 +172,16 @@ class EmbeddedLLM:
         _check_gguf(path)
         context = context or (BUNDLED_CONTEXT if path == bundled_gguf() else DEFAULT_CONTEXT)
         model = _QUANTIZATION.sub("", path.stem)
-        api_key = secrets.token_urlsafe(24)
         request = {
             "path": str(path),
             "model": model,
-            "api_key": api_key,
+            "api_key": api_key or secrets.token_urlsafe(24),
             "conversations": context.conversations,
             "tokens": context.tokens,
             "threads": threads or default_threads(),
             "gpu_layers": gpu_layers,
             "batch_tokens": batch_tokens,
-            "port": 0,
+            "port": port,
         }
         process, url = _serve(request)
         return cls(process, url, request)

@@ -5,19 +5,18 @@ Shared by all conversations. Nothing here runs inference on the event loop.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import onnxruntime
 from loguru import logger
 
 from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.compute import check_device
 from agent.engines.known_speeds import known_speeds
 from agent.engines.large import STAGE, beside, choose_large
-from agent.engines.llm import LlmBackend, llm_candidates
+from agent.engines.llm import LlmAddress, LlmBackend, llm_candidates
 from agent.engines.speed import answer_secs
 from agent.engines.standby import StageStandby, after
 from agent.engines.stt import stt_candidates
@@ -34,6 +33,9 @@ from processors.stt.recognizer import RecognizerEngine
 from processors.tts.kept_speech import KeptSpeech
 from processors.tts.synthesizer import Synthesizer
 from processors.turns.smart_turn import load_smart_turn
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 # A VAD window takes 0.14 ms, so one thread serves many conversations; a turn decision takes about 100 ms.
 VAD_THREADS = 1
@@ -95,7 +97,7 @@ class ModelHost:
     llm: Choice[LlmBackend]
     tts: Choice[Synthesizer]
     silero: SharedSilero
-    turn_session: onnxruntime.InferenceSession
+    turn_session: "onnxruntime.InferenceSession"
     stt_threads: Executor
     tts_threads: Executor
     vad_threads: Executor
@@ -170,8 +172,20 @@ def _taken_over(*standbys: Standby[Any] | None) -> list[Executor]:
     return [one.threads for one in standbys if isinstance(one, StageStandby) and one.threads]
 
 
-async def start_model_host(settings: Settings) -> ModelHost:
+async def start_model_host(
+    settings: Settings,
+    *,
+    silero: Awaitable[SharedSilero] | None = None,
+    turn_session: "Awaitable[onnxruntime.InferenceSession] | None" = None,
+    address: LlmAddress | None = None,
+) -> ModelHost:
     """Choose, load and warm up every engine, side by side.
+
+    Args:
+        settings: Which engines.
+        silero: Where that is being loaded already.
+        turn_session: Where smart-turn is.
+        address: Where a language model of our own is to be served; default: anywhere.
 
     Raises:
         EngineUnavailableError: There is no `compute.device`, or a stage has no usable engine; what had been loaded is
@@ -180,14 +194,14 @@ async def start_model_host(settings: Settings) -> ModelHost:
     started_secs = time.monotonic()
     check_device(settings.compute.device)
     wake = await asyncio.to_thread(load_wake, settings)
-    chosen = asyncio.create_task(_choose_engines(settings))
+    chosen = asyncio.create_task(_choose_engines(settings, address))
     results = await asyncio.gather(
-        *(asyncio.to_thread(load_silero), asyncio.to_thread(load_smart_turn)),
+        *(silero or asyncio.to_thread(load_silero), turn_session or asyncio.to_thread(load_smart_turn)),
         *(choose_large(settings), chosen),
         return_exceptions=True,
     )
-    silero, turn_session, large, choices = results
-    results = [silero, turn_session, large, *(choices if isinstance(choices, list) else [choices])]
+    loaded_silero, loaded_turn, large, choices = results
+    results = [loaded_silero, loaded_turn, large, *(choices if isinstance(choices, list) else [choices])]
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
         for result in results:
@@ -199,8 +213,8 @@ async def start_model_host(settings: Settings) -> ModelHost:
         stt,  # pyright: ignore[reportArgumentType]
         llm,  # pyright: ignore[reportArgumentType]
         tts,  # pyright: ignore[reportArgumentType]
-        silero,  # pyright: ignore[reportArgumentType]
-        turn_session,  # pyright: ignore[reportArgumentType]
+        loaded_silero,  # pyright: ignore[reportArgumentType]
+        loaded_turn,  # pyright: ignore[reportArgumentType]
         EngineThreads(stt.loaded.max_threads, "stt"),  # pyright: ignore
         EngineThreads(tts.loaded.max_threads, "tts"),  # pyright: ignore
         EngineThreads(VAD_THREADS, "vad"),
@@ -254,7 +268,7 @@ async def start_mindless_host(settings: Settings) -> MindlessHost:
     return host
 
 
-async def _choose_engines(settings: Settings) -> list[Choice[Any] | BaseException]:
+async def _choose_engines(settings: Settings, address: LlmAddress | None = None) -> list[Choice[Any] | BaseException]:
     """Choose, load and warm up speech-to-text, text-to-speech and the language model, in this order.
 
     Side by side where their speeds are known; what is measured is measured alone.
@@ -266,7 +280,7 @@ async def _choose_engines(settings: Settings) -> list[Choice[Any] | BaseExceptio
     offered: dict[str, tuple[str, Sequence[Candidate[Any]]]] = {
         "stt": (settings.stt.engine, stt_candidates(settings)),
         "tts": (settings.tts.engine, tts_candidates(settings)),
-        "llm": (settings.llm.engine, await llm_candidates(settings)),
+        "llm": (settings.llm.engine, await llm_candidates(settings, address)),
     }
 
     async def chosen(stage: str) -> Choice[Any] | BaseException:

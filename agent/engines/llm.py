@@ -46,6 +46,19 @@ NO_THINKING = {
 MOST_TOKENS, USUAL_TOKENS = 2048, 512
 
 
+@dataclass(frozen=True)
+class LlmAddress:
+    """Where a language model of our own was served, and is to be again: conversations know it by that.
+
+    Attributes:
+        port: On 127.0.0.1.
+        api_key: The bearer token that it asks for.
+    """
+
+    port: int
+    api_key: str
+
+
 @dataclass
 class LlmBackend:
     """A language model that conversations can ask.
@@ -83,8 +96,13 @@ class LlmBackend:
             self.foundry.close()
 
 
-async def llm_candidates(settings: Settings) -> list[Candidate[LlmBackend]]:
-    """Every way to a language model, the best first; asks the usual loopback ports which servers run."""
+async def llm_candidates(settings: Settings, address: LlmAddress | None = None) -> list[Candidate[LlmBackend]]:
+    """Every way to a language model, the best first; asks the usual loopback ports which servers run.
+
+    Args:
+        settings: Which ones may be asked.
+        address: Where our own is to be served; default: anywhere.
+    """
     engine = settings.llm.engine
     candidates = []
     if engine == "foundry":
@@ -95,7 +113,7 @@ async def llm_candidates(settings: Settings) -> list[Candidate[LlmBackend]]:
     if engine not in ("endpoint", "embedded"):
         named = {candidate.engine for candidate in candidates}
         candidates += [_found(settings, server) for server in await find_servers() if server.name not in named]
-    candidates.append(_embedded(settings))
+    candidates.append(_embedded(settings, address))
     return candidates
 
 
@@ -136,11 +154,11 @@ def _remote(settings: Settings, engine: str, api_key: str | None, base_url: str,
     return LlmBackend(_options(settings, engine, api_key, base_url, model))
 
 
-def _embedded(settings: Settings) -> Candidate[LlmBackend]:
+def _embedded(settings: Settings, address: LlmAddress | None) -> Candidate[LlmBackend]:
     path, reason = _gguf(settings)
     if path is None:
         return Candidate("embedded", None, partial(_start, settings, Path()), reason, "sotto models pull qwen3-0.6b")
-    return Candidate("embedded", path.name, partial(_start, settings, path))
+    return Candidate("embedded", path.name, partial(_start, settings, path, address))
 
 
 def _foundry(settings: Settings) -> Candidate[LlmBackend]:
@@ -178,9 +196,15 @@ def pull_foundry_chat(settings: Settings, on_percent: Callable[[float], None]) -
     return alias
 
 
-def _start(settings: Settings, path: Path) -> LlmBackend:
+def _start(settings: Settings, path: Path, address: LlmAddress | None = None) -> LlmBackend:
     gpu_layers = placement(settings.compute.device).gpu_layers
-    embedded = EmbeddedLLM.start(path, threads=settings.llm.threads or None, gpu_layers=gpu_layers)
+    embedded = EmbeddedLLM.start(
+        path,
+        threads=settings.llm.threads or None,
+        gpu_layers=gpu_layers,
+        port=address.port if address else 0,
+        api_key=address.api_key if address else None,
+    )
     options = _options(settings, "embedded", embedded.api_key, embedded.base_url, embedded.model)
     if path == bundled_gguf():
         small = smollm2_options(embedded.base_url, embedded.api_key, embedded.model)

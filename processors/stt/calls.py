@@ -17,6 +17,7 @@ from processors.errors import EngineHungError, MendedError
 from processors.stt.recognizer import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE_HZ,
+    EndsWithConversation,
     MendsItself,
     Recognizer,
     RecognizerEngine,
@@ -173,4 +174,11 @@ class RecognizerCalls:
     def _submit_reset(self) -> None:
         # The engine may have been closed meanwhile, and its threads ended.
         with suppress(RuntimeError, EngineHungError):
-            self._threads.submit(self._reset, self._recognizer)
+            self._threads.submit(self._end, self._recognizer)
+
+    @classmethod
+    def _end(cls, recognizer: Recognizer) -> None:
+        if isinstance(recognizer, EndsWithConversation):
+            recognizer.end()
+        else:
+            cls._reset(recognizer)

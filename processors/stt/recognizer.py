@@ -149,6 +149,15 @@ class MendsItself(Protocol):
 
 
 @runtime_checkable
+class EndsWithConversation(Protocol):
+    """A recognizer that holds something for its conversation."""
+
+    def end(self) -> None:
+        """Throw the utterance away and let everything go, in place of the last `reset`; no call follows."""
+        ...
+
+
+@runtime_checkable
 class KnowsLanguages(Protocol):
     """An engine that knows more than English."""
 

@@ -22,7 +22,7 @@ from agent.conversation.recordings import Recordings, kept_recording, prepare_fo
 from agent.conversation.waiting_pictures import WaitingPictures
 from agent.conversation.waking import wakes
 from agent.engines.host import ModelHost
-from agent.engines.session import SessionEngines
+from agent.engines.process.session import engines_for
 from agent.errors import InputError, SottoError
 from agent.logs import TurnLogger
 from agent.memory.memory import memory_of
@@ -88,7 +88,7 @@ class LiveSessions:
         self.n_refused = 0
         self.is_draining = False
         self._metered = metered
-        self.engines = SessionEngines(host, settings)
+        self.engines = engines_for(host, settings)
         self.recordings = Recordings()
         self.pictures = WaitingPictures()
         if settings.server.recordings:
