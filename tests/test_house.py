@@ -57,7 +57,7 @@ FORBIDDEN_IMPORTS: dict[str, set[str]] = {
 # names it. What stands further down imports only what stands above it, so that no two rooms can need each other.
 GROUND = ("agent", "processors.*", "transports")
 DOOR = (*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.conversation", "agent.server.wire")
-FRONT_ROOMS = ("agent.server.wire", "agent.server.guard", "agent.server.http_server")
+FRONT_ROOMS = ("agent.engines.process", "agent.server.wire", "agent.server.guard", "agent.server.http_server")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("processors", "transports"), ()),
     **dict.fromkeys(("processors.text", "processors.ear"), ("processors",)),
@@ -76,15 +76,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.tools": (*GROUND, "agent.settings"),
     "agent.memory": (*GROUND, "agent.settings", "agent.tools"),
     "agent.conversation": (*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.memory"),
-    # What a command did beyond its own folders; the commands show it.
-    "agent.audit": GROUND,
     "agent.server.wire": (*GROUND, "agent.settings", "agent.memory", "agent.conversation"),
     "agent.server.guard": (*GROUND, "agent.settings", "agent.server.wire"),
     "agent.server.calls": (*DOOR, "agent.engines.process", "agent.memory"),
     "agent.server.realtime": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.telephony": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),
-    **dict.fromkeys(("agent.server.metrics", "agent.load"), GROUND),
+    **dict.fromkeys(("agent.server.metrics", "agent.load", "agent.audit"), GROUND),
     "agent.server.state": (
         *GROUND,
         *("agent.settings", "agent.models", "agent.engines", "agent.conversation"),
@@ -101,7 +99,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.server.http_server": (*GROUND, "agent.settings", "agent.server.guard"),
     "agent.server.workers": (*GROUND, "agent.settings", *FRONT_ROOMS),
     "agent.server": (  # app and run
-        *(*GROUND, "agent.settings", "agent.engines", "agent.memory", "agent.conversation", "agent.server.*"),
+        *(*GROUND, "agent.settings", "agent.engines.*", "agent.memory", "agent.conversation", "agent.server.*"),
     ),
     "agent.commands": (
         *(*GROUND, "agent.audit", "agent.load", "agent.settings", "agent.engines", "agent.tools", "agent.memory"),

@@ -9,6 +9,7 @@ from loguru import logger
 
 from agent.conversation.tracing import Tracing
 from agent.engines.host import start_mindless_host, start_model_host
+from agent.engines.process.host import connect_model_host
 from agent.server.app import build_app
 from agent.server.calls.garbage import set_aside_what_stays
 from agent.server.calls.ice_servers import own_ice_servers
@@ -142,7 +143,10 @@ async def _load(state: ServerState, entry: Entry, reach: Reach) -> Loaded:
     if state.api_only:
         host = await load_unless_stopped(lambda: start_mindless_host(settings), stopping)
     else:
-        host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
+        engines_at = entry.engines_at
+        host = await load_unless_stopped(
+            lambda: connect_model_host(settings, engines_at) if engines_at else start_model_host(settings), stopping
+        )
         sessions = LiveSessions(host, settings, state.histories, state.metered(), entry.places)
         peers = WebSessions(sessions, own_ice_servers(settings), reach)
     server = settings.server

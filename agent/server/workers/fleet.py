@@ -14,6 +14,7 @@ from typing import Any
 from loguru import logger
 from starlette.types import Scope
 
+from agent.engines.process.supervisor import EngineProcess
 from agent.server.workers.front_app import Links
 from agent.server.workers.front_server import CONNECTION
 from agent.server.workers.handing import WorkerGoneError
@@ -21,12 +22,15 @@ from agent.server.workers.restarts import Restarts
 from agent.server.workers.routing import Routing
 from agent.server.workers.worker import Order, Worker, start_worker
 
+FAILED_STATUS = 1
+
 
 class Fleet(Links):
     """The workers.
 
     Args:
         order: What each is to be, but for its number.
+        engines: What they share, if they do.
 
     Attributes:
         routing: The table.
@@ -34,7 +38,8 @@ class Fleet(Links):
         failure: Why a worker could not begin that never was ready, and the status of a command that ends for it.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, engines: EngineProcess | None = None) -> None:
+        self._engines = engines
         self.routing = Routing(order.of, order.settings.server.max_sessions)
         self.is_draining = False
         self.failure: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
@@ -80,7 +85,19 @@ class Fleet(Links):
         return {
             "sotto_workers": float(len(self.routing.ready)),
             "sotto_worker_restarts_total": float(sum(one.n for one in self._restarts.values())),
+            "sotto_engine_process_restarts_total": float(self._engines.n_restarts if self._engines else 0),
         }
+
+    def engines_ended(self, loading: "asyncio.Task[None]") -> None:
+        """The engines have been loaded, or cannot be: then no worker can begin, and that is why.
+
+        Args:
+            loading: Has ended.
+        """
+        if loading.cancelled() or self.failure.done():
+            return
+        if error := loading.exception():
+            self.failure.set_result((str(error), FAILED_STATUS))
 
     def pids(self) -> list[int]:
         """Of the processes that run, by number of the worker."""

@@ -9,9 +9,12 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import ExitStack
 
 import uvicorn
 
+from agent.engines.process.sockets import socket_folder
+from agent.engines.process.supervisor import EngineProcess
 from agent.errors import InputError, SottoError
 from agent.server.guard.entrance import Entrance
 from agent.server.guard.token import with_token
@@ -79,7 +82,16 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     stopping = stop_on_signals()
     settings = with_token(settings)
     entrance = Entrance(settings.server, api_only=api_only)
-    fleet = Fleet(Order(settings, api_only, 0, settings.server.workers, entrance.address))
+    with ExitStack() as stack:
+        engines_at = None if api_only else stack.enter_context(socket_folder()) / "engines.sock"
+        engines = EngineProcess(settings, engines_at) if engines_at else None
+        fleet = Fleet(Order(settings, api_only, 0, settings.server.workers, entrance.address, engines_at), engines)
+        return await _serve_fleet(fleet, entrance, engines, stopping, settings)
+
+
+async def _serve_fleet(
+    fleet: Fleet, entrance: Entrance, engines: EngineProcess | None, stopping: Stopping, settings: Settings
+) -> int:
     app = FrontApp(fleet)
     config = uvicorn.Config(
         app,
@@ -96,10 +108,11 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     )
     server = FrontServer(config, settings.server.max_sessions, app)
     serving = asyncio.create_task(server.serve([entrance.bound]))
+    loading = asyncio.create_task(engines.start(), name="engines") if engines else None
     try:
         entrance.open()
         fleet.open()
-        if not await _ready(fleet, stopping):
+        if not await _ready(fleet, loading, stopping):
             return stopping.exit_status
         entrance.tell()
         entrance.tell_ready()
@@ -109,32 +122,37 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     finally:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await fleet.close()
+        if engines and loading:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            await engines.close()
         server.should_exit = True
         await serving
         entrance.close()
         entrance.bound.close()
 
 
-async def _ready(fleet: Fleet, stopping: Stopping) -> bool:
-    """Wait until all workers are; False if a signal came before.
+async def _ready(fleet: Fleet, loading: "asyncio.Task[None] | None", stopping: Stopping) -> bool:
+    """Wait until engines and all workers are; False if a signal came before.
 
     Raises:
-        FailedWorkerError: One cannot begin.
+        EngineUnavailableError: A stage has no usable engine.
+        FailedWorkerError: A worker cannot begin.
     """
+    if loading:
+        loading.add_done_callback(lambda ended: fleet.engines_ended(ended))
     ready = asyncio.create_task(fleet.all_ready())
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait([ready, stopped, fleet.failure], return_when=asyncio.FIRST_COMPLETED)
     for task in (ready, stopped):
         task.cancel()
+    if not fleet.failure.done() and not stopping.is_set():
+        return True
+    fleet.signal(signal.SIGINT)
+    await fleet.ended(ORDER_SECS)
     if fleet.failure.done():
-        fleet.signal(signal.SIGINT)
-        await fleet.ended(ORDER_SECS)
         raise FailedWorkerError(*fleet.failure.result())
-    if stopping.is_set():
-        fleet.signal(signal.SIGINT)
-        await fleet.ended(ORDER_SECS)
-        return False
-    return True
+    return False
 
 
 async def _until_stopped(stopping: Stopping, serving: "asyncio.Task[None]") -> None:
