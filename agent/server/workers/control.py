@@ -28,6 +28,14 @@ class Control:
         self._reader = reader
         self._writer = writer
 
+    def begin(self, data: bytes) -> None:
+        """Say what comes before all messages.
+
+        Args:
+            data: As it is.
+        """
+        self._writer.write(data)
+
     def tell(self, **message: Any) -> None:
         """Say something; nothing happens where nobody is left to hear it."""
         if not self._writer.transport.is_closing():

@@ -18,6 +18,7 @@ from agent.engines.process.supervisor import EngineProcess
 from agent.server.workers.front_app import Links
 from agent.server.workers.front_server import CONNECTION
 from agent.server.workers.handing import WorkerGoneError
+from agent.server.workers.mould import IS_POSSIBLE, Mould
 from agent.server.workers.restarts import Restarts
 from agent.server.workers.routing import Routing
 from agent.server.workers.worker import Order, Worker, start_worker
@@ -44,6 +45,7 @@ class Fleet(Links):
         self.is_draining = False
         self.failure: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
         self._order = order
+        self._mould = Mould() if IS_POSSIBLE else None
         self._workers: dict[int, Worker] = {}
         self._restarts = {number: Restarts() for number in range(order.of)}
         self._running: list[asyncio.Task[None]] = []
@@ -128,17 +130,19 @@ class Fleet(Links):
         """End all at once."""
         self.is_draining = True
         for worker in self._workers.values():
-            worker.kill()
+            worker.process.kill()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, *self._notes, return_exceptions=True)
+        if self._mould:
+            await self._mould.close()
 
     async def _run(self, number: int) -> None:
         while not self.is_draining:
             try:
-                worker = await start_worker(replace(self._order, number=number))
+                worker = await start_worker(replace(self._order, number=number), self._mould)
             except OSError as error:
-                logger.error(f"worker {number} cannot be started ({error.strerror})")
+                logger.error(f"worker {number} cannot be started ({error.strerror or error})")
                 await asyncio.sleep(self._restarts[number].delay_secs(0.0) or 1.0)
                 continue
             self._workers[number] = worker
@@ -158,7 +162,7 @@ class Fleet(Links):
                 self.failure.set_result(worker.failure)
             return False
         delay_secs = self._restarts[number].delay_secs(time.monotonic() - worker.started_secs)
-        why = worker.failure[0] if worker.failure else f"status {worker.process.returncode}"
+        why = worker.failure[0] if worker.failure else f"status {worker.process.status}"
         when = f"in {delay_secs:.1f} s" if delay_secs else "now"
         logger.error(f"worker {number} has ended ({why}), and its calls with it; it is started anew {when}")
         await asyncio.sleep(delay_secs)
@@ -184,7 +188,6 @@ class Fleet(Links):
         elif "ready" in message:
             self.routing.ready.add(number)
             self._were_ready.add(number)
-            worker.was_ready = True
             self._tell_elsewhere()
             self._note()
         elif "failed" in message:

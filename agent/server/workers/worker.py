@@ -4,25 +4,23 @@ In:  settings.   Out: a process that serves; it ends when the front does, howeve
 """
 
 import asyncio
-import os
 import pickle
-import signal
 import socket
-import sys
+import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.server.workers.control import Control, control_of
 from agent.server.workers.handing import Handing, handing_pair
+from agent.server.workers.mould import Child, Mould, started_alone
 from agent.settings.load import Settings
 
-MODULE = "agent.server.worker_process"
 # Beyond what a worker needs to end in order.
 ENDING_SECS = 4.0
+LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,29 @@ class Order:
     engines_at: Path | None = None
 
 
+def read_order(line: socket.socket) -> Order:
+    """What the front says first; blocks.
+
+    Args:
+        line: To the front.
+
+    Raises:
+        EOFError: The front has ended.
+    """
+
+    def read(n_bytes: int) -> bytes:
+        data = b""
+        while len(data) < n_bytes:
+            if not (piece := line.recv(n_bytes - len(data))):
+                raise EOFError
+            data += piece
+        return data
+
+    line.setblocking(True)
+    # It comes by a socket of the front's alone.
+    return pickle.loads(read(*LENGTH.unpack(read(LENGTH.size))))  # noqa: S301
+
+
 class Worker:
     """One process, from its start to its end; made by `start_worker`.
 
@@ -53,15 +74,13 @@ class Worker:
         process: The process.
         handing: Hands connections to it.
         started_secs: When it was started, on the monotonic clock.
-        was_ready: Whether it has held calls, or could have.
         failure: Why it could not begin, and the status that a command ends with for it.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, control: Control, handing: Handing) -> None:
+    def __init__(self, process: Child, control: Control, handing: Handing) -> None:
         self.process = process
         self.handing = handing
         self.started_secs = time.monotonic()
-        self.was_ready = False
         self.failure: tuple[str, int] | None = None
         self._control = control
 
@@ -78,47 +97,37 @@ class Worker:
         try:
             async for message in self._control.messages():
                 hear(message)
-            await self._ended(ENDING_SECS)
+            # It has hung up, and now ends; or something else has ended it.
+            await asyncio.wait([self.process.ended], timeout=ENDING_SECS)
         finally:
-            self.kill()
+            self.process.kill()
             self._control.close()
             self.handing.close()
-            await self.process.wait()
-
-    def kill(self) -> None:
-        """End it at once, with all that it has started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    async def _ended(self, within_secs: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.process.wait(), within_secs)
+            await asyncio.wait([self.process.ended], timeout=ENDING_SECS)
 
 
-async def start_worker(order: Order) -> Worker:
+async def start_worker(order: Order, mould: Mould | None) -> Worker:
     """Start a process.
 
     Args:
         order: What it is to be.
+        mould: What it comes from; None: it is started from nothing.
 
     Raises:
         OSError: It cannot be started.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     our_line, their_line = handing_pair()
-    with theirs, their_line:
-        descriptors = (theirs.fileno(), their_line.fileno())
-        # In a session of its own: Ctrl-C is for the front, which tells the workers.
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", MODULE, *map(str, descriptors)),
-            stdin=asyncio.subprocess.PIPE,
-            pass_fds=descriptors,
-            start_new_session=True,
-        )
-    assert process.stdin is not None, "it was asked for"  # noqa: S101
-    with suppress(OSError):
-        process.stdin.write(pickle.dumps(order))
-        await process.stdin.drain()
-        process.stdin.close()
+    start = mould.child if mould else started_alone
+    try:
+        with theirs, their_line:
+            process = await start(theirs, their_line)
+    except BaseException:
+        ours.close()
+        our_line.close()
+        raise
     ours.setblocking(False)
-    return Worker(process, await control_of(ours), Handing(our_line))
+    control = await control_of(ours)
+    data = pickle.dumps(order)
+    control.begin(LENGTH.pack(len(data)) + data)
+    return Worker(process, control, Handing(our_line))

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from agent.own_names import home_of
+from agent.server.workers.mould import IS_POSSIBLE
 from tests.support.served import Served, serving
 from tests.support.websocket_caller import Caller, calling
 
@@ -31,9 +32,14 @@ def socket_of(server: Served) -> str:
 
 def process_of(server: Served, number: int) -> psutil.Process:
     """The process of a worker; the one that was started anew comes last."""
-    front = psutil.Process(server.process.pid)
-    workers = [one for one in front.children() if "agent.server.worker_process" in " ".join(one.cmdline())]
-    return sorted(workers, key=lambda one: one.create_time())[number]
+    parent = psutil.Process(server.process.pid)
+    if IS_POSSIBLE:
+        [parent] = _workers_below(parent)
+    return sorted(_workers_below(parent), key=lambda one: one.create_time())[number]
+
+
+def _workers_below(process: psutil.Process) -> list[psutil.Process]:
+    return [one for one in process.children() if "agent.server.worker_process" in " ".join(one.cmdline())]
 
 
 async def until_whole(web: httpx.AsyncClient) -> None:
