@@ -22,14 +22,17 @@ class Entry(Protocol):
     Attributes:
         stopping: Says when it is to end.
         is_first: Whether it also has the ports beside that of HTTP.
-        places: For calls, where it shares them with other processes.
         engines_at: Where its engines are, if not within it.
     """
 
     stopping: Stopping
     is_first: bool
-    places: CallPlaces | None
     engines_at: Path | None
+
+    @property
+    def places(self) -> CallPlaces | None:
+        """For calls, where it shares them with other processes."""
+        ...
 
     @property
     def address(self) -> str:

@@ -122,7 +122,7 @@ class Fleet(Links):
             within_secs: So long they have.
         """
         self.is_draining = True
-        if self._running:
+        if self._workers:
             await asyncio.wait(self._running, timeout=within_secs)
         await self.close()
 

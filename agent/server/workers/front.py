@@ -92,21 +92,7 @@ async def _serve(settings: Settings, api_only: bool) -> int:
 async def _serve_fleet(
     fleet: Fleet, entrance: Entrance, engines: EngineProcess | None, stopping: Stopping, settings: Settings
 ) -> int:
-    app = FrontApp(fleet)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=REQUESTS_SECS,
-        # The workers do these, once; the addresses that the front tells them are those of the connection.
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        **entrance.options,
-    )
-    server = FrontServer(config, settings.server.max_sessions, app)
+    server = _server(fleet, entrance, settings)
     serving = asyncio.create_task(server.serve([entrance.bound]))
     loading = asyncio.create_task(engines.start(), name="engines") if engines else None
     try:
@@ -130,6 +116,24 @@ async def _serve_fleet(
         await serving
         entrance.close()
         entrance.bound.close()
+
+
+def _server(fleet: Fleet, entrance: Entrance, settings: Settings) -> FrontServer:
+    app = FrontApp(fleet)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=REQUESTS_SECS,
+        # The workers do these, once; the addresses that the front tells them are those of the connection.
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        **entrance.options,
+    )
+    return FrontServer(config, settings.server.max_sessions, app)
 
 
 async def _ready(fleet: Fleet, loading: "asyncio.Task[None] | None", stopping: Stopping) -> bool:

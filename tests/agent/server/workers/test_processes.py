@@ -112,6 +112,27 @@ async def test_a_worker_that_is_killed_takes_its_own_calls_alone(server: Served)
         assert "sotto_worker_restarts_total 1.0" in (await web.get("/metrics")).text
 
 
+@pytest.mark.skipif(not IS_POSSIBLE, reason="workers are forked on Linux alone")
+async def test_the_process_that_workers_come_from_may_end_too(server: Served) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=WAIT_SECS) as web:
+        await until_whole(web)
+        worker = process_of(server, 0)
+        async with calling(socket_of(server)) as one, calling(socket_of(server)) as other:
+            for caller in (one, other):
+                await joined(caller)
+            mould = worker.parent()
+            assert mould
+            mould.kill()
+            worker.kill()
+            async with asyncio.timeout(WAIT_SECS):
+                while not (one.ended.is_set() or other.ended.is_set()):
+                    await asyncio.sleep(0.05)
+            await until_whole(web)
+            assert one.ended.is_set() != other.ended.is_set()
+        async with calling(socket_of(server)) as one, calling(socket_of(server)) as other:
+            assert {home_of(await joined(caller), 2) for caller in (one, other)} == {0, 1}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda one: one.name)
 async def test_nothing_is_left_however_the_front_ends(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path, "--set", "server.workers=2") as server:
