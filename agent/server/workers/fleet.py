@@ -80,7 +80,13 @@ class Fleet(Links):
         worker = self._workers.get(number)
         if worker is None:
             raise WorkerGoneError("a worker has ended")
-        return await worker.handing.connect(scope[CONNECTION].origin)
+        try:
+            return await worker.handing.connect(scope[CONNECTION].origin)
+        except WorkerGoneError:
+            # Before it is heard of: nobody else is to be sent there.
+            if self._workers.get(number) is worker:
+                self.routing.lost(number)
+            raise
 
     def figures(self) -> Mapping[str, float]:
         """As `Links` has it."""
@@ -149,7 +155,9 @@ class Fleet(Links):
             if self.is_draining:
                 worker.tell(signal=int(signal.SIGINT))
             try:
-                await worker.listen(lambda message, one=worker: self._hear(number, one, message))
+                await worker.listen(
+                    lambda message, one=worker: self._hear(number, one, message), lambda: self._lost(number)
+                )
             finally:
                 self._lost(number)
             if not self.is_draining and not await self._goes_on(number, worker):

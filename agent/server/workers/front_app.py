@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from agent.server.wire.paths import is_api_path
 from agent.server.workers import merged
 from agent.server.workers.front_server import CONNECTION
-from agent.server.workers.handing import WorkerGoneError
+from agent.server.workers.handing import WorkerGoneError, WorkerStuckError
 from agent.server.workers.routing import Routing
 from agent.server.workers.targets import LOAD, METRICS, Kind, Target, body_target, join_target, socket_target, target_of
 from agent.server.workers.upstream import Body, BrokenAnswerError, fetch, pass_on
@@ -139,9 +139,16 @@ class FrontApp:
         if target.page:
             self._routing.note_page(target.page, number)
         try:
-            await pass_on(await self._links.line(number, scope), scope, body.receive, send)
-        except WorkerGoneError:
+            line = await self._links.line(number, scope)
+        except WorkerStuckError:
             await _refuse(scope, send, 503, BROKEN)
+            return
+        except WorkerGoneError:
+            # It is no longer in the table.
+            await self._pass_on(target, scope, body, send)
+            return
+        try:
+            await pass_on(line, scope, body.receive, send)
         except BrokenAnswerError as error:
             if not error.has_begun:
                 await _refuse(scope, send, 503, BROKEN)

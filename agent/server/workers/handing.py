@@ -5,7 +5,8 @@ In:  an Origin.   Out: a stream socket; its other end is in the other process.
 They pass through a pair of sockets that both processes hold from the beginning. No file leads there, so that nothing
 is left of it whatever ends the processes, and nobody else can come in by it.
 
-WorkerGoneError    the other process has ended
+WorkerGoneError        the other process has ended
+WorkerStuckError       it takes in no connections
 """
 
 import asyncio
@@ -27,7 +28,11 @@ STUCK_SECS = 5.0
 
 
 class WorkerGoneError(SottoError):
-    """A worker has ended, or takes nothing in any more."""
+    """A worker has ended."""
+
+
+class WorkerStuckError(SottoError):
+    """A worker takes in no connections, for now."""
 
 
 def handing_pair() -> tuple[socket.socket, socket.socket]:
@@ -57,6 +62,7 @@ class Handing:
 
         Raises:
             WorkerGoneError: It has ended.
+            WorkerStuckError: It takes in none.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -81,7 +87,7 @@ class Handing:
                         return
                     await asyncio.sleep(FULL_SECS)
         except TimeoutError:
-            raise WorkerGoneError("a worker takes in no connections") from None
+            raise WorkerStuckError("a worker takes in no connections") from None
         except OSError as error:
             raise WorkerGoneError("a worker has ended") from error
 

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from agent.server.guard.connections import Placed
 from agent.server.workers.first_message import FirstMessage
-from agent.server.workers.handing import WorkerGoneError
+from agent.server.workers.handing import WorkerGoneError, WorkerStuckError
 
 # As much of a client waits until it is known who has the call; so long may that take the worker.
 MAX_WAITING_BYTES = 256 * 1024
@@ -193,7 +193,7 @@ class _ClientSide(asyncio.Protocol):
     async def _open(self, handshake: bytes) -> None:
         try:
             await self._begin(handshake)
-        except WorkerGoneError:
+        except (WorkerGoneError, WorkerStuckError):
             self.worker_lost()
         except OSError as error:
             logger.error(f"a WebSocket could not be passed to a worker: {error}")
@@ -204,9 +204,17 @@ class _ClientSide(asyncio.Protocol):
         if number is None:
             self.worker_lost()
             return
+        try:
+            await self._connect(number, handshake)
+        except WorkerGoneError:
+            # It is no longer in the table.
+            await self._begin(handshake)
+            return
         if may_move:
             self._first = FirstMessage()
-        await self._connect(number, handshake)
+            self._first.feed(bytes(self._waiting))
+            if self._first.text is not None:
+                self._is_known.set()
         if self._first:
             await self._is_known.wait()
             other = self._ways.by_join(self._first.text or "", number)

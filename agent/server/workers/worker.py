@@ -88,16 +88,18 @@ class Worker:
         """Say something to it (see control.py)."""
         self._control.tell(**message)
 
-    async def listen(self, hear: Callable[[dict[str, Any]], None]) -> None:
+    async def listen(self, hear: Callable[[dict[str, Any]], None], gone: Callable[[], None]) -> None:
         """Hear what it says until it has ended; nothing is left of it then.
 
         Args:
             hear: Called with each message.
+            gone: Called as soon as it takes nothing any more.
         """
         try:
             async for message in self._control.messages():
                 hear(message)
             # It has hung up, and now ends; or something else has ended it.
+            gone()
             await asyncio.wait([self.process.ended], timeout=ENDING_SECS)
         finally:
             self.process.kill()

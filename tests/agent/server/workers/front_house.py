@@ -32,9 +32,11 @@ class Bench(Links):
         return bool(self.routing.up)
 
     async def line(self, number: int, scope: Scope) -> socket.socket:
-        if number not in self.handings:
-            raise WorkerGoneError("a worker has ended")
-        return await self.handings[number].connect(scope[CONNECTION].origin)
+        try:
+            return await self.handings[number].connect(scope[CONNECTION].origin)
+        except WorkerGoneError:
+            self.routing.lost(number)
+            raise
 
     def figures(self) -> Mapping[str, float]:
         return {"sotto_workers": float(len(self.routing.ready))}
