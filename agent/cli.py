@@ -68,6 +68,10 @@ def serve(
     flags: dict[str, Any] = {"server.host": host, "server.port": port, "server.https": https or None}
     flags |= {"server.wyoming_port": wyoming, "compute.device": device, "persona.name": persona}
     settings = _settings(stt, llm, tts, sets, config, flags)
+    if settings.server.workers > 1:
+        from agent.server.workers.front import run_front
+
+        raise typer.Exit(run_front(settings, api_only=api_only))
     from agent.server.run import run_server
 
     raise typer.Exit(run_server(settings, api_only=api_only))

@@ -57,16 +57,15 @@ FORBIDDEN_IMPORTS: dict[str, set[str]] = {
 # names it. What stands further down imports only what stands above it, so that no two rooms can need each other.
 GROUND = ("agent", "processors.*", "transports")
 DOOR = (*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.conversation", "agent.server.wire")
+FRONT_ROOMS = ("agent.engines.process", "agent.server.wire", "agent.server.guard", "agent.server.http_server")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "processors": (),
+    **dict.fromkeys(("processors", "transports"), ()),
     **dict.fromkeys(("processors.text", "processors.ear"), ("processors",)),
-    "processors.stt": ("processors", "processors.text"),
-    "processors.tts": ("processors", "processors.text"),
+    **dict.fromkeys(("processors.stt", "processors.tts"), ("processors", "processors.text")),
     "processors.turns": ("processors", "processors.ear", "processors.text"),
     "processors.llm": ("processors", "processors.text", "processors.turns"),
     "processors.wake": ("processors", "processors.ear", "processors.text", "processors.turns"),
     "processors.voice": ("processors", "processors.turns"),
-    "transports": (),
     # early_signals, errors, library_switches, logs, stopping, plain_text, transcripts
     "agent": ("processors", "processors.stt", "transports"),
     **dict.fromkeys(("agent.settings", "agent.models.sources"), GROUND),
@@ -77,15 +76,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "agent.tools": (*GROUND, "agent.settings"),
     "agent.memory": (*GROUND, "agent.settings", "agent.tools"),
     "agent.conversation": (*GROUND, "agent.settings", "agent.engines", "agent.tools", "agent.memory"),
-    # What a command did beyond its own folders; the commands show it.
-    "agent.audit": GROUND,
     "agent.server.wire": (*GROUND, "agent.settings", "agent.memory", "agent.conversation"),
     "agent.server.guard": (*GROUND, "agent.settings", "agent.server.wire"),
     "agent.server.calls": (*DOOR, "agent.engines.process", "agent.memory"),
     "agent.server.realtime": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.telephony": (*DOOR, "agent.server.guard", "agent.server.calls"),
     "agent.server.speech": (*GROUND, "agent.settings", "agent.engines", "agent.server.wire"),
-    **dict.fromkeys(("agent.server.metrics", "agent.load"), GROUND),
+    **dict.fromkeys(("agent.server.metrics", "agent.load", "agent.audit"), GROUND),
     "agent.server.state": (
         *GROUND,
         *("agent.settings", "agent.models", "agent.engines", "agent.conversation"),
@@ -99,14 +96,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*GROUND, "agent.settings", "agent.engines", "agent.conversation"),
         *("agent.server.wire", "agent.server.calls", "agent.server.guard", "agent.server.speech", "agent.server.state"),
     ),
+    "agent.server.http_server": (*GROUND, "agent.settings", "agent.server.guard"),
+    "agent.server.workers": (*GROUND, "agent.settings", *FRONT_ROOMS),
     "agent.server": (  # app and run
-        *(*GROUND, "agent.settings", "agent.engines", "agent.memory", "agent.conversation", "agent.server.*"),
+        *(*GROUND, "agent.settings", "agent.engines.*", "agent.memory", "agent.conversation", "agent.server.*"),
     ),
     "agent.commands": (
         *(*GROUND, "agent.audit", "agent.load", "agent.settings", "agent.engines", "agent.tools", "agent.memory"),
         *("agent.conversation", "agent.models", "agent.models.sources"),
     ),
-    "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server"),
+    "agent.cli": (*GROUND, "agent.settings", "agent.commands", "agent.server", "agent.server.workers"),
 }
 ENVIRONMENT_NAMES = {"environ", "environb", "getenv", "getenvb"}
 ENVIRONMENT_LIBRARIES = {"pydantic_settings", "dotenv"}

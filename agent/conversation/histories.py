@@ -19,6 +19,7 @@ from typing import Literal
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage, standard_message_text
 
 from agent.errors import SottoError
+from agent.own_names import own_name
 from processors.llm.history import is_summary, within
 from processors.llm.pictures import picture_chars
 from processors.llm.routing import without_images
@@ -134,7 +135,7 @@ class Histories:
         history = self.find(conversation)
         if history is None:
             self._make_room(owner)
-            history = History(secrets.token_urlsafe(ID_BYTES), owner=owner)
+            history = History(own_name(lambda: secrets.token_urlsafe(ID_BYTES)), owner=owner)
             self._histories[history.id] = history
         history.used_secs = self._clock()
         return history

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agent.conversation.histories import Owner
 from agent.errors import SottoError
+from agent.own_names import own_name
 from agent.tools.picture import Picture
 
 MAX_OF_ONE = 4
@@ -63,7 +64,7 @@ class WaitingPictures:
             del self._waiting[mark]
         while len(self._waiting) >= MAX_IN_ALL:
             del self._waiting[next(iter(self._waiting))]
-        mark = secrets.token_urlsafe(16)
+        mark = own_name(lambda: secrets.token_urlsafe(16))
         self._waiting[mark] = _Waiting(picture, owner, self._clock())
         return mark
 

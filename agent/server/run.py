@@ -3,16 +3,13 @@
 import asyncio
 import logging
 import os
-import socket
-import ssl
-from collections.abc import Mapping
 
 import uvicorn
 from loguru import logger
 
 from agent.conversation.tracing import Tracing
 from agent.engines.host import start_mindless_host, start_model_host
-from agent.errors import InputError
+from agent.engines.process.host import connect_model_host
 from agent.server.app import build_app
 from agent.server.calls.garbage import set_aside_what_stays
 from agent.server.calls.ice_servers import own_ice_servers
@@ -20,10 +17,8 @@ from agent.server.calls.sessions import LiveSessions
 from agent.server.calls.webrtc import WebSessions
 from agent.server.calls.websocket import UVICORN_OPTIONS
 from agent.server.draining import drain
-from agent.server.guard.addresses import is_https, page_urls, unprotected_warning
-from agent.server.guard.binding import bind
-from agent.server.guard.certificates import CertificateFiles, certificate_files
-from agent.server.http_server import HttpServer
+from agent.server.entry import Entry, OwnEntry
+from agent.server.guard.token import with_token
 from agent.server.metering import Metering
 from agent.server.speech.jobs import TranscriptionJobs
 from agent.server.state import Loaded, ServerState
@@ -31,9 +26,8 @@ from agent.server.telephony.audio_socket import AudioSockets
 from agent.server.telephony.lines import telephone_lines
 from agent.server.wire.upload_budget import MEGABYTE
 from agent.server.wyoming.server import WyomingServer, bind_wyoming
-from agent.settings.load import Settings, data_folder
-from agent.settings.serving import ServerSettings
-from agent.stopping import Stopping, load_unless_stopped, stop_on_signals
+from agent.settings.load import Settings
+from agent.stopping import load_unless_stopped
 from processors.child_process import kill_children
 from transports.ice_addresses import Reach, open_only, reach_of
 
@@ -41,7 +35,6 @@ from transports.ice_addresses import Reach, open_only, reach_of
 REQUESTS_SECS = 1
 # And for engines that are at work on a recording.
 RECORDINGS_SECS = 0.5
-RENEWAL_SECS = 24 * 3600
 
 
 def run_server(settings: Settings, *, api_only: bool = False) -> int:
@@ -62,38 +55,61 @@ def run_server(settings: Settings, *, api_only: bool = False) -> int:
 
 
 async def _serve(settings: Settings, api_only: bool) -> int:
-    stopping = stop_on_signals()
+    settings = with_token(settings)
+    return await serve_by(OwnEntry(settings.server, api_only=api_only), settings, api_only=api_only)
+
+
+async def serve_by(entry: Entry, settings: Settings, *, api_only: bool) -> int:
+    """Serve until the entry says that it is over.
+
+    Args:
+        entry: How callers come in.
+        settings: What to serve.
+        api_only: As for `run_server`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        EngineUnavailableError: A stage has no usable engine.
+        InputError: A port cannot be had.
+    """
+    stopping = entry.stopping
     tracing = Tracing(settings)
     state = ServerState(settings, api_only=api_only)
-    https = _https(state.settings.server)
-    bound = bind(settings.server.host, settings.server.port)
-    bound_wyoming = bind_wyoming(settings.server)
-    reach = reach_of(bound.getsockname()[0])
+    bound_wyoming = bind_wyoming(settings.server) if entry.is_first else None
+    reach = reach_of(entry.address)
     open_only(reach)
     config = uvicorn.Config(
         build_app(state),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=REQUESTS_SECS,
-        ssl_context_factory=(lambda *_: https) if https else None,
+        **entry.options,
         **UVICORN_OPTIONS,
     )
-    server = HttpServer(config, state.settings.server.max_sessions)
-    serving = asyncio.create_task(server.serve([bound]))
+    server, sockets = entry.server(config, state.settings.server.max_sessions)
+    serving = asyncio.create_task(server.serve(sockets))
     wyoming = WyomingServer(state, server.places, bound_wyoming) if bound_wyoming else None
-    renewing = asyncio.create_task(_renew(https, state.settings.server)) if https else None
     audio_sockets = AudioSockets(state.settings, state.sessions, server.places)
     metering = Metering(state)
     try:
+        entry.open()
         if wyoming:
             wyoming.open()
-        state.loaded = await _load(state, stopping, reach)
+        state.loaded = await _load(state, entry, reach)
         if stopping.is_set():
             return stopping.exit_status
         metering.start()
         set_aside_what_stays()
-        audio_ports = {} if state.api_only else await audio_sockets.open()
-        _tell_where(state, bound, wyoming, audio_ports)
+        has_lines = entry.is_first and not state.api_only
+        audio_ports = await audio_sockets.open() if has_lines else {}
+        entry.tell()
+        if wyoming:
+            logger.info(f"wyoming: {wyoming.url} (Home Assistant: Settings, Devices & services, add Wyoming Protocol)")
+        for line in telephone_lines(settings.telephony, audio_ports) if has_lines else ():
+            logger.info(line)
+        entry.tell_ready()
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([stopped, serving], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -101,8 +117,6 @@ async def _serve(settings: Settings, api_only: bool) -> int:
             await drain(state, stopping.at_once, drain_secs)
         return 0
     finally:
-        if renewing:
-            renewing.cancel()
         metering.close()
         # Requests that do not end in time are cut; uvicorn would log each of them as an error.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -118,72 +132,22 @@ async def _serve(settings: Settings, api_only: bool) -> int:
             await state.loaded.peers.close()
         server.should_exit = True
         await serving
-        bound.close()
+        entry.close()
         if state.loaded:
             await _close(state.loaded)
 
 
-def _https(server: ServerSettings) -> ssl.SSLContext | None:
-    """What connections are encrypted with; None for plain http.
-
-    Raises:
-        InputError: The certificate cannot be used.
-    """
-    if not is_https(server):
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load_certificate(context, server)
-    return context
-
-
-def _load_certificate(context: ssl.SSLContext, server: ServerSettings) -> CertificateFiles:
-    """Take the certificate of today; connections from now on are shown it."""
-    files = certificate_files(server, data_folder() / "https")
-    try:
-        context.load_cert_chain(files.certificate, files.private_key)
-    except ssl.SSLError as error:
-        raise InputError(f"server.certificate = {files.certificate} cannot be used ({error.reason})") from error
-    if files.own:
-        logger.info(f"https with a certificate of our own, which browsers ask about: SHA-256 {files.fingerprint}")
-    return files
-
-
-async def _renew(context: ssl.SSLContext, server: ServerSettings) -> None:
-    """Certificates run out, and addresses change, while a server runs."""
-    while True:
-        await asyncio.sleep(RENEWAL_SECS)
-        try:
-            await asyncio.to_thread(_load_certificate, context, server)
-        except InputError as error:
-            logger.error(f"https goes on with the certificate that it has: {error}")
-
-
-def _tell_where(
-    state: ServerState, bound: socket.socket, wyoming: WyomingServer | None, audio_ports: Mapping[str, int]
-) -> None:
-    server = state.settings.server
-    address, port = bound.getsockname()[:2]
-    here, *elsewhere = page_urls(server, address, port)
-    if warning := unprotected_warning(server, address, api_only=state.api_only):
-        logger.warning(warning)
-    hint = "" if is_https(server) else " (their browsers give the microphone to https alone: sotto serve --https)"
-    for url in elsewhere:
-        logger.info(f"for other devices: {url}{hint}")
-    if wyoming:
-        logger.info(f"wyoming: {wyoming.url} (Home Assistant: Settings, Devices & services, add Wyoming Protocol)")
-    for line in telephone_lines(state.settings.telephony, audio_ports) if not state.api_only else ():
-        logger.info(line)
-    logger.info(f"ready: {here}")
-
-
-async def _load(state: ServerState, stopping: Stopping, reach: Reach) -> Loaded:
-    settings = state.settings
+async def _load(state: ServerState, entry: Entry, reach: Reach) -> Loaded:
+    settings, stopping = state.settings, entry.stopping
     sessions = peers = None
     if state.api_only:
         host = await load_unless_stopped(lambda: start_mindless_host(settings), stopping)
     else:
-        host = await load_unless_stopped(lambda: start_model_host(settings), stopping)
-        sessions = LiveSessions(host, settings, state.histories, state.metered())
+        engines_at = entry.engines_at
+        host = await load_unless_stopped(
+            lambda: connect_model_host(settings, engines_at) if engines_at else start_model_host(settings), stopping
+        )
+        sessions = LiveSessions(host, settings, state.histories, state.metered(), entry.places)
         peers = WebSessions(sessions, own_ice_servers(settings), reach)
     server = settings.server
     jobs = TranscriptionJobs(

@@ -68,6 +68,12 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535, description="0 takes a free port")
     max_sessions: int = Field(4, ge=1, le=64, description="one more caller is told that the agent is busy")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="processes that calls are spread over; 1 holds all in one",
+    )
     drain_secs: float = Field(
         0.0,
         ge=0,

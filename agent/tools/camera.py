@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.errors import SottoError
+from agent.own_names import own_name
 from agent.tools.picture import MAX_BYTES, MAX_SIDE_PX, Picture, PictureError, read_picture
 from agent.tools.tool import NoArguments, Tool, ToolError
 
@@ -66,7 +67,7 @@ class Camera:
         return {"picture": f"{picture.width} x {picture.height} pixels, shown to you with this turn alone"}
 
     async def _ask(self) -> Picture:
-        mark = self._mark = secrets.token_urlsafe(16)
+        mark = self._mark = own_name(lambda: secrets.token_urlsafe(16))
         self._waiting = asyncio.get_running_loop().create_future()
         self.emit("camera_asked", mark=mark, limit_secs=LIMIT_SECS, max_bytes=MAX_BYTES, max_side_px=MAX_SIDE_PX)
         try:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from agent.engines.host import ModelHost
@@ -63,7 +64,9 @@ async def _hold(settings: Settings, socket_path: Path, address: LlmAddress | Non
 
     def watch_input() -> None:
         sys.stdin.buffer.read()
-        loop.call_soon_threadsafe(over.set)
+        # The loop may have ended first, as where no engine could be loaded.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(over.set)
 
     threading.Thread(target=watch_input, name="end-of-input", daemon=True).start()
     server = EngineServer(settings, address)

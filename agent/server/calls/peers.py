@@ -3,6 +3,7 @@
 In:  session descriptions and ICE candidates.   Out: a connection for each peer, handed to whoever begins its call.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import SmallWebRTCRequest, SmallWebRTCRequestHandler
 
 from agent.errors import SottoError
+from agent.own_names import own_name
 from agent.server.calls.candidates import PeerCandidates
 from transports.errors import OfferError
 from transports.ice_addresses import LOOPBACK, Reach, reach_of
@@ -76,6 +78,8 @@ class Peers:
         """
 
         async def start(connection: SmallWebRTCConnection) -> None:
+            # It names itself, and has no way to be named; it is known by that name from here on.
+            connection._pc_id = own_name(lambda: f"{connection.name}-{uuid.uuid4().hex}")
             begin(connection)
             self._candidates[connection.pc_id] = PeerCandidates(connection.pc_id, self._handler, self._reach)
 

@@ -29,6 +29,7 @@ from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
 from agent.server.calls.changes import SettingChanges
 from agent.server.calls.garbage import clear_away
+from agent.server.calls.places import CallPlaces
 from agent.server.calls.plan import SessionPlan, SessionRequest
 from agent.server.calls.session import Carrier, LiveSession, Metered, Send
 from agent.settings.load import Settings, data_folder
@@ -60,6 +61,7 @@ class LiveSessions:
         settings: Caps and thresholds.
         histories: Of these conversations and of those that ended a while ago.
         metered: Gives what counts for a conversation that came in this way; None: nothing does.
+        places: Shared with other processes of the server; None: all places are these conversations'.
 
     Raises:
         InputError: Nothing can be recorded in the folder that is set.
@@ -80,8 +82,10 @@ class LiveSessions:
         settings: Settings,
         histories: Histories,
         metered: Callable[[str], Metered] | None = None,
+        places: CallPlaces | None = None,
     ) -> None:
         self.histories = histories
+        self._places = places
         self.n_refused = 0
         self.is_draining = False
         self._metered = metered
@@ -99,6 +103,8 @@ class LiveSessions:
         self._running: dict[LiveSession, asyncio.Task[None]] = {}
         # Those of plans: each has its place, whether or not a session goes on in it.
         self._planned: set[History] = set()
+        # Those that keep a place from other processes, too.
+        self._placed: set[History] = set()
         self._has_ended = False
         self._watching = asyncio.create_task(self._watch(), name="live-sessions")
 
@@ -110,7 +116,8 @@ class LiveSessions:
     @property
     def is_full(self) -> bool:
         """Whether no other conversation may begin now."""
-        return self.is_draining or self.n_active >= self._settings.server.max_sessions
+        n_elsewhere = self._places.n_elsewhere if self._places else 0
+        return self.is_draining or self.n_active + n_elsewhere >= self._settings.server.max_sessions
 
     def ways(self) -> Counter[str]:
         """How many conversations are being held, by the way that they came in."""
@@ -148,12 +155,18 @@ class LiveSessions:
         await self._take_over(request.conversation)
         self._check_draining()
         most = self._settings.server.max_sessions
-        if self.is_full:
+        if self.is_full or not (self._places is None or await self._places.take()):
             self.n_refused += 1
             raise BusyError(f"the agent is busy with {most} conversation{'s' if most > 1 else ''}; try again later")
-        history = self.histories.open(request.conversation, request.owner)
-        self.histories.hold(history, "call")
+        try:
+            history = self.histories.open(request.conversation, request.owner)
+            self.histories.hold(history, "call")
+        except BaseException:
+            if self._places:
+                self._places.give()
+            raise
         self._planned.add(history)
+        self._placed.add(history)
         try:
             record = request.record is True
             await self.recordings.settled(history.id)
@@ -164,7 +177,7 @@ class LiveSessions:
         finally:
             self._planned.discard(history)
             if not any(session.plan.history is history for session in self._running):
-                self.histories.release(history)
+                self._release(history)
 
     def start(
         self,
@@ -293,6 +306,13 @@ class LiveSessions:
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
 
+    def _release(self, history: History) -> None:
+        self.histories.release(history)
+        if history in self._placed:
+            self._placed.discard(history)
+            if self._places:
+                self._places.give()
+
     def _check_draining(self) -> None:
         if self.is_draining:
             raise BusyError(STOPPING)
@@ -313,7 +333,7 @@ class LiveSessions:
     def _ended(self, session: LiveSession, task: asyncio.Task[None]) -> None:
         del self._running[session]
         if session.plan.history not in self._planned:
-            self.histories.release(session.plan.history)
+            self._release(session.plan.history)
         session.ended()
         self._has_ended = True
         if not task.cancelled() and (error := task.exception()):

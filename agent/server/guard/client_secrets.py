@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import Scope
 
+from agent.own_names import own_name
 from agent.server.wire.paths import REALTIME
 
 PREFIX = "ek_"
@@ -60,7 +61,8 @@ class ClientSecrets:
             life_secs: How long it opens the door.
             session: What the client's session begins with; read before, and bounded.
         """
-        value, expires_at = PREFIX + secrets.token_urlsafe(KEY_BYTES), int(self._clock()) + life_secs
+        value = own_name(lambda: PREFIX + secrets.token_urlsafe(KEY_BYTES))
+        expires_at = int(self._clock()) + life_secs
         made = ClientSecret(value, expires_at, session, len(json.dumps(session)))
         kept = [*self._valid(), made][-MAX_SECRETS:]
         while len(kept) > 1 and sum(secret.n_chars for secret in kept) > MAX_CHARS:

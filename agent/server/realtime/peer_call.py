@@ -9,6 +9,7 @@ from aiortc.mediastreams import MediaStreamError
 from loguru import logger
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection, SmallWebRTCTrack
 
+from agent.own_names import own_name
 from agent.server.calls.plan import SessionPlan
 from agent.server.calls.sessions import LiveSessions
 from agent.server.realtime.outgoing import new_id
@@ -39,7 +40,7 @@ class PeerCall:
     """
 
     def __init__(self, live: LiveSessions, plan: SessionPlan, config: SessionConfig) -> None:
-        self.id = new_id("rtc")
+        self.id = own_name(lambda: new_id("rtc"))
         self._socket = ChannelSocket()
         self._voice = PeerVoice(plan.host.tts.loaded.sample_rate_hz)
         self._session = PeerSession(self._socket, live, plan, config, self._voice)
