@@ -21,7 +21,8 @@ PLACE = "document.body.dataset.place === {!r}"
 # Whether the presence and the newest words are both wholly within what scrolls.
 BOTH_SEEN = """() => {
   const section = document.querySelector(".talk").getBoundingClientRect();
-  const parts = [document.querySelector("#presence"), document.querySelector("#conversation .group:last-child > .item:last-child")];
+  const last = document.querySelector("#conversation .group:last-child > .item:last-child");
+  const parts = [document.querySelector("#presence"), last];
   return parts.every((part) => {
     const { top, bottom } = part.getBoundingClientRect();
     const { top: above, bottom: below } = document.querySelector("main").getBoundingClientRect();

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from agent.server.state import ServerState
 from agent.settings.load import load_settings
-from tests.support.chromium import visit, wait_until
+from tests.support.chromium import ALLOW_MICROPHONE, launch, visit, wait_until
 from tests.support.icons import ICONS, draw_all
 from tests.support.served import listening
 from tests.support.stub_server import WEB, StubServer, call, say_a_turn
@@ -92,10 +92,9 @@ async def test_the_browser_finds_the_app_behind_a_token_and_is_asked_for_it_when
         await context.close()
 
 
-async def test_chromium_finds_nothing_that_stands_against_installing_the_page(
-    browser: Browser, stub: StubServer
-) -> None:
-    async with visit(browser, stub.url, service_workers="allow") as page:
+async def test_chromium_finds_nothing_that_stands_against_installing_the_page(stub: StubServer) -> None:
+    # Chromium's shell installs nothing.
+    async with launch(ALLOW_MICROPHONE) as browser, visit(browser, stub.url, service_workers="allow") as page:
         await kept(page)
         session = await page.context.new_cdp_session(page)
         manifest: dict[str, Any] = await session.send("Page.getAppManifest")

@@ -101,11 +101,11 @@ async def test_a_call_can_be_held_with_the_keyboard_alone(browser: Browser, stub
     async with visit(browser, stub.url, viewport={"width": 390, "height": 700}) as page:
         await expect(page.locator("#engines-list .stage")).to_have_count(5)
         order = []
-        for _ in range(12):
+        for _ in range(13):
             await page.keyboard.press("Tab")
             order.append(await page.evaluate(f"document.activeElement.className === 'skip' ? 'skip' : {focused}"))
         before = "skip open-details open-settings talk-section chips chips chips check-sound"
-        assert order == f"{before} talk message send open-keys".split()
+        assert order == f"{before} talk message send aloud open-keys".split()
         await page.get_by_role("button", name="Start talking").focus()
         await page.keyboard.press("Enter")
         peer = await stub.next_peer()
