@@ -13,8 +13,8 @@ LANES = re.findall(r'lane [\w-]+ .*?-m "([^"]+)"', RUN)
 def test_each_test_is_run_by_one_lane() -> None:
     assert len(LANES) == 4
     for states in itertools.product((False, True), repeat=len(MARKS)):
-        marked = dict(zip(MARKS, states, strict=True))
-        chosen = [lane for lane in LANES if eval(lane, {}, dict(marked))]  # noqa: S307 - our own words
+        marked: dict[str, object] = dict(zip(MARKS, states, strict=True))
+        chosen = [lane for lane in LANES if eval(lane, {}, marked)]  # noqa: S307 - our own words
         assert len(chosen) == 1, marked
 
 

@@ -109,6 +109,7 @@ async def test_two_spoken_turns_and_an_interruption_are_shown_as_they_are_logged
         await wait_until(page, "soundIsHeard()")
         await expect(page.locator(".agent .said")).to_have_text([WORDS, WORDS])
         await expect(page.locator(".agent .latency").first).to_contain_text(re.compile(r"answered in [\d.]+ m?s"))
+        await page.get_by_role("button", name="Details").click()
         await expect(page.locator("#n-turns")).to_have_text("2")
         await cut_a_story_off(page)
         # What was not heard is struck out.
@@ -179,6 +180,7 @@ async def test_a_spoken_question_is_answered_where_there_is_no_webrtc(browser: B
     async with visit(browser, url, script=MICROPHONE + no_webrtc, viewport={"width": 1280, "height": 800}) as page:
         await page.get_by_role("button", name="Start talking").click()
         await expect(page.locator("#state")).to_have_text("Listening", timeout=ANSWER_MS)
+        await page.get_by_role("button", name="Details").click()
         await expect(page.locator("#network")).to_have_text("WebSocket", timeout=ANSWER_MS)
         await say(page, SPEECH / "capital_of_germany.wav")
         await expect(page.locator(".user .said")).to_have_text(WORDS, timeout=ANSWER_MS)

@@ -47,16 +47,19 @@ def test_what_is_in_the_list_is_not_reported(told: list[str]) -> None:
     assert told == []
 
 
+def _words(node: ast.AST) -> Iterator[str]:
+    yield from (str(one.value) for one in ast.walk(node) if isinstance(one, ast.Constant))
+
+
 def _named(path: Path) -> Iterator[str]:
     """Names that a file compares `event["event"]` with."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Match) and ast.unparse(node.subject) == "event['event']":
             for case in node.cases:
-                yield from (one.value for one in ast.walk(case.pattern) if isinstance(one, ast.Constant))
+                yield from _words(case.pattern)
         if isinstance(node, ast.Compare) and ast.unparse(node.left) == "event['event']":
-            yield from (
-                one.value for side in node.comparators for one in ast.walk(side) if isinstance(one, ast.Constant)
-            )
+            for side in node.comparators:
+                yield from _words(side)
 
 
 def test_the_house_waits_for_no_event_that_never_comes() -> None:

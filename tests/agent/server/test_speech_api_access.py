@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -103,7 +104,7 @@ async def test_any_other_key_does_not(locked: httpx.AsyncClient) -> None:
         ({"api_key": "sesame", "token": "open sesame"}, "server.api_key or server.token"),
     ],
 )
-async def test_a_wrong_key_is_told_of_the_setting_that_holds_the_right_one(keys: dict[str, str], named: str) -> None:
+async def test_a_wrong_key_is_told_of_the_setting_that_holds_the_right_one(keys: dict[str, Any], named: str) -> None:
     async with serving_engine(NotingEngine(), **keys) as served, httpx.AsyncClient(base_url=served.url) as client:
         response = await client.get("/v1/models", headers={"Authorization": "Bearer wrong"})
     assert error_of(response)["message"] == f"the API key is not the one of the setting {named}"
