@@ -22,6 +22,7 @@ import { deleteConversation } from "/server.js";
 import { ServerWatch } from "/call/server_watch.js";
 import { Session } from "/call/session.js";
 import { View } from "/conversation/view.js";
+import { listenToFiles } from "/conversation/handed_files.js";
 import { Voice } from "/call/voice.js";
 import { keepAwake } from "/call/wake_lock.js";
 import { WrittenAnswer } from "/conversation/written_answer.js";
@@ -245,6 +246,8 @@ function interrupt() {
 }
 
 // Writing
+
+listenToFiles((files) => loadTalk().then(() => talk.attach(files), (error) => tell(asProblem(error, "The picture could not be taken"))));
 
 async function write(text) {
   problem = null;

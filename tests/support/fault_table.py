@@ -46,6 +46,7 @@ LIVE = Live()
 CHILDREN = "tests/processors/test_fault_children.py::"
 DESKTOP = "tests/transports/test_desktop_stream.py::"
 REPLAY = "tests/agent/commands/test_replay.py::"
+REPLAY_REFUSALS = "tests/agent/commands/test_replay_refusals.py::"
 RECORDER = "tests/transports/test_session_recorder.py::"
 TRANSPORTS = ("webrtc", "websocket")
 _NO_PROCESS = Cannot("no process of its own: it is the program that crashes")
@@ -125,8 +126,8 @@ _PEER: dict[str, Cell] = {
 KINDS["network"] = _PEER
 KINDS["recordings"] = {
     **dict.fromkeys(FAULTS, Cannot("frames of recordings that were read whole before, on a timeline of its own")),
-    "error": HeldBy(f"{REPLAY}test_a_broken_recording_ends_with_2_and_one_line"),
-    "garbage": HeldBy(f"{REPLAY}test_a_broken_recording_ends_with_2_and_one_line"),
+    "error": HeldBy(f"{REPLAY_REFUSALS}test_a_broken_recording_ends_with_2_and_one_line"),
+    "garbage": HeldBy(f"{REPLAY_REFUSALS}test_a_broken_recording_ends_with_2_and_one_line"),
     "none": HeldBy(f"{REPLAY}test_silence_is_not_answered_and_says_so"),
     "disk full": HeldBy(f"{REPLAY}test_a_full_disk_ends_a_replay_with_one_line"),
 }

@@ -164,6 +164,7 @@ async def test_stopping_while_the_browser_asks_takes_no_microphone(browser: Brow
     async with visit(browser, stub.url, script=HOLD_MICROPHONE) as page:
         await page.get_by_role("button", name="Start talking").click()
         await expect(page.locator("#state")).to_have_text("Connecting…")
+        await wait_until(page, "window.giveMicrophone !== undefined")
         await page.get_by_role("button", name="Leave").click()
         await expect(page.locator("#state")).to_have_text("Ready")
         state = await page.evaluate(

@@ -85,6 +85,7 @@ async def test_a_percentile_is_one_of_the_values(
 
 async def test_how_well_the_network_carries_the_call_is_told(browser: Browser, stub: StubServer) -> None:
     async with visit(browser, stub.url, viewport={"width": 1280, "height": 900}) as page:
+        await page.get_by_role("button", name="Details").click()
         network = page.locator("#network")
         await expect(network).to_have_text("not in a call")
         await page.evaluate(NOTE_NETWORK)

@@ -29,7 +29,6 @@ export class Attachments {
       this.add([...input.files]);
       input.value = "";
     });
-    this.#listenToPage();
   }
 
   get isEmpty() {
@@ -135,37 +134,4 @@ export class Attachments {
     element.append(image, remove);
     return element;
   }
-
-  #listenToPage() {
-    addEventListener("paste", (event) => {
-      const files = picturesIn(event.clipboardData);
-      if (files.length === 0 || isInDialog()) return;
-      event.preventDefault();
-      this.add(files);
-    });
-    const mark = (isOver) => document.body.classList.toggle("dropping", isOver);
-    addEventListener("dragover", (event) => {
-      if (!event.dataTransfer?.types.includes("Files") || isInDialog()) return;
-      event.preventDefault();
-      mark(true);
-    });
-    addEventListener("dragleave", (event) => event.relatedTarget === null && mark(false));
-    addEventListener("drop", (event) => {
-      mark(false);
-      const files = [...(event.dataTransfer?.files ?? [])];
-      if (files.length === 0 || isInDialog()) return;
-      event.preventDefault();
-      this.add(files);
-    });
-  }
-}
-
-function picturesIn(data) {
-  // An office program hands over a picture of the text that it has copied.
-  if (["text/plain", "text/html"].every((type) => data?.types.includes(type))) return [];
-  return [...(data?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
-}
-
-function isInDialog() {
-  return document.querySelector("dialog[open]") !== null;
 }

@@ -40,6 +40,11 @@ export class Messages {
     });
   }
 
+  /** @param {File[]} files - for the next message */
+  attach(files) {
+    this.#attachments.add(files);
+  }
+
   draw() {
     this.#attachments.draw();
   }

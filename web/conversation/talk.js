@@ -37,6 +37,11 @@ export class Talk {
     this.#messages.draw();
   }
 
+  /** @param {File[]} files - for the next message */
+  attach(files) {
+    this.#messages.attach(files);
+  }
+
   /** Say nothing any more. */
   hush() {
     this.#messages.hush();
