@@ -252,8 +252,10 @@ def _sweep() -> None:
         return
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _is_running(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
+        # Whose it is may delete it just then.
+        with suppress(FileNotFoundError):
+            if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _is_running(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_running(pid: int) -> bool:

@@ -133,19 +133,19 @@ NAMES = "performance.getEntriesByType('resource').map(({ name }) => name)"
 
 
 async def test_the_page_is_made_of_its_own_files(browser: Browser, stub: StubServer) -> None:
+    files = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*") if path.is_file()}
+    # What is only loaded where WebRTC finds no way, where it is opened, or by the browser itself.
+    parts = (
+        *("/websocket_", "_worklet.js", "check/", "icons/", "manifest", "service_worker.js"),
+        *("settings/", "devices.js", "models/", "memory/", "sheet.js", "timing_panel.js", "chat.js", "sse.js"),
+        *(f"styles/{name}.css" for name in ("check", "settings", "models", "memory")),
+    )
+    at_once = ("settings/choices.js", "settings/live_changes.js", "memory/kept_conversations.js")
+    later = {f for f in files if any(part in f for part in parts) and f not in at_once}
+    wanted = sorted(f"{stub.url}/{name}" for name in files - later - {"index.html"})
     async with visit(browser, stub.url) as page:
-        await wait_until(page, f"{NAMES}.some((name) => name.endsWith('transcript.js'))")
-        await wait_until(page, f"{NAMES}.some((name) => name.endsWith('link_quality.js'))")
+        await wait_until(page, f"(wanted) => wanted.every((name) => {NAMES}.includes(name))", arg=wanted)
         loaded: list[str] = await page.evaluate(NAMES)
-        files = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*") if path.is_file()}
         served = {name.removeprefix(f"{stub.url}/") for name in loaded} - {"health", "api/options"}
-        # What is only loaded where WebRTC finds no way, where it is opened, or by the browser itself.
-        parts = (
-            *("/websocket_", "_worklet.js", "check/", "icons/", "manifest", "service_worker.js"),
-            *("settings/", "devices.js", "models/", "memory/", "sheet.js", "timing_panel.js", "chat.js", "sse.js"),
-            *(f"styles/{name}.css" for name in ("check", "settings", "models", "memory")),
-        )
-        at_once = ("settings/choices.js", "settings/live_changes.js", "memory/kept_conversations.js")
-        later = {f for f in files if any(part in f for part in parts) and f not in at_once}
         assert files - served - {"index.html"} == later
         assert served <= files

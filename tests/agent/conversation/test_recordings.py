@@ -303,3 +303,12 @@ def test_what_a_killed_server_left_behind_is_deleted_by_the_next_one(
         (folder / "recording.wav").write_bytes(b"sound")
     Recordings()._folder()
     assert [folder.is_dir() for folder in (left, own, others)] == [False, True, True]
+
+
+def test_what_another_server_deletes_just_then_stands_in_nobody_s_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    # Listed, and not there any more when it is looked at.
+    (tmp_path / "sotto-recordings-99999999-x").symlink_to(tmp_path / "gone")
+    assert Recordings()._folder().is_dir()
