@@ -83,7 +83,7 @@ def test_files_lie_where_the_readme_says(
 ) -> None:
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    table = README.partition("## Where files lie\n")[2].partition("\n\nNothing")[0]
+    table = README.partition("## Where files lie\n")[2].partition("\n\nA recording")[0]
     named = [row.split("|")[column].strip(" `") for row in table.splitlines() if row.count("|") == 5][2:5]
     folders = system("sotto")
     real = [folders.user_config_dir, folders.user_data_dir, folders.user_cache_dir]

@@ -1,6 +1,7 @@
 """Engines behind a socket, as the engine process has them; here it is a server on the test's own event loop."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,6 +10,20 @@ from agent.engines.process.host import RemoteModelHost, connect_model_host
 from agent.engines.process.server import EngineServer
 from agent.engines.process.sockets import socket_folder
 from agent.settings.load import Settings
+
+PATIENCE_SECS = 60.0
+POLL_SECS = 0.01
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so that tells nobody when it comes about.
+
+    Raises:
+        TimeoutError: It has not.
+    """
+    async with asyncio.timeout(PATIENCE_SECS):
+        while not is_so():
+            await asyncio.sleep(POLL_SECS)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from processors.stt.recognizer import Pcm16, Segment, Transcript, TranscriptionR
 from processors.tts.running import speech_chunks
 from processors.tts.synthesizer import SpeechChunk
 from tests.agent.engines.process.test_remote_engines import FRAME_BYTES, said, sound
-from tests.support.engines_elsewhere import serving_engines
+from tests.support.engines_elsewhere import serving_engines, until
 from tests.support.house import hosting
 from tests.support.left_over import leaving_nothing
 from tests.support.llm_session import options
@@ -156,8 +156,7 @@ async def test_who_cuts_a_text_off_frees_the_engine_at_once() -> None:
         chunks = speech_chunks(remote.tts.loaded, "one two three", remote.tts_threads, 24_000)
         await anext(chunks)
         await chunks.aclose()
-        while engines.server.n_peers:
-            await asyncio.sleep(0.01)
+        await until(lambda: not engines.server.n_peers)
         # The engine's only thread is at the end of a word and makes one more, as it does within one process.
         voice.may_go_on.set()
         assert [word.text for chunk in await said(remote, "four") for word in chunk.words] == ["four"]
@@ -189,13 +188,11 @@ async def test_who_hangs_up_while_his_words_are_worked_out_frees_his_place_in_th
         pausing = [asyncio.create_task(one.pause()) for one in calls[:1]]
         assert await asyncio.to_thread(begun.acquire, timeout=20)
         pausing += [asyncio.create_task(one.pause()) for one in calls[1:]]
-        while queue.n_waiting < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: queue.n_waiting >= 2)
         calls[1].end()
         with pytest.raises(EngineError, match="the conversation has ended"):
             await pausing[1]
-        while engines.server.n_peers > 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: engines.server.n_peers <= 2)
         may_go_on.set()
         assert [(await pausing[n]).text for n in (0, 2)] == ["first", "second"]
         calls[0].end()

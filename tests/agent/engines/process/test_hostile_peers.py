@@ -21,7 +21,7 @@ from agent.engines.process.wire import LENGTHS, MAX_BODY_BYTES, MAX_HEAD_BYTES, 
 from processors.stt.calls import RecognizerCalls
 from tests.agent.engines.process.test_engine_process_ends import SETTINGS
 from tests.agent.engines.process.test_remote_engines import sound
-from tests.support.engines_elsewhere import serving_engines
+from tests.support.engines_elsewhere import serving_engines, until
 from tests.support.house import hosting
 from tests.support.left_over import leaving_nothing
 from tests.support.llm_session import options
@@ -144,12 +144,11 @@ async def test_who_takes_no_answers_is_hung_up_on(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("agent.engines.process.peer.TAKEN_WITHIN_SECS", 0.2)
     async with served() as (path, _, server):
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1)
+        # Before it asks for anything: later it may be gone between two looks.
+        await until(lambda: bool(server.n_peers))
         # Half a minute of sound is more than the system's buffers hold.
         writer.write(packed({"kind": "synthesis", "text": "word " * 120}))
         await writer.drain()
-        while not server.n_peers:
-            await asyncio.sleep(0.01)
-        while server.n_peers:
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.n_peers)
         writer.close()
         reader.feed_eof()

@@ -14,7 +14,7 @@ from agent.settings.session import session_settings
 from processors.errors import EngineUnavailableError
 from tests.agent.engines.process.test_engine_process_ends import SETTINGS
 from tests.agent.engines.process.test_remote_engines import said
-from tests.support.engines_elsewhere import serving_engines
+from tests.support.engines_elsewhere import PATIENCE_SECS, POLL_SECS, serving_engines
 from tests.support.house import hosting
 from tests.support.llm_session import options
 from tests.support.scripted_engines import ScriptedRecognizerEngine, ScriptedSynthesizer
@@ -72,9 +72,10 @@ async def test_two_processes_share_an_engine_that_both_wish_for_until_neither_us
                 assert not loaded[0].is_closed
                 found.clear()
                 gc.collect()
-                while not loaded[0].is_closed:
-                    await engines[0].let_go(lambda choice: choice.engine == "kokoro")
-                    await asyncio.sleep(0.01)
+                async with asyncio.timeout(PATIENCE_SECS):
+                    while not loaded[0].is_closed:
+                        await engines[0].let_go(lambda choice: choice.engine == "kokoro")
+                        await asyncio.sleep(POLL_SECS)
                 for remote in remotes:
                     await remote.close()
 

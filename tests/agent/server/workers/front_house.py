@@ -105,8 +105,9 @@ async def fronted(apps: Sequence[ASGIApp]) -> AsyncIterator[Fronted]:
     bound = socket.create_server(("127.0.0.1", 0))
     serving.append(asyncio.create_task(front.serve([bound])))
     try:
-        while not front.started:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while not front.started:
+                await asyncio.sleep(0)
         yield Fronted(bench, front, servers, bound.getsockname()[1])
     finally:
         for one in (front, *servers):
