@@ -5,6 +5,7 @@ In:  the messages of a peer's first channel.   Out: text messages; none before t
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 from aiortc import RTCDataChannel, RTCPeerConnection
 from aiortc.exceptions import InvalidStateError
@@ -18,6 +19,8 @@ MAX_BUFFERED_BYTES = 256 * 1024
 # What a peer may have sent that nobody has read yet; aiortc tells a peer that all of it has come.
 MAX_UNREAD_BYTES = 8 * 2**20
 MAX_UNREAD = 20_000
+# For how long a peer may take to answer that the channel closes; it is cut off then.
+CLOSE_SECS = 2.0
 
 
 class ChannelSocket:
@@ -31,6 +34,7 @@ class ChannelSocket:
         self._changed = asyncio.Event()
         self._has_room = asyncio.Event()
         self._is_closed = False
+        self._closing = asyncio.Event()
         self._trouble: str | None = None
 
     def attach(self, pc: RTCPeerConnection) -> None:
@@ -56,6 +60,7 @@ class ChannelSocket:
 
     def lose(self) -> None:
         """The peer is gone."""
+        self._closing.set()
         if self._is_closed:
             return
         self._is_closed = True
@@ -91,11 +96,18 @@ class ChannelSocket:
         raise TypeError(f"{len(data)} bytes cannot be sent: the channel carries text")
 
     async def close(self, code: int = NORMAL, reason: str | None = None) -> None:
-        """Close the channel; it has no room for a code and a reason."""
+        """Close the channel; it has no room for a code and a reason.
+
+        Waits a moment for the peer's consent: a connection that ends before it loses what was said last, and a browser
+        tells its page of an error of the channel.
+        """
         channel, self._is_closed = self._channel, True
         self.give_up()
         if channel is not None and channel.readyState == "open":
             channel.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECS):
+                    await self._closing.wait()
 
     def _open_channel(self) -> RTCDataChannel:
         if self._is_closed or self._channel is None or self._channel.readyState != "open":

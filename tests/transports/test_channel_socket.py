@@ -4,13 +4,15 @@ The channel is scripted: it is the edge.
 """
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 from pyee.asyncio import AsyncIOEventEmitter
 from starlette.websockets import WebSocketDisconnect
 
-from transports.channel_socket import MAX_BUFFERED_BYTES, MAX_UNREAD, MAX_UNREAD_BYTES, ChannelSocket
+from tests.support.virtual_time import in_virtual_time
+from transports.channel_socket import CLOSE_SECS, MAX_BUFFERED_BYTES, MAX_UNREAD, MAX_UNREAD_BYTES, ChannelSocket
 
 
 class ScriptedChannel(AsyncIOEventEmitter):
@@ -109,3 +111,27 @@ async def test_a_peer_that_is_given_up_never_opens() -> None:
     socket = ChannelSocket()
     socket.give_up()
     assert not await socket.opened()
+
+
+async def test_it_is_closed_once_the_peer_agrees() -> None:
+    socket, channel = opened()
+    channel.close = lambda: setattr(channel, "readyState", "closing")
+    closing = asyncio.create_task(socket.close())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert channel.readyState == "closing"
+    assert not closing.done()
+    channel.emit("close")
+    await closing
+
+
+@pytest.mark.parametrize("how", ["says nothing", "is gone"])
+@in_virtual_time
+async def test_a_peer_that_never_agrees_is_waited_for_no_longer_than_a_moment(how: str) -> None:
+    socket, channel = opened()
+    channel.close = lambda: None
+    if how == "is gone":
+        socket.lose()
+    began_secs = time.monotonic()
+    await socket.close()
+    assert time.monotonic() - began_secs == pytest.approx(CLOSE_SECS if how == "says nothing" else 0.0, abs=0.01)
