@@ -1,6 +1,10 @@
 """A WebRTC peer's microphone: its packets become frames for the pipeline without a detour.
 
-In:  Opus packets.   Out: MicrophoneFrame, 16 kHz mono s16, as they come; `pts` is RTP's timestamp.
+In:  Opus packets.   Out: MicrophoneFrame, 16 kHz mono s16, whole windows of 32 ms as soon as each is there; `pts` is
+     RTP's timestamp.
+
+Voice activity judges windows of 32 ms, and nothing is decided between two of them: three frames then go through the
+pipeline where five would.
 
 aiortc decodes each peer in a thread and Pipecat takes every frame through a queue and two timers; a frame is decoded
 in less time than a thread is woken.
@@ -29,6 +33,8 @@ from transports.sound_input import DirectInput, LateSound
 from transports.websocket_line import SOUND_BURST_SECS, SOUND_RATE
 
 BYTES_PER_SAMPLE = 2
+# What voice activity judges at a time: 512 samples at 16 kHz.
+WINDOW_BYTES = 1024
 # A microphone that is silent for longer is asked anew: the connection stops listening to one that nobody asks.
 ASK_AGAIN_SECS = 1.0
 # Where aiortc's receiver puts what its thread is to decode.
@@ -120,14 +126,16 @@ def decode_at_once(receiver: Any, allowance: Allowance | None = None, late: Late
 
 
 class Ear:
-    """Turns what has been decoded into microphone frames."""
+    """Turns what has been decoded into microphone frames of whole windows."""
 
     def __init__(self) -> None:
         self._resampler = AudioResampler("s16", "mono", IN_RATE_HZ)
         self._form: tuple[int, str, str] | None = None
+        # Less than a window.
+        self._gathered = b""
 
     def hear(self, decoded: AudioFrame) -> list[MicrophoneFrame]:
-        """Frames for the pipeline.
+        """A frame for the pipeline, once a window is whole.
 
         Args:
             decoded: Of any rate; its timestamp goes on with the frame.
@@ -136,13 +144,18 @@ class Ear:
         if form != self._form:
             # A peer may change its codec in the middle of a call.
             self._form, self._resampler = form, AudioResampler("s16", "mono", IN_RATE_HZ)
-        frames = []
+        before, heard = len(self._gathered), self._gathered
         for piece in self._resampler.resample(decoded):
-            pcm16 = bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
-            frame = MicrophoneFrame(pcm16, IN_RATE_HZ, 1)
-            frame.pts = decoded.pts
-            frames.append(frame)
-        return frames
+            heard += bytes(piece.planes[0])[: piece.samples * BYTES_PER_SAMPLE]
+        n_bytes = len(heard) // WINDOW_BYTES * WINDOW_BYTES
+        self._gathered = heard[n_bytes:]
+        if not n_bytes:
+            return []
+        frame = MicrophoneFrame(heard[:n_bytes], IN_RATE_HZ, 1)
+        if decoded.pts is not None:
+            # What was gathered was spoken before.
+            frame.pts = decoded.pts - before // BYTES_PER_SAMPLE * decoded.sample_rate // IN_RATE_HZ
+        return [frame]
 
 
 class PeerMicrophone:

@@ -135,13 +135,17 @@ class ConversationObserver(BaseObserver):
                 self._sinks.remove(sink)
                 logger.error(f"events no longer reach {type(sink).__name__}: {error!r}")
 
+    def pass_time(self, timestamp_ns: int) -> None:
+        """It is so late, on the pipeline's clock."""
+        self._now_secs = 0.0 if self._origin_ns is None else max(0.0, (timestamp_ns - self._origin_ns) / 1e9)
+
     async def on_push_frame(self, data: FramePushed) -> None:
         """Look at one frame on its way."""
         if self._origin_ns is None and isinstance(data.frame, InputAudioRawFrame):
             duration_secs = data.frame.num_frames / data.frame.sample_rate
             self._origin_ns = data.timestamp - round(duration_secs * 1e9)
         # What happens before the first sound (a key, a greeting) happens at 0.
-        self._now_secs = 0.0 if self._origin_ns is None else max(0.0, (data.timestamp - self._origin_ns) / 1e9)
+        self.pass_time(data.timestamp)
         handler = self._handlers.get(type(data.frame))
         if handler:
             handler(data, data.frame)

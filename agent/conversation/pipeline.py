@@ -43,7 +43,7 @@ from agent.settings.load import Settings
 from processors.cut import cut_in_order
 from processors.ear.echo import EchoCanceller
 from processors.ear.input_gain import InputGain
-from processors.ear.sound_end import SoundEnd
+from processors.ear.sound_end import SoundEnd, VoiceEnd
 from processors.ear.vad import SUSPICION, SUSPICION_OVER_ECHO, SharedSileroVADAnalyzer
 from processors.ear.voice_activity import DISMISS_SECS, VoiceActivity
 from processors.llm.cancelled_calls import CancelledCalls
@@ -187,6 +187,7 @@ def build_worker(
         steps.voice,
         PlayoutGate(heard, ahead=ahead, manner=abilities.manner, sends_ahead=takes_ahead(transport)),
         transport.output(),
+        VoiceEnd(),
         WrittenHistory(),
         CancelledCalls(),
         history.assistant(),

@@ -7,7 +7,7 @@ microphone go through half a dozen steps, and the second step has nothing new to
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pipecat.frames.frames import InputAudioRawFrame
 from pipecat.observers.base_observer import BaseObserver, FrameProcessed, FramePushed
@@ -22,6 +22,14 @@ from pipecat.utils.tracing.tracing_context import TracingContext
 Heard = Callable[[InputAudioRawFrame, int], None]
 
 
+@runtime_checkable
+class Clocked(Protocol):
+    """An observer for whom the sound of a microphone, after the first of it, is no more than the time."""
+
+    def pass_time(self, timestamp_ns: int) -> None:
+        """It is so late, on the pipeline's clock."""
+
+
 class FrugalObserver(WorkerObserver):
     """Hands on what is pushed; sound of the microphone only as it enters, and not that a step has begun its work.
 
@@ -33,6 +41,7 @@ class FrugalObserver(WorkerObserver):
     def __init__(self, observers: Sequence[BaseObserver], heard: Heard | None = None) -> None:
         super().__init__(observers=list(observers))
         self._heard = heard
+        self._has_begun = False
 
     async def on_process_frame(self, data: FrameProcessed) -> None:
         """None of our observers looks at this."""
@@ -47,7 +56,16 @@ class FrugalObserver(WorkerObserver):
             await super().on_push_frame(data)
         elif isinstance(data.source, BaseInputTransport):
             # It is the frame's first push, and nobody asks later whether it was.
-            await self._send_to_proxy(data)
+            if not self._has_begun:
+                await self._send_to_proxy(data)
+                self._has_begun = bool(self._proxies)
+                return
+            for observer, proxy in (self._proxies or {}).items():
+                # What waits there happened before.
+                if isinstance(observer, Clocked) and proxy.queue.empty():
+                    observer.pass_time(data.timestamp)
+                else:
+                    await proxy.queue.put(data)
         elif self._heard and isinstance(data.source, LLMUserAggregator):
             self._heard(data.frame, data.timestamp)
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from pipecat.frames.frames import BotStartedSpeakingFrame, BotStoppedSpeakingFrame, Frame, InputAudioRawFrame
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
+
+from processors.sound_step import SoundStep
 
 # Raised samples stay below full scale.
 CEILING = 0.95 * 32767
@@ -104,7 +106,7 @@ class GainControl:
             self._speech_dbfs = max(level_dbfs, self._speech_dbfs - QUIETER_DB_PER_SEC * duration_secs)
 
 
-class InputGain(FrameProcessor):
+class InputGain(SoundStep):
     """Raises the user's sound before anything listens to it.
 
     Args:
@@ -118,15 +120,19 @@ class InputGain(FrameProcessor):
         self._control = GainControl(target_dbfs, max_gain_db)
         self._bot_speaking = False
 
+    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
+        """Raise sound."""
+        audio_s16 = np.frombuffer(frame.audio, "<i2")
+        raised_s16 = self._control.apply(audio_s16, frame.sample_rate, measure=not self._bot_speaking)
+        if raised_s16 is not audio_s16:
+            frame.audio = raised_s16.astype("<i2").tobytes()
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Raise sound, pass everything on."""
+        """Pass everything on, sound raised."""
         await super().process_frame(frame, direction)
         if isinstance(frame, InputAudioRawFrame):
-            audio_s16 = np.frombuffer(frame.audio, "<i2")
-            raised_s16 = self._control.apply(audio_s16, frame.sample_rate, measure=not self._bot_speaking)
-            if raised_s16 is not audio_s16:
-                frame.audio = raised_s16.astype("<i2").tobytes()
-        elif isinstance(frame, BotStartedSpeakingFrame):
+            return
+        if isinstance(frame, BotStartedSpeakingFrame):
             self._bot_speaking = True
         elif isinstance(frame, BotStoppedSpeakingFrame):
             self._bot_speaking = False

@@ -18,12 +18,13 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from processors.ear.vad import SharedSileroVADAnalyzer
 from processors.frames import PushToTalkFrame, VoiceEdge, VoiceEdgeFrame
+from processors.sound_step import SoundStep
 
 # Voice that is suspected for one window is not given up before this much silence.
 DISMISS_SECS = 0.1
 
 
-class VoiceActivity(VADProcessor):
+class VoiceActivity(SoundStep, VADProcessor):
     """Pipecat's processor, with the analyzer's own states told as they change.
 
     Args:
@@ -64,22 +65,22 @@ class VoiceActivity(VADProcessor):
         elif isinstance(frame, InputAudioRawFrame) and self._push_to_talk:
             if not self._pressed:
                 frame.audio = bytes(len(frame.audio))
-            await super(VADProcessor, self).process_frame(frame, direction)
             await self.push_frame(frame, direction)
+        elif isinstance(frame, InputAudioRawFrame):
+            # What follows voice activity has its sound already.
+            await self.push_frame(frame, direction)
+            await self._listen(frame)
+            await self._suspect(frame.num_frames / frame.sample_rate)
+            await self._look_for_pause()
         else:
-            await self._listen(frame, direction)
-            if isinstance(frame, InputAudioRawFrame):
-                await self._suspect(frame.num_frames / frame.sample_rate)
-                await self._look_for_pause()
+            await super().process_frame(frame, direction)
 
-    async def _listen(self, frame: Frame, direction: FrameDirection) -> None:
+    async def _listen(self, frame: InputAudioRawFrame) -> None:
         """What the model cannot judge costs a moment of sound; told once, until it works again."""
         n_heard = self._analyzer.n_heard
         try:
-            await super().process_frame(frame, direction)
-        except Exception as error:
-            if not isinstance(frame, InputAudioRawFrame):
-                raise
+            await self._vad_controller.process_frame(frame)
+        except Exception as error:  # noqa: BLE001
             if not self._failing:
                 self._failing = True
                 await self.push_error(f"voice activity: {str(error) or type(error).__name__}", exception=error)

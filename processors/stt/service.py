@@ -5,7 +5,7 @@ In:  InputAudioRawFrame, 16 kHz mono s16, the voice activity frames around speec
 Out: the same sound, InterimTranscriptionFrame while the user speaks, one TranscriptionFrame (or NoWordsFrame) when the
      turn is judged over, ErrorFrame when the engine fails.
 
-The frame path only queues; one task per conversation hands the audio to the engine's own threads. At each pause the
+A frame is only queued, within the step before; one task per conversation hands the audio to the engine's threads. At each pause the
 transcript is worked out at once, so that it is at hand when the turn ends; if the user goes on, it is thrown away.
 An engine whom pauses cost nothing is asked at the very first window of silence, before voice activity calls it one.
 """
@@ -47,6 +47,7 @@ from processors.frames import (
     VoiceEdge,
     VoiceEdgeFrame,
 )
+from processors.sound_step import SoundStep
 from processors.stt.calls import RecognizerCalls
 from processors.stt.latency import TranscriptLatency
 from processors.stt.pre_roll import PreRoll
@@ -60,7 +61,7 @@ LATEST_CUT = 0.1
 APOLOGY = "Sorry, I didn't catch that."
 
 
-class RecognizerSTTService(STTService):
+class RecognizerSTTService(SoundStep, STTService):
     """Transcribes what the voice activity detector calls speech.
 
     Args:
@@ -91,6 +92,7 @@ class RecognizerSTTService(STTService):
             sample_rate=SAMPLE_RATE_HZ,
             ttfs_p99_latency=self._latency.p99_secs,
             settings=STTSettings(model=engine.model, language=None),
+            enable_direct_mode=True,
         )
         self.recognizer = RecognizerCalls(engine, threads, standby, expected_secs)
         self._work: deque[Work] = deque()

@@ -11,22 +11,24 @@ from collections import deque
 
 from pipecat.frames.frames import (
     Frame,
+    InputAudioRawFrame,
     InterruptionFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
 
 from processors.frames import FalseInterruptionFrame, FloorFrame, GoBackFrame, StartOverFrame, TypedTurnFrame
+from processors.sound_step import SoundStep
 
 # Between the parts of one answer (a tool's result and what is said of it, an error and its apology) nobody has the
 # floor for a moment.
 FREE_SECS = 0.5
 
 
-class TypedQueue(FrameProcessor):
+class TypedQueue(SoundStep):
     """Holds typed turns back, in their order."""
 
     def __init__(self) -> None:
@@ -44,6 +46,8 @@ class TypedQueue(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass everything on, typed turns at their time."""
         await super().process_frame(frame, direction)
+        if isinstance(frame, InputAudioRawFrame):
+            return
         if isinstance(frame, TypedTurnFrame):
             self._waiting.append(frame)
             await self._release()
