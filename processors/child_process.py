@@ -9,6 +9,7 @@ import subprocess
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import Protocol
 
 import psutil
 
@@ -21,6 +22,15 @@ KILLED_WITHIN_SECS = 0.5
 _lock = threading.RLock()
 _started: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
 _ending = threading.Event()
+
+
+class Running(Protocol):
+    """A process that was started, by `start_child` or otherwise."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
 
 
 def start_child(command: Sequence[str], *, logs: bool = False) -> "subprocess.Popen[bytes]":
@@ -51,7 +61,7 @@ class WorkWatch:
         process: The process.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: Running) -> None:
         self._process = process
         self._cpu_secs = self._used_secs()
 
@@ -68,7 +78,7 @@ class WorkWatch:
         return times.user + times.system
 
 
-def kill_with_its_own(process: "subprocess.Popen[bytes]") -> None:
+def kill_with_its_own(process: Running) -> None:
     """End a process, and those that it has started."""
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(process.pid).children(recursive=True):

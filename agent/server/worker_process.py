@@ -1,6 +1,7 @@
 """A worker's process: serves as one process does, but for the way in; started by the front.
 
-In:  two descriptors as arguments, or one by which such pairs come: then it forks for each (see workers/mould.py).
+In:  two descriptors as arguments, or one by which such pairs come: then it forks for each, a worker or the engine
+     process (see workers/mould.py).
 Out: served calls; a line on what went wrong.
 """
 
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from loguru import logger
 
@@ -20,7 +22,7 @@ from agent import own_names
 from agent.errors import SottoError, crash
 from agent.logs import configure_logs
 from agent.server.workers.control import control_of
-from agent.server.workers.mould import WORKER
+from agent.server.workers.mould import ENGINES, MAX_MESSAGE_BYTES
 from agent.server.workers.seat import Seat, with_signals_ignored
 from agent.server.workers.worker import Order, read_order
 from processors.child_process import kill_children
@@ -28,6 +30,8 @@ from processors.engine_threads import any_hangs
 from processors.errors import EngineError, EngineUnavailableError
 
 FAILED_STATUS = 1
+# At most 15 bytes.
+ENGINES_NAME = "sotto-engines"
 
 
 def work(control: int, line: int) -> int:
@@ -88,10 +92,11 @@ def cast_workers(descriptor: int) -> int:
     """
     # Libraries greet at their import; what workers are to log is told to each of them.
     configure_logs("WARNING")
-    # All that a worker needs. It starts no thread: none would go on in a child.
+    # All that a worker and the engines need. It starts no thread: none would go on in a child.
+    import agent.engines.process.run
     import agent.server.run
 
-    assert agent.server.run  # noqa: S101 - imported for what it brings along
+    assert agent.engines.process.run and agent.server.run  # noqa: S101, PT018 - imported for what they bring along
     gc.collect()
     # What is there now is looked at by no collection: pages stay those of all.
     gc.freeze()
@@ -127,22 +132,22 @@ def _tell_ended(front: socket.socket) -> None:
 def _cast(front: socket.socket, own: tuple[socket.socket, ...]) -> bool:
     """Fork one; False once the front has ended."""
     try:
-        data, descriptors, _, _ = socket.recv_fds(front, len(WORKER), 2)
+        data, descriptors, _, _ = socket.recv_fds(front, MAX_MESSAGE_BYTES, 2)
     except OSError:
         return False
     if not data:
         return False
     pid = os.fork()
     if pid == 0:
-        _become(front, own, descriptors)
+        _become(front, own, data, descriptors)
     for one in descriptors:
         os.close(one)
     _say(front, {"started": pid})
     return True
 
 
-def _become(front: socket.socket, own: tuple[socket.socket, ...], descriptors: list[int]) -> None:
-    """In the child: be a worker, and end; never comes back."""
+def _become(front: socket.socket, own: tuple[socket.socket, ...], what: bytes, descriptors: list[int]) -> None:
+    """In the child: be a worker or the engine process, and end; never comes back."""
     status = FAILED_STATUS
     try:
         os.setsid()
@@ -150,6 +155,8 @@ def _become(front: socket.socket, own: tuple[socket.socket, ...], descriptors: l
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for one in (front, *own):
             one.close()
+        if what.startswith(ENGINES):
+            _hold_engines(os.fsdecode(what.removeprefix(ENGINES)), descriptors)
         status = work(descriptors[0], descriptors[1])
     except BaseException as error:  # noqa: BLE001 - nobody else would tell it
         logger.opt(exception=error).error("a worker has failed")
@@ -157,6 +164,19 @@ def _become(front: socket.socket, own: tuple[socket.socket, ...], descriptors: l
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _hold_engines(path: str, descriptors: list[int]) -> None:
+    """Be the engine process, as `python -m agent.engines.process` is; never comes back."""
+    from agent.engines.process.run import run_engine_process
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Whoever looks at processes is to know it from a worker.
+    Path("/proc/self/comm").write_text(ENGINES_NAME)
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    run_engine_process(Path(path))
 
 
 def _say(front: socket.socket, message: dict[str, int]) -> None:

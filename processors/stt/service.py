@@ -5,7 +5,7 @@ In:  InputAudioRawFrame, 16 kHz mono s16, the voice activity frames around speec
 Out: the same sound, InterimTranscriptionFrame while the user speaks, one TranscriptionFrame (or NoWordsFrame) when the
      turn is judged over, ErrorFrame when the engine fails.
 
-A frame is only queued, within the step before; one task per conversation hands the audio to the engine's threads. At each pause the
+A frame is only queued; one task per conversation hands the audio to the engine's own threads. At each pause the
 transcript is worked out at once, so that it is at hand when the turn ends; if the user goes on, it is thrown away.
 An engine whom pauses cost nothing is asked at the very first window of silence, before voice activity calls it one.
 """

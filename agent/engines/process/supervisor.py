@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Protocol, cast
 
 from loguru import logger
 
@@ -34,6 +34,34 @@ END_SECS = 2.0
 MEND = "sotto serve --set server.workers=1"
 
 
+class Started(Protocol):
+    """A process with pipes to its standard input and output, as `subprocess.Popen` has it; threads wait for it."""
+
+    pid: int
+    returncode: int | None
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+
+async def started_alone(socket_path: Path) -> Started:
+    """An engine process from nothing.
+
+    Args:
+        socket_path: Where it is to answer.
+
+    Raises:
+        EngineUnavailableError: The program is ending.
+        OSError: It cannot be started.
+    """
+    return start_child([sys.executable, "-m", "agent.engines.process", "--socket", str(socket_path)], logs=True)
+
+
 class EngineProcess:
     """The engine process that runs at the moment; used on one event loop.
 
@@ -41,19 +69,25 @@ class EngineProcess:
         settings: Which engines.
         socket_path: Where it answers: in a folder of this user alone, see `socket_folder`.
         on_trouble: Told in one line of each end that nobody asked for.
+        start_process: Starts one that answers at a path; default: from nothing, with seconds of imports.
 
     Attributes:
         n_restarts: How often it was started anew.
     """
 
     def __init__(
-        self, settings: Settings, socket_path: Path, on_trouble: Callable[[str], object] = lambda line: None
+        self,
+        settings: Settings,
+        socket_path: Path,
+        on_trouble: Callable[[str], object] = lambda line: None,
+        start_process: Callable[[Path], Awaitable[Started]] = started_alone,
     ) -> None:
+        self._start_process = start_process
         self.n_restarts = 0
         self._settings = settings
         self._path = socket_path
         self._on_trouble = on_trouble
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         self._left: Head = {}
         self._watching: asyncio.Task[None] | None = None
 
@@ -71,7 +105,7 @@ class EngineProcess:
         """
         if len(str(self._path).encode()) > MAX_ADDRESS_BYTES:
             raise EngineUnavailableError(f"the path of a socket is too long: {self._path}", "set TMPDIR=/tmp")
-        ended = self._spawn()
+        ended = await self._spawn()
         try:
             await self._ready()
         except BaseException:
@@ -86,10 +120,9 @@ class EngineProcess:
             await asyncio.wait([self._watching])
         await self._end()
 
-    def _spawn(self) -> asyncio.Event:
+    async def _spawn(self) -> asyncio.Event:
         """Start a process; the event is set when it has ended."""
-        command = [sys.executable, "-m", "agent.engines.process", "--socket", str(self._path)]
-        process = self._process = start_child(command, logs=True)
+        process = self._process = await self._start_process(self._path)
         ended, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def wait() -> None:
@@ -108,7 +141,7 @@ class EngineProcess:
         raise_error(head)
         self._left = head["left"]
 
-    def _told_by(self, process: "subprocess.Popen[bytes]") -> Head:
+    def _told_by(self, process: Started) -> Head:
         told = settings_line(self._settings) + json.dumps(self._left).encode() + b"\n"
         stdin, stdout = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
         try:
@@ -135,7 +168,7 @@ class EngineProcess:
             # The first time at once.
             await asyncio.sleep(wait_secs if self.n_restarts else 0.0)
             self.n_restarts += 1
-            ended, began_secs = self._spawn(), time.monotonic()
+            ended, began_secs = await self._spawn(), time.monotonic()
             getting_ready = asyncio.create_task(self._get_ready())
             try:
                 await self._until(ended, getting_ready)
@@ -180,22 +213,31 @@ class EngineProcess:
             kill_with_its_own(process)
             return
 
+    async def is_ready(self) -> bool:
+        """Whether it answers and has loaded all its engines."""
+        head = await self._ping()
+        return bool(head and head.get("ready"))
+
     async def _answers(self) -> bool | None:
         """Whether it answers; None where it does not listen yet."""
+        head = await self._ping()
+        return None if head is None else bool(head)
+
+    async def _ping(self) -> Head | None:
+        """What it says of itself; empty where it says nothing, None where it does not listen yet."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(ANSWER_SECS):
                 _, peer = await loop.create_unix_connection(Peer, str(self._path))
                 try:
                     peer.send({"kind": "ping"})
-                    await peer.receive()
-                    return True
+                    return (await peer.receive())[0]
                 finally:
                     peer.hang_up()
         except (ConnectionRefusedError, FileNotFoundError):
             return None
-        except (OSError, TimeoutError, GoneError):
-            return False
+        except (OSError, TimeoutError, GoneError, WireError):
+            return {}
 
     def _tell(self, line: str) -> None:
         logger.warning(line)
@@ -207,7 +249,7 @@ class EngineProcess:
             await asyncio.to_thread(_end_process, process)
 
 
-def _end_process(process: "subprocess.Popen[bytes]") -> None:
+def _end_process(process: Started) -> None:
     # The end of its input ends it.
     with suppress(OSError):
         cast(IO[bytes], process.stdin).close()

@@ -18,7 +18,7 @@ from agent.engines.process.supervisor import EngineProcess
 from agent.server.workers.front_app import Links
 from agent.server.workers.front_server import CONNECTION
 from agent.server.workers.handing import WorkerGoneError
-from agent.server.workers.mould import IS_POSSIBLE, Mould
+from agent.server.workers.mould import Mould
 from agent.server.workers.restarts import Restarts
 from agent.server.workers.routing import Routing
 from agent.server.workers.worker import Order, Worker, start_worker
@@ -32,6 +32,7 @@ class Fleet(Links):
     Args:
         order: What each is to be, but for its number.
         engines: What they share, if they do.
+        mould: What they are forked from; None: each is started from nothing. It is not closed here.
 
     Attributes:
         routing: The table.
@@ -39,13 +40,13 @@ class Fleet(Links):
         failure: Why a worker could not begin that never was ready, and the status of a command that ends for it.
     """
 
-    def __init__(self, order: Order, engines: EngineProcess | None = None) -> None:
+    def __init__(self, order: Order, engines: EngineProcess | None = None, mould: Mould | None = None) -> None:
         self._engines = engines
         self.routing = Routing(order.of, order.settings.server.max_sessions)
         self.is_draining = False
         self.failure: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
         self._order = order
-        self._mould = Mould() if IS_POSSIBLE else None
+        self._mould = mould
         self._workers: dict[int, Worker] = {}
         self._restarts = {number: Restarts() for number in range(order.of)}
         self._running: list[asyncio.Task[None]] = []
@@ -140,8 +141,6 @@ class Fleet(Links):
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, *self._notes, return_exceptions=True)
-        if self._mould:
-            await self._mould.close()
 
     async def _run(self, number: int) -> None:
         while not self.is_draining:

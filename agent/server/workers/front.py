@@ -10,17 +10,20 @@ import logging
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 import uvicorn
 
 from agent.engines.process.sockets import socket_folder
-from agent.engines.process.supervisor import EngineProcess
+from agent.engines.process.supervisor import EngineProcess, started_alone
 from agent.errors import InputError, SottoError
 from agent.server.guard.entrance import Entrance
 from agent.server.guard.token import with_token
 from agent.server.workers.fleet import Fleet
+from agent.server.workers.forked import forked_engines
 from agent.server.workers.front_app import FrontApp
 from agent.server.workers.front_server import FrontServer
+from agent.server.workers.mould import IS_POSSIBLE, Mould
 from agent.server.workers.worker import ENDING_SECS, Order
 from agent.settings.load import Settings
 from agent.stopping import Stopping, stop_on_signals
@@ -84,9 +87,15 @@ async def _serve(settings: Settings, api_only: bool) -> int:
     entrance = Entrance(settings.server, api_only=api_only)
     with ExitStack() as stack:
         engines_at = None if api_only else stack.enter_context(socket_folder()) / "engines.sock"
-        engines = EngineProcess(settings, engines_at) if engines_at else None
-        fleet = Fleet(Order(settings, api_only, 0, settings.server.workers, entrance.address, engines_at), engines)
-        return await _serve_fleet(fleet, entrance, engines, stopping, settings)
+        mould = Mould() if IS_POSSIBLE else None
+        start = partial(forked_engines, mould) if mould else started_alone
+        engines = EngineProcess(settings, engines_at, start_process=start) if engines_at else None
+        order = Order(settings, api_only, 0, settings.server.workers, entrance.address, engines_at)
+        try:
+            return await _serve_fleet(Fleet(order, engines, mould), entrance, engines, stopping, settings)
+        finally:
+            if mould:
+                await mould.close()
 
 
 async def _serve_fleet(

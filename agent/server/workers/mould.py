@@ -1,8 +1,8 @@
 """A process that has imported all that a worker needs, and becomes a worker again and again, by forking.
 
-In:  two sockets for each worker.   Out: its pid, and later how it ended.
+In:  two sockets for each worker; two pipes for the engine process.   Out: its pid, and later how it ended.
 
-What was imported lies in memory once for all workers, and one that has ended is replaced without seconds of imports.
+What was imported lies in memory once for all of them, and one that has ended is replaced without seconds of imports.
 Linux alone: elsewhere a process of many libraries may not go on after a fork, and each worker is started from nothing.
 Only the front's half is here; the process itself is agent/server/worker_process.py.
 """
@@ -21,7 +21,8 @@ from agent.server.workers.handing import KIND
 
 MODULE = "agent.server.worker_process"
 IS_POSSIBLE = sys.platform == "linux"
-WORKER = b"worker"
+# What is to be forked; behind ENGINES comes the path at which the engine process is to answer.
+WORKER, ENGINES = b"worker", b"engines "
 MAX_MESSAGE_BYTES = 4096
 
 
@@ -69,6 +70,18 @@ class Mould:
         Raises:
             OSError: The process cannot be started, or has ended.
         """
+        return await self.forked(WORKER, control.fileno(), line.fileno())
+
+    async def forked(self, what: bytes, *descriptors: int) -> Child:
+        """A new process.
+
+        Args:
+            what: WORKER, or ENGINES and a path.
+            descriptors: Two of its own; left open here.
+
+        Raises:
+            OSError: The process that it comes from cannot be started, or has ended.
+        """
         async with self._starting:
             if self._line is None:
                 await self._start()
@@ -76,7 +89,7 @@ class Mould:
         if self._line is None:
             raise OSError("the process that workers come from has ended")
         self._asked.append(asked)
-        socket.send_fds(self._line, [WORKER], [control.fileno(), line.fileno()])
+        socket.send_fds(self._line, [what], descriptors)
         pid = await asked
         return self._children[pid]
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -125,3 +127,19 @@ async def test_nobody_at_home_is_told_in_one_line(tmp_path: Path, monkeypatch: p
         EngineUnavailableError, match=r"^the engine process does not listen at .*: restart sotto serve$"
     ):
         await asyncio.wait_for(connect_model_host(Settings(), tmp_path / "nobody"), 20)
+
+
+def test_the_folder_of_a_program_that_was_killed_is_gone_after_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("agent.engines.process.sockets.MAX_ADDRESS_BYTES", 1000)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for name in (f"sotto-engines-{ended.pid}-left", f"sotto-engines-{os.getppid()}-alive", "sotto-engines-of-another"):
+        (tmp_path / name).mkdir()
+    with socket_folder() as folder:
+        assert sorted(one.name for one in tmp_path.iterdir()) == sorted(
+            [folder.name, f"sotto-engines-{os.getppid()}-alive", "sotto-engines-of-another"]
+        )
+    assert not folder.exists()

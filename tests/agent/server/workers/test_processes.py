@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from agent.own_names import home_of
+from agent.server.worker_process import ENGINES_NAME
 from agent.server.workers.mould import IS_POSSIBLE
 from tests.support.served import Served, serving
 from tests.support.websocket_caller import Caller, calling
@@ -39,7 +40,15 @@ def process_of(server: Served, number: int) -> psutil.Process:
 
 
 def _workers_below(process: psutil.Process) -> list[psutil.Process]:
-    return [one for one in process.children() if "agent.server.worker_process" in " ".join(one.cmdline())]
+    below = [one for one in process.children() if "agent.server.worker_process" in " ".join(one.cmdline())]
+    return [one for one in below if one.name() != ENGINES_NAME]
+
+
+def engines_of(server: Served) -> psutil.Process:
+    """The engine process, which comes from the same mould."""
+    [mould] = _workers_below(psutil.Process(server.process.pid))
+    [engines] = [one for one in mould.children() if one.name() == ENGINES_NAME]
+    return engines
 
 
 async def until_whole(web: httpx.AsyncClient) -> None:
@@ -112,6 +121,26 @@ async def test_a_worker_that_is_killed_takes_its_own_calls_alone(server: Served)
             async with calling(socket_of(server)) as later:
                 assert home_of(await joined(later), 2) == lost
         assert "sotto_worker_restarts_total 1.0" in (await web.get("/metrics")).text
+
+
+@pytest.mark.skipif(not IS_POSSIBLE, reason="the engine process is forked on Linux alone")
+async def test_an_engine_process_that_is_killed_is_forked_anew_and_calls_go_on(server: Served) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=WAIT_SECS) as web:
+        await until_whole(web)
+        restarts = "\nsotto_engine_process_restarts_total "
+        before = float((await web.get("/metrics")).text.split(restarts)[1].split()[0])
+        async with calling(socket_of(server)) as caller:
+            await joined(caller)
+            killed = engines_of(server)
+            killed.kill()
+            async with asyncio.timeout(WAIT_SECS):
+                while f"{restarts}{before + 1}" not in (await web.get("/metrics")).text:
+                    await asyncio.sleep(0.05)
+            wish = {"model": "tts-1", "voice": "alloy", "input": "Back again.", "response_format": "wav"}
+            spoken = await web.post("/v1/audio/speech", json=wish)
+            assert (spoken.status_code, len(spoken.content) > 10_000) == (200, True)
+            assert engines_of(server).pid != killed.pid
+            assert not caller.ended.is_set()
 
 
 @pytest.mark.skipif(not IS_POSSIBLE, reason="workers are forked on Linux alone")
