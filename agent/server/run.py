@@ -156,6 +156,9 @@ async def _load(state: ServerState, entry: Entry, reach: Reach) -> Loaded:
         max_audio_secs=server.max_audio_secs,
         upload_memory_bytes=int(max(server.upload_memory_mb, server.max_upload_mb) * MEGABYTE),
     )
+    if entry.places:
+        for kind, slots in (("chat", state.questions), ("speech", state.speeches), ("transcription", jobs.slots)):
+            entry.places.share(kind, slots)
     return Loaded(host, jobs, sessions, peers)
 
 

@@ -1,6 +1,8 @@
-"""Places for calls that several processes of a server share."""
+"""Places for calls and requests that several processes of a server share."""
 
 from typing import Protocol
+
+from agent.server.wire.slots import Slots
 
 
 class CallPlaces(Protocol):
@@ -17,4 +19,13 @@ class CallPlaces(Protocol):
 
     def give(self) -> None:
         """A call has ended that had a place."""
+        ...
+
+    def share(self, kind: str, slots: Slots) -> None:
+        """Places of this kind count for all processes together from now on.
+
+        Args:
+            kind: The same in each of them.
+            slots: Those of this process.
+        """
         ...

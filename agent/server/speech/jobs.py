@@ -156,7 +156,7 @@ class TranscriptionJobs:
         self.uploads = UploadBudget(upload_memory_bytes)
         self._host = host
         self._max_audio_secs = max_audio_secs
-        self._slots = Slots(max_jobs, lambda: TooBusyError(max_jobs, "transcription", "server.max_transcriptions"))
+        self.slots = Slots(max_jobs, lambda: TooBusyError(max_jobs, "transcription", "server.max_transcriptions"))
         self._working: dict[TranscriptionJob, Job] = {}
         self._engine, self._engine_model = host.stt.loaded, host.stt.model
         self._threads, self._standby = host.file_threads, host.stt_standby
@@ -174,7 +174,7 @@ class TranscriptionJobs:
     @property
     def n_active(self) -> int:
         """How many requests are being answered, uploads included."""
-        return self._slots.n_active
+        return self.slots.n_active
 
     def slot(self) -> AbstractContextManager[None]:
         """A place for one request, from its upload to the end of its answer.
@@ -182,7 +182,7 @@ class TranscriptionJobs:
         Raises:
             TooBusyError: All places are taken, as soon as it is entered.
         """
-        return self._slots.taken()
+        return self.slots.taken()
 
     def job(self, source: BinaryIO, request: TranscriptionRequest) -> TranscriptionJob:
         """A recording to be transcribed; nothing happens before its segments are asked for.

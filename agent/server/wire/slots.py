@@ -14,10 +14,13 @@ class Slots:
 
     Attributes:
         n_active: How many are taken.
+        n_elsewhere: How many of them other processes of the server have taken, as far as this one has heard.
+        on_change: Called with `n_active` when it has changed.
     """
 
     def __init__(self, most: int, refusal: Callable[[], Exception]) -> None:
-        self.n_active = 0
+        self.n_active = self.n_elsewhere = 0
+        self.on_change: Callable[[int], object] = lambda n_active: None
         self._most = most
         self._refusal = refusal
 
@@ -28,13 +31,17 @@ class Slots:
         Raises:
             Exception: The refusal; all places are taken.
         """
-        if self.n_active >= self._most:
+        if self.n_active + self.n_elsewhere >= self._most:
             raise self._refusal()
-        self.n_active += 1
+        self._count(1)
         try:
             yield
         finally:
-            self.n_active -= 1
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self.n_active += change
+        self.on_change(self.n_active)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 In:  a stream socket.   Out: messages as objects, until the other side is gone.
 
-The front says: `{"elsewhere": N}` calls of the other workers, `{"place": K, "granted": BOOL}`, `{"signal": N}`.
+The front says: `{"elsewhere": N}` calls of the other workers, `{"place": K, "granted": BOOL}`, `{"signal": N}`,
+`{"slots": KIND, "taken": N}` requests of that kind that the other workers answer.
 A worker says: `{"up": true}` connections are taken, `{"ready": true}` calls are, `{"place": K}` may one begin,
-`{"left": true}` one has ended, `{"failed": LINE, "status": N}`.
+`{"left": true}` one has ended, `{"slots": KIND, "taken": N}` its own, `{"failed": LINE, "status": N}`.
 """
 
 import asyncio

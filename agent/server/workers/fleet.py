@@ -7,6 +7,7 @@ import asyncio
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -54,6 +55,8 @@ class Fleet(Links):
         self._changed = asyncio.Condition()
         self._notes: set[asyncio.Task[None]] = set()
         self._told_elsewhere: dict[int, int] = {}
+        # Requests that are answered, by kind and worker.
+        self._taken: dict[str, Counter[int]] = {}
 
     def open(self) -> None:
         """Start all; on the event loop."""
@@ -180,6 +183,9 @@ class Fleet(Links):
         self.routing.lost(number)
         self._told_elsewhere.pop(number, None)
         self._tell_elsewhere()
+        for kind, taken in self._taken.items():
+            if taken.pop(number, 0):
+                self._tell_taken(kind)
 
     def _hear(self, number: int, worker: Worker, message: dict[str, Any]) -> None:
         if "place" in message:
@@ -189,8 +195,14 @@ class Fleet(Links):
         elif "left" in message:
             self.routing.left(number)
             self._tell_elsewhere()
+        elif "slots" in message:
+            kind = str(message["slots"])
+            self._taken.setdefault(kind, Counter())[number] = int(message["taken"])
+            self._tell_taken(kind, but=number)
         elif "up" in message:
             self.routing.up.add(number)
+            for kind in self._taken:
+                self._tell_taken(kind)
             self._note()
         elif "ready" in message:
             self.routing.ready.add(number)
@@ -207,6 +219,13 @@ class Fleet(Links):
             if self._told_elsewhere.get(number) != n_elsewhere:
                 self._told_elsewhere[number] = n_elsewhere
                 worker.tell(elsewhere=n_elsewhere)
+
+    def _tell_taken(self, kind: str, but: int | None = None) -> None:
+        """Workers hear how many requests of a kind the others answer."""
+        taken = self._taken[kind]
+        for number, worker in self._workers.items():
+            if number != but:
+                worker.tell(slots=kind, taken=taken.total() - taken[number])
 
     def _note(self) -> None:
         async def note() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 DRAINING, READY, STARTING = "draining", "ready", "starting"
 # Values of the whole server, which every worker tells: not to be added up.
-OF_THE_SERVER = ("sotto_build_info", 'sotto_places{kind="session"}', "process_start_time_seconds")
+OF_THE_SERVER = ("sotto_build_info", "sotto_places", "process_start_time_seconds")
 
 
 def health(reports: Sequence[Mapping[str, Any]], *, n_workers: int, is_draining: bool) -> dict[str, Any]:
@@ -28,8 +28,6 @@ def health(reports: Sequence[Mapping[str, Any]], *, n_workers: int, is_draining:
     for name in ("sessions", "transcriptions"):
         if name in best:
             whole[name] = {**best[name], "active": sum(one.get(name, {}).get("active", 0) for one in reports)}
-    if "transcriptions" in best:
-        whole["transcriptions"]["max"] = sum(one.get("transcriptions", {}).get("max", 0) for one in reports)
     return whole
 
 

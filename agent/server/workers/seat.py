@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from agent.server.guard.connections import HttpConnection, WebSocketConnection
 from agent.server.guard.places import Place, Places
 from agent.server.http_server import HttpServer
+from agent.server.wire.slots import Slots
 from agent.server.workers.control import Control
 from agent.server.workers.handing import Taking
 from agent.server.workers.origin import Origin
@@ -147,6 +148,8 @@ class Seat:
         self._line = line
         self._server: WorkerServer | None = None
         self._asked: dict[int, asyncio.Future[bool]] = {}
+        self._slots: dict[str, Slots] = {}
+        self._slots_elsewhere: dict[str, int] = {}
         self._n_asked = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -190,6 +193,12 @@ class Seat:
         """Tell the front that a call has ended."""
         self._control.tell(left=True)
 
+    def share(self, kind: str, slots: Slots) -> None:
+        """Tell the front how many of these are taken, and count those that others have taken."""
+        self._slots[kind] = slots
+        slots.n_elsewhere = self._slots_elsewhere.get(kind, 0)
+        slots.on_change = lambda n_active: self._control.tell(slots=kind, taken=n_active)
+
     async def _tell_up(self) -> None:
         if self._server:
             await self._server.is_up.wait()
@@ -206,6 +215,11 @@ class Seat:
                 elif message["granted"]:
                     # Whoever asked is gone.
                     self.give()
+            elif "slots" in message:
+                kind, n_elsewhere = str(message["slots"]), int(message["taken"])
+                self._slots_elsewhere[kind] = n_elsewhere
+                if kind in self._slots:
+                    self._slots[kind].n_elsewhere = n_elsewhere
             elif "signal" in message:
                 self.stopping.stop(signal.Signals(message["signal"]))
         self._end_with_the_front()

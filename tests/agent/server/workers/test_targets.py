@@ -144,7 +144,7 @@ def test_the_servers_health_is_that_of_all_workers() -> None:
     assert whole["status"] == "ready"
     assert whole["engines"] == {"stt": "x"}
     assert whole["sessions"] == {"active": 3, "max": 4}
-    assert whole["transcriptions"] == {"active": 3, "max": 24}
+    assert whole["transcriptions"] == {"active": 3, "max": 8}
     assert whole["workers"] == {"ready": 2, "of": 3}
 
 
@@ -188,7 +188,7 @@ def test_metrics_of_all_workers_are_added_up_but_for_what_is_the_servers() -> No
         "# HELP sotto_turns_total Turns.\n# TYPE sotto_turns_total counter\n"
         'sotto_turns_total{door="webrtc",source="a b"} 5.0\n' + more + "# HELP sotto_places Places.\n"
         "# TYPE sotto_places gauge\n"
-        'sotto_places{kind="session"} 4.0\nsotto_places{kind="chat"} 8.0\n'
+        'sotto_places{kind="session"} 4.0\nsotto_places{kind="chat"} 4.0\n'
         "# TYPE sotto_workers gauge\nsotto_workers 2.0\n"
         "# TYPE sotto_worker_restarts_total counter\nsotto_worker_restarts_total 1.0\n"
     )
