@@ -11,7 +11,8 @@ from typing import Any
 from httpx._transports import default
 
 _VARIABLES = "SSL_CERT_FILE", "SSL_CERT_DIR"
-_make = default.create_ssl_context
+_NAME = "create_ssl_context"
+_make = vars(default)[_NAME]
 
 
 @functools.cache
@@ -27,4 +28,4 @@ def _context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ss
 
 def share_trust() -> None:
     """Have all of this process's clients share it."""
-    default.create_ssl_context = _context
+    setattr(default, _NAME, _context)

@@ -1,19 +1,20 @@
 """Clients of tests share what they trust by default, and nothing else."""
 
 import ssl
+from typing import Any
 
 import httpx
-from httpx._transports import default
+
+
+def trusted(client: httpx.Client) -> ssl.SSLContext:
+    """What a client goes by."""
+    transport: Any = client._transport
+    return transport._pool._ssl_context
 
 
 def test_only_the_default_is_shared() -> None:
-    assert default.create_ssl_context() is default.create_ssl_context()
-    assert default.create_ssl_context().verify_mode is ssl.CERT_REQUIRED
-    assert default.create_ssl_context(verify=False).verify_mode is ssl.CERT_NONE
+    assert trusted(httpx.Client()) is trusted(httpx.Client())
+    assert trusted(httpx.Client()).verify_mode is ssl.CERT_REQUIRED
+    assert trusted(httpx.Client(verify=False)).verify_mode is ssl.CERT_NONE  # noqa: S501
     own = ssl.create_default_context()
-    assert default.create_ssl_context(verify=own) is own
-
-
-def test_httpx_makes_its_clients_with_it() -> None:
-    pool = httpx.Client()._transport._pool  # pyright: ignore[reportAttributeAccessIssue]
-    assert pool._ssl_context is default.create_ssl_context()
+    assert trusted(httpx.Client(verify=own)) is own
