@@ -40,8 +40,8 @@ def owner_of(scope: Scope, page: object = None) -> Owner:
 def is_owner(scope: Scope) -> bool:
     """Whether who asks may change what this machine keeps: he has shown the token, or sits at the machine.
 
-    Whom a reverse proxy on this machine lets in may sit anywhere: proxies say that they are ones, or pass on a name that
-    is not this machine's own.
+    Whom a reverse proxy on this machine lets in may sit anywhere: proxies say that they are some, or pass a name on
+    that is not this machine's own.
 
     Args:
         scope: Of a request that the guard has let in.
