@@ -174,15 +174,12 @@ function onJoined(id) {
 function onEvent(event) {
   conversation.apply(event);
   talk.follow(event);
-  if (event.event === "session_started") {
+  if (["session_started", "started_over"].includes(event.event)) {
     if (conversation.id) keepConversation(conversation.id);
     if (conversation.isRecording) keepRecorded((recorded = conversation.id), true);
-    applyMute();
   }
-  if (event.event === "settings_changed") {
-    applyMute();
-    say("The settings are changed.");
-  }
+  if (["session_started", "settings_changed"].includes(event.event)) applyMute();
+  if (event.event === "settings_changed") say("The settings are changed.");
   if (event.event === "session_ended") endSession(event.code);
   draw();
   if (event.event === "session_started" && conversation.isPushToTalk) takeTheSpaceBar(byId("hold"));
@@ -352,7 +349,7 @@ onClick("presence", press);
 byId("presence").addEventListener("mousedown", (event) => event.preventDefault());
 onClick("interrupt", interrupt);
 onClick("play-sound", () => voice.play());
-listenToTools({ items: () => conversation.items, onStartOver, onDelete, tell });
+listenToTools({ items: () => conversation.items, isRecorded: () => recorded !== "", onStartOver, onDelete, tell });
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {
   keepRecorded(recorded, target.checked);

@@ -179,6 +179,45 @@ async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(brows
         assert "conversation" not in again.offer
 
 
+async def test_the_page_remembers_the_conversation_that_began_anew_and_not_the_one_before(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.start()
+        say_a_turn(peer, "hello", "Good morning.")
+        await choose(page, "Start over")
+        peer.send("started_over", conversation="the-new-one")
+        await expect(page.locator("#conversation .item")).to_have_count(0)
+        assert await page.evaluate('sessionStorage.getItem("sotto.conversation")') == "the-new-one"
+        # A call that is lost comes back to it; a page that is loaded anew reads what is remembered.
+        await peer.close()
+        assert (await stub.next_peer()).offer["conversation"] == "the-new-one"
+
+
+async def test_a_recorded_conversation_is_started_over_after_a_question_and_the_next_has_its_own_recording(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        await page.get_by_role("switch", name="Record").check()
+        peer = await call(page, stub)
+        peer.start(recording=True, recorded_secs=0.0)
+        say_a_turn(peer, "hello", "Good morning.")
+        asked = page.get_by_role("dialog", name="Start over?")
+        await choose(page, "Start over")
+        await asked.get_by_role("button", name="Go on").click()
+        await expect(page.locator("#conversation .item")).not_to_have_count(0)
+        await choose(page, "Start over")
+        await asked.get_by_role("button", name="Start over").click()
+        assert await peer.commands(1) == [{"type": "start_over"}]
+        peer.send("started_over", conversation="the-new-one")
+        await expect(page.locator("#conversation .item")).to_have_count(0)
+        say_a_turn(peer, "again", "Good night.")
+        await page.get_by_role("button", name="Leave").click()
+        link = page.get_by_role("link", name="Sound (WAV)")
+        await expect(link).to_have_attribute("href", "/api/conversations/the-new-one/recording.wav")
+
+
 async def test_the_conversation_can_be_saved_as_text(browser: Browser, stub: StubServer, tmp_path: Path) -> None:
     async with visit(browser, stub.url) as page:
         peer = await call(page, stub)

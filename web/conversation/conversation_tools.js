@@ -10,9 +10,18 @@ const DELETE = {
   text: "The server forgets what was said, and deletes the recording if there is one. A call that goes on ends.",
   yes: "Delete",
 };
+const START_OVER = {
+  title: "Start over?",
+  text: "The recording of this conversation is not shown here after that: save it first, if you want it. A new conversation has one of its own.",
+  yes: "Start over",
+  no: "Go on",
+};
 
-/** @param {{items: () => object[], onStartOver: () => void, onDelete: () => void, tell: (problem: Problem) => void}} handlers */
-export function listenToTools({ items, onStartOver, onDelete, tell }) {
+/**
+ * @param {object} handlers - items(): of the conversation; isRecorded(): whether its recording would be lost sight of;
+ *   onStartOver(), onDelete(), tell(problem)
+ */
+export function listenToTools({ items, isRecorded, onStartOver, onDelete, tell }) {
   const onClick = (id, handle) => byId(id).addEventListener("click", handle);
   onClick("save-text", async () => {
     try {
@@ -22,6 +31,6 @@ export function listenToTools({ items, onStartOver, onDelete, tell }) {
       tell(asProblem(error, "The text could not be made"));
     }
   });
-  onClick("start-over", onStartOver);
+  onClick("start-over", () => (isRecorded() ? askFirst(START_OVER, onStartOver) : onStartOver()));
   for (const id of ["delete", "delete-recording"]) onClick(id, () => askFirst(DELETE, onDelete));
 }
