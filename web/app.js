@@ -296,6 +296,7 @@ function forget(id = "") {
 }
 
 function useTool(id) {
+  byId("menu").hidePopover();
   const page = { current, session, written, forget, isRecorded: () => recorded !== "", say, tell };
   attempt("This could not be done", async () => (await loadTools()).useTool(id, page));
 }

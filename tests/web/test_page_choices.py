@@ -227,6 +227,9 @@ async def test_the_conversation_can_be_saved_as_text(browser: Browser, stub: Stu
         await expect(page.locator(".notice")).to_be_visible()
         async with page.expect_download() as saved:
             await choose(page, "Save as text")
+        # What was chosen is done: nothing hangs over the page, and the keyboard is where it came from.
+        await expect(page.locator("#menu")).to_be_hidden()
+        await expect(page.locator("#open-menu")).to_be_focused()
         await (await saved.value).save_as(tmp_path / "saved.txt")
         assert (tmp_path / "saved.txt").read_text("utf-8").split("\n\n") == [
             "You: tell me a story",

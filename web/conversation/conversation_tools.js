@@ -12,7 +12,7 @@ const DELETE = {
 };
 const START_OVER = {
   title: "Start over?",
-  text: "The recording of this conversation is not shown here after that: save it first, if you want it. A new conversation has one of its own.",
+  text: "The recording of this conversation is not shown here after that. If you want it, leave the call and save it first. A new conversation has one of its own.",
   yes: "Start over",
   no: "Go on",
 };
