@@ -1,5 +1,6 @@
 """What can be chosen on the page: settings, devices, recording, and what becomes of the conversation."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,24 @@ async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(brows
         await expect(page.get_by_text("Say something.")).to_be_visible()
         again = await call(page, stub)
         assert "conversation" not in again.offer
+
+
+@pytest.mark.parametrize(
+    "kept", ['{"options": null}', "7", '{"options": [1], "hasKeys": 7, "microphoneId": null}', "{"]
+)
+async def test_choices_that_something_else_has_written_are_left_alone(
+    browser: Browser, stub: StubServer, kept: str
+) -> None:
+    written = (
+        f"if (!sessionStorage.seen) localStorage.setItem('sotto.choices', {json.dumps(kept)}); sessionStorage.seen = 1;"
+    )
+    async with visit(browser, stub.url, script=written) as page:
+        await page.get_by_role("button", name="Details").click()
+        await call(page, stub)
+        await page.reload()
+        await expect(page.locator("#details")).to_be_visible()
+        now = json.loads(await page.evaluate("localStorage.getItem('sotto.choices')"))
+        assert (now["options"], now["hasKeys"], now["microphoneId"], now["hasDetails"]) == ({}, True, "", True)
 
 
 async def test_the_page_remembers_the_conversation_that_began_anew_and_not_the_one_before(
