@@ -111,8 +111,8 @@ function microphoneSign() {
 
 /** The server has said how it is: what can wait for that is loaded then. */
 function onServer() {
-  loadAround().catch((error) => console.info(`not all of the page could be loaded: ${error.message}`));
   draw();
+  loadAround().catch((error) => console.info(`not all of the page could be loaded: ${error.message}`));
 }
 
 function stateNow() {
@@ -389,7 +389,8 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
-if (conversation.id) import("/memory/kept_conversations.js").then(({ showWhatIsThere }) => showWhatIsThere(conversation)).then(draw, () => {});
+const areKept = () => whenReady.then(() => server.offer?.conversations === true);
+if (restored) import("/memory/kept_conversations.js").then((kept) => kept.showWhatIsThere(conversation, areKept)).then(draw, () => {});
 whenReady.then(async () => {
   panels.askForModels();
   // What is needed next is there by then; a server that is gone meanwhile says so when it is asked for.

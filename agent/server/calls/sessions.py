@@ -31,6 +31,7 @@ from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
 from agent.server.calls.changes import SettingChanges
 from agent.server.calls.garbage import clear_away
+from agent.server.calls.kept import recall
 from agent.server.calls.places import CallPlaces
 from agent.server.calls.plan import SessionPlan, SessionRequest
 from agent.server.calls.recorded import RecordedCall
@@ -156,6 +157,7 @@ class LiveSessions:
         # The engines may have taken their time: who would find no place keeps the call that it has.
         self._check_draining()
         await self._take_over(request.conversation)
+        await recall(self.histories, self.memory, request)
         self._check_draining()
         most = self._settings.server.max_sessions
         if self.is_full or not (self._places is None or await self._places.take()):
@@ -294,14 +296,12 @@ class LiveSessions:
         """A page starts over: its call goes on in a new history. The old one stays if such are kept, else it goes."""
         old, plan = session.plan.history, session.plan
         new = self.histories.begin_anew(old)
-        if new is old:
-            return old.id
         session.plan = replace(plan, history=new)
         if old in self._placed:
             self._placed.discard(old)
             self._placed.add(new)
         is_kept = self.memory and self.memory.keeps_turns and plan.memory and plan.settings.tools.memory != "off"
-        if not is_kept:
+        if new is not old and not is_kept:
             self.histories.forget(old.id)
         return new.id
 
