@@ -128,7 +128,8 @@ class Conversation:
         )
         toolbox = self._abilities.toolbox
         toolbox.report = lambda message: self.report("tool", message)
-        toolbox.news = lambda name: self.speaking_up.do(lambda: self._tell_news(name))
+        # What ran beside the conversation is done: the language model finds the words, as it knows the result.
+        toolbox.news = lambda name: self.speaking_up.do(lambda: self._tell_model(NEWS, name))
         toolbox.takes_long = lambda tool: self.speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
         self.answers = answers = AnswersOnRequest(self.context) if has_requests else None
@@ -226,10 +227,14 @@ class Conversation:
         """The agent falls silent at once; the history holds what was heard."""
         await self._queue(InterruptionFrame())
 
-    async def start_over(self) -> None:
-        """The agent falls silent, and the history is emptied."""
+    async def start_over(self, begin: Callable[[], str] = str) -> None:
+        """The agent falls silent, and the history is emptied.
+
+        Args:
+            begin: Called just before; gives the id of the conversation that begins, "" where it has none.
+        """
         self._attached.drop()
-        await self._queue(InterruptionFrame(), StartOverFrame())
+        await self._queue(InterruptionFrame(), StartOverFrame(begin))
 
     async def say_again(self, text: str) -> None:
         """The agent says something once more; it is heard into the history once more.
@@ -359,10 +364,6 @@ class Conversation:
     async def _say(self, text: str) -> None:
         """Say something unasked; it is heard into the history."""
         await self._queue(TTSSpeakFrame(text, append_to_context=True))
-
-    async def _tell_news(self, name: str) -> None:
-        """What ran beside the conversation is done: the language model finds the words, as it knows the result."""
-        await self._tell_model(NEWS, name)
 
     async def _tell_model(self, note: str, what: str) -> None:
         self.context.set_messages(without_note(self.context.messages, note))

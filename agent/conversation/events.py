@@ -207,7 +207,11 @@ EVENTS: Mapping[str, EventKind] = {
         "a stage failed; the conversation goes on", {"stage": "which", "message": "in one line"}, _SPECULATIVE
     ),
     # These need a page.
-    "started_over": _kind("the history is empty again", awaited=False),
+    "started_over": _kind(
+        "another conversation has begun, with an empty history",
+        may={"conversation": "its id, in a page's call; that of before where nothing had been said"},
+        awaited=False,
+    ),
     "went_back": _kind(
         "the conversation goes back to before a turn",
         {"text": "that turn", "later": "how many turns came after it", "taken": "whether the history held it"},
