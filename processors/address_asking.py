@@ -97,6 +97,8 @@ class _Race:
         Raises:
             httpx2.TransportError: No address answers.
         """
+        # What was found gone at the start, or by another event loop that has ended meanwhile.
+        look_after(self._group)
         if self._is_work:
             self._group.began()
         try:

@@ -14,6 +14,7 @@ import httpx
 import httpx2
 
 from processors.address_asking import GroupTransport
+from processors.address_looks import look_after
 from processors.addresses import AddressGroup
 
 KEEP_ALIVE_SECS = 3.0
@@ -35,6 +36,7 @@ class AddressLoop:
         self.asking = GroupTransport(group, httpx2.AsyncHTTPTransport(verify=verify, limits=limits))
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"{group.stage}-addresses", daemon=True)
         self._thread.start()
+        self._loop.call_soon_threadsafe(look_after, group)
 
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Begin some work on the loop.

@@ -197,6 +197,17 @@ def test_a_text_is_stopped_from_another_thread_while_it_waits() -> None:
         alone.close()
 
 
+def test_what_was_gone_at_the_start_is_found_though_nobody_asks() -> None:
+    with serve_transcriptions() as first, serve_transcriptions() as second:
+        group, is_back = group_of("stt", [first.base_url, second.base_url]), threading.Event()
+        group.failed(group.addresses[0], "nothing listens there")
+        group.listeners.append(lambda _: is_back.set())
+        engine = OpenAIRecognizerEngine("", addresses=group)
+        assert is_back.wait(PATIENT_SECS)
+        assert group.addresses[0].gone == ""
+        engine.close()
+
+
 def test_the_thread_of_the_connections_ends_with_the_engine() -> None:
     with serve_transcriptions() as first, serve_transcriptions() as second:
         with ears_at(first, second):
