@@ -19,6 +19,7 @@ from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.served_tools import ServedTools
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.told_addresses import ToldAddresses
 from agent.conversation.told_timers import ToldTimers
 from agent.conversation.tracing import LatencySpans, is_tracing
 from agent.conversation.waiting_pictures import BLIND, PICTURE
@@ -132,6 +133,7 @@ class Conversation:
         toolbox.news = lambda name: self.speaking_up.do(lambda: self._tell_model(NEWS, name))
         toolbox.takes_long = lambda tool: self.speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
+        self._followed = (self._timers, self._served, ToldAddresses(host.addresses(), emit))
         self.answers = answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
             host, settings, transport, self._observer, self.context, self._abilities, answers, rate_hz, attached, heard
@@ -141,8 +143,7 @@ class Conversation:
         self._about = dict(about or {})
         self._waking = waking.as_json() if (waking := wakes(host, settings)) else {}
         self._engines = host.engines() | self._waking
-        self._answer_secs = host.answer_secs
-        self._settings = public_values(settings)
+        self._answer_secs, self._settings = host.answer_secs, public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task[None] | None = None
@@ -161,9 +162,9 @@ class Conversation:
             push_to_talk=self._push_to_talk,
             **self._about,
         )
-        self._timers.begin()
+        for one in self._followed:
+            one.begin()
         self._warming_up = asyncio.create_task(asyncio.to_thread(self._abilities.reflexes.warm_up), name="warm-up")
-        self._served.begin()
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
 
@@ -390,8 +391,8 @@ class Conversation:
         try:
             await runner.run()
         finally:
-            self._timers.end()
-            self._served.end()
+            for one in self._followed:
+                one.end()
             if self._warming_up:
                 await asyncio.gather(self._warming_up, return_exceptions=True)
             self.speaking_up.close()
