@@ -350,10 +350,9 @@ class Conversation:
             await asyncio.wait([self._running], timeout=STOP_TIMEOUT_SECS)
 
     def _report_memory(self, message: str) -> None:
-        """On the memory's thread."""
+        """On the memory's thread; the loop may be over."""
         logger.error(message)
         with suppress(RuntimeError):
-            # The loop may be over.
             self._loop.call_soon_threadsafe(self.report, "memory", message)
 
     def _note(self, event: Event) -> None:

@@ -4,17 +4,19 @@ import ssl
 from typing import Any
 
 import httpx
+import httpx2
+import pytest
 
 
-def trusted(client: httpx.Client) -> ssl.SSLContext:
+def trusted(client: Any) -> ssl.SSLContext:
     """What a client goes by."""
-    transport: Any = client._transport
-    return transport._pool._ssl_context
+    return client._transport._pool._ssl_context
 
 
-def test_only_the_default_is_shared() -> None:
-    assert trusted(httpx.Client()) is trusted(httpx.Client())
-    assert trusted(httpx.Client()).verify_mode is ssl.CERT_REQUIRED
-    assert trusted(httpx.Client(verify=False)).verify_mode is ssl.CERT_NONE  # noqa: S501
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_only_the_default_is_shared(library: Any) -> None:
+    assert trusted(library.Client()) is trusted(library.Client())
+    assert trusted(library.Client()).verify_mode is ssl.CERT_REQUIRED
+    assert trusted(library.Client(verify=False)).verify_mode is ssl.CERT_NONE
     own = ssl.create_default_context()
-    assert trusted(httpx.Client(verify=own)) is own
+    assert trusted(library.Client(verify=own)) is own
