@@ -246,7 +246,15 @@ class GoBackFrame(ChangeHistoryFrame):
 
 @dataclass
 class StartOverFrame(SystemFrame):
-    """Downstream, behind an InterruptionFrame: the conversation begins anew, with nothing in its history."""
+    """Downstream, behind an InterruptionFrame: the conversation begins anew, with nothing in its history.
+
+    Attributes:
+        begin: Called just before the history is emptied; gives the id of the conversation that begins, "" for none.
+        conversation: That id, once it has begun.
+    """
+
+    begin: Callable[[], str] = str
+    conversation: str = ""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,10 +13,15 @@ class Line:
     """One connection, kept for the next request, that can be cut while a request waits on it.
 
     httpx bounds each read alone: headers that drip, or one `100 Continue` after another, would last for ever.
+
+    Args:
+        client: Makes the connection.
+        end: Ends what waits on it, where the connection is not the client's own.
     """
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, end: Callable[[], None] | None = None) -> None:
         self.client = client
+        self._end = end
         self.overdue = False
         self._socket: socket.socket | None = None
 
@@ -43,7 +48,9 @@ class Line:
         """End whatever waits on it, in another thread."""
         # Before the socket is read: `trace` does it the other way round, so one of the two finds both.
         self.overdue = True
-        if self._socket is not None:
+        if self._end is not None:
+            self._end()
+        elif self._socket is not None:
             # A shutdown ends a read in another thread, a close does not. That of SSLSocket would drop the encryption
             # first, and the rest of an upload might leave in the clear.
             with suppress(OSError):

@@ -8,7 +8,7 @@ logins of the environment are not used, and redirects are not followed, so the t
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from processors.address_asking import GROUP_URL
+from processors.address_line import AddressLine, AddressLoop
+from processors.addresses import AddressGroup
 from processors.clean_text import clean_text
 from processors.errors import EngineError, EngineUnavailableError
 from processors.http_line import Line, Streamed
@@ -74,18 +77,25 @@ class OpenAIClient:
         api_key: Bearer token, if the server wants one.
         timeout_secs: The longest wait for the whole of an answer.
         service: What it is asked for.
+        addresses: Where it is asked instead, each with its own token, if that is more than one address.
 
     Raises:
         EngineUnavailableError: The address is no URL, or the token cannot be sent.
     """
 
-    def __init__(self, base_url: str, api_key: str | None, timeout_secs: float, service: Service = EARS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        timeout_secs: float,
+        service: Service = EARS,
+        addresses: AddressGroup | None = None,
+    ) -> None:
         self._service = service
         self._setting = f"{service.section}.base_url"
         self.shown = shown_url(base_url).rstrip("/")
         self.timeout_secs = timeout_secs
         self._base_url = base_url.rstrip("/")
-        self._api_key = api_key
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise EngineUnavailableError(
                 f"{service.section}.api_key holds characters that no HTTP header can carry", "set it anew"
@@ -102,6 +112,12 @@ class OpenAIClient:
             ) from error
         # The system's own certificates, so that a house may have an authority of its own.
         self._verify = ssl.create_default_context() if secure else False
+        self._secrets = (api_key,) if api_key else ()
+        self._loop: AddressLoop | None = None
+        if addresses is not None:
+            self._base_url, self.shown, self._secrets = GROUP_URL, addresses.shown, addresses.secrets
+            self._headers.pop("Authorization", None)
+            self._loop = AddressLoop(addresses, ssl.create_default_context() if addresses.needs_tls else False)
         self._idle_lines: list[Line] = []
         self._closed = False
 
@@ -159,21 +175,32 @@ class OpenAIClient:
         return _json(body) if response.status_code == 200 else None
 
     @contextmanager
-    def streaming(self, route: str, fields: dict[str, Any], *, timeout_secs: float) -> Iterator[Streamed]:
+    def streaming(
+        self,
+        route: str,
+        fields: dict[str, Any],
+        *,
+        timeout_secs: float,
+        on_start: Callable[[Streamed], None] = lambda _: None,
+    ) -> Iterator[Streamed]:
         """Post JSON, and read the answer while it comes; leaving early ends the request.
 
         Args:
             route: Such as `/audio/speech`.
             fields: The JSON object.
             timeout_secs: For the whole of the answer; between two pieces it is the client's own time.
+            on_start: Is given the answer before it has come, so that the wait for it can be stopped, too.
 
         Raises:
-            ServerError: No answer, a refusal, or one that broke off. None where `Streamed.stop` was called.
+            ServerError: No answer, a refusal, or one that broke off; one that was stopped before it came. None where
+                `Streamed.stop` was called later.
         """
         silence_secs = min(timeout_secs, self.timeout_secs)
         timeout = httpx.Timeout(silence_secs, connect=min(silence_secs, CONNECT_TIMEOUT_SECS))
         line = self._take_line()
         streamed = Streamed(line)
+        on_start(streamed)
+        has_come = False
         try:
             with (
                 line.bounded(timeout_secs),
@@ -185,11 +212,12 @@ class OpenAIClient:
                 if response.status_code != 200:
                     raise self._refusal(response, _beginning(response), route, str(fields.get("model")))
                 streamed.begin(response)
+                has_come = True
                 yield streamed
             if line.overdue and not streamed.is_stopped:
                 raise httpx.ReadTimeout("cut off")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            if not streamed.is_stopped:
+            if not (streamed.is_stopped and has_come):
                 waited_secs = timeout_secs if line.overdue else silence_secs
                 raise self._failure(error, waited_secs, overdue=line.overdue) from error
         finally:
@@ -202,6 +230,8 @@ class OpenAIClient:
         with suppress(IndexError):
             while True:
                 self._idle_lines.pop().client.close()
+        if self._loop is not None:
+            self._loop.close()
 
     def _send(self, method: str, route: str, timeout_secs: float, **content: Any) -> tuple[httpx.Response, bytes]:
         timeout = httpx.Timeout(timeout_secs, connect=min(timeout_secs, CONNECT_TIMEOUT_SECS))
@@ -242,6 +272,10 @@ class OpenAIClient:
     def _take_line(self) -> Line:
         with suppress(IndexError):
             return self._idle_lines.pop()
+        if self._loop is not None:
+            to_any = AddressLine(self._loop)
+            client = httpx.Client(headers=self._headers, trust_env=False, follow_redirects=False, transport=to_any)
+            return Line(client, to_any.cut)
         return Line(
             httpx.Client(
                 headers=self._headers,
@@ -311,8 +345,8 @@ class OpenAIClient:
     def _quote(self, text: str) -> str:
         """One short line in which a server that echoes the token does not get it into a log."""
         line = " ".join(clean_text(text).split())
-        if self._api_key:
-            line = line.replace(self._api_key, "***")
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
         return line if len(line) <= MAX_QUOTED_CHARS else line[: MAX_QUOTED_CHARS - 1] + "…"
 
 

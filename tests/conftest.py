@@ -17,6 +17,7 @@ import pytest
 from loguru import logger
 
 from agent.conversation import events
+from tests.support.shared_trust import share_trust
 
 # Pipecat tells every step at DEBUG; a failing test is easier to read without it.
 logger.configure(handlers=[{"sink": sys.stderr, "level": "WARNING"}])
@@ -69,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
             made = cache = tempfile.mkdtemp(prefix="sotto-tests-")
             config.add_cleanup(lambda: shutil.rmtree(made, ignore_errors=True))
         os.environ["XDG_CACHE_HOME"] = cache
+    share_trust()
     if is_worker or not config.getoption("numprocesses", 0):
         config.stash[WEIGHTS] = os.environ.pop(WEIGHTS_VARIABLE, None)
         config.stash[NPM] = os.environ.pop(NPM_VARIABLE, None)

@@ -30,6 +30,13 @@ def blocks(first_word: str) -> list[str]:
     return [text for text in texts if text.startswith(first_word)]
 
 
+def test_its_picture_is_there_and_small() -> None:
+    [path] = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    picture = (REPOSITORY / path).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 100 * 1024
+
+
 def test_the_first_command_stands_within_the_first_25_lines() -> None:
     assert any("uv run sotto serve" in line for line in README.splitlines()[:25])
 

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
 import pytest
 
-from tests.support.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time, run_in_virtual_time
 
 N_TIMES = 300
 
@@ -107,3 +107,17 @@ async def test_time_stands_still_while_the_end_of_what_was_not_read_from_is_on_i
             assert await reader.read() == b""
             assert loop.time() - began_secs == pytest.approx(1.0, abs=1e-4)
             writer.close()
+
+
+def test_a_thread_that_sleeps_beyond_the_end_ends_with_it() -> None:
+    pool = ThreadPoolExecutor(1)
+    left: list[Future[None]] = []
+
+    async def leave() -> None:
+        left.append(pool.submit(time.sleep, 1e6))
+        await asyncio.sleep(1.0)
+
+    run_in_virtual_time(leave)
+    with pytest.raises(SystemExit):
+        left[0].result(timeout=60)
+    pool.shutdown()

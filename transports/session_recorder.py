@@ -42,6 +42,7 @@ class SessionRecorder:
         on_failure: Called once, on the event loop, with one line, when the file can no longer be written.
         thread: Writes, one thing after the other; default: one of its own.
         after_secs: The file that is there goes on behind so much silence; None: it is replaced.
+        at_secs: When it begins, on the timeline of a transport that has been talked on before.
 
     Attributes:
         start_secs: Where in the file it goes on; 0 in a new one.
@@ -60,7 +61,9 @@ class SessionRecorder:
         thread: ThreadPoolExecutor | None = None,
         *,
         after_secs: float | None = None,
+        at_secs: float = 0.0,
     ) -> None:
+        self._at_secs = at_secs
         self._file = StereoFile(path, rate_hz, after_secs=after_secs)
         self.start_secs = self._file.start_secs
         self._on_failure = on_failure
@@ -116,7 +119,7 @@ class SessionRecorder:
             self._output.cut(now_secs)
         elif isinstance(frame, OutputAudioRawFrame):
             playout_secs: float | None = frame.metadata.get("playout_secs")
-            start_secs = now_secs if playout_secs is None else playout_secs
+            start_secs = now_secs if playout_secs is None else max(0.0, playout_secs - self._at_secs)
             self._output.add(start_secs, frame.audio, exactly=playout_secs is not None)
             self._write_if_due(now_secs)
 

@@ -1,11 +1,8 @@
 // The page, put together: buttons start and end a call, the call's events fill the conversation, the view draws both.
 
-import { Around } from "/around.js";
 import { Choices } from "/settings/choices.js";
 import { Composer } from "/conversation/composer.js";
 import { Conversation } from "/conversation/conversation.js";
-import { listenToTools } from "/conversation/conversation_tools.js";
-import { listenToDetails } from "/details.js";
 import { byId } from "/dom.js";
 import { enginesNow } from "/conversation/engines.js";
 import { isAgentBusy } from "/floor.js";
@@ -13,18 +10,13 @@ import { keepConversation, keepRecorded, keptConversation, keptRecorded } from "
 import { listenToKeys } from "/keys.js";
 import { late } from "/late.js";
 import { LevelMeters } from "/call/level_meter.js";
-import { showWhatIsThere } from "/memory/kept_conversations.js";
-import { Panels } from "/panels.js";
+import { Panels, listenToDetails } from "/panels.js";
 import { Presence } from "/call/presence.js";
 import { Problem, asProblem } from "/problem.js";
-import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
-import { deleteConversation } from "/server.js";
 import { ServerWatch } from "/call/server_watch.js";
 import { Session } from "/call/session.js";
 import { View } from "/conversation/view.js";
 import { listenToFiles } from "/conversation/handed_files.js";
-import { Voice } from "/call/voice.js";
-import { keepAwake } from "/call/wake_lock.js";
 import { WrittenAnswer } from "/conversation/written_answer.js";
 
 const LINK_POLL_MS = 2_000;
@@ -48,8 +40,9 @@ let wasLost = false;
 const restored = conversation.id;
 const toldItems = new WeakSet();
 
-const voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
-const server = new ServerWatch(draw);
+const server = new ServerWatch(onServer);
+// Its answer comes while the page is drawn.
+const whenReady = server.follow();
 const session = new Session({ onMicrophone, onVoice, onJoined, onEvent, onChange }, wishes, loadCall);
 const written = new WrittenAnswer({ onChange: draw, onConversation: onJoined, onProblem: tell });
 const composer = new Composer(write);
@@ -59,14 +52,24 @@ const panels = new Panels({
   ...{ server, choices, session, written, engines, current, begin: forget },
   ...{ choose, chooseMicrophone, chooseLoudspeaker, say, tell, draw },
 });
-const around = new Around(choices, session, { toggleMute, chooseMicrophone, chooseLoudspeaker, tell });
+
+// What stands around the call and the page; null until it is loaded. The browser may offer to install it before that.
+const installOffer = new Promise((resolve) => addEventListener("beforeinstallprompt", resolve, { once: true }));
+let around = null;
+const loadAround = late(async () => {
+  const { Around } = await import("/around.js");
+  around = new Around(choices, session, { toggleMute, chooseMicrophone, chooseLoudspeaker, tell, installOffer });
+  draw();
+  return around;
+});
+const loadTools = late(() => import("/conversation/conversation_tools.js"));
 
 // What a call and written words need beside the page that waits for them; null until it is loaded.
 let talk = null;
 const loadTalk = late(async () => {
   const { Talk } = await import("/conversation/talk.js");
   const page = { current, offer: () => server.offer, session, written, composer, choices, announcer: view.announcer, tell, draw };
-  talk = new Talk({ ...page, onRefused: keepOptions, onChanged: onSettingsChanged });
+  talk = new Talk({ ...page, onRefused: keepOptions, onChanged: onSettingsChanged, onHold });
 });
 
 async function loadCall() {
@@ -82,10 +85,10 @@ function draw() {
     state,
     isWanted: session.isWanted,
     conversation,
-    microphone: microphone === "muted" && !isMuted ? "held" : microphone,
+    microphone: microphoneSign(),
     problem: problem ?? session.problem ?? server.problem,
     isComingBack: problem === null && session.isComingBack,
-    isSoundHeld: voice.isHeld,
+    isSoundHeld: talk?.voice.isHeld === true,
     engines: engines(),
     answerSecs: conversation.engines ? conversation.answerSecs : (server.health?.answer_secs ?? null),
     link: session.phase === "joined" ? (link ?? {}) : null,
@@ -99,7 +102,17 @@ function draw() {
   panels.draw();
   talk?.draw();
   announceWritten();
-  around.draw(state, isMuted, server.health);
+  around?.draw(state, { isMuted, microphone: microphoneSign(), health: server.health });
+}
+
+function microphoneSign() {
+  return microphone === "muted" && !isMuted ? "held" : microphone;
+}
+
+/** The server has said how it is: what can wait for that is loaded then. */
+function onServer() {
+  draw();
+  loadAround().catch((error) => console.info(`not all of the page could be loaded: ${error.message}`));
 }
 
 function stateNow() {
@@ -164,7 +177,7 @@ function onMicrophone(sign, track) {
 
 function onVoice(stream) {
   meters.follow("agent", stream);
-  voice.follow(stream);
+  talk.voice.follow(stream);
 }
 
 function onJoined(id) {
@@ -174,18 +187,15 @@ function onJoined(id) {
 function onEvent(event) {
   conversation.apply(event);
   talk.follow(event);
-  if (event.event === "session_started") {
+  if (["session_started", "started_over"].includes(event.event)) {
     if (conversation.id) keepConversation(conversation.id);
     if (conversation.isRecording) keepRecorded((recorded = conversation.id), true);
-    applyMute();
   }
-  if (event.event === "settings_changed") {
-    applyMute();
-    say("The settings are changed.");
-  }
+  if (["session_started", "settings_changed"].includes(event.event)) applyMute();
+  if (event.event === "settings_changed") say("The settings are changed.");
   if (event.event === "session_ended") endSession(event.code);
   draw();
-  if (event.event === "session_started" && conversation.isPushToTalk) takeTheSpaceBar(byId("hold"));
+  if (event.event === "session_started" && conversation.isPushToTalk) talk.takeTheSpaceBar();
 }
 
 function endSession(code) {
@@ -199,7 +209,7 @@ function onChange() {
   if (phase !== "joined") {
     talk?.hangUp();
     meters.follow("agent", null);
-    voice.follow(null);
+    talk?.voice.follow(null);
     link = null;
   }
   if (phase === "joined" || phase === "waiting") problem = null;
@@ -211,8 +221,13 @@ function onChange() {
   }
   if (phase === "left" && phaseBefore === "joined") say("You have left the call.");
   phaseBefore = phase;
-  keepAwake(session.isWanted);
   draw();
+}
+
+function onHold(held) {
+  isHeld = held;
+  applyMute();
+  session.send({ type: "push_to_talk", active: held });
 }
 
 function toggleMute() {
@@ -272,31 +287,31 @@ function announceWritten() {
 
 // The conversation as a whole
 
-function onStartOver() {
-  if (session.phase === "joined") return session.send({ type: "start_over" });
-  written.stop();
-  forget();
-}
-
-async function onDelete() {
-  const { id } = conversation;
-  session.leave();
-  written.stop();
-  try {
-    await deleteConversation(id);
-    if (conversation.id === id) forget();
-    say("The conversation is deleted.");
-  } catch (error) {
-    tell(asProblem(error, "The conversation could not be deleted"));
-  }
-}
-
 function forget(id = "") {
   keepConversation(id);
   talk?.hush();
   conversation = new Conversation(id);
   keepRecorded((recorded = ""), byId("record").checked);
   draw();
+}
+
+function useTool(id) {
+  byId("menu").hidePopover();
+  const page = { current, session, written, forget, isRecorded: () => recorded !== "", say, tell };
+  attempt("This could not be done", async () => (await loadTools()).useTool(id, page));
+}
+
+function checkSound() {
+  byId("menu").hidePopover();
+  attempt("The check could not be loaded", async () => (await loadAround()).checkSound());
+}
+
+async function attempt(what, work) {
+  try {
+    await work();
+  } catch (error) {
+    tell(asProblem(error, what));
+  }
 }
 
 // Choices
@@ -321,17 +336,12 @@ function keepOptions(options, refusal) {
 
 async function chooseMicrophone(id) {
   choices.change({ microphoneId: id });
-  if (!session.isWanted) return;
-  try {
-    await session.useMicrophone(id);
-  } catch (error) {
-    tell(asProblem(error, "The microphone could not be changed"));
-  }
+  if (session.isWanted) await attempt("The microphone could not be changed", () => session.useMicrophone(id));
 }
 
 function chooseLoudspeaker(id) {
   choices.change({ loudspeakerId: id });
-  voice.moveTo(id);
+  talk?.voice.moveTo(id);
 }
 
 async function followLink() {
@@ -351,8 +361,9 @@ onClick("presence", press);
 // The keyboard stays where it was.
 byId("presence").addEventListener("mousedown", (event) => event.preventDefault());
 onClick("interrupt", interrupt);
-onClick("play-sound", () => voice.play());
-listenToTools({ items: () => conversation.items, onStartOver, onDelete, tell });
+onClick("play-sound", () => talk?.voice.play());
+for (const id of ["save-text", "start-over", "delete", "delete-recording"]) onClick(id, () => useTool(id));
+for (const id of ["check-sound", "check-again"]) onClick(id, checkSound);
 byId("record").checked = keptRecorded().isOn;
 byId("record").addEventListener("change", ({ target }) => {
   keepRecorded(recorded, target.checked);
@@ -361,11 +372,6 @@ byId("record").addEventListener("change", ({ target }) => {
 byId("aloud").addEventListener("change", ({ target }) => {
   choices.change({ [aloudChoice()]: target.checked });
   if (!target.checked && !session.isWanted) talk?.hush();
-});
-holdToTalk(byId("hold"), (held) => {
-  isHeld = held;
-  applyMute();
-  session.send({ type: "push_to_talk", active: held });
 });
 byId("chips").addEventListener("click", ({ target }) => target.closest("button") && write(target.textContent));
 listenToDetails(choices, draw);
@@ -383,11 +389,12 @@ addEventListener("pagehide", () => {
 });
 addEventListener("pageshow", ({ persisted }) => persisted && draw());
 draw();
-showWhatIsThere(conversation).then(draw);
-server.follow().then(async () => {
+const areKept = () => whenReady.then(() => server.offer?.conversations === true);
+if (restored) import("/memory/kept_conversations.js").then((kept) => kept.showWhatIsThere(conversation, areKept)).then(draw, () => {});
+whenReady.then(async () => {
   panels.askForModels();
   // What is needed next is there by then; a server that is gone meanwhile says so when it is asked for.
-  await Promise.allSettled([loadCall(), view.prepare()]);
-  around.keep();
+  await Promise.allSettled([loadCall(), view.prepare(), loadTools(), loadAround()]);
+  around?.keep();
 });
 setInterval(followLink, LINK_POLL_MS);

@@ -1,11 +1,12 @@
-// What stands around the call: the countdown while it is lost, the system's media keys, the check of the sound, and the
-// page as an app of its own.
+// What stands around the call: the countdown while it is lost, the system's media keys, the screen that stays lit, the
+// check of the sound, the tab's title and icon, and the page as an app of its own.
 
 import { Countdown } from "/call/countdown.js";
 import { byId } from "/dom.js";
 import { keepPage, offerToInstall, versionOfPage } from "/installed.js";
 import { followMediaKeys } from "/call/media_keys.js";
-import { asProblem } from "/problem.js";
+import { drawTab } from "/tab.js";
+import { keepAwake } from "/call/wake_lock.js";
 
 export class Around {
   #choices;
@@ -13,6 +14,7 @@ export class Around {
   #handlers;
   #countdown = new Countdown(byId("countdown"));
   #isMuted = false;
+  #isAwake = false;
   #isChecking = false;
   #version = "";
   #serverVersion = "";
@@ -20,24 +22,29 @@ export class Around {
   /**
    * @param {Choices} choices
    * @param {Session} session
-   * @param {{toggleMute, chooseMicrophone, chooseLoudspeaker, tell}} handlers - of the page; tell is given a Problem
+   * @param {{toggleMute, chooseMicrophone, chooseLoudspeaker, installOffer}} handlers - of the page; installOffer: a
+   *   promise of the browser's, which may come before this is loaded
    */
   constructor(choices, session, handlers) {
     this.#choices = choices;
     this.#session = session;
     this.#handlers = handlers;
-    for (const id of ["check-sound", "check-again"]) byId(id).addEventListener("click", () => this.#check());
     byId("reload").addEventListener("click", () => location.reload());
-    offerToInstall();
+    offerToInstall(handlers.installOffer);
     versionOfPage().then((version) => {
       this.#version = version;
       this.#drawNewer();
     });
   }
 
-  /** @param {string} state - a key of FLOOR @param {boolean} isMuted @param {object | null} health - of the server */
-  draw(state, isMuted, health) {
+  /**
+   * @param {string} state - a key of FLOOR
+   * @param {{isMuted: boolean, microphone: string, health: object | null}} now - a key of MICROPHONE; of the server
+   */
+  draw(state, { isMuted, microphone, health }) {
     this.#isMuted = isMuted;
+    drawTab(state, microphone);
+    if (this.#isAwake !== this.#session.isWanted) keepAwake((this.#isAwake = this.#session.isWanted));
     this.#countdown.follow(state === "waiting" ? this.#session.retryAtMs : 0);
     followMediaKeys({ isWanted: this.#session.isWanted, isMuted }, this.#mediaKeys());
     this.#serverVersion = health?.version ?? "";
@@ -65,20 +72,18 @@ export class Around {
   }
 
   /** Who tries the microphone in a call is not heard by the agent meanwhile. */
-  async #check() {
-    const { toggleMute, chooseMicrophone, chooseLoudspeaker, tell } = this.#handlers;
+  async checkSound() {
+    const { toggleMute, chooseMicrophone, chooseLoudspeaker } = this.#handlers;
     if (this.#isChecking) return;
     this.#isChecking = true;
-    byId("menu").hidePopover();
     const isShut = this.#session.isWanted && !this.#isMuted;
     if (isShut) toggleMute();
     try {
       const { checkSound } = await import("/check/sound_check.js");
       await checkSound(this.#choices, { onMicrophone: chooseMicrophone, onLoudspeaker: chooseLoudspeaker });
-    } catch (error) {
-      tell(asProblem(error, "The check could not be loaded"));
+    } finally {
+      this.#isChecking = false;
+      if (isShut && this.#session.isWanted && this.#isMuted) toggleMute();
     }
-    this.#isChecking = false;
-    if (isShut && this.#session.isWanted && this.#isMuted) toggleMute();
   }
 }

@@ -34,18 +34,24 @@ function loadedFiles() {
   return loaded.filter(({ origin, pathname }) => origin === location.origin && OWN_FILE.test(pathname)).map(({ pathname }) => pathname);
 }
 
-/** Browsers that install pages say when (Chromium's); others do it from a menu of their own, or do not. */
-export function offerToInstall() {
+/**
+ * Browsers that install pages say when (Chromium's); others do it from a menu of their own, or do not.
+ *
+ * @param {Promise<Event>} early - the first offer, which may have come already
+ */
+export function offerToInstall(early) {
   const button = byId("install");
   let offer = null;
   const show = (event) => {
     offer = event;
     button.hidden = offer === null;
   };
-  addEventListener("beforeinstallprompt", (event) => {
+  const take = (event) => {
     event.preventDefault();
     show(event);
-  });
+  };
+  addEventListener("beforeinstallprompt", take);
+  early.then(take);
   addEventListener("appinstalled", () => show(null));
   button.addEventListener("click", async () => {
     await offer.prompt();

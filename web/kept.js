@@ -58,11 +58,18 @@ export function keepRecorded(id, isOn) {
 export function keptChoices() {
   const standard = { options: {}, microphoneId: "", loudspeakerId: "", isSpoken: true, isReadAloud: false, hasDetails: false, hasKeys: true };
   try {
-    return { ...standard, ...JSON.parse(read("localStorage", CHOICES) ?? "{}") };
+    const kept = JSON.parse(read("localStorage", CHOICES) ?? "{}");
+    const each = Object.entries(standard).map(([name, value]) => [name, isLike(kept?.[name], value) ? kept[name] : value]);
+    return Object.fromEntries(each);
   } catch (error) {
     if (error instanceof SyntaxError) return standard;
     throw error;
   }
+}
+
+/** Whether a value can stand in the place of another one: something else may have written it. */
+function isLike(value, standard) {
+  return typeof value === typeof standard && value !== null && !Array.isArray(value);
 }
 
 /** @param {object} choices - as keptChoices returns them */

@@ -2,11 +2,30 @@
 
 import { byId } from "/dom.js";
 import { late, withStyles } from "/late.js";
-import { goingOn } from "/memory/kept_conversations.js";
 import { asProblem } from "/problem.js";
 
 const SHEET = "/styles/settings.css";
 const LISTS = "/styles/memory.css";
+
+/**
+ * Times, network and engines, for those who want to see them.
+ *
+ * @param {Choices} choices - keep whether they are shown @param {() => void} onShown
+ */
+export function listenToDetails(choices, onShown) {
+  const button = byId("open-details");
+  const draw = async () => {
+    button.setAttribute("aria-expanded", String(choices.hasDetails));
+    if (choices.hasDetails) await withStyles("/styles/panels.css");
+    byId("details").hidden = !choices.hasDetails;
+    onShown();
+  };
+  button.addEventListener("click", () => {
+    choices.change({ hasDetails: !choices.hasDetails });
+    draw();
+  });
+  draw();
+}
 
 export class Panels {
   #page;
@@ -107,8 +126,9 @@ export class Panels {
   }
 
   async #makeConversations() {
-    const [{ ConversationsPanel }] = await Promise.all([
+    const [{ ConversationsPanel }, { goingOn }] = await Promise.all([
       import("/memory/conversations_panel.js"),
+      import("/memory/kept_conversations.js"),
       withStyles(SHEET, LISTS),
     ]);
     return new ConversationsPanel(goingOn(this.#page));

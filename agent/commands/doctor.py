@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agent import __version__
+from agent.engines.addresses import groups_named
 from agent.engines.candidates import Candidate, PassedOver
 from agent.engines.host import start_model_host
 from agent.engines.known_speeds import KnownSpeeds, known_speeds
@@ -27,8 +28,9 @@ from agent.engines.tool_calls import told
 from agent.engines.tts import tts_candidates
 from agent.engines.wake import STAGE as WAKE
 from agent.engines.wake import wake_candidates
-from agent.settings.load import Settings, effective_values
+from agent.settings.load import Settings, effective_values, public_url
 from agent.tools.mcp_servers import McpServers
+from processors.address_looks import look_at_all
 from processors.errors import EngineUnavailableError
 from processors.text.language_words import KNOWN
 
@@ -100,6 +102,7 @@ async def examine(settings: Settings, console: Console | None = None) -> int:
         console.print(f"wake words: {', '.join(settings.wake.words)}; asleep {seconds} after the last turn")
     if settings.interpreter.is_on:
         console.print(interpreting(settings, chosen.get("stt", ("", ""))[0]))
+    await _print_addresses(settings, console)
     await _print_servers(settings, console)
     _print_devices(console)
     console.print(_versions_table())
@@ -215,6 +218,24 @@ def _print_devices(console: Console) -> None:
         return
     devices = [f"{device['name']}" for device in sounddevice.query_devices()]
     console.print(f"sound devices: {escape(', '.join(devices)) or 'none'}")
+
+
+async def _print_addresses(settings: Settings, console: Console) -> None:
+    """Look at each address of an engine that has several, and say what came of it."""
+    try:
+        groups = groups_named(settings)
+    except EngineUnavailableError as error:
+        console.print(f"addresses: [yellow]{escape(str(error))}[/yellow]")
+        return
+    if not groups:
+        return
+    table = _table("addresses", "stage", "number", "address and state")
+    for group in groups:
+        await look_at_all(group)
+        for one in group.addresses:
+            state = f"[yellow]not usable[/yellow]: {escape(one.gone)}" if one.gone else "[green]answers[/green]"
+            table.add_row(group.stage, str(one.number), f"{escape(public_url(one.url))}: {state}")
+    console.print(table)
 
 
 async def _print_servers(settings: Settings, console: Console) -> None:

@@ -19,6 +19,7 @@ from agent.conversation.observer import ConversationObserver, Sink
 from agent.conversation.pipeline import build_worker
 from agent.conversation.served_tools import ServedTools
 from agent.conversation.speaking_up import SpeakingUp
+from agent.conversation.told_addresses import ToldAddresses
 from agent.conversation.told_timers import ToldTimers
 from agent.conversation.tracing import LatencySpans, is_tracing
 from agent.conversation.waiting_pictures import BLIND, PICTURE
@@ -128,9 +129,11 @@ class Conversation:
         )
         toolbox = self._abilities.toolbox
         toolbox.report = lambda message: self.report("tool", message)
-        toolbox.news = lambda name: self.speaking_up.do(lambda: self._tell_news(name))
+        # What ran beside the conversation is done: the language model finds the words, as it knows the result.
+        toolbox.news = lambda name: self.speaking_up.do(lambda: self._tell_model(NEWS, name))
         toolbox.takes_long = lambda tool: self.speaking_up.add(self._abilities.reflexes.still_words(tool))
         self._served = ServedTools(servers, settings.tools.servers, toolbox, emit, room_for(host.llm_options))
+        self._followed = (self._timers, self._served, ToldAddresses(host.addresses(), emit))
         self.answers = answers = AnswersOnRequest(self.context) if has_requests else None
         self._worker, self._steps = build_worker(
             host, settings, transport, self._observer, self.context, self._abilities, answers, rate_hz, attached, heard
@@ -140,8 +143,7 @@ class Conversation:
         self._about = dict(about or {})
         self._waking = waking.as_json() if (waking := wakes(host, settings)) else {}
         self._engines = host.engines() | self._waking
-        self._answer_secs = host.answer_secs
-        self._settings = public_values(settings)
+        self._answer_secs, self._settings = host.answer_secs, public_values(settings)
         self._push_to_talk = settings.turn.mode == "push_to_talk"
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task[None] | None = None
@@ -160,9 +162,9 @@ class Conversation:
             push_to_talk=self._push_to_talk,
             **self._about,
         )
-        self._timers.begin()
+        for one in self._followed:
+            one.begin()
         self._warming_up = asyncio.create_task(asyncio.to_thread(self._abilities.reflexes.warm_up), name="warm-up")
-        self._served.begin()
         self._running = asyncio.create_task(self._run(), name="conversation")
         return self._running
 
@@ -226,10 +228,14 @@ class Conversation:
         """The agent falls silent at once; the history holds what was heard."""
         await self._queue(InterruptionFrame())
 
-    async def start_over(self) -> None:
-        """The agent falls silent, and the history is emptied."""
+    async def start_over(self, begin: Callable[[], str] = str) -> None:
+        """The agent falls silent, and the history is emptied.
+
+        Args:
+            begin: Called just before; gives the id of the conversation that begins, "" where it has none.
+        """
         self._attached.drop()
-        await self._queue(InterruptionFrame(), StartOverFrame())
+        await self._queue(InterruptionFrame(), StartOverFrame(begin))
 
     async def say_again(self, text: str) -> None:
         """The agent says something once more; it is heard into the history once more.
@@ -344,10 +350,9 @@ class Conversation:
             await asyncio.wait([self._running], timeout=STOP_TIMEOUT_SECS)
 
     def _report_memory(self, message: str) -> None:
-        """On the memory's thread."""
+        """On the memory's thread; the loop may be over."""
         logger.error(message)
         with suppress(RuntimeError):
-            # The loop may be over.
             self._loop.call_soon_threadsafe(self.report, "memory", message)
 
     def _note(self, event: Event) -> None:
@@ -359,10 +364,6 @@ class Conversation:
     async def _say(self, text: str) -> None:
         """Say something unasked; it is heard into the history."""
         await self._queue(TTSSpeakFrame(text, append_to_context=True))
-
-    async def _tell_news(self, name: str) -> None:
-        """What ran beside the conversation is done: the language model finds the words, as it knows the result."""
-        await self._tell_model(NEWS, name)
 
     async def _tell_model(self, note: str, what: str) -> None:
         self.context.set_messages(without_note(self.context.messages, note))
@@ -389,8 +390,8 @@ class Conversation:
         try:
             await runner.run()
         finally:
-            self._timers.end()
-            self._served.end()
+            for one in self._followed:
+                one.end()
             if self._warming_up:
                 await asyncio.gather(self._warming_up, return_exceptions=True)
             self.speaking_up.close()

@@ -168,6 +168,17 @@ EVENTS: Mapping[str, EventKind] = {
         "a server of tools came or went",
         {"servers": "their states", "left_out": "tools that the model's context has no room for, in one line"},
     ),
+    "engine_address": _kind(
+        "one of several addresses of an engine is gone, or is back",
+        {
+            "stage": "stt, llm, large or tts",
+            "number": "of the address, from 1 on",
+            "of": "how many there are",
+            "state": "gone or back",
+            "reason": "why it is gone, or empty",
+            "left": "how many are asked now",
+        },
+    ),
     "tool_call": _kind("a tool is called", {**_CALL, "arguments": "what it takes"}),
     "tool_result": _kind(
         "what a tool gave",
@@ -207,7 +218,11 @@ EVENTS: Mapping[str, EventKind] = {
         "a stage failed; the conversation goes on", {"stage": "which", "message": "in one line"}, _SPECULATIVE
     ),
     # These need a page.
-    "started_over": _kind("the history is empty again", awaited=False),
+    "started_over": _kind(
+        "another conversation has begun, with an empty history",
+        may={"conversation": "its id, in a page's call; that of before where nothing had been said"},
+        awaited=False,
+    ),
     "went_back": _kind(
         "the conversation goes back to before a turn",
         {"text": "that turn", "later": "how many turns came after it", "taken": "whether the history held it"},

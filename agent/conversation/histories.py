@@ -157,6 +157,22 @@ class Histories:
         history.used_secs = self._clock()
         return history
 
+    def begin_anew(self, history: History) -> History:
+        """A new history in place of one that is held: held, too, with the live context, which is still to be emptied.
+
+        The old one has what was said, and is free. Where nothing was said there is nothing to begin anew: the same one.
+
+        Args:
+            history: Held.
+        """
+        if not history.context.messages or history.used_by is None:
+            return history
+        new = self.open(owner=history.owner)
+        new.context, history.context = history.context, LLMContext(list(history.context.messages))
+        self.hold(new, history.used_by)
+        self.release(history)
+        return new
+
     def named(self, name: str, owner: Owner) -> History:
         """The history that an owner calls so, or a new one of his; it counts as used now.
 

@@ -39,6 +39,7 @@ class LiveRecording:
         on_end: Called at the end, with whether the files are whole: a disk that is too slow may still be written to.
         after_secs: The files that are there go on so much later; None: there are none.
         asleep: Whether the conversation begins asleep.
+        at_secs: When it begins, on the call's timeline, which the events and the sound are dated on.
 
     Attributes:
         start_secs: Where in the files it goes on; 0 in new ones.
@@ -57,7 +58,9 @@ class LiveRecording:
         *,
         after_secs: float | None = None,
         asleep: bool = False,
+        at_secs: float = 0.0,
     ) -> None:
+        self._at_secs = at_secs
         goes_on = after_secs is not None
         if not goes_on:
             folder.mkdir(mode=0o700)
@@ -69,7 +72,9 @@ class LiveRecording:
         self._thread = ThreadPoolExecutor(1, "recorder")
         self._unwritten: deque[Future[None]] = deque()
         try:
-            self._sound = SessionRecorder(folder / SOUND, rate_hz, self._fail, self._thread, after_secs=after_secs)
+            self._sound = SessionRecorder(
+                folder / SOUND, rate_hz, self._fail, self._thread, after_secs=after_secs, at_secs=at_secs
+            )
         except RecordingError:
             self._events.close()
             self._thread.shutdown(wait=False)
@@ -95,7 +100,7 @@ class LiveRecording:
             self._fail(TOO_SLOW)
             return
         told = {key: value for key, value in event.items() if key != "settings"}
-        told["t"] = event["t"] + self.start_secs
+        told["t"] = max(0.0, event["t"] - self._at_secs) + self.start_secs
         self._unwritten.append(self._thread.submit(self._events, told))
 
     async def end(self) -> None:

@@ -382,7 +382,8 @@ class ConversationObserver(BaseObserver):
 
     def _on_started_over(self, data: FramePushed, frame: StartOverFrame) -> None:
         if isinstance(data.source, HistorySettled):
-            self.emit("started_over")
+            begun: dict[str, Any] = {"conversation": frame.conversation} if frame.conversation else {}
+            self.emit("started_over", **begun)
 
     def _on_error(self, data: FramePushed, frame: ErrorFrame) -> None:
         if data.first_push:

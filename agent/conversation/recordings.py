@@ -78,6 +78,7 @@ class Recordings:
         on_failure: OnFailure = lambda failure: None,
         *,
         asleep: bool = False,
+        at_secs: float = 0.0,
     ) -> LiveRecording:
         """Record a conversation from now on; an earlier recording of it goes on.
 
@@ -85,10 +86,11 @@ class Recordings:
 
         Args:
             conversation: Its id.
-            transport: What it will be held on; not started yet.
+            transport: What it will be held on, or is.
             rate_hz: Of the agent's voice.
             on_failure: Called once, with one line, when nothing more can be recorded; the conversation goes on.
             asleep: Whether the conversation begins asleep.
+            at_secs: When it begins, on the call's timeline.
 
         Raises:
             InputError: Nothing can be recorded at all, for want of a place on the disk say.
@@ -104,7 +106,10 @@ class Recordings:
                 kept.folder = self._folder()
             on_end = lambda is_whole: self._keep(conversation, kept, is_whole)  # noqa: E731 - it is handed on
             live = LiveRecording(
-                kept.folder, transport, rate_hz, on_failure, on_end, after_secs=after_secs, asleep=asleep
+                *(kept.folder, transport, rate_hz, on_failure, on_end),
+                after_secs=after_secs,
+                asleep=asleep,
+                at_secs=at_secs,
             )
         except (RecordingError, InputError) as error:
             raise InputError(str(error)) from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from agent.engines.addresses import groups_in
 from agent.engines.candidates import Candidate, Choice, choose
 from agent.engines.compute import check_device
 from agent.engines.known_speeds import known_speeds
@@ -24,6 +25,7 @@ from agent.engines.tool_probe import probed
 from agent.engines.tts import tts_candidates
 from agent.engines.wake import WakeHost, load_wake
 from agent.settings.load import Settings, without_effect
+from processors.addresses import AddressGroup
 from processors.ear.silero import SharedSilero, load_silero
 from processors.engine_threads import EngineThreads, Standby
 from processors.errors import EngineUnavailableError
@@ -67,6 +69,10 @@ class MindlessHost:
     def engines(self) -> dict[str, Any]:
         """Which engines they are, and why better ones were passed over."""
         return {"stt": self.stt.as_json(), **({"tts": self.tts.as_json()} if self.tts else {})}
+
+    def addresses(self) -> list[AddressGroup]:
+        """Those of each engine that has several."""
+        return groups_in(one.loaded for one in (self.stt, self.tts) if one)
 
     def threads(self) -> list[Executor]:
         """Those of all engines, those that took over among them."""
@@ -135,6 +141,10 @@ class ModelHost:
     def answer_secs(self) -> float | None:
         """What a person waits for an answer with these engines, as measured on this machine; None where unknown."""
         return answer_secs(self.stt.speed, self.llm.speed, self.tts.speed)
+
+    def addresses(self) -> list[AddressGroup]:
+        """Those of each engine that has several."""
+        return groups_in(one.loaded for one in (self.stt, self.llm, self.large, self.tts) if one)
 
     def threads(self) -> list[Executor]:
         """Those of all engines, those that took over among them."""

@@ -34,7 +34,8 @@ async def large_candidates(settings: Settings) -> list[Candidate[LlmBackend]]:
         "api_key": large.api_key if own else llm.api_key,
         "max_tokens": large.max_tokens or llm.max_tokens,
     }
-    found = await llm_candidates(settings.model_copy(update={"llm": llm.model_copy(update=changed)}))
+    asked = settings.model_copy(update={"llm": llm.model_copy(update=changed)})
+    found = await llm_candidates(asked, stage=STAGE if own else "llm")
     # An address is not to be another's, and without a name what is embedded is the small model itself.
     only = "endpoint" if large.base_url and large.engine == "auto" else large.engine
     # What a server lists may be called as a file, too.

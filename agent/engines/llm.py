@@ -15,6 +15,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from agent.engines.addresses import check_addresses, group_of
 from agent.engines.candidates import Candidate
 from agent.engines.chat_template import template_marks
 from agent.engines.compute import placement
@@ -27,6 +28,8 @@ from agent.engines.remote_stt import foundry_dir
 from agent.engines.tool_calls import calls_tools
 from agent.models.catalogue import installed, model_dir
 from agent.settings.load import Settings
+from processors.address import addresses_in
+from processors.addresses import AddressGroup
 from processors.errors import EngineUnavailableError
 from processors.foundry_runtime import INSTALL_COMMAND, PRIVACY_NOTE
 from processors.llm.foundry import DEFAULT_ALIAS as FOUNDRY_ALIAS
@@ -96,12 +99,15 @@ class LlmBackend:
             self.foundry.close()
 
 
-async def llm_candidates(settings: Settings, address: LlmAddress | None = None) -> list[Candidate[LlmBackend]]:
+async def llm_candidates(
+    settings: Settings, address: LlmAddress | None = None, stage: str = "llm"
+) -> list[Candidate[LlmBackend]]:
     """Every way to a language model, the best first; asks the usual loopback ports which servers run.
 
     Args:
         settings: Which ones may be asked.
         address: Where our own is to be served; default: anywhere.
+        stage: llm or large: whose address it is, where it has several.
     """
     engine = settings.llm.engine
     candidates = []
@@ -109,7 +115,7 @@ async def llm_candidates(settings: Settings, address: LlmAddress | None = None) 
         # Which tells Microsoft of itself: only where it is named.
         return [_foundry(settings)]
     if engine != "embedded" and (settings.llm.base_url or engine == "endpoint"):
-        candidates.append(await _endpoint(settings))
+        candidates.append(await _endpoint(settings, stage))
     if engine not in ("endpoint", "embedded"):
         named = {candidate.engine for candidate in candidates}
         candidates += [_found(settings, server) for server in await find_servers() if server.name not in named]
@@ -117,21 +123,27 @@ async def llm_candidates(settings: Settings, address: LlmAddress | None = None) 
     return candidates
 
 
-async def _endpoint(settings: Settings) -> Candidate[LlmBackend]:
+async def _endpoint(settings: Settings, stage: str) -> Candidate[LlmBackend]:
     """The configured address; a server named by `llm.engine` stands there, else one of unknown make."""
     llm = settings.llm
     engine = llm.engine if llm.engine in START_COMMANDS else "endpoint"
     api_key = llm.api_key.get_secret_value() if llm.api_key else None
     load = partial(_remote, settings, engine, api_key)
+    url, group = llm.base_url, None
     try:
-        if llm.base_url is None:
+        if url is None:
             raise EngineUnavailableError("llm.base_url is not set", "--set llm.base_url=http://127.0.0.1:11434/v1")
-        server = await check_endpoint(llm.base_url, api_key, llm.model)
+        if group := group_of(stage, llm, settings):
+            first = group.addresses[0]
+            url, load = first.url, partial(_grouped, settings, engine, group)
+            server = await check_addresses(group, llm.model)
+        else:
+            server = await check_endpoint(url, api_key, llm.model)
     except EngineUnavailableError as error:
-        if llm.base_url and llm.model:
+        if url and llm.model and (group or len(addresses_in(url)) == 1):
             # It may come up later: the conversation starts, apologises while it is away, and recovers.
             logger.warning(f"llm: {error}")
-            return Candidate(engine, llm.model, partial(load, llm.base_url, llm.model), measurable=False)
+            return Candidate(engine, llm.model, partial(load, url, llm.model), measurable=False)
         named = bool(llm.base_url)
         return Candidate(
             engine, llm.model, partial(load, "", ""), error.reason, error.mend, measurable=False, named=named
@@ -152,6 +164,13 @@ def _found(settings: Settings, server: FoundServer) -> Candidate[LlmBackend]:
 
 def _remote(settings: Settings, engine: str, api_key: str | None, base_url: str, model: str) -> LlmBackend:
     return LlmBackend(_options(settings, engine, api_key, base_url, model))
+
+
+def _grouped(settings: Settings, engine: str, group: AddressGroup, base_url: str, model: str) -> LlmBackend:
+    """What is asked at several addresses; one of them tells of the model."""
+    key = next((one.key for one in group.addresses if one.url == base_url.rstrip("/")), "")
+    options = _options(settings, engine, key or None, base_url, model)
+    return LlmBackend(dataclasses.replace(options, addresses=group))
 
 
 def _embedded(settings: Settings, address: LlmAddress | None) -> Candidate[LlmBackend]:

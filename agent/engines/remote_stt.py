@@ -8,8 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.engines.addresses import group_of, looked_at
 from agent.engines.candidates import Candidate
 from agent.settings.load import Settings
+from processors.address import addresses_in
 from processors.errors import EngineUnavailableError
 from processors.foundry_runtime import INSTALL_COMMAND
 from processors.shown_url import shown_url
@@ -29,9 +31,11 @@ def openai_candidate(settings: Settings) -> Candidate[RecognizerEngine]:
 
         if problem := url_problem("stt", base_url):
             raise EngineUnavailableError(problem, BASE_URL_EXAMPLE)
+        group = group_of("stt", stt, settings)
         return OpenAIRecognizerEngine(
             base_url,
-            api_key=stt.api_key.get_secret_value() if stt.api_key else None,
+            api_key=stt.api_key.get_secret_value() if stt.api_key and not group else None,
+            addresses=group and looked_at(group),
             model=stt.model,
             language=stt.language,
             task=stt.task,
@@ -99,11 +103,14 @@ def url_problem(section: str, base_url: str) -> str | None:
     """
     if not base_url:
         return f"no {section}.base_url is set"
+    wrong = [one for one in addresses_in(base_url) if not _is_url(one)]
+    return f"{section}.base_url is no URL: {shown_url(wrong[0])}" if wrong else None
+
+
+def _is_url(text: str) -> bool:
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(text)
         # Reading the port raises where it is no number.
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return None
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        pass
-    return f"{section}.base_url is no URL: {shown_url(base_url)}"
+        return False

@@ -1,5 +1,6 @@
 """The voice of another machine: any OpenAI-compatible speech server, taken by `auto` where its address is set."""
 
+from agent.engines.addresses import group_of, looked_at
 from agent.engines.candidates import Candidate
 from agent.engines.remote_stt import url_problem
 from agent.settings.load import Settings
@@ -20,9 +21,11 @@ def openai_voice(settings: Settings) -> Candidate[Synthesizer]:
 
         if problem:
             raise EngineUnavailableError(problem, BASE_URL_EXAMPLE)
+        group = group_of("tts", tts, settings)
         return OpenAISynthesizer(
             base_url,
-            api_key=tts.api_key.get_secret_value() if tts.api_key else None,
+            api_key=tts.api_key.get_secret_value() if tts.api_key and not group else None,
+            addresses=group and looked_at(group),
             model=tts.model,
             voice=tts.voice,
             language=tts.language,

@@ -64,6 +64,7 @@ async def calls_tools_by_trial(options: LLMOptions) -> bool | None:
         silence_secs=LIMIT_SECS,
         connect_secs=options.connect_timeout_secs,
         max_event_bytes=ReplyBudget(MAX_TOKENS).max_event_bytes,
+        addresses=options.addresses,
     )
     async with client:
         try:
@@ -93,7 +94,12 @@ def may_be_asked(options: LLMOptions) -> bool:
     """
     if options.calls_tools is not None or options.last_turn_only or not options.base_url:
         return False
-    host = urlsplit(options.base_url).hostname or ""
+    urls = [one.url for one in options.addresses.addresses] if options.addresses else [options.base_url]
+    return all(map(_is_here, urls))
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

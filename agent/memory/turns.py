@@ -121,6 +121,8 @@ class Turns:
                 self._flush()
             case "went_back":
                 self._go_back(TurnPoint(event["text"], event["later"]), taken=event["taken"])
+            case "started_over":
+                self._go_to(event.get("conversation") or self._mine.here)
             case "session_ended":
                 self._flush()
             case _:
@@ -138,9 +140,16 @@ class Turns:
         self._flush()
         self._answered = True
         if self._keeps:
-            mine = self._mine
-            here = mine.conversation.partition("/")[0]
+            mine, here = self._mine, self._mine.here
             self._tell(lambda store: store.forget_from(mine.owner, here, point, taken=taken))
+
+    def _go_to(self, conversation: str) -> None:
+        """What was said stays the old conversation's; what is said from now on is this one's."""
+        self._flush()
+        if conversation != self._mine.here:
+            self._mine.go_to(conversation)
+            self._answered, self._calls = False, set()
+            self._n_emptied = self._mine.memory.n_emptied(self._mine.owner)
 
     def _flush(self) -> None:
         words, self._heard, self._n_fillers = "".join(self._heard).strip(), [], 0

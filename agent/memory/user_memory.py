@@ -41,12 +41,25 @@ class UserMemory:
     def __init__(self, memory: Memory, owner: str, conversation: str) -> None:
         self.memory = memory
         self.owner = owner
+        self.go_to(conversation)
+        self.now_secs: Callable[[], float] = time.time
+        self.n_turns_told: Callable[[], int] = lambda: ALL_TURNS
+
+    @property
+    def here(self) -> str:
+        """The conversation's id."""
+        return self.conversation.partition("/")[0]
+
+    def go_to(self, conversation: str) -> None:
+        """Be in another conversation from now on, at its first turn.
+
+        Args:
+            conversation: Its id.
+        """
         # One that is gone on with begins anew with its turns.
         self.conversation = f"{conversation}/{time.time_ns():x}"
         self.turn = 1
         self.facts: list[Item] = []
-        self.now_secs: Callable[[], float] = time.time
-        self.n_turns_told: Callable[[], int] = lambda: ALL_TURNS
 
     def begin_turn(self) -> None:
         """The user has begun a turn that adds to none."""
@@ -88,9 +101,7 @@ class UserMemory:
         Raises:
             MemoryFailure: It cannot be read.
         """
-
-        here = self.conversation.partition("/")[0]
-        within = Bounds(since_secs, until_secs, here, self.n_turns_told())
+        within = Bounds(since_secs, until_secs, self.here, self.n_turns_told())
 
         def find(store: MemoryStore) -> list[Item]:
             if about.strip():

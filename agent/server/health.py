@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from agent import __version__
+from agent.engines.addresses import as_json
 from agent.server.state import ServerState
 from agent.server.wire.paths import HEALTH, LIVE, READY, SHOWN
 
@@ -55,6 +56,8 @@ def _report(state: ServerState) -> dict[str, Any]:
         "answer_secs": loaded.host.answer_secs if loaded else None,
         "transcriptions": {"active": loaded.jobs.n_active if loaded else 0, "max": server.max_transcriptions},
     }
+    if loaded and (groups := loaded.host.addresses()):
+        report["addresses"] = as_json(groups)
     if not state.api_only:
         if loaded and loaded.sessions and (tools := loaded.sessions.servers.as_engine()):
             report["engines"] = {**report["engines"], "tools": tools}

@@ -16,6 +16,8 @@ from processors.engine_threads import EngineThreads
 
 if TYPE_CHECKING:
     from agent.server.metrics.meters import Meters
+    from processors.address import Address
+    from processors.addresses import AddressGroup
 
 METRICS = "/metrics"
 ASK_FOR_TOKEN = "metrics are for this machine alone; set server.token, and show it as Authorization: Bearer TOKEN"  # noqa: S105
@@ -53,6 +55,7 @@ class Metering:
             lambda: self._engines("n_abandoned"),
             "engine",
         )
+        watch_addresses(self._state, meters)
 
     def close(self) -> None:
         """End."""
@@ -99,6 +102,43 @@ class Metering:
         for threads in engine_threads(self._state, meters) if meters else ():
             values[threads.name] = values.get(threads.name, 0.0) + getattr(threads, what)
         return values
+
+
+def watch_addresses(state: ServerState, meters: "Meters") -> None:
+    """Tell of engines with several addresses, which are known by their numbers.
+
+    Args:
+        state: Has the engines.
+        meters: Where it is told.
+    """
+
+    def groups() -> "list[AddressGroup]":
+        return state.loaded.host.addresses() if state.loaded else []
+
+    def each(what: "Callable[[Address], float]") -> Callable[[], dict[tuple[str, ...], float]]:
+        return lambda: {
+            (group.stage, str(one.number)): float(what(one)) for group in groups() for one in group.addresses
+        }
+
+    which = ("engine", "number")
+    meters.watch("address_in_flight", "Requests under way.", each(lambda one: one.n_in_flight), which)
+    meters.watch("address_gone", "1 where it is left alone.", each(lambda one: bool(one.gone)), which)
+    meters.watch("address_requests", "Requests sent to it.", each(lambda one: one.n_asked), which, counts=True)
+    meters.watch("address_failures", "Requests it gave nothing.", each(lambda one: one.n_failed), which, counts=True)
+    meters.watch(
+        "address_moved",
+        "Requests that moved on to another address.",
+        lambda: {group.stage: float(group.n_moved) for group in groups()},
+        "engine",
+        counts=True,
+    )
+    meters.watch(
+        "address_hedged",
+        "Requests that a second address was asked, too, because the first was late.",
+        lambda: {group.stage: float(group.n_hedged) for group in groups()},
+        "engine",
+        counts=True,
+    )
 
 
 def engine_threads(state: ServerState, meters: "Meters") -> list[EngineThreads]:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from agent.errors import SettingsError
+from agent.settings.addresses import AddressesSettings
 from agent.settings.home import HomeSettings
 from agent.settings.interpreter import InterpreterSettings
 from agent.settings.mcp import McpSettings
@@ -49,6 +50,7 @@ from agent.settings.serving import ServerSettings
 from agent.settings.telephony import TelephonySettings
 from agent.settings.wake import WakeSettings
 from agent.small_files import is_file, small_text
+from processors.address import addresses_in
 from processors.shown_url import shown_url
 
 ENV_PREFIX = "SOTTO_"
@@ -89,6 +91,7 @@ class Settings(BaseSettings):
     llm: LlmSettings = LlmSettings()  # pyright: ignore[reportCallIssue]
     large: LargeSettings = LargeSettings()  # pyright: ignore[reportCallIssue]
     tts: TtsSettings = TtsSettings()  # pyright: ignore[reportCallIssue]
+    addresses: AddressesSettings = AddressesSettings()  # pyright: ignore[reportCallIssue]
     wake: WakeSettings = WakeSettings()  # pyright: ignore[reportCallIssue]
     vad: VadSettings = VadSettings()  # pyright: ignore[reportCallIssue]
     turn: TurnSettings = TurnSettings()  # pyright: ignore[reportCallIssue]
@@ -305,12 +308,12 @@ def _as_text(value: Any) -> str:
 
 
 def public_url(url: str) -> str:
-    """An address without its login, and without what stands behind it, which may be a key.
+    """An address, or several, without login, and without what stands behind it, which may be a key.
 
     Args:
         url: Any.
     """
-    return re.split("[?#]", shown_url(url))[0]
+    return ",".join(re.split("[?#]", shown_url(one))[0] for one in addresses_in(url))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -384,7 +387,7 @@ def _holds(values: Any, place: Sequence[int | str]) -> bool:
 def public_values(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values, secrets masked."""
     values = settings.model_dump(mode="json")
-    for section in ("stt", "llm", "large"):
+    for section in ("stt", "llm", "large", "tts"):
         if values[section]["base_url"]:
             values[section]["base_url"] = public_url(values[section]["base_url"])
     for server in values["mcp"]["servers"].values():

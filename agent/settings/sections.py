@@ -9,6 +9,7 @@ from pydantic import (
     model_validator,
 )
 
+from agent.settings.addresses import Addresses
 from agent.settings.folders import FolderOrNone
 from agent.settings.header_values import Token
 from agent.settings.max_tokens import read_max_tokens
@@ -55,8 +56,8 @@ class SttSettings(Section):
     chunk_ms: Literal[80, 160, 320, 560, 1120] | None = Field(
         None, description="which export of nemotron: short chunks are quicker, long ones hear better"
     )
-    base_url: str | None = Field(
-        None, description="OpenAI-compatible speech-to-text server, such as http://box:8000/v1"
+    base_url: Addresses = Field(
+        None, description="OpenAI-compatible speech-to-text server, such as http://box:8000/v1; or several"
     )
     api_key: Token = Field(None, description="bearer token of that server, if it wants one")
     timeout_secs: float = Field(10.0, gt=0, le=600, description="that server is given up after this")
@@ -81,7 +82,9 @@ class LlmSettings(Section):
     """The language model."""
 
     engine: LlmEngine = Field("auto", description="which server; auto takes the best that is usable")
-    base_url: str | None = Field(None, description="OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1")
+    base_url: Addresses = Field(
+        None, description="OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1; or several"
+    )
     api_key: Token = Field(None, description="bearer token of the endpoint, if it wants one")
     model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
     system_prompt: str = Field(
@@ -115,7 +118,7 @@ class LargeSettings(Section):
     """A larger language model beside that of [llm]: it takes what is hard, and each answers where the other fails."""
 
     engine: LlmEngine = Field("auto", description="where it runs; none where neither this, base_url nor model is set")
-    base_url: str | None = Field(None, description="its OpenAI-compatible endpoint; default: that of the first model")
+    base_url: Addresses = Field(None, description="its OpenAI-compatible endpoint; default: that of the first model")
     api_key: Token = Field(None, description="bearer token of its endpoint, if it wants one")
     model: str | None = Field(None, description="model name at the endpoint, or a GGUF name or file for embedded")
     max_tokens: MaxTokens | None = Field(None, description="upper limit of one answer; default: as llm's")
@@ -140,8 +143,8 @@ class TtsSettings(Section):
         "en-us", description="language of the voice, such as en-us, es-MX or German"
     )
     speed: float = Field(1.0, ge=SLOWEST, le=FASTEST, description="1 is the voice's natural pace")
-    base_url: str | None = Field(
-        None, description="OpenAI-compatible text-to-speech server, such as http://box:8880/v1"
+    base_url: Addresses = Field(
+        None, description="OpenAI-compatible text-to-speech server, such as http://box:8880/v1; or several"
     )
     api_key: Token = Field(None, description="bearer token of that server, if it wants one")
     timeout_secs: float = Field(5.0, gt=0, le=10, description="that server is given up after so long without sound")

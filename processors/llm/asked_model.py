@@ -71,6 +71,7 @@ class AskedModel:
             silence_secs=max(options.first_token_timeout_secs, options.reasoning_timeout_secs),
             connect_secs=options.connect_timeout_secs,
             max_event_bytes=ReplyBudget(options.max_tokens).max_event_bytes,
+            addresses=options.addresses,
         )
 
     async def close(self) -> None:
@@ -165,6 +166,8 @@ class AskedModel:
     def tries_version(self, error: Exception) -> bool:
         """Whether the address lacks its /v1 and is asked again with it; it is left out again if that fails, too."""
         if not isinstance(error, openai.NotFoundError) or not lacks_version(self.options.base_url):
+            return False
+        if self.options.addresses is not None:
             return False
         plain = self.options.base_url.rstrip("/")
         tried = lacks_version(str(self.client.base_url))

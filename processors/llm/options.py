@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from processors.addresses import AddressGroup
 from processors.llm.keeper import ServerKeeper
 from processors.llm.routing import Rest, Rules
 from processors.llm.templates import UNKNOWN_TEMPLATE, TemplateMarks
+from processors.shown_url import shown_url
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class LLMOptions:
         template: What the model's chat template says about thoughts, where the server tells it.
         keeper: Mends the server, where it is ours.
         rest: Whether the model has failed lately; of all conversations.
+        addresses: Where the model is asked, if that is more than one address; `base_url` is one that answered then.
         large: A second model, if there is one; this one is the small one then.
     """
 
@@ -66,7 +69,13 @@ class LLMOptions:
     template: TemplateMarks = UNKNOWN_TEMPLATE
     keeper: ServerKeeper | None = field(default=None, repr=False, compare=False)
     rest: Rest = field(default_factory=Rest, repr=False, compare=False)
+    addresses: AddressGroup | None = field(default=None, repr=False, compare=False)
     large: "LargeModel | None" = None
+
+    @property
+    def shown(self) -> str:
+        """Where it is asked, for messages."""
+        return shown_url(self.base_url) if self.addresses is None else self.addresses.shown
 
     @property
     def models(self) -> "tuple[LLMOptions, ...]":

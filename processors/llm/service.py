@@ -32,6 +32,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory, classify_http_exception
 
+from processors.addresses import asked_for
 from processors.errors import MendedError
 from processors.frames import REPLY_LANGUAGE, SPECULATED, USAGE, NextReplyFrame, ReplyBegunFrame, WrittenReplyFrame
 from processors.llm.answers import KeptAnswers
@@ -64,7 +65,6 @@ from processors.llm.settled_calls import SettledCalls
 from processors.llm.shortening import Shortening
 from processors.llm.stream import ReplyStream
 from processors.llm.terms import Terms
-from processors.shown_url import shown_url
 from processors.turns.speculation import OpenSpeculationGate
 
 LOST_THREAD = "Sorry, I lost my train of thought."
@@ -223,11 +223,11 @@ class LocalLLMService(ChangesModels):
         self._apology_due = None
         self._spoke = False
         try:
-            self._rounds.check(self._asking.options.model, shown_url(self._asking.options.base_url))
+            self._rounds.check(self._asking.options.model, self._asking.options.shown)
             await super()._process_context(context)
         except Exception as error:  # noqa: BLE001 - the edge of the stage: whatever failed is told, and said aloud
             options = self._asking.options
-            failure = error if isinstance(error, ReplyError) else explain(error, options.base_url, options.model)
+            failure = error if isinstance(error, ReplyError) else explain(error, options.shown, options.model)
             self._apology_due = LOST_THREAD if self._spoke else self._asking.options.apology
             await self.push_error(str(failure), exception=failure, category=failure.category)
 
@@ -334,7 +334,7 @@ class LocalLLMService(ChangesModels):
                     continue
                 fits_not = is_context_overflow(error) and not reply.answered and not options.last_turn_only
                 if not fits_not or not shortening.step():
-                    raise explain(error, options.base_url, options.model) from error
+                    raise explain(error, options.shown, options.model) from error
                 logger.info("context full: the oldest turns, or the middle of an enormous one, are left out")
                 continue
             finally:
@@ -349,7 +349,7 @@ class LocalLLMService(ChangesModels):
                     self._pictures.drop()
                 return
             if retries_left == 0 or (reply.thought and reply.finish_reason == "length"):
-                raise empty_reply(reply, options.base_url, options.model)
+                raise empty_reply(reply, options.shown, options.model)
             retries_left -= 1
 
     async def _has_revived(self, options: LLMOptions, reply: ReplyStream, error: Exception) -> bool:
@@ -368,7 +368,7 @@ class LocalLLMService(ChangesModels):
         self._call_ids.begin_reply()
         return ReplyStream(
             model.patience,
-            shown_url(model.options.base_url),
+            model.options.shown,
             starts_inside_thought=model.starts_inside_thought,
             again=model.options.template.again,
             tools=tool_names(context),
@@ -386,4 +386,5 @@ class LocalLLMService(ChangesModels):
         shown = self._pictures.urls() if self._pictures else ()
         view = model.view(messages, context, written=self._written, shown=shown)
         fields = await self._fields(model, view, self._terms.current.instructions or model.instruction(messages))
-        return await model.client.chat.completions.create(**self._terms.bound(fields))
+        with asked_for(context):
+            return await model.client.chat.completions.create(**self._terms.bound(fields))

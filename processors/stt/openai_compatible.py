@@ -12,6 +12,7 @@ import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from processors.addresses import AddressGroup
 from processors.errors import EngineError, EngineUnavailableError, UnsupportedRequestError
 from processors.openai_client import NO_SUCH_ROUTE, OpenAIClient, ServerError
 from processors.stt.languages import LANGUAGE_NAMES
@@ -77,6 +78,7 @@ class OpenAIRecognizerEngine:
         task: `translate` writes English whatever is spoken.
         prompt: Text that sets names, spelling and style.
         timeout_secs: The longest wait for an utterance.
+        addresses: Of several servers with the same model, instead of `base_url` and `api_key`.
 
     Raises:
         EngineUnavailableError: The server does not answer, or refuses the token.
@@ -98,8 +100,10 @@ class OpenAIRecognizerEngine:
         task: Task = "transcribe",
         prompt: str | None = None,
         timeout_secs: float = 10.0,
+        addresses: AddressGroup | None = None,
     ) -> None:
-        self._client = OpenAIClient(base_url, api_key, timeout_secs)
+        self.addresses = addresses
+        self._client = OpenAIClient(base_url, api_key, timeout_secs, addresses=addresses)
         self._own = TranscriptionRequest(language=language, task=task, prompt=prompt)
         self._refused_forms: set[tuple[Task, str]] = set()
         try:

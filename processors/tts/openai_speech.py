@@ -16,6 +16,7 @@ import numpy as np
 import soxr
 from loguru import logger
 
+from processors.addresses import AddressGroup
 from processors.errors import EngineError, EngineUnavailableError
 from processors.http_line import Streamed
 from processors.openai_client import VOICE, OpenAIClient, ServerError
@@ -56,8 +57,11 @@ def choose_model(names: Sequence[str]) -> str:
 class _Server:
     """What all voices of one server share; any number of threads may speak through it."""
 
-    def __init__(self, base_url: str, api_key: str | None, timeout_secs: float, model: str | None) -> None:
-        self.client = OpenAIClient(base_url, api_key, timeout_secs, VOICE)
+    def __init__(
+        self, base_url: str, api_key: str | None, timeout_secs: float, model: str | None, group: AddressGroup | None
+    ) -> None:
+        self.addresses = group
+        self.client = OpenAIClient(base_url, api_key, timeout_secs, VOICE, group)
         try:
             listed = self.client.models()
             self.voices = _voices_of(self.client.listing("/audio/voices"))
@@ -85,6 +89,7 @@ class OpenAISynthesizer:
         language: espeak's name of the language that is spoken, such as `en-us`.
         speed: 0.5 to 2; 1 is the voice's natural pace.
         timeout_secs: The longest wait for sound.
+        addresses: Of several servers with the same voices, instead of `base_url` and `api_key`.
 
     Raises:
         EngineUnavailableError: The server does not answer, refuses the token, or has no voice of the language.
@@ -105,12 +110,18 @@ class OpenAISynthesizer:
         language: str = "en-us",
         speed: float = 1.0,
         timeout_secs: float = 10.0,
+        addresses: AddressGroup | None = None,
     ) -> None:
-        self._take(_Server(base_url, api_key, timeout_secs, model), voice, language, speed)
+        self._take(_Server(base_url, api_key, timeout_secs, model, addresses), voice, language, speed)
 
     def _take(self, server: _Server, voice: str | None, language: str, speed: float) -> None:
         self._server, self._language, self._speed = server, language, speed
         self.voice = voice or self._voice_of(language)
+
+    @property
+    def addresses(self) -> AddressGroup | None:
+        """Where it is asked, if that is more than one address."""
+        return self._server.addresses
 
     @property
     def model(self) -> str:
@@ -248,15 +259,23 @@ class _Speech:
 
     def _in_form(self, form: str) -> Iterator[ServedSound]:
         fields = {**self._fields, "response_format": form}
-        with self._server.client.streaming("/audio/speech", fields, timeout_secs=self._timeout_secs) as answer:
-            with self._lock:
-                self._answer = answer
-                if self._is_stopped:
-                    answer.stop()
-            try:
+        asked = self._server.client.streaming(
+            "/audio/speech", fields, timeout_secs=self._timeout_secs, on_start=self._started
+        )
+        try:
+            with asked as answer:
                 yield from served_sounds(iter(answer), answer.content_type, form)
-            finally:
-                self._answer = None
+        except ServerError:
+            if not self._is_stopped:
+                raise
+        finally:
+            self._answer = None
+
+    def _started(self, answer: Streamed) -> None:
+        with self._lock:
+            self._answer = answer
+            if self._is_stopped:
+                answer.stop()
 
 
 def _at_rate(sounds: Iterator[ServedSound]) -> Iterator[Audio]:

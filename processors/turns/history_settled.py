@@ -28,6 +28,7 @@ class HistorySettled(FrameProcessor):
         """Pass everything on."""
         await super().process_frame(frame, direction)
         if isinstance(frame, StartOverFrame):
+            frame.conversation = frame.begin()
             self._context.set_messages([])
         elif isinstance(frame, ChangeHistoryFrame):
             self._context.set_messages(frame.change(list(self._context.messages)))

@@ -171,6 +171,17 @@ def test_chaos_rules_take_an_apology_a_cut_or_an_end_for_an_answer() -> None:
     assert problems_of(log) == []
 
 
+@pytest.mark.parametrize(
+    ("struck_secs", "left_secs", "n_problems"), [(137.0, 160.0, 0), (60.0, 160.0, 1), (137.0, 200.0, 1)]
+)
+def test_chaos_rules_wait_longer_where_a_voice_hangs(struck_secs: float, left_secs: float, n_problems: int) -> None:
+    log = sound_call()
+    log.askings.append(Asking(said_word(ME, 3), 138.0, 140.0))
+    log.struck.append(Struck("tts", "hang", struck_secs, struck_secs + 40.0, OTHER))
+    log.ended_secs = left_secs
+    assert [problem.split(",")[0] for problem in problems_of(log)] == [f"not answered: {said_word(ME, 3)}"] * n_problems
+
+
 def _alien(log: CallLog) -> None:
     log.told.insert(1, told(108.0, "partial_transcript", text=f"note {said_word(OTHER, 1)}"))
 

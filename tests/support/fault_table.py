@@ -117,6 +117,24 @@ KINDS["large language model"] = {
     "endless": HeldBy(f"{ROUTING}test_a_reply_without_an_end_is_cut_and_not_begun_again_by_the_other_model"),
     "disk full": Cannot("its server's, which then fails"),
 }
+# Of several addresses one fails, and another stands in.
+_ADDRESSES = "tests/processors/llm/test_several_addresses.py::"
+_MOVES_ON = HeldBy(f"{_ADDRESSES}test_an_answer_that_fails_before_its_first_word_is_begun_elsewhere")
+KINDS["one of several addresses"] = {
+    "error": HeldBy(f"{_ADDRESSES}test_one_that_refuses_or_fails_costs_nothing_but_a_moment_and_is_left_alone"),
+    "hang": HeldBy(
+        f"{_ADDRESSES}test_one_that_hangs_before_the_first_chunk_is_passed_over_in_time_and_its_request_closed"
+    ),
+    "crash": HeldBy(
+        f"{_ADDRESSES}test_one_that_dies_in_the_middle_of_a_stream_is_not_asked_again_and_the_next_turn_goes_elsewhere"
+    ),
+    "garbage": _MOVES_ON,
+    "slow": HeldBy(f"{_ADDRESSES}test_a_slow_one_that_answers_first_after_all_is_heard_and_the_other_is_hung_up_on"),
+    "endless": Cannot("what has begun is read as from a single address"),
+    "none": Cannot("an empty reply is one, and asked for again as at a single address"),
+    "disk full": Cannot("its server's, which then fails"),
+    "out of memory": _MOVES_ON,
+}
 # A peer is what fails: it falls silent, reads nothing, or sends what it should not; or our own end of the line does.
 _PEER: dict[str, Cell] = {
     **dict.fromkeys(FAULTS, LIVE),
@@ -183,6 +201,7 @@ ENGINE_KINDS = {
     ("llm", "foundry"): "language model at a server",
     ("llm", "embedded"): "language model in a process",
     ("large", "any"): "large language model",
+    ("addresses", "any"): "one of several addresses",
     ("recorder", "file"): "recorder",
     ("transport", "desktop"): "desktop",
     ("transport", "recorded"): "recordings",
@@ -205,7 +224,7 @@ def engines() -> list[tuple[str, str]]:
         found += [("stt", one.engine) for one in stt_candidates(named)]
     found += [("tts", one.engine) for one in tts_candidates(Settings.model_validate({"tts": {"engine": "openai"}}))]
     found += [("llm", name) for name in ("endpoint", *START_COMMANDS, "embedded", "foundry")]
-    found += [("large", "any"), ("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
+    found += [("large", "any"), ("addresses", "any"), ("vad", "silero"), ("turn", "smart-turn"), ("recorder", "file")]
     found += [("transport", name) for name in ("desktop", "recorded", *TRANSPORTS)]
     found += [("door", "wyoming"), ("door", "speech"), ("wake", "pymicro")]
     return list(dict.fromkeys(found))

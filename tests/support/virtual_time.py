@@ -68,6 +68,7 @@ class VirtualClock:
         self._sleepers: list[tuple[float, int, threading.Event]] = []
         self._order = itertools.count()
         self._wake: Callable[[], None] | None = None
+        self._is_over = False
 
     def is_working(self, wake: Callable[[], None] | None = None) -> bool:
         """Whether any thread does anything but sleep; if so, `wake` is called once one ends or sleeps."""
@@ -101,14 +102,29 @@ class VirtualClock:
             self._changes()
 
     def sleep(self, duration_secs: float) -> None:
-        """What `time.sleep` is in a thread of a pool."""
+        """What `time.sleep` is in a thread of a pool.
+
+        Raises:
+            SystemExit: This time is over; the thread would sleep for ever, and the interpreter wait for it at its end.
+        """
         if duration_secs <= 0:
             return
         woken = threading.Event()
         with self._lock:
             heapq.heappush(self._sleepers, (self.now_secs + duration_secs, next(self._order), woken))
             self._changes()
+            if self._is_over:
+                woken.set()
         woken.wait()
+        if self._is_over:
+            raise SystemExit
+
+    def end(self) -> None:
+        """End every thread that sleeps."""
+        with self._lock:
+            self._is_over = True
+            for _, _, woken in self._sleepers:
+                woken.set()
 
     def advance(self, timeout_secs: float | None) -> bool:
         """Jump to the next moment that anybody waits for.
@@ -310,6 +326,7 @@ def _owning_time(clock: VirtualClock) -> Iterator[None]:
     try:
         yield
     finally:
+        clock.end()
         anyio.to_thread.run_sync = run_sync
         (time.monotonic, time.monotonic_ns, time.perf_counter, time.time, time.time_ns, time.sleep) = originals
         ThreadPoolExecutor.submit = _real_submit  # type: ignore[method-assign]

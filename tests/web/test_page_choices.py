@@ -1,5 +1,6 @@
 """What can be chosen on the page: settings, devices, recording, and what becomes of the conversation."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,63 @@ async def test_starting_over_empties_the_page_and_asks_the_agent_to_forget(brows
         assert "conversation" not in again.offer
 
 
+@pytest.mark.parametrize(
+    "kept", ['{"options": null}', "7", '{"options": [1], "hasKeys": 7, "microphoneId": null}', "{"]
+)
+async def test_choices_that_something_else_has_written_are_left_alone(
+    browser: Browser, stub: StubServer, kept: str
+) -> None:
+    written = (
+        f"if (!sessionStorage.seen) localStorage.setItem('sotto.choices', {json.dumps(kept)}); sessionStorage.seen = 1;"
+    )
+    async with visit(browser, stub.url, script=written) as page:
+        await page.get_by_role("button", name="Details").click()
+        await call(page, stub)
+        await page.reload()
+        await expect(page.locator("#details")).to_be_visible()
+        now = json.loads(await page.evaluate("localStorage.getItem('sotto.choices')"))
+        assert (now["options"], now["hasKeys"], now["microphoneId"], now["hasDetails"]) == ({}, True, "", True)
+
+
+async def test_the_page_remembers_the_conversation_that_began_anew_and_not_the_one_before(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        peer = await call(page, stub)
+        peer.start()
+        say_a_turn(peer, "hello", "Good morning.")
+        await choose(page, "Start over")
+        peer.send("started_over", conversation="the-new-one")
+        await expect(page.locator("#conversation .item")).to_have_count(0)
+        assert await page.evaluate('sessionStorage.getItem("sotto.conversation")') == "the-new-one"
+        # A call that is lost comes back to it; a page that is loaded anew reads what is remembered.
+        await peer.close()
+        assert (await stub.next_peer()).offer["conversation"] == "the-new-one"
+
+
+async def test_a_recorded_conversation_is_started_over_after_a_question_and_the_next_has_its_own_recording(
+    browser: Browser, stub: StubServer
+) -> None:
+    async with visit(browser, stub.url) as page:
+        await page.get_by_role("switch", name="Record").check()
+        peer = await call(page, stub)
+        peer.start(recording=True, recorded_secs=0.0)
+        say_a_turn(peer, "hello", "Good morning.")
+        asked = page.get_by_role("dialog", name="Start over?")
+        await choose(page, "Start over")
+        await asked.get_by_role("button", name="Go on").click()
+        await expect(page.locator("#conversation .item")).not_to_have_count(0)
+        await choose(page, "Start over")
+        await asked.get_by_role("button", name="Start over").click()
+        assert await peer.commands(1) == [{"type": "start_over"}]
+        peer.send("started_over", conversation="the-new-one")
+        await expect(page.locator("#conversation .item")).to_have_count(0)
+        say_a_turn(peer, "again", "Good night.")
+        await page.get_by_role("button", name="Leave").click()
+        link = page.get_by_role("link", name="Sound (WAV)")
+        await expect(link).to_have_attribute("href", "/api/conversations/the-new-one/recording.wav")
+
+
 async def test_the_conversation_can_be_saved_as_text(browser: Browser, stub: StubServer, tmp_path: Path) -> None:
     async with visit(browser, stub.url) as page:
         peer = await call(page, stub)
@@ -188,6 +246,9 @@ async def test_the_conversation_can_be_saved_as_text(browser: Browser, stub: Stu
         await expect(page.locator(".notice")).to_be_visible()
         async with page.expect_download() as saved:
             await choose(page, "Save as text")
+        # What was chosen is done: nothing hangs over the page, and the keyboard is where it came from.
+        await expect(page.locator("#menu")).to_be_hidden()
+        await expect(page.locator("#open-menu")).to_be_focused()
         await (await saved.value).save_as(tmp_path / "saved.txt")
         assert (tmp_path / "saved.txt").read_text("utf-8").split("\n\n") == [
             "You: tell me a story",

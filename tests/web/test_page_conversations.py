@@ -80,6 +80,17 @@ async def test_earlier_conversations_are_found_named_opened_and_gone_on_with(bro
         await expect(page.locator(".memory-head").first).to_contain_text("2 turns")
 
 
+async def test_a_reload_after_the_server_was_started_anew_shows_what_it_has_kept(browser: Browser) -> None:
+    here = f"{MINE}; sessionStorage.setItem('sotto.conversation', 'one');"
+    async with serving(turns=True) as served:
+        await keep(served, ("one", "how is tea made", "With water."))
+        async with visit(browser, served.url, script=here, allowed_errors=["status of 404"]) as page:
+            await expect(page.locator(".agent")).to_contain_text(["With water."])
+            await write(page, "and in rain")
+            await expect(page.locator(".agent").last).to_contain_text("It rains.")
+            assert await page.evaluate('sessionStorage.getItem("sotto.conversation")') == "one"
+
+
 async def test_one_that_is_deleted_is_gone_here_and_there(browser: Browser) -> None:
     errors = ["ERR_FAILED"]
     async with serving(turns=True) as served, visit(browser, served.url, script=MINE, allowed_errors=errors) as page:

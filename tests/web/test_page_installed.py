@@ -125,13 +125,12 @@ NO_ATTEMPT = """
 const later = window.setTimeout;
 window.setTimeout = (call, ms, ...more) => later(call, ms === 400 ? 600_000 : ms, ...more);
 """
-KIND = "document.querySelector(\"link[rel='icon']\").dataset.kind"
 
 
 async def test_the_tab_tells_the_state_in_its_title_and_its_icon(browser: Browser, stub: StubServer) -> None:
     async def tells(title: str, icon: str) -> None:
         await expect(page).to_have_title(title)
-        assert await page.evaluate(KIND) == icon
+        await expect(page.locator("link[rel='icon']")).to_have_attribute("data-kind", icon)
 
     async with visit(browser, stub.url, script=NO_ATTEMPT) as page:
         await tells("Sotto", "rest")

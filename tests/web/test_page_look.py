@@ -140,7 +140,10 @@ async def test_the_page_is_made_of_its_own_files(browser: Browser, stub: StubSer
         *("settings/", "devices.js", "models/", "memory/", "sheet.js", "timing_panel.js", "chat.js", "sse.js"),
         *(f"styles/{name}.css" for name in ("check", "settings", "models", "memory")),
     )
-    at_once = ("settings/choices.js", "settings/live_changes.js", "memory/kept_conversations.js")
+    at_once = (
+        "settings/choices.js",
+        "settings/live_changes.js",
+    )
     later = {f for f in files if any(part in f for part in parts) and f not in at_once}
     wanted = sorted(f"{stub.url}/{name}" for name in files - later - {"index.html"})
     async with visit(browser, stub.url) as page:

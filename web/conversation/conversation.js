@@ -89,7 +89,7 @@ export class Conversation {
       case "camera_asked": case "camera_taken": case "camera_failed": this.pictures.apply(event); break;
       case "error": this.#fail(words(event.stage), words(event.message)); break;
       case "notes_made": this.notice(NOTED); break;
-      case "started_over": this.#startOver(); break;
+      case "started_over": this.#startOver(words(event.conversation)); break;
       case "went_back": this.goBack(event); break;
       case "session_ended": this.#endSession(words(event.reason)); break;
     }
@@ -204,7 +204,9 @@ export class Conversation {
     this.#activity.silenceAgent();
   }
 
-  #startOver() {
+  /** @param {string} id - of the conversation that begins; "" where the server tells none */
+  #startOver(id) {
+    this.id = id || this.id;
     this.#items.clear();
     this.timings = new Timings();
     this.tools = this.#newTools();

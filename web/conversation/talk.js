@@ -1,21 +1,26 @@
 // What a call and written words need, beside the page that waits for them: messages, the camera, changes of settings.
 
 import { Camera } from "/call/camera.js";
+import { holdToTalk, takeTheSpaceBar } from "/call/push_to_talk.js";
+import { Voice } from "/call/voice.js";
 import { Messages } from "/conversation/messages.js";
 import { describeUndo, listenToUndo } from "/conversation/tool_item.js";
 import { byId } from "/dom.js";
 import { LiveChanges } from "/settings/live_changes.js";
 
+/** voice: the agent's, see Voice */
 export class Talk {
   #page;
   #messages;
   #camera;
   #changes;
 
-  /** @param {object} page - of Messages, with the handlers of LiveChanges */
+  /** @param {object} page - of Messages, with the handlers of LiveChanges; onHold(isHeld): of the push-to-talk button */
   constructor(page) {
     this.#page = page;
-    const { session, current, draw, onRefused, onChanged } = page;
+    const { session, current, choices, tell, draw, onRefused, onChanged, onHold } = page;
+    this.voice = new Voice(byId("voice"), choices.loudspeakerId, { onChange: draw, onProblem: tell });
+    holdToTalk(byId("hold"), onHold);
     this.#messages = new Messages(page);
     this.#changes = new LiveChanges(session, { onRefused, onChanged });
     this.#camera = new Camera({
@@ -35,6 +40,11 @@ export class Talk {
 
   draw() {
     this.#messages.draw();
+  }
+
+  /** The space bar talks, instead of the button with which the person came into the call. */
+  takeTheSpaceBar() {
+    takeTheSpaceBar(byId("hold"));
   }
 
   /** @param {File[]} files - for the next message */

@@ -9,7 +9,6 @@ import { late, withStyles } from "/late.js";
 import { describePrivacy } from "/privacy.js";
 import { asProblem } from "/problem.js";
 import { recordingAddresses } from "/server.js";
-import { drawTab } from "/tab.js";
 
 const STYLES = [
   "/styles/conversation.css",
@@ -54,7 +53,6 @@ export class View {
     this.#page = page;
     const { state, conversation } = page;
     document.body.dataset.state = state;
-    drawTab(state, page.microphone);
     byId("caption").dataset.words = captionOf(state, conversation.items);
     const told = state === "asleep" ? `${FLOOR.asleep}: say ${conversation.wakePhrase}` : FLOOR[state];
     if (state === "asleep" && byId("state").textContent !== told) this.announcer.say(`${told}.`);

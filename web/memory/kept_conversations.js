@@ -2,11 +2,22 @@
 
 import { fetchConversation } from "/server.js";
 
-/** Show what was said before the page was loaded anew, as far as the server still has it. */
-export async function showWhatIsThere(conversation) {
+/**
+ * Show what was said before the page was loaded anew, as far as the server still has it, or has kept it.
+ *
+ * @param {Conversation} conversation
+ * @param {() => Promise<boolean>} areKept - whether conversations are, as the server says
+ */
+export async function showWhatIsThere(conversation, areKept) {
   const { id } = conversation;
-  const told = id && (await fetchConversation(id).catch(() => null));
+  const told = (await fetchConversation(id).catch(() => null)) ?? ((await areKept()) ? await reopen(id) : null);
   if (told && conversation.id === id && conversation.items.length === 0) conversation.restore(told);
+}
+
+/** A server that was started anew has only what it has kept. */
+async function reopen(id) {
+  const { openKept } = await import("/memory/conversations_server.js");
+  return openKept(id).catch(() => null);
 }
 
 /**

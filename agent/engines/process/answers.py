@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from agent.engines.addresses import as_json, groups_in
 from agent.engines.host import ModelHost
 from agent.engines.llm import LlmBackend
 from agent.engines.process.held import Leases, ears_json, voice_json
@@ -77,6 +78,7 @@ class Answers:
             "let_go": self._let_go,
             "llm_hung": self._llm,
             "llm_back": self._llm,
+            "addresses": self._addresses,
         }
 
     async def _describe(self, peer: Peer, head: Head) -> None:
@@ -211,6 +213,9 @@ class Answers:
     async def _let_go(self, peer: Peer, head: Head) -> None:
         await while_told(peer, self._leases.let_go(head.get("names") or ()))
         peer.send({})
+
+    async def _addresses(self, peer: Peer, head: Head) -> None:
+        peer.send({"addresses": as_json(groups_in((self._host.stt.loaded, self._host.tts.loaded)))})
 
     async def _llm(self, peer: Peer, head: Head) -> None:
         choices = [choice for choice in (self._host.llm, self._host.large) if choice]

@@ -13,6 +13,7 @@ from loguru import logger
 
 from agent.engines.host import FILE_THREADS, TURN_THREADS, VAD_THREADS, ModelHost
 from agent.engines.large import beside
+from agent.engines.process.addresses import keep_up, mirrors_of
 from agent.engines.process.ears import WAITING_THREADS, remote_ears
 from agent.engines.process.lease import Lease
 from agent.engines.process.line import Exchange
@@ -23,6 +24,7 @@ from agent.engines.process.wire import Head
 from agent.engines.process.words import choice_of
 from agent.engines.wake import load_wake
 from agent.settings.load import Settings
+from processors.addresses import AddressGroup
 from processors.ear.silero import SharedSilero
 from processors.engine_threads import EngineThreads
 from processors.errors import EngineError
@@ -40,10 +42,25 @@ class RemoteModelHost(ModelHost):
     Attributes:
         exchange: Reaches the engine process.
         runs: The two models of a pause.
+        mirrors: The addresses that the engine process asks.
+        mirroring: What keeps up with them.
     """
 
     exchange: Exchange = field(default_factory=lambda: Exchange(Path()))
     runs: tuple[RemoteSession, ...] = ()
+    mirrors: tuple[AddressGroup, ...] = ()
+    mirroring: asyncio.Task[None] | None = None
+
+    def addresses(self) -> list[AddressGroup]:
+        """See `ModelHost.addresses`."""
+        return [*super().addresses(), *self.mirrors]
+
+    async def close(self) -> None:
+        """See `ModelHost.close`."""
+        if self.mirroring:
+            self.mirroring.cancel()
+            await asyncio.wait([self.mirroring])
+        await super().close()
 
     def _close(self) -> None:
         super()._close()
@@ -112,7 +129,10 @@ async def connect_model_host(settings: Settings, engines_at: Path) -> RemoteMode
         wake=wake,
         exchange=exchange,
         runs=(silero, turn),
+        mirrors=mirrors_of(settings, about),
     )
+    if host.mirrors:
+        host.mirroring = asyncio.create_task(keep_up(host.mirrors, exchange), name="addresses")
     # So that nobody waits for them on an event loop.
     await asyncio.to_thread(host.tts.loaded.voices)
     host.llm.loaded.options = beside(host.llm_options, host.large, settings)

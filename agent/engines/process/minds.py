@@ -14,6 +14,7 @@ from agent.engines.candidates import Choice
 from agent.engines.context_size import context_tokens
 from agent.engines.llm import LlmBackend
 from agent.engines.look_ups import LookUps, make_of
+from agent.engines.process.addresses import group_json, group_of_json
 from agent.engines.process.line import Exchange
 from agent.engines.process.wire import Head, WireError
 from agent.engines.process.words import MALFORMED, choice_json, choice_of
@@ -42,6 +43,7 @@ def options_json(options: LLMOptions) -> Head:
     return {
         **{name: value for name, value in fields.items() if name not in _OWN_FIELDS},
         "template": vars(options.template),
+        "addresses": group_json(options.addresses) if options.addresses else None,
     }
 
 
@@ -58,6 +60,7 @@ def llm_of(value: Head, exchange: Exchange) -> Choice[LlmBackend]:
     try:
         fields: dict[str, Any] = dict(value["options"])
         fields["template"] = TemplateMarks(**fields["template"])
+        fields["addresses"] = group_of_json(fields["addresses"])
         fields["examples"] = tuple((said, replied) for said, replied in fields["examples"])
         options = LLMOptions(**fields)
         is_embedded = value["is_embedded"] is True

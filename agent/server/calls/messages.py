@@ -33,6 +33,7 @@ class ClientMessages:
         conversation: The page's.
         change: Changes the settings of the call to these options.
         pictures: Those that its messages may name.
+        begin_anew: Called as the history is emptied; gives the id of the conversation that begins.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class ClientMessages:
         conversation: Conversation,
         change: Callable[[object], None] = lambda options: None,
         pictures: WaitingPictures | None = None,
+        begin_anew: Callable[[], str] = str,
     ) -> None:
         self._conversation = conversation
         self._change = change
         self._pictures = pictures or WaitingPictures()
+        self._begin_anew = begin_anew
         self._key_wanted = self._key_told = False
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque(maxlen=MAX_WAITING)
         self._working: asyncio.Task[None] | None = None
@@ -91,7 +94,7 @@ class ClientMessages:
             case {"type": "interrupt"}:
                 return conversation.interrupt
             case {"type": "start_over"}:
-                return conversation.start_over
+                return lambda: conversation.start_over(self._begin_anew)
             case {"type": "undo", "undo": str(mark)} if len(mark) <= MAX_MARK_CHARS:
                 return lambda: conversation.undo(mark)
         return None

@@ -43,7 +43,7 @@ class LiveSession:
     """One conversation of a page.
 
     Attributes:
-        plan: What it was started with.
+        plan: What it was started with; its history is another one where the page has started over.
         conversation: The conversation.
         carrier: The page's connection.
         send: Sends a message to the page.
@@ -58,13 +58,14 @@ class LiveSession:
         send: Send,
         changes: SettingChanges,
         way: str = "webrtc",
+        begin_anew: Callable[["LiveSession"], str] = lambda session: "",
     ) -> None:
         self.way = way
         self.plan = plan
         self.conversation = conversation
         self.carrier = carrier
         self.send = send
-        self.handle = ClientMessages(conversation, changes.ask, plan.pictures).handle
+        self.handle = ClientMessages(conversation, changes.ask, plan.pictures, lambda: begin_anew(self)).handle
         self._endings: list[Callable[[], None]] = [changes.end]
 
     def on_end(self, then: Callable[[], None]) -> None:

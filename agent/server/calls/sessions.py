@@ -8,6 +8,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
 from loguru import logger
 from pipecat.transports.base_transport import BaseTransport
@@ -29,8 +31,10 @@ from agent.memory.memory import memory_of
 from agent.memory.user_memory import UserMemory
 from agent.server.calls.changes import SettingChanges
 from agent.server.calls.garbage import clear_away
+from agent.server.calls.kept import recall
 from agent.server.calls.places import CallPlaces
 from agent.server.calls.plan import SessionPlan, SessionRequest
+from agent.server.calls.recorded import RecordedCall
 from agent.server.calls.session import Carrier, LiveSession, Metered, Send
 from agent.settings.load import Settings, data_folder
 from agent.settings.session import session_settings
@@ -153,6 +157,7 @@ class LiveSessions:
         # The engines may have taken their time: who would find no place keeps the call that it has.
         self._check_draining()
         await self._take_over(request.conversation)
+        await recall(self.histories, self.memory, request)
         self._check_draining()
         most = self._settings.server.max_sessions
         if self.is_full or not (self._places is None or await self._places.take()):
@@ -213,19 +218,23 @@ class LiveSessions:
         door = plan.door
         # Who has no page cannot ask for a recording, nor fetch it; the owner does, by a folder.
         kept_as = ("realtime" if door else "telephone") if door or not has_camera else ""
-        recording = self._record(plan, transport, warn, kept_as)
+        recorded = RecordedCall(
+            partial(self._record, plan, transport, warn, kept_as),
+            *(self._finish, plan.history.id),
+            asleep=wakes(plan.host, plan.settings) is not None,
+        )
         about = {
             "conversation": plan.history.id,
             "history": plan.history.turns(),
             "noted": plan.history.has_notes,
-            "recording": recording is not None,
-            "recorded_secs": round(recording.start_secs, 3) if recording else 0.0,
+            "recording": recorded.live is not None,
+            "recorded_secs": round(recorded.live.start_secs, 3) if recorded.live else 0.0,
             "sees": plan.host.llm_options.sees,
         }
         if not door and not plan.host.llm_options.sees:
             plan.history.hide_pictures()
         meter = self._metered(way) if self._metered else None
-        sinks = [_page_sink(send), TurnLogger(), *(one for one in (recording, meter) if one)]
+        sinks = [_page_sink(send), TurnLogger(), recorded, *([meter] if meter else [])]
         conversation = Conversation(
             plan.host,
             plan.settings,
@@ -244,15 +253,14 @@ class LiveSessions:
             heard=meter.heard if meter else None,
         )
         changes = SettingChanges(self.engines, self._settings, plan, conversation)
-        session = LiveSession(plan, conversation, carrier, send, changes, way)
+        session = LiveSession(plan, conversation, carrier, send, changes, way, self._begin_anew)
         ended = conversation.start()
         started = True
         self._running[session] = ended
         for trouble in troubles:
             conversation.report("recording", trouble)
         ended.add_done_callback(lambda task: self._ended(session, task))
-        if recording:
-            ended.add_done_callback(lambda _: self._finish(recording))
+        ended.add_done_callback(lambda _: recorded.end())
         logger.info(f"conversation started, {len(self._running)} active")
         return session
 
@@ -284,8 +292,29 @@ class LiveSessions:
         await self.servers.close()
         await self.engines.close()
 
+    def _begin_anew(self, session: LiveSession) -> str:
+        """A page starts over: its call goes on in a new history. The old one stays if such are kept, else it goes."""
+        old, plan = session.plan.history, session.plan
+        new = self.histories.begin_anew(old)
+        session.plan = replace(plan, history=new)
+        if old in self._placed:
+            self._placed.discard(old)
+            self._placed.add(new)
+        is_kept = self.memory and self.memory.keeps_turns and plan.memory and plan.settings.tools.memory != "off"
+        if new is not old and not is_kept:
+            self.histories.forget(old.id)
+        return new.id
+
     def _record(
-        self, plan: SessionPlan, transport: BaseTransport, warn: Callable[[str], None], kept_as: str
+        self,
+        plan: SessionPlan,
+        transport: BaseTransport,
+        warn: Callable[[str], None],
+        kept_as: str,
+        conversation: str,
+        *,
+        asleep: bool,
+        at_secs: float,
     ) -> LiveRecording | None:
         """A recording, if it is wanted; None, and a warning, if there can be none: the call goes on."""
         folder, rate_hz = self._settings.server.recordings, plan.rate_hz
@@ -294,8 +323,7 @@ class LiveSessions:
                 return kept_recording(folder, kept_as, transport, rate_hz, warn) if folder else None
             if not plan.record:
                 return None
-            asleep = wakes(plan.host, plan.settings) is not None
-            return self.recordings.begin(plan.history.id, transport, rate_hz, warn, asleep=asleep)
+            return self.recordings.begin(conversation, transport, rate_hz, warn, asleep=asleep, at_secs=at_secs)
         except InputError as error:
             logger.error(str(error))
             warn(str(error))
@@ -307,8 +335,9 @@ class LiveSessions:
         finishing.add_done_callback(self._finishing.discard)
 
     def _release(self, history: History) -> None:
-        self.histories.release(history)
+        # One that a page has left by starting over is let go of already.
         if history in self._placed:
+            self.histories.release(history)
             self._placed.discard(history)
             if self._places:
                 self._places.give()

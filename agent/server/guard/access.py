@@ -32,6 +32,7 @@ from agent.server.wire.errors import ApiError
 from agent.server.wire.events import Body, refuse_unread
 from agent.server.wire.json_body import error_response
 from agent.server.wire.networks import LOOPBACK, network_of_scope
+from agent.server.wire.owner import LOCAL_HOSTS
 from agent.server.wire.paths import (
     BY_SECRET,
     HEALTH,
@@ -46,7 +47,6 @@ from agent.server.wire.sockets import deny
 from agent.settings.serving import ServerSettings
 from agent.settings.telephony import TelephonySettings
 
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import choose_encoder
 
 from agent import __version__
-from agent.server.metrics.watched import Watched
+from agent.server.metrics.watched import Values, Watched
 from processors.engine_threads import Job
 
 NAMESPACE = "sotto"
@@ -92,15 +92,15 @@ class Meters:
         return count
 
     def watch(
-        self, name: str, text: str, values: Callable[[], dict[str, float]], label: str, *, counts: bool = False
+        self, name: str, text: str, values: Values, label: str | tuple[str, ...], *, counts: bool = False
     ) -> None:
         """A gauge whose values are asked for when they are read.
 
         Args:
             name: Of the metric.
             text: What it says.
-            values: Gives a value for each value of the label.
-            label: Its name.
+            values: Gives a value for each value of the label, or for each tuple of several labels' values.
+            label: Its name, or their names.
             counts: Whether it is a counter, and only ever grows.
         """
         self.registry.register(Watched(f"{NAMESPACE}_{name}", text, values, label, counts=counts))

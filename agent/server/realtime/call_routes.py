@@ -84,7 +84,7 @@ async def _read(request: Request) -> tuple[str, Any]:
     content_type = request.headers.get("content-type", "")
     is_plain = content_type.partition(";")[0].strip().lower() == SDP
     form = None if is_plain else Form(boundary_of(content_type, BODIES), FIELDS, MAX_BODY_BYTES)
-    body = await read_body(request, MAX_BODY_BYTES, too_large=413)
+    body = await read_body(request, MAX_BODY_BYTES)
     if form is None:
         try:
             return body.decode(), {}

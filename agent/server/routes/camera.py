@@ -25,7 +25,7 @@ def camera_routes(state: ServerState) -> APIRouter:
     async def take(request: Request, mark: str) -> Response:
         try:
             camera = state.sessions().camera_of(mark)
-            camera.take(mark, await read_body(request, MAX_BYTES, "the picture", too_large=413))
+            camera.take(mark, await read_body(request, MAX_BYTES, "the picture"))
         except UnaskedError as error:
             raise RequestError(404, str(error)) from error
         except PictureError as error:

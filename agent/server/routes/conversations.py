@@ -8,11 +8,9 @@ One that is kept and opened goes on under its id, by a call or a typed question.
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from agent.conversation.histories import History
 from agent.memory.conversations import MAX_TITLE_CHARS, Kept
@@ -20,6 +18,7 @@ from agent.memory.item import Item
 from agent.memory.store import MemoryStore
 from agent.memory.tools import MAX_NUMBER
 from agent.plain_text import plain_text
+from agent.server.calls.kept import ROLES, as_messages
 from agent.server.routes.memory import NO_STORE, mine
 from agent.server.state import ServerState
 from agent.server.wire.json_body import RequestError, json_object
@@ -28,7 +27,6 @@ from agent.server.wire.owner import owner_of
 PAGE_CONVERSATIONS = 50
 MAX_FOUND = 400
 UNKNOWN = "there is no such conversation"
-ROLES = {"user": "user", "agent": "assistant"}
 
 
 def conversation_routes(state: ServerState) -> APIRouter:
@@ -77,7 +75,7 @@ def _add_kept(router: APIRouter, state: ServerState) -> None:
         turns = await memory.ask(lambda store: store.conversations.turns(owner, conversation))
         if not turns:
             raise RequestError(404, UNKNOWN)
-        history = state.histories.restore(conversation, owner_of(request.scope, page), _messages(turns))
+        history = state.histories.restore(conversation, owner_of(request.scope, page), as_messages(turns))
         return JSONResponse(_told(history), headers=NO_STORE)
 
     @router.get(base + "/{conversation}/export")
@@ -156,10 +154,6 @@ def as_json(kept: Kept, turns: Sequence[Item]) -> str:
 
 def _told(history: History) -> dict[str, object]:
     return {"conversation": history.id, "history": history.turns(), "noted": history.has_notes}
-
-
-def _messages(turns: Sequence[Item]) -> list[LLMContextMessage]:
-    return [cast(LLMContextMessage, {"role": ROLES[one.kind], "content": one.text}) for one in turns]
 
 
 def _title_of(title: object) -> str:

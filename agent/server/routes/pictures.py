@@ -27,7 +27,7 @@ def picture_routes(state: ServerState) -> APIRouter:
     async def put(request: Request) -> Response:
         waiting = state.sessions().pictures
         try:
-            picture = read_picture(await read_body(request, MAX_BYTES, "the picture", too_large=413))
+            picture = read_picture(await read_body(request, MAX_BYTES, "the picture"))
         except PictureError as error:
             raise RequestError(400, str(error)) from error
         mark = waiting.put(picture, owner_of(request.scope, request.headers.get(PAGE)))

@@ -44,17 +44,16 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(json.dumps({"error": shown}), status, dict(headers or {}), "application/json")
 
 
-async def read_body(request: Request, max_bytes: int, what: str = "the body", *, too_large: int = 400) -> bytes:
+async def read_body(request: Request, max_bytes: int, what: str = "the body") -> bytes:
     """Read a body whole.
 
     Args:
         request: Whose.
         max_bytes: How long it may be.
         what: What it is, in words.
-        too_large: The status for one that is longer.
 
     Raises:
-        RequestError: `too_large`: it is longer; 400: it is too slow.
+        RequestError: 413: it is longer; 400: it is too slow.
         ClientDisconnect: The client hung up.
     """
     data = bytearray()
@@ -63,7 +62,7 @@ async def read_body(request: Request, max_bytes: int, what: str = "the body", *,
             async for piece in request.stream():
                 data += piece
                 if len(data) > max_bytes:
-                    raise RequestError(too_large, f"{what} is larger than {max_bytes} bytes")
+                    raise RequestError(413, f"{what} is larger than {max_bytes} bytes")
     except TimeoutError:
         raise RequestError(400, f"{what} did not arrive within {BODY_TIMEOUT_SECS:.0f} s") from None
     return bytes(data)
@@ -73,7 +72,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     """Read a body that holds one JSON object.
 
     Raises:
-        RequestError: 400: it is too large, too slow, nested too deep, no JSON or no object.
+        RequestError: 413: it is too large; 400: it is too slow, nested too deep, no JSON or no object.
         ClientDisconnect: The client hung up.
     """
     data = await read_body(request, MAX_BODY_BYTES)

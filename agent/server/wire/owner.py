@@ -5,7 +5,9 @@ and whose memory is meant.
 """
 
 import hashlib
+import re
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from agent.conversation.histories import Owner
@@ -17,6 +19,9 @@ from agent.server.wire.paths import BY_SECRET, SHOWN
 MIN_BROWSER_CHARS = 32
 TOKEN: Owner = ("the token",)
 MAX_PAGE_CHARS = 64
+# How this machine is called from itself.
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+BY_PROXIES = {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
 
 
 def owner_of(scope: Scope, page: object = None) -> Owner:
@@ -35,10 +40,20 @@ def owner_of(scope: Scope, page: object = None) -> Owner:
 def is_owner(scope: Scope) -> bool:
     """Whether who asks may change what this machine keeps: he has shown the token, or sits at the machine.
 
+    Whom a reverse proxy on this machine lets in may sit anywhere: proxies say that they are some, or pass a name on
+    that is not this machine's own.
+
     Args:
         scope: Of a request that the guard has let in.
     """
-    return _shows_token(scope) or network_of_scope(scope) == LOOPBACK
+    return _shows_token(scope) or (network_of_scope(scope) == LOOPBACK and not _is_passed_on(scope))
+
+
+def _is_passed_on(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    says_so = any(name in BY_PROXIES or name.startswith("x-forwarded-") for name in headers)
+    host = headers.get("host", "").lower()
+    return says_so or re.sub(r":\d+$", "", host) not in LOCAL_HOSTS
 
 
 def memory_owner_of(scope: Scope, browser: object = None) -> str | None:

@@ -8,7 +8,16 @@ from typing import Any
 
 DRAINING, READY, STARTING = "draining", "ready", "starting"
 # Values of the whole server, which every worker tells: not to be added up.
-OF_THE_SERVER = ("sotto_build_info", "sotto_places", "process_start_time_seconds")
+# Ears and voices are asked by the engine process alone: all workers tell the same of their addresses.
+_OF_ADDRESSES = [
+    f'sotto_address_{what}{{engine="{engine}"'
+    for what in ("in_flight", "requests_total", "failures_total", "moved_total", "hedged_total")
+    for engine in ("stt", "tts")
+]
+OF_THE_SERVER = (
+    *("sotto_build_info", "sotto_places", "process_start_time_seconds"),
+    *("sotto_address_gone", *_OF_ADDRESSES),
+)
 
 
 def health(reports: Sequence[Mapping[str, Any]], *, n_workers: int, is_draining: bool) -> dict[str, Any]:

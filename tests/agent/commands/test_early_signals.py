@@ -32,7 +32,7 @@ def run_until(word: str, command: str, directory: Path) -> "subprocess.Popen[str
     Python tells there of each module once it is imported, within those that import it, so that a line is a moment.
     """
     line = [sys.executable, "-X", "importtime", "-m", "agent.cli", *map(str, COMMANDS[command])]
-    nowhere = {"XDG_CONFIG_HOME": str(directory), "XDG_DATA_HOME": str(directory), "XDG_CACHE_HOME": str(directory)}
+    nowhere = {"XDG_CONFIG_HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     process = subprocess.Popen(
         line,
         stdout=subprocess.DEVNULL,

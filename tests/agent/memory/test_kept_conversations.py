@@ -16,6 +16,7 @@ from agent.server.wire.owner import memory_owner_of
 from tests.agent.memory.test_memory_routes import ANNA, BEN, SCOPE, fill, serving
 from tests.support.scripted_llm import Reply
 from tests.support.virtual_time import in_virtual_time
+from tests.support.websocket_caller import calling
 
 BASE = "/api/memory/conversations"
 THEIRS = {"X-Sotto-Browser": BEN}
@@ -120,6 +121,20 @@ async def test_one_that_the_server_let_go_of_is_opened_and_goes_on() -> None:
         ]
         (one,) = (await client.get(BASE)).json()["conversations"]
         assert (one["id"], one["turns"]) == ("one", 2)
+
+
+@in_virtual_time
+async def test_a_call_goes_on_in_one_that_a_server_which_was_started_anew_has_kept_and_in_nobody_elses() -> None:
+    async with serving(turns=True) as (client, memory):
+        await keep(memory, *said("one", "I am Ann", "Hello Ann."))
+        url = f"{str(client.base_url).replace('http', 'ws').rstrip('/')}/api/ws"
+        async with calling(url) as theirs:
+            assert (await theirs.join(browser=BEN, conversation="one"))["conversation"] != "one"
+            assert (await theirs.until_event("session_started"))["history"] == []
+        async with calling(url) as mine:
+            assert (await mine.join(browser=ANNA, conversation="one"))["conversation"] == "one"
+            started = await mine.until_event("session_started")
+            assert [turn["text"] for turn in started["history"]] == ["I am Ann", "Hello Ann."]
 
 
 @in_virtual_time

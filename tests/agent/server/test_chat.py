@@ -248,7 +248,8 @@ async def test_a_bad_question_is_refused_with_a_reason(content: str | bytes, mes
     transport = httpx.ASGITransport(build_app(state))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         response = await client.post("/api/chat", content=content)
-    assert (response.status_code, response.json()) == (400, {"error": message})
+    status = 413 if "larger" in message else 400
+    assert (response.status_code, response.json()) == (status, {"error": message})
     assert len(state.histories) == 0
 
 

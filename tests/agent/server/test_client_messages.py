@@ -1,5 +1,6 @@
 """What a page sends beside its sound. The conversation is a scripted one that notes what it is asked for."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -25,7 +26,8 @@ class NotedConversation:
     async def interrupt(self) -> None:
         self.done.append("interrupt")
 
-    async def start_over(self) -> None:
+    async def start_over(self, begin: Callable[[], str]) -> None:
+        assert begin() == ""
         self.done.append("start_over")
 
     async def say_again(self, text: str) -> None:

@@ -100,6 +100,32 @@ async def test_models_are_for_whoever_sits_here_or_has_the_token(
     await state.pulls.close()
 
 
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "192.0.2.7"},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Real-IP": "192.0.2.7"},
+        {"Forwarded": "for=192.0.2.7"},
+        {"Via": "1.1 proxy"},
+        {"Host": "sotto.example"},
+    ],
+    ids=lambda headers: ": ".join(*headers.items()),
+)
+async def test_whom_a_proxy_on_this_machine_lets_in_does_not_sit_at_it(tmp_path: Path, headers: dict[str, str]) -> None:
+    state = ServerState(load_settings({"models_dir": tmp_path, "server.allowed_hosts": ["sotto.example"]}))
+    transport = httpx.ASGITransport(build_app(state), client=("127.0.0.1", 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answers = [await client.request(method, f"/api/models{path}", headers=headers) for method, path in requests()]
+        assert {answer.status_code for answer in answers} == {403}
+        assert bool(state.pulls.all()) is False
+        # Without one it is who sits here.
+        assert (await client.get("/api/models/pulls")).status_code == 200
+    await state.pulls.close()
+
+
 @pytest.mark.usefixtures("voices")
 async def test_a_model_that_a_conversation_uses_is_not_removed_and_one_that_was_used_is(tmp_path: Path) -> None:
     wish = {"tts.engine": "piper", "tts.model": "piper-joe"}

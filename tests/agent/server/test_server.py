@@ -188,7 +188,8 @@ async def test_a_bad_offer_is_refused_with_a_reason(served: Served, body: Any, m
     content = body if isinstance(body, str) else json.dumps(body)
     async with httpx.AsyncClient() as client:
         response = await client.post(f"{served.url}/api/offer", content=content)
-    assert (response.status_code, response.json()) == (400, {"error": message})
+    status = 413 if "larger" in message else 400
+    assert (response.status_code, response.json()) == (status, {"error": message})
     assert (await health(served.url))["sessions"]["active"] == 0
 
 

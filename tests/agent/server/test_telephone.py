@@ -233,7 +233,7 @@ async def test_a_wrong_signature_is_refused_with_the_setting_that_mends_it() -> 
         unknown = (404, '{"error": "there is no telephone line \'nobody\'"}')
         own = {"Host": f"127.0.0.1:{lines.port}"}
         assert await post(lines.port, "/telephony/nobody", b"", own) == unknown
-        large = (400, '{"error": "the body is larger than 65536 bytes"}')
+        large = (413, '{"error": "the body is larger than 65536 bytes"}')
         assert await post(lines.port, PATH, bytes(70_000), {}) == large
         fields = (400, '{"error": "the form has more than 200 fields"}')
         assert await post(lines.port, PATH, b"&".join([b"a=b"] * 300), {}) == fields

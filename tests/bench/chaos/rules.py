@@ -108,7 +108,9 @@ def unanswered(log: CallLog) -> Iterator[str]:
 
 def _is_excused(log: CallLog, asking: Asking) -> bool:
     until_secs = asking.ended_secs + FELT_SECS
-    left = log.ended_secs - asking.ended_secs < ANSWER_SECS and asking.word != log.final
+    # Behind a voice that hangs in a text that was cut, nothing is said until it is given up; nobody is told of it.
+    due_secs = ANSWER_SECS + (FELT_SECS if _is_dumb(log, asking) else 0.0)
+    left = log.ended_secs - asking.ended_secs < due_secs and asking.word != log.final
     told = [one for one in log.told if asking.began_secs <= one.secs <= until_secs]
     failed = any(one.event["event"] == "error" and one.event["stage"] != "recording" for one in told)
     cut = any(_cuts_unheard(one) for one in told)
@@ -120,6 +122,13 @@ def _cuts_unheard(told: Told) -> bool:
     if event["event"] == "started_over":
         return True
     return event["event"] == "interruption" and len(event["heard"].split()) <= 1
+
+
+def _is_dumb(log: CallLog, asking: Asking) -> bool:
+    """Whether the voice may not have come back from its work when the answer was due, for whomever it worked."""
+    from_secs, until_secs = asking.began_secs - ANSWER_SECS, asking.ended_secs + ANSWER_SECS
+    hanging = (struck for struck in log.struck if (struck.stage, struck.name) == ("tts", "hang"))
+    return any(from_secs <= struck.secs <= until_secs for struck in hanging)
 
 
 def _is_deaf(struck: Struck, asking: Asking) -> bool:

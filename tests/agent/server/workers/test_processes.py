@@ -89,6 +89,29 @@ async def test_two_calls_are_on_two_workers_and_what_is_asked_of_each_reaches_it
                 assert await joined(again, conversation=name) == name
 
 
+async def test_a_conversation_that_begins_anew_belongs_to_the_worker_that_holds_the_call(server: Served) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=WAIT_SECS) as web:
+        async with calling(socket_of(server)) as one, calling(socket_of(server)) as other:
+            for caller in (one, other):
+                old = await joined(caller)
+                await caller.tell({"type": "text", "text": "hi", "spoken": False})
+                await caller.until_event("llm_done")
+                await caller.tell({"type": "start_over"})
+                new = (await caller.until_event("started_over"))["conversation"]
+                assert new != old
+                assert home_of(new, 2) == home_of(old, 2)
+                refused = await web.post("/api/chat", json={"text": "hi", "conversation": new})
+                assert (refused.status_code, "is in a call" in refused.text) == (409, True)
+            # A page that is loaded anew finds it, and a call keeps one place however often it begins anew.
+            assert (await web.get("/health")).json()["sessions"]["active"] == 2
+            async with calling(socket_of(server)) as again:
+                assert await joined(again, conversation=new) == new
+                assert (await other.until_closed())[1] == "the page joined again"
+        async with asyncio.timeout(WAIT_SECS):
+            while (await web.get("/health")).json()["sessions"]["active"]:
+                await asyncio.sleep(0.1)
+
+
 async def test_all_workers_together_hold_as_many_calls_as_may_be(server: Served) -> None:
     async with (
         calling(socket_of(server)) as first,

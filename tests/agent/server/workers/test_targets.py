@@ -192,3 +192,21 @@ def test_metrics_of_all_workers_are_added_up_but_for_what_is_the_servers() -> No
         "# TYPE sotto_workers gauge\nsotto_workers 2.0\n"
         "# TYPE sotto_worker_restarts_total counter\nsotto_worker_restarts_total 1.0\n"
     )
+
+
+def test_addresses_that_the_engine_process_asks_are_not_counted_once_for_each_worker() -> None:
+    def told(n: int) -> str:
+        return (
+            "# HELP sotto_address_requests_total Requests.\n# TYPE sotto_address_requests_total counter\n"
+            f'sotto_address_requests_total{{engine="stt",number="1"}} {n}.0\n'
+            f'sotto_address_requests_total{{engine="llm",number="1"}} {n}.0\n'
+            "# HELP sotto_address_gone 1 where it is left alone.\n# TYPE sotto_address_gone gauge\n"
+            f'sotto_address_gone{{engine="llm",number="1"}} {float(n > 3)}\n'
+        )
+
+    lines = metrics([told(3), told(4)], {}).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        'sotto_address_requests_total{engine="stt",number="1"} 4.0',
+        'sotto_address_requests_total{engine="llm",number="1"} 7.0',
+        'sotto_address_gone{engine="llm",number="1"} 1.0',
+    ]
