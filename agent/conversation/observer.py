@@ -136,7 +136,7 @@ class ConversationObserver(BaseObserver):
                 logger.error(f"events no longer reach {type(sink).__name__}: {error!r}")
 
     def pass_time(self, timestamp_ns: int) -> None:
-        """It is so late, on the pipeline's clock."""
+        """It is so late, on the pipeline's clock; before the first sound (a key, a greeting) it is 0."""
         self._now_secs = 0.0 if self._origin_ns is None else max(0.0, (timestamp_ns - self._origin_ns) / 1e9)
 
     async def on_push_frame(self, data: FramePushed) -> None:
@@ -144,7 +144,6 @@ class ConversationObserver(BaseObserver):
         if self._origin_ns is None and isinstance(data.frame, InputAudioRawFrame):
             duration_secs = data.frame.num_frames / data.frame.sample_rate
             self._origin_ns = data.timestamp - round(duration_secs * 1e9)
-        # What happens before the first sound (a key, a greeting) happens at 0.
         self.pass_time(data.timestamp)
         handler = self._handlers.get(type(data.frame))
         if handler:
