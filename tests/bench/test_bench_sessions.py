@@ -12,9 +12,10 @@ from av.packet import Packet
 from pipecat.frames.frames import InputAudioRawFrame
 
 from tests.bench.sessions.callers import PACKET_SECS, PAUSE_SECS, SENTENCES, Tape, encoded, spoken
+from tests.bench.sessions.find import most_carried
 from tests.bench.sessions.lateness import Arrivals, Heard, Probe, heard_between, worst_ms
 from tests.bench.sessions.report import as_json, heard_percent, lateness_ms, most_sessions, notes, rows
-from tests.bench.sessions.run import Measured
+from tests.bench.sessions.run import Build, Measured
 from tests.support.house import SPEECH
 from transports.recording import load_recording
 
@@ -157,3 +158,28 @@ def test_the_json_file_holds_every_session() -> None:
     assert [session["lateness_p95_ms"] for session in one["sessions"]] == [10.0, 20.0]
     assert one["worst_lateness_p95_ms"] == 20.0
     assert one["median_lateness_p95_ms"] == 15.0
+
+
+@pytest.mark.parametrize(("carries", "expected"), [(0, 0), (1, 1), (7, 7), (24, 24), (40, 24)])
+async def test_the_most_calls_are_found_by_halving_and_each_number_is_held_in_every_run(
+    carries: int, expected: int
+) -> None:
+    told: list[str] = []
+    tried: list[int] = []
+
+    async def hold(build: Build, count: int) -> Measured:
+        tried.append(count)
+        return measured(build.name, count, [20.0 if count <= carries else 80.0] * count)
+
+    assert await most_carried(Build("ours"), 24, 3, hold, told.append) == expected
+    assert len(told) == len(tried) <= 15
+    assert all(tried.count(count) == (3 if count <= carries else 1) for count in tried)
+
+
+async def test_a_number_that_fails_once_is_too_many() -> None:
+    late_ms = iter([20.0, 80.0, 20.0, 20.0, 20.0])
+
+    async def hold(build: Build, count: int) -> Measured:
+        return measured(build.name, count, [next(late_ms)] * count)
+
+    assert await most_carried(Build("ours"), 2, 3, hold, lambda _: None) == 0

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.bench.sessions.callers import Caller, call, encoded, spoken
 from tests.bench.sessions.lateness import Heard
+from tests.bench.sessions.revision import serve_of
 from tests.bench.sessions.server import Report, Window, Wiring, serve
 from tests.bench.table import percentile
 from tests.support.scripted_llm import Reply, ScriptedLLM
@@ -25,11 +27,31 @@ ANSWER = Reply("Berlin is ", "the capital ", "of Germany.")
 
 
 @dataclass(frozen=True)
+class Build:
+    """Whose server it is.
+
+    Attributes:
+        wiring: Pipecat's own, or the house's.
+        folder: Of another revision's files; None: this one.
+        revision: What that is called.
+    """
+
+    wiring: Wiring
+    folder: Path | None = None
+    revision: str = ""
+
+    @property
+    def name(self) -> str:
+        """In tables."""
+        return self.revision or self.wiring
+
+
+@dataclass(frozen=True)
 class Measured:
     """What one wiring did with so many sessions.
 
     Attributes:
-        wiring: stock or ours.
+        wiring: stock, ours, or another revision of ours.
         n_sessions: How many callers there were.
         window_secs: How long it was measured.
         cpu_percent: Of one core, used by the server.
@@ -42,7 +64,7 @@ class Measured:
         n_answers: How often the language model was asked.
     """
 
-    wiring: Wiring
+    wiring: str
     n_sessions: int
     window_secs: float
     cpu_percent: float
@@ -76,15 +98,15 @@ class Load:
         return tuple(100 * secs / elapsed_secs for secs in (server_secs, own_secs, others_secs))  # pyright: ignore[reportReturnType]
 
 
-async def measure(wiring: Wiring, n_sessions: int, window_secs: float) -> Measured:
+async def measure(build: Build, n_sessions: int, window_secs: float) -> Measured:
     """Start a server, call it, listen for a while, and end it.
 
     Args:
-        wiring: Which server.
+        build: Which server.
         n_sessions: How many callers.
         window_secs: How long it is measured once all of them are there.
     """
-    async with ScriptedLLM() as llm, _serving(wiring, llm.base_url) as (url, process, line):
+    async with ScriptedLLM() as llm, _serving(build, llm.base_url) as (url, process, line):
         llm.otherwise = ANSWER
         packets = encoded(spoken())
         firsts = [index * len(packets) // n_sessions for index in range(n_sessions)]
@@ -105,7 +127,7 @@ async def measure(wiring: Wiring, n_sessions: int, window_secs: float) -> Measur
         report = await asyncio.to_thread(_ask, line, Window(start_secs, end_secs))
         await asyncio.gather(*(caller.leave() for caller in callers))
     return Measured(
-        wiring=wiring,
+        wiring=build.name,
         n_sessions=n_sessions,
         window_secs=end_secs - start_secs,
         cpu_percent=server_percent,
@@ -120,16 +142,20 @@ async def measure(wiring: Wiring, n_sessions: int, window_secs: float) -> Measur
 
 
 @asynccontextmanager
-async def _serving(wiring: Wiring, llm_url: str) -> AsyncIterator[tuple[str, psutil.Process, Connection]]:
+async def _serving(build: Build, llm_url: str) -> AsyncIterator[tuple[str, psutil.Process, Connection]]:
     """A server in a process of its own: its address, its process, and the line to it."""
     context = get_context("spawn")
     line, far_end = context.Pipe()
-    server = context.Process(target=serve, args=(wiring, llm_url, far_end), daemon=True)
+    if build.folder:
+        arguments = (str(build.folder), build.wiring, llm_url, far_end)
+        server = context.Process(target=serve_of, args=arguments, daemon=True)
+    else:
+        server = context.Process(target=serve, args=(build.wiring, llm_url, far_end), daemon=True)
     server.start()
     far_end.close()
     try:
         if not await asyncio.to_thread(line.poll, START_TIMEOUT_SECS):
-            raise TimeoutError(f"the server ({wiring}) does not listen after {START_TIMEOUT_SECS} s")
+            raise TimeoutError(f"the server ({build.name}) does not listen after {START_TIMEOUT_SECS} s")
         yield line.recv(), psutil.Process(server.pid), line
         line.send(None)
         await asyncio.to_thread(server.join, END_TIMEOUT_SECS)
