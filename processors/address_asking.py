@@ -13,6 +13,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx2
 
@@ -28,6 +29,8 @@ ABOUT_THE_REQUEST = (400, 413, 415, 422)
 NOT_SERVING = (502, 503, 504)
 BUSY = 429
 MAX_REFUSAL_BYTES = 64 << 10
+# Answers that nobody wants, until they are closed.
+_closing: "set[asyncio.Task[None]]" = set()
 
 
 @dataclass
@@ -101,6 +104,7 @@ class _Race:
         look_after(self._group)
         if self._is_work:
             self._group.began()
+        response: httpx2.Response | None = None
         try:
             self._ask(self._group.take(conversation=conversation_asked_for()))
             after_secs = self._group.hedge_after_secs() if self._is_work else None
@@ -113,7 +117,7 @@ class _Race:
                 elif (response := self._ended(done)) is not None:
                     return response
         finally:
-            await self._drop_others()
+            await self._drop_others(response)
         # Whoever refuses tells more than whoever is not there.
         if self._refusal is not None:
             return self._refusal
@@ -189,20 +193,35 @@ class _Race:
             if self._is_work:
                 self._group.went_on(is_hedge=not is_silent)
 
-    async def _drop_others(self) -> None:
-        """End what is still asked; what was silent for too long is left alone from now on."""
+    async def _drop_others(self, given: httpx2.Response | None) -> None:
+        """End what is still asked; what was silent for too long is left alone from now on.
+
+        Args:
+            given: The answer; it ends, too, where nobody wants it any more.
+        """
         running, self._running = self._running, []
         now_secs = time.monotonic()
         for one in running:
+            one.task.add_done_callback(partial(self._let_go, one))
             one.task.cancel()
             if now_secs - one.began_secs >= self._silent_secs and not one.task.done():
                 self._gone(one.address, f"nothing within {self._silent_secs:.2g} s")
-        results = await asyncio.gather(*(one.task for one in running), return_exceptions=True)
-        for one, result in zip(running, results, strict=True):
-            if isinstance(result, httpx2.Response):
-                await result.aclose()
-            else:
-                self._group.give_back(one.address)
+        try:
+            await asyncio.gather(*(one.task for one in running), return_exceptions=True)
+        except asyncio.CancelledError:
+            if given is not None:
+                await given.aclose()
+            raise
+
+    def _let_go(self, one: _Try, task: "asyncio.Task[httpx2.Response | _Lost]") -> None:
+        """One that was dropped has ended; it may have answered in the same moment."""
+        result = None if task.cancelled() or task.exception() else task.result()
+        if isinstance(result, httpx2.Response):
+            closing = asyncio.create_task(result.aclose())
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+        else:
+            self._group.give_back(one.address)
 
     async def _first_of(self, address: Address) -> httpx2.Response | _Lost:
         """The response, once it has given something."""
@@ -221,8 +240,7 @@ class _Race:
         stream = response.stream
         assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101 - an async transport gives no other
         parts, held = aiter(stream), list[bytes]()
-        reads_events = response.headers.get("content-type", "").lower().startswith("text/event-stream")
-        chunks = FirstChunk() if reads_events else None
+        chunks = FirstChunk() if _is_readable(response) else None
         try:
             async for part in parts:
                 held.append(part)
@@ -284,9 +302,18 @@ def _to(address: Address, request: httpx2.Request) -> httpx2.Request:
     url = httpx2.URL(address.url + request.url.raw_path.decode("ascii"))
     headers = request.headers.copy()
     headers["Host"] = url.netloc.decode("ascii")
+    # What a stream begins with is read here.
+    headers["Accept-Encoding"] = "identity"
     headers.update(authorization(address))
     extensions = {"timeout": request.extensions["timeout"]} if "timeout" in request.extensions else {}
     return httpx2.Request(request.method, url, headers=headers, content=request.content or None, extensions=extensions)
+
+
+def _is_readable(response: httpx2.Response) -> bool:
+    """Whether it is a stream of events; what was packed all the same is not looked into."""
+    kind = response.headers.get("content-type", "").lower()
+    is_packed = response.headers.get("content-encoding", "identity").lower() != "identity"
+    return kind.startswith("text/event-stream") and not is_packed
 
 
 async def _whole(response: httpx2.Response) -> httpx2.Response:

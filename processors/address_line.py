@@ -31,6 +31,8 @@ class AddressLoop:
     """
 
     def __init__(self, group: AddressGroup, verify: Any) -> None:
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._loop = asyncio.new_event_loop()
         limits = httpx2.Limits(keepalive_expiry=KEEP_ALIVE_SECS)
         self.asking = GroupTransport(group, httpx2.AsyncHTTPTransport(verify=verify, limits=limits))
@@ -47,18 +49,20 @@ class AddressLoop:
         Raises:
             RuntimeError: The loop is over.
         """
-        try:
+        with self._lock:
+            if self._is_closed:
+                work.close()
+                raise RuntimeError("the loop is over")
             return asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:
-            work.close()
-            raise
 
     def close(self) -> None:
         """End all work and every connection."""
-        if self._loop.is_closed():
-            return
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
         with suppress(TimeoutError, CancelledError):
-            self.start(self._end()).result(CLOSE_SECS)
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(CLOSE_SECS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_SECS)
         if not self._thread.is_alive():
@@ -70,6 +74,25 @@ class AddressLoop:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.asking.aclose()
+
+
+class _Kept:
+    """An answer that may come when nobody waits for it any more; used on the loop."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._response: httpx2.Response | None = None
+
+    async def answer(self, asking: GroupTransport, asked: httpx2.Request) -> httpx2.Response:
+        self._task = asyncio.current_task()
+        self._response = await asking.handle_async_request(asked)
+        return self._response
+
+    async def let_go(self) -> None:
+        if self._task:
+            await asyncio.wait([self._task])
+        if self._response:
+            await self._response.aclose()
 
 
 class AddressLine(httpx.BaseTransport):
@@ -95,7 +118,14 @@ class AddressLine(httpx.BaseTransport):
             content=request.read() or None,
             extensions=extensions,
         )
-        response = self.wait_for(self._loop.asking.handle_async_request(asked))
+        kept = _Kept()
+        try:
+            response = self.wait_for(kept.answer(self._loop.asking, asked))
+        except httpx.TransportError:
+            # It may have come in the moment in which it was cut.
+            with suppress(RuntimeError):
+                self._loop.start(kept.let_go())
+            raise
         return httpx.Response(response.status_code, headers=response.headers.raw, stream=_Parts(self, response))
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:

@@ -44,32 +44,37 @@ async def _look_until_back(held: "Callable[[], AddressGroup | None]") -> None:
 
 
 async def look(group: AddressGroup, address: Address) -> None:
-    """Ask an address for its list of models, which costs it nothing; it is back where it answers.
+    """Ask an address for its list of models, which costs it nothing; it is back where it has what is needed.
 
     Args:
         group: Its group.
         address: Gone or not.
     """
-    headers = {"Accept": "application/json", "User-Agent": "sotto", **authorization(address)}
     try:
-        async with (
-            asyncio.timeout(LOOK_SECS),
-            httpx2.AsyncClient(trust_env=False, verify=address.url.startswith("https:"), timeout=LOOK_SECS) as client,
-            client.stream("GET", f"{address.url}/models", headers=headers) as response,
-        ):
-            status = response.status_code
+        async with asyncio.timeout(LOOK_SECS):
+            reason = await (group.check or _lacks_answer)(address)
     except TimeoutError:
         reason = f"nothing within {LOOK_SECS:g} s"
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        reason = reason_of(error)
-    else:
-        reason = f"HTTP {status}" if status >= 500 or status in (401, 403) else ""
     if not reason:
         group.is_back(address)
     elif address.gone:
         group.still_gone(address, reason)
     else:
         group.failed(address, reason)
+
+
+async def _lacks_answer(address: Address) -> str:
+    """What speaks against an address; empty where nothing does."""
+    headers = {"Accept": "application/json", "User-Agent": "sotto", **authorization(address)}
+    try:
+        async with (
+            httpx2.AsyncClient(trust_env=False, verify=address.url.startswith("https:"), timeout=LOOK_SECS) as client,
+            client.stream("GET", f"{address.url}/models", headers=headers) as response,
+        ):
+            status = response.status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return reason_of(error)
+    return f"HTTP {status}" if status >= 500 or status in (401, 403) else ""
 
 
 async def look_at_all(group: AddressGroup) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -64,7 +64,8 @@ class AddressGroup:
         n_asked: Requests so far; those that moved on count once.
         n_hedged: How many were asked at a second address because the first was late.
         n_moved: How many moved on to another address.
-        looking: What looks at those that are gone; see `address_asking`.
+        looking: What looks at those that are gone; see `address_looks`.
+        check: Asks an address whether it has what is needed; empty if so, else why not. None: any answer will do.
     """
 
     def __init__(self, group: Group) -> None:
@@ -72,6 +73,7 @@ class AddressGroup:
         self.listeners: list[Callable[[Change], None]] = []
         self.n_asked = self.n_hedged = self.n_moved = 0
         self.looking: asyncio.Task[None] | None = None
+        self.check: Callable[[Address], Awaitable[str]] | None = None
         keys = group.keys if len(group.keys) > 1 else (group.keys or ("",)) * len(group.urls)
         self.addresses = tuple(
             address_of(number, url, key)

@@ -8,7 +8,7 @@ Memory stays the same however long it goes on. A file that cannot be written end
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +30,8 @@ WRITE_EVERY_SECS = 1.0
 # Seconds of sound that a slow disk may be behind.
 MAX_UNWRITTEN = 10
 CLOSE_TIMEOUT_SECS = 5.0
+# Of Pipecat.
+PASSES = "on_before_push_frame"
 TOO_SLOW = "the recording cannot be written: the disk is too slow"
 
 
@@ -79,11 +81,13 @@ class SessionRecorder:
         self._owns_thread = thread is None
         self._thread = thread or ThreadPoolExecutor(1, "recorder")
         self._unwritten: list[Future[None]] = []
+        self._taps: list[tuple[FrameProcessor, Callable[[FrameProcessor, Frame], Awaitable[None]]]] = []
 
     def attach(self, transport: BaseTransport) -> None:
         """Record what passes through this transport from now on."""
-        transport.input().add_event_handler("on_before_push_frame", self._on_input)
-        transport.output().add_event_handler("on_before_push_frame", self._on_output)
+        self._taps = [(transport.input(), self._on_input), (transport.output(), self._on_output)]
+        for step, handler in self._taps:
+            step.add_event_handler(PASSES, handler)
 
     async def close(self) -> None:
         """Write what waits and close the file; nothing is recorded after that."""
@@ -91,6 +95,8 @@ class SessionRecorder:
             return
         self._write(float("inf"), last=True)
         self._closed = True
+        for step, handler in self._taps:
+            step.remove_event_handler(PASSES, handler)
         loop = asyncio.get_running_loop()
         closing = loop.run_in_executor(self._thread, self._file.close)
         _, pending = await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_SECS)

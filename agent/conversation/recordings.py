@@ -30,6 +30,8 @@ from transports.errors import RecordingError
 
 KEEP_SECS = 3600.0
 MAX_KEPT = 20
+# Of one call, whose page starts over again and again.
+MAX_KEPT_OF_CALL = 4
 # A longer time between two calls is as much silence.
 MAX_SILENCE_SECS = 300.0
 # A recording is whole by then, or its disk is too slow.
@@ -45,6 +47,8 @@ class RecordingBusyError(SottoError):
 class _Kept:
     folder: Path
     rate_hz: int
+    call: str = ""
+    is_wanted: bool = True
     forgetting: asyncio.TimerHandle | None = None
     ended_secs: float = 0.0
     is_whole: bool = True
@@ -79,6 +83,7 @@ class Recordings:
         *,
         asleep: bool = False,
         at_secs: float = 0.0,
+        call: str = "",
     ) -> LiveRecording:
         """Record a conversation from now on; an earlier recording of it goes on.
 
@@ -91,6 +96,7 @@ class Recordings:
             on_failure: Called once, with one line, when nothing more can be recorded; the conversation goes on.
             asleep: Whether the conversation begins asleep.
             at_secs: When it begins, on the call's timeline.
+            call: The conversation that the call began with; default: this one.
 
         Raises:
             InputError: Nothing can be recorded at all, for want of a place on the disk say.
@@ -117,7 +123,7 @@ class Recordings:
             raise InputError(f"nothing can be recorded: {error.strerror or error}") from error
         if kept.forgetting:
             kept.forgetting.cancel()
-        kept.forgetting = None
+        kept.forgetting, kept.call, kept.is_wanted = None, call or conversation, True
         kept.ended.clear()
         self._kept[conversation] = kept
         return live
@@ -174,6 +180,19 @@ class Recordings:
         self._drop(conversation)
         return True
 
+    def let_go(self, conversation: str) -> None:
+        """Delete what was recorded of a conversation, as soon as it has been written.
+
+        Args:
+            conversation: Its id.
+        """
+        if (kept := self._kept.get(conversation)) is None:
+            return
+        if kept.is_live:
+            kept.is_wanted = False
+        else:
+            self._drop(conversation)
+
     def close(self) -> None:
         """Delete everything; conversations must have ended."""
         for conversation in list(self._kept):
@@ -193,13 +212,19 @@ class Recordings:
             # Another recording has taken its place.
             shutil.rmtree(kept.folder, ignore_errors=True)
             return
+        if not kept.is_wanted:
+            kept.ended.set()
+            del self._kept[conversation]
+            shutil.rmtree(kept.folder, ignore_errors=True)
+            return
         kept.ended_secs, kept.is_whole = asyncio.get_running_loop().time(), is_whole
         kept.ended.set()
         # To the end of the order.
         self._kept[conversation] = self._kept.pop(conversation)
         kept.forgetting = asyncio.get_running_loop().call_later(self._keep_secs, self._drop, conversation)
         ended = [name for name, one in self._kept.items() if not one.is_live]
-        for name in ended[: -self._max_kept]:
+        of_call = [name for name in ended if self._kept[name].call == kept.call]
+        for name in {*ended[: -self._max_kept], *of_call[:-MAX_KEPT_OF_CALL]}:
             self._drop(name)
 
     def _drop(self, conversation: str) -> None:

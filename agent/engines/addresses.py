@@ -7,6 +7,7 @@ the others have seen of them.
 """
 
 import asyncio
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,7 +17,7 @@ from loguru import logger
 from agent.engines.llm_servers import FoundServer, check_endpoint
 from agent.settings.load import Settings
 from agent.settings.sections import LargeSettings, LlmSettings, SttSettings, TtsSettings
-from processors.address import Change, Group, addresses_in
+from processors.address import Address, Change, Group, addresses_in
 from processors.address_looks import look_after, look_at_all
 from processors.addresses import AddressGroup
 from processors.errors import EngineUnavailableError
@@ -134,20 +135,35 @@ async def check_addresses(group: AddressGroup, model: str | None) -> FoundServer
     found = [one for one in results if isinstance(one, FoundServer)]
     chosen = found[0].models[0] if found else model
     for address, result in zip(group.addresses, results, strict=True):
-        if isinstance(result, FoundServer):
-            group.moved_to(address, result.base_url)
-            if chosen in result.models:
-                group.is_back(address)
-            else:
-                group.failed(address, f"it lists no {chosen}")
-        elif isinstance(result, EngineUnavailableError):
-            group.failed(address, result.reason.replace(f" at {address.url}", ""))
-        else:
+        if not isinstance(result, FoundServer | EngineUnavailableError):
             raise result
+        if reason := _taken(group, address, result, chosen):
+            group.failed(address, reason)
+        else:
+            group.is_back(address)
+    held = weakref.ref(group)
+
+    async def check(address: Address) -> str:
+        try:
+            result = await check_endpoint(address.whole, address.key or None, model)
+        except EngineUnavailableError as error:
+            result = error
+        known = held()
+        return _taken(known, address, result, chosen) if known else ""
+
+    group.check = check
     look_after(group)
     if not found:
         raise none_answers(group)
     return found[0]
+
+
+def _taken(group: AddressGroup, address: Address, result: FoundServer | EngineUnavailableError, chosen: Any) -> str:
+    """Where an address really answers is kept; why it cannot be used is returned."""
+    if isinstance(result, EngineUnavailableError):
+        return result.reason.replace(f" at {address.url}", "")
+    group.moved_to(address, result.base_url)
+    return "" if chosen in result.models else f"it lists no {chosen}"
 
 
 def as_json(groups: Sequence[AddressGroup]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from agent.server.state import ServerState
 from agent.server.wire.json_body import error_response
-from agent.server.wire.networks import LOOPBACK, network_of_scope
+from agent.server.wire.owner import sits_here
 from processors.engine_threads import EngineThreads
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def metrics_route(meters: "Meters", *, has_token: bool) -> Callable[[Request], A
     """
 
     async def metrics(request: Request) -> Response:
-        if not has_token and network_of_scope(request.scope) != LOOPBACK:
+        if not has_token and not sits_here(request.scope):
             return error_response(403, ASK_FOR_TOKEN)
         text, content_type = meters.exposition(request.headers.get("accept"))
         return Response(text, headers={"Content-Type": content_type, "Cache-Control": "no-store"})

@@ -172,7 +172,8 @@ def _hold_engines(path: str, descriptors: list[int]) -> None:
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Whoever looks at processes is to know it from a worker.
-    Path("/proc/self/comm").write_text(ENGINES_NAME)
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(ENGINES_NAME)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ PRIVATE = 0o700
 PREFIX = "sotto-engines-"
 # A socket's address may have 104 bytes on macOS, 108 on Linux.
 MAX_ADDRESS_BYTES = 100
+ANSWER_SECS = 1.0
 
 
 @contextmanager
@@ -41,5 +43,16 @@ def _sweep(parent: Path) -> None:
         pid = folder.name.removeprefix(PREFIX).partition("-")[0]
         # Another that starts just now may delete it first.
         with suppress(FileNotFoundError):
-            if pid.isdigit() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(pid)):
+            is_left = pid.isdigit() and folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(pid))
+            if is_left and not _is_answered(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_answered(folder: Path) -> bool:
+    """Whether somebody listens there: containers that share a folder do not see one another's processes."""
+    for path in folder.iterdir():
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(ANSWER_SECS)
+            asking.connect(str(path))
+            return True
+    return False

@@ -168,7 +168,14 @@ class EngineProcess:
             # The first time at once.
             await asyncio.sleep(wait_secs if self.n_restarts else 0.0)
             self.n_restarts += 1
-            ended, began_secs = await self._spawn(), time.monotonic()
+            began_secs = time.monotonic()
+            try:
+                ended = await self._spawn()
+            except (OSError, EngineUnavailableError) as error:
+                if is_ending():
+                    return
+                self._tell(f"the engine process cannot be started anew: {one_line(error)}")
+                continue
             getting_ready = asyncio.create_task(self._get_ready())
             try:
                 await self._until(ended, getting_ready)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from loguru import logger
 from pipecat.transports.base_transport import BaseTransport
@@ -303,6 +304,7 @@ class LiveSessions:
         is_kept = self.memory and self.memory.keeps_turns and plan.memory and plan.settings.tools.memory != "off"
         if new is not old and not is_kept:
             self.histories.forget(old.id)
+            self.recordings.let_go(old.id)
         return new.id
 
     def _record(
@@ -312,9 +314,7 @@ class LiveSessions:
         warn: Callable[[str], None],
         kept_as: str,
         conversation: str,
-        *,
-        asleep: bool,
-        at_secs: float,
+        **begins: Any,
     ) -> LiveRecording | None:
         """A recording, if it is wanted; None, and a warning, if there can be none: the call goes on."""
         folder, rate_hz = self._settings.server.recordings, plan.rate_hz
@@ -323,7 +323,7 @@ class LiveSessions:
                 return kept_recording(folder, kept_as, transport, rate_hz, warn) if folder else None
             if not plan.record:
                 return None
-            return self.recordings.begin(conversation, transport, rate_hz, warn, asleep=asleep, at_secs=at_secs)
+            return self.recordings.begin(conversation, transport, rate_hz, warn, call=plan.history.id, **begins)
         except InputError as error:
             logger.error(str(error))
             warn(str(error))

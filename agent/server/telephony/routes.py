@@ -30,7 +30,8 @@ from agent.server.telephony.signatures import IS_SIGNED, SignedRequest, addresse
 from agent.server.telephony.stream_tokens import StreamTokens
 from agent.server.telephony.wrong_secrets import TOO_MANY, WrongSecrets
 from agent.server.wire.json_body import RequestError, error_response, read_body
-from agent.server.wire.networks import LOOPBACK, network_of_scope
+from agent.server.wire.networks import network_of_scope
+from agent.server.wire.owner import sits_here
 from agent.server.wire.paths import TELEPHONY, telephone_path
 from agent.server.wire.sockets import deny
 from agent.settings.load import Settings
@@ -89,7 +90,7 @@ class TelephoneRoutes:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         urls = addresses_called(self._settings.url, host, path, socket=False)
         signed = SignedRequest(urls, dict(request.headers), _fields_of(body), body)
-        if problem := self._problem(name, line, signed, network_of_scope(request.scope)):
+        if problem := self._problem(name, line, signed, is_here=sits_here(request.scope)):
             self._refusals.tell(f"telephone line {name}", problem)
             return error_response(HTTPStatus.FORBIDDEN, problem)
         if self._is_busy():
@@ -103,7 +104,7 @@ class TelephoneRoutes:
         if line is None:
             await deny(socket, error_response(HTTPStatus.NOT_FOUND, f"there is no telephone line {name[:40]!r}"))
             return
-        if line.secret is None and network_of_scope(socket.scope) != LOOPBACK:
+        if line.secret is None and not sits_here(socket.scope):
             await deny(socket, error_response(HTTPStatus.FORBIDDEN, NO_SECRET.format(name=name)))
             return
         if line.provider == "asterisk" and (refusal := await self._password_refusal(socket, name, line)):
@@ -145,10 +146,10 @@ class TelephoneRoutes:
     def _line(self, name: str) -> TelephoneLine | None:
         return self._settings.lines.get(name)
 
-    def _problem(self, name: str, line: TelephoneLine, request: SignedRequest, network: str) -> str | None:
+    def _problem(self, name: str, line: TelephoneLine, request: SignedRequest, *, is_here: bool) -> str | None:
         """Why a request is refused."""
         if line.secret is None:
-            return None if network == LOOPBACK else NO_SECRET.format(name=name)
+            return None if is_here else NO_SECRET.format(name=name)
         is_signed = IS_SIGNED[line.provider](line.secret.get_secret_value(), request)
         return None if is_signed else WRONG_SIGNATURE.format(name=name)
 

@@ -40,13 +40,22 @@ def owner_of(scope: Scope, page: object = None) -> Owner:
 def is_owner(scope: Scope) -> bool:
     """Whether who asks may change what this machine keeps: he has shown the token, or sits at the machine.
 
-    Whom a reverse proxy on this machine lets in may sit anywhere: proxies say that they are some, or pass a name on
-    that is not this machine's own.
-
     Args:
         scope: Of a request that the guard has let in.
     """
-    return _shows_token(scope) or (network_of_scope(scope) == LOOPBACK and not _is_passed_on(scope))
+    return _shows_token(scope) or sits_here(scope)
+
+
+def sits_here(scope: Scope) -> bool:
+    """Whether who asks sits at this machine, as far as that can be told.
+
+    Whom a reverse proxy on this machine lets in may sit anywhere: most proxies say that they are some, or pass a name
+    on that is not this machine's own. Of one that does neither nothing is known: it needs the token.
+
+    Args:
+        scope: Of a request or a WebSocket.
+    """
+    return network_of_scope(scope) == LOOPBACK and not _is_passed_on(scope)
 
 
 def _is_passed_on(scope: Scope) -> bool:

@@ -79,14 +79,16 @@ async def forked_engines(mould: Mould, socket_path: Path) -> Started:
     """
     their_stdin, stdin = os.pipe()
     stdout, their_stdout = os.pipe()
+    files = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
     try:
         child = await mould.forked(ENGINES + os.fsencode(socket_path), their_stdin, their_stdout)
+        return ForkedProcess(child, *files)
     except OSError as error:
+        # No mould, or no way to watch what it has forked (a container may forbid it), which reads no settings and ends.
         logger.warning(f"the engine process is started from nothing ({error})")
-        os.close(stdin)
-        os.close(stdout)
+        for file in files:
+            file.close()
         return await started_alone(socket_path)
     finally:
         os.close(their_stdin)
         os.close(their_stdout)
-    return ForkedProcess(child, os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"))

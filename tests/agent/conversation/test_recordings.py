@@ -18,11 +18,12 @@ from fastapi import FastAPI
 
 from agent.conversation.histories import HistoryInUseError
 from agent.conversation.live_recording import LiveRecording
-from agent.conversation.recordings import MAX_KEPT, MAX_SILENCE_SECS, Recordings
+from agent.conversation.recordings import MAX_KEPT, MAX_KEPT_OF_CALL, MAX_SILENCE_SECS, Recordings
 from agent.errors import InputError
 from agent.server.routes.recordings import recordings_router
 from tests.support.virtual_time import in_virtual_time
 from tests.transports.test_session_recorder import OUT_RATE_HZ, Edges
+from transports.session_recorder import SessionRecorder
 
 
 class Talk:
@@ -33,9 +34,9 @@ class Talk:
         self.recordings = recordings
         self.histories = histories
 
-    async def record(self, conversation: str, n_messages: int = 10) -> LiveRecording:
+    async def record(self, conversation: str, n_messages: int = 10, call: str = "") -> LiveRecording:
         edges = Edges()
-        live = self.recordings.begin(conversation, edges, OUT_RATE_HZ)
+        live = self.recordings.begin(conversation, edges, OUT_RATE_HZ, call=call)
         live({"t": 0.0, "event": "session_started", "settings": {"llm": {"api_key": "secret"}}})
         for _ in range(n_messages):
             await asyncio.sleep(0.02)
@@ -264,6 +265,44 @@ async def test_few_are_kept_and_the_oldest_goes_first() -> None:
         existing = kept[-1]
         assert existing is not None
         assert len(list(existing.parent.parent.iterdir())) == MAX_KEPT
+
+
+@in_virtual_time
+async def test_a_call_that_starts_over_again_and_again_pushes_out_its_own_and_nobody_elses() -> None:
+    async with routes() as talk:
+        await (await talk.record("of-another", 1)).end()
+        for index in range(MAX_KEPT + 2):
+            await (await talk.record(f"part-{index}", 1, call="mine")).end()
+        names = ["of-another", *(f"part-{index}" for index in range(MAX_KEPT + 2))]
+        kept = [name for name in names if talk.recordings.file(name, "recording.wav")]
+        assert kept == ["of-another", *names[-MAX_KEPT_OF_CALL:]]
+
+
+@in_virtual_time
+async def test_what_nobody_can_take_away_any_more_is_deleted_once_it_is_written() -> None:
+    async with routes() as talk:
+        live = await talk.record("one", 1)
+        talk.recordings.let_go("one")
+        await live.end()
+        assert talk.recordings.file("one", "recording.wav") is None
+        await (await talk.record("two", 1)).end()
+        path = talk.recordings.file("two", "recording.wav")
+        assert path is not None
+        assert list(path.parent.parent.iterdir()) == [path.parent]
+        talk.recordings.let_go("two")
+        talk.recordings.let_go("none such")
+        assert not path.exists()
+
+
+async def test_a_recording_that_has_ended_listens_no_more(tmp_path: Path) -> None:
+    edges = Edges()
+    for index in range(3):
+        recorder = SessionRecorder(tmp_path / f"{index}.wav", OUT_RATE_HZ)
+        recorder.attach(edges)
+        await edges.hear(b"\1\0" * 320)
+        await recorder.close()
+    for step in (edges.input(), edges.output()):
+        assert step._event_handlers["on_before_push_frame"].handlers == []
 
 
 async def test_a_place_that_cannot_be_written_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What a page may choose and do in its session, over the real server: options, typed turns, leaving and coming back."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,13 +24,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @asynccontextmanager
 async def joined(served: Served, **wish: Any) -> AsyncIterator[Peer]:
     """A peer whose conversation has begun."""
-    peer = Peer(served.url)
+    peer, n_before = Peer(served.url), await n_active(served)
     try:
         await peer.join(**wish)
         await peer.until("session_started")
         yield peer
     finally:
         await peer.leave()
+        # The server has noticed, and the next one finds a place.
+        async with asyncio.timeout(60):
+            while await n_active(served) > n_before:
+                await asyncio.sleep(0.05)
+
+
+async def n_active(served: Served) -> int:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{served.url}/health")).json()["sessions"]["active"]
 
 
 async def refusal(served: Served, **wish: Any) -> tuple[int, str]:

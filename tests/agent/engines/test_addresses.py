@@ -23,6 +23,7 @@ from agent.settings.line import settings_line, settings_of
 from agent.settings.load import Settings, effective_values, load_settings, public_values
 from agent.settings.servers import servers_named
 from processors.address import Group
+from processors.address_looks import look
 from processors.addresses import AddressGroup
 from processors.errors import EngineUnavailableError
 from tests.support.house import hold, hosting, say
@@ -146,6 +147,24 @@ async def test_a_language_model_is_what_the_first_that_answers_lists(monkeypatch
         "",
         "it lists no one",
     ]
+
+
+async def test_what_was_away_at_the_start_is_back_with_its_version_and_never_with_another_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    no_servers(monkeypatch)
+    port = free_port()
+    async with ScriptedLLM(models=("one",)) as good, ScriptedLLM(models=("other",)) as other:
+        away = f"http://127.0.0.1:{port}"
+        group = await loaded_llm(load_settings({"llm.base_url": f"{away},{good.base_url},{other.base_url}"}))
+        late, _, wrong = group.addresses
+        assert late.gone
+        async with ScriptedLLM(models=("one",), port=port) as back:
+            back.only_v1 = True
+            await look(group, late)
+            await look(group, wrong)
+    assert (late.gone, late.url) == ("", f"{away}/v1")
+    assert wrong.gone == "it lists no one"
 
 
 async def test_all_gone_at_the_start_is_one_line_and_a_named_model_is_waited_for(

@@ -208,6 +208,12 @@ async def test_this_machine_reads_them_without_a_token_and_others_with_it(
     assert ("sotto_build_info" in answer.text) == (status == 200)
 
 
+async def test_a_proxy_on_this_machine_is_not_this_machine() -> None:
+    transport = httpx.ASGITransport(build_app(ServerState(load_settings({}))), client=("127.0.0.1", 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as web:
+        assert (await web.get("/metrics", headers={"X-Forwarded-For": "192.0.2.7"})).status_code == 403
+
+
 async def test_switched_off_there_are_none() -> None:
     state = ServerState(load_settings({"metrics.enabled": False}))
     assert state.meters is None

@@ -197,6 +197,18 @@ async def test_where_no_conversations_are_kept_the_old_one_is_forgotten_at_once(
 
 
 @in_virtual_time
+async def test_where_no_conversations_are_kept_the_old_ones_recording_is_deleted() -> None:
+    async with held("Hello Ann.", "Once.", turns=False, record=True) as (client, caller, _, old):
+        await ask(caller, "I am Ann")
+        new = await start_over(caller)
+        await ask(caller, "A story")
+        await asyncio.sleep(WAIT_SECS)
+        assert (await client.get(f"/api/conversations/{old}/recording.wav")).status_code == 404
+        # The new one goes on being written.
+        assert (await client.get(f"/api/conversations/{new}/recording.wav")).status_code == 409
+
+
+@in_virtual_time
 async def test_one_in_which_nothing_was_said_has_nothing_to_begin_anew() -> None:
     async with held("Hello Ann.") as (client, caller, _, old):
         assert await start_over(caller) == old
