@@ -52,7 +52,7 @@ class _Prompt(uvicorn.Server):
         await self._is_over.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # What has been accepted becomes a connection before the server counts as closed: asyncio drops it unclosed else.
+        # What has been accepted becomes a connection before the server counts as closed: it would be dropped unclosed.
         for listener in [listener for server in self.servers for listener in server.sockets]:
             asyncio.get_running_loop().remove_reader(listener)
         for _ in range(3):
