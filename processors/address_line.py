@@ -122,9 +122,8 @@ class AddressLine(httpx.BaseTransport):
         try:
             response = self.wait_for(kept.answer(self._loop.asking, asked))
         except httpx.TransportError:
-            # It may have come in the moment in which it was cut.
-            with suppress(RuntimeError):
-                self._loop.start(kept.let_go())
+            # It may have come in the moment in which it was cut; either way nothing is under way any more.
+            self.end(kept.let_go())
             raise
         return httpx.Response(response.status_code, headers=response.headers.raw, stream=_Parts(self, response))
 
