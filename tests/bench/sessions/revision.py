@@ -26,7 +26,7 @@ def unpacked(repository: Path, revision: str, folder: Path) -> Path:
         subprocess.CalledProcessError: There is no such revision; git has said so.
     """
     packed = subprocess.run(
-        ["git", "archive", revision, *ROOMS],  # noqa: S607 - git as it is on the path
+        ["git", "archive", revision, *ROOMS, "web"],  # noqa: S607 - git as it is on the path
         cwd=repository,
         check=True,
         stdout=subprocess.PIPE,
