@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from processors.address import Change
 from processors.addresses import AddressGroup
@@ -34,8 +35,9 @@ class ToldAddresses:
                 group.listeners.remove(self._changed)
 
     def _changed(self, change: Change) -> None:
-        """On any thread."""
-        self._loop.call_soon_threadsafe(self._told, change)
+        """On any thread; the loop may be over."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._told, change)
 
     def _told(self, change: Change) -> None:
         self._tell("engine_address", **vars(change))

@@ -5,6 +5,7 @@ In:  the state of the server.   Out: Prometheus' text, to this machine or to who
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
@@ -125,20 +126,20 @@ def watch_addresses(state: ServerState, meters: "Meters") -> None:
     meters.watch("address_gone", "1 where it is left alone.", each(lambda one: bool(one.gone)), which)
     meters.watch("address_requests", "Requests sent to it.", each(lambda one: one.n_asked), which, counts=True)
     meters.watch("address_failures", "Requests it gave nothing.", each(lambda one: one.n_failed), which, counts=True)
-    meters.watch(
-        "address_moved",
-        "Requests that moved on to another address.",
-        lambda: {group.stage: float(group.n_moved) for group in groups()},
-        "engine",
-        counts=True,
+    of_all: tuple[tuple[str, str, Callable[[AddressGroup], int]], ...] = (
+        ("address_moved", "Requests that moved on to another address.", lambda group: group.n_moved),
+        (
+            "address_hedged",
+            "Requests asked at a second address, too, the first being late.",
+            lambda group: group.n_hedged,
+        ),
     )
-    meters.watch(
-        "address_hedged",
-        "Requests that a second address was asked, too, because the first was late.",
-        lambda: {group.stage: float(group.n_hedged) for group in groups()},
-        "engine",
-        counts=True,
-    )
+    for name, told, count in of_all:
+        meters.watch(name, told, partial(_by_stage, groups, count), "engine", counts=True)
+
+
+def _by_stage(groups: "Callable[[], list[AddressGroup]]", count: "Callable[[AddressGroup], int]") -> dict[str, float]:
+    return {group.stage: float(count(group)) for group in groups()}
 
 
 def engine_threads(state: ServerState, meters: "Meters") -> list[EngineThreads]:

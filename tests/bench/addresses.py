@@ -17,6 +17,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
+import openai
 from loguru import logger
 
 from processors.address import Group
@@ -94,7 +96,7 @@ async def converse(client: Any, n_turns: int, pause_secs: float, seen: Seen, see
             async for chunk in chunks:
                 if first is None and chunk.choices and chunk.choices[0].delta.content:
                     first = time.perf_counter() - started
-        except Exception:  # noqa: BLE001 - counted as lost, whatever it was
+        except (openai.OpenAIError, httpx2.HTTPError):
             first = None
         if first is None:
             seen.n_lost += 1
